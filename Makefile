@@ -1,0 +1,62 @@
+# Everything runs in .venv, which is made first from pyproject.toml and constraints.txt. Nothing is installed by hand.
+#   PYTHON=python3.12 make book      another interpreter
+#   CXR_FAST=1 make book             small sizes and few epochs: a quick look
+#   CXR_DATA=pneumonia make book     the chapters on the real X-rays
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# Two workers with one torch thread each are faster on 2 cores than one worker with two threads.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help book test test-slow lint generated bench constraints mathjax clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cxrlib needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)."; \
+	  exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the packages into $(VENV): once, a few minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,dev]"
+	@touch $@
+
+book: $(STAMP) ## the course as a website: _build/html/index.html
+	@$(BIN)/python tools/build_book.py
+
+test: $(STAMP) ## the tests (SLOW=1: the slow ones too; ARGS="-k phantom": more for pytest)
+	$(PYTEST) $(if $(SLOW),,-m "not slow") $(ARGS)
+
+test-slow: $(STAMP) ## the slow tests alone
+	$(PYTEST) -m slow $(ARGS)
+
+lint: $(STAMP) ## ruff over the code
+	$(BIN)/ruff check .
+
+generated: $(STAMP) ## notebooks/ from chapters/: run it after editing a chapter
+	$(BIN)/python tools/notebooks.py
+
+bench: $(STAMP) ## measure the performance figures again
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+constraints: $(STAMP) ## pin what .venv holds now as the tested set
+	@echo "# The tested set: what the book is built and the tests are run with. Made by \`make constraints\`." > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//' >> constraints.txt
+
+mathjax: ## fetch MathJax from npm into book/_static again
+	tools/mathjax.sh
+
+clean: ## remove what was built (not .venv)
+	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis
+	find cxrlib tests tools book benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV)

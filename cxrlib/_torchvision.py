@@ -1,0 +1,84 @@
+"""Let a mismatched torchvision be imported.
+
+A CPU build of torch beside a CUDA build of torchvision (a common result of a plain ``pip install``) makes
+``import torchvision`` stop with *operator torchvision::nms does not exist*: the compiled part cannot be
+loaded, and the import then describes operators that were never defined. Image classification needs only the
+Python part of torchvision, so it is enough to define the missing operators before the first import. They
+raise a readable error if anything ever calls them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+# Both operators that torchvision describes from Python share this signature.
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_DESCRIBED = re.compile(r"""(?:register_fake|impl_abstract)\(\s*["']torchvision::(\w+)["']""")
+_MESSAGE = (
+    "torchvision::{name} is not available: the compiled part of this torchvision could not be loaded, "
+    "because it was "
+    "built for another build of torch (for example CUDA against CPU). Install torch and torchvision from the "
+    "same "
+    "source; models and transforms work without it."
+)
+
+# A torch.library.Library takes its operators with it when it is collected, so it is kept here.
+_library = None
+
+
+def heal() -> tuple[str, ...]:
+    """Define the operators without which ``import torchvision`` fails on this machine.
+
+    Does nothing when torchvision is absent, already imported, or healthy. Costs a few milliseconds.
+
+    Returns
+    -------
+    tuple of str
+        The names of the operators that were defined; empty when there was nothing to do.
+    """
+    global _library
+    # On Windows torchvision prepares the search path of its DLLs itself: a failure seen from here would prove
+    # nothing.
+    if _library is not None or "torchvision" in sys.modules or sys.platform == "win32":
+        return ()
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or not spec.submodule_search_locations:
+        return ()
+    import torch
+
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    if any(_loads(torch, file) for file in sorted(folder.glob("_C*.so"))):
+        return ()
+    try:
+        described = _DESCRIBED.findall((folder / "_meta_registrations.py").read_text(encoding="utf-8"))
+    except OSError:
+        described = []
+    missing = tuple(name for name in dict.fromkeys(described) if not _defined(torch, name))
+    if missing:
+        _library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in missing:
+            _library.define(name + _SCHEMA)
+            for key in ("CPU", "CUDA"):
+                _library.impl(name, _unavailable(name), key)
+    return missing
+
+
+def _loads(torch, file: Path) -> bool:
+    try:
+        torch.ops.load_library(str(file))
+    except (OSError, ImportError, RuntimeError):
+        return False
+    return True
+
+
+def _defined(torch, name: str) -> bool:
+    return hasattr(torch.ops.torchvision, name)
+
+
+def _unavailable(name: str):
+    def kernel(*args, **kwargs):
+        raise RuntimeError(_MESSAGE.format(name=name))
+
+    return kernel

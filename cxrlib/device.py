@@ -1,0 +1,42 @@
+"""What the machine at hand is good at: device, number format, memory layout."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """True where bfloat16 is computed natively, not emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported()
+    return False
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """The dtype of autocast for a recipe's ``precision`` on ``device``, or None for plain float32.
+
+    "auto" takes bf16 where it is native; on a GPU without it (the T4 of Colab) fp16.
+    """
+    if precision == "auto":
+        if fast_bf16(device):
+            return torch.bfloat16
+        return torch.float16 if device.type == "cuda" else None
+    if precision == "fp16" and device.type != "cuda":
+        raise ValueError(f'precision="fp16" needs a CUDA device, this one is {device}; take "auto" or "bf16"')
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
+
+
+def describe(device: torch.device | None = None) -> dict:
+    """The hardware in words and numbers, for a recorded result (nothing that names the machine or its owner)."""
+    cuda = torch.cuda.is_available() if device is None else device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "processor": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "system": platform.system(),
+    }

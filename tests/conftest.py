@@ -1,0 +1,48 @@
+"""Fixtures for all tests: an own cache, the real images where they are, small data."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ["TQDM_DISABLE"] = "1"  # a test log is no place for progress bars
+
+REAL = Path(os.environ.get("CXR_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data" / "chest_xray")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """No test reads or writes the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    old = os.environ.get("CXR_CACHE_DIR")
+    os.environ["CXR_CACHE_DIR"] = str(folder)
+    yield
+    os.environ.pop("CXR_CACHE_DIR") if old is None else os.environ.update(CXR_CACHE_DIR=old)
+
+
+@pytest.fixture(scope="session")
+def real_root() -> Path:
+    """The folder of the real images; tests that need it are skipped where it is absent."""
+    if not (REAL / "train").is_dir():
+        pytest.skip(f"the real images are not here (looked for {REAL.name}/train; set CXR_DATA_DIR)")
+    return REAL
+
+
+def toy(n=48, size=16, classes=("normal", "pneumonia"), seed=0, per_patient=2, noise=12):
+    """Images a tiny network can learn in seconds: class k has a bright bar in a row of its own."""
+    from cxrlib.data import CxrDataset
+
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) // per_patient % len(classes)
+    images = rng.normal(90, noise, (n, 1, size, size))
+    step = size // (len(classes) + 1)
+    for i, k in enumerate(labels):
+        images[i, 0, step * (k + 1) : step * (k + 1) + 2] += 70
+    return CxrDataset(np.clip(images, 0, 255).astype(np.uint8), labels, classes,
+                      np.array([f"p{i // per_patient}" for i in range(n)]), name="toy")
+
+
+@pytest.fixture
+def toy_data():
+    return toy

@@ -1,0 +1,75 @@
+"""Figures: each shows itself as a picture with an alternative text, and bad input is named."""
+
+import re
+
+import numpy as np
+import pytest
+from conftest import toy
+from matplotlib import pyplot
+
+import cxrlib as cxr
+from cxrlib import plot
+
+
+def histories():
+    recipe = cxr.Recipe(size=16, epochs=2, batch_size=16, precision="fp32")
+    made = {}
+    for name in ("one", "two"):
+        model = cxr.build_model("CPFD", ("normal", "pneumonia"), size=16, filters=(4,), hidden=8, seed=0)
+        made[name] = cxr.fit(model, toy(48), toy(16, seed=1), recipe, progress=False)
+    return made
+
+
+def figures():
+    rng = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    probs = rng.dirichlet(np.ones(3), 30)
+    two = np.c_[probs[:, 0], 1 - probs[:, 0]]
+    yield "xrays", plot.xrays(toy(7)), "7 chest X-rays"
+    yield "report of two classes", cxr.Report(labels > 0, two, ("a", "b"), bootstrap=0).plot(), "ROC"
+    yield "report of three classes", cxr.Report(labels, probs, ("a", "b", "c"), bootstrap=0).plot(), "wrong"
+    runs = histories()
+    yield "one history", runs["one"].plot(), "after epoch 2"
+    yield "two histories", plot.curves(runs), "two: after epoch 2"
+    yield "intervals", plot.intervals({"x": (0.5, 0.4, 0.6), "y": (0.7, 0.6, 0.9)}, "AUC"), "x: 0.500 (0.400 to 0.600)"
+
+
+def test_every_figure_shows_itself_with_a_computed_alternative_text():
+    for name, figure, words in figures():
+        page = figure.to_html()
+        assert re.fullmatch(r'<img class="cxr-figure" alt="[^"]+" width="\d+" [^<>]*src="data:image/png;base64,[^"]+">',
+                            page), name
+        assert words in figure.alt, (name, figure.alt)
+    assert pyplot.get_fignums() == [], "the figures must not pile up in pyplot's global list"
+
+
+def test_a_figure_is_shown_once_and_not_by_the_inline_backend(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args, kwargs)))
+    plot.xrays(toy(2))._ipython_display_()
+    ((bundle,), options), = shown
+    assert options == {"raw": True} and set(bundle) == {"text/html", "text/plain"}
+
+
+def test_the_alternative_text_is_escaped():
+    fig, _ = plot.subplots(alt='5" <film>')
+    assert 'alt="5&quot; &lt;film&gt;"' in fig.to_html()
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: plot.xrays(toy(4)[:0]), "empty"),
+    (lambda: plot.xrays(toy(102)), "at most 100"),
+    (lambda: plot.curves({}), "no finished epoch"),
+    (lambda: plot.intervals({}, "AUC"), "rows is empty"),
+    (lambda: cxr.reported("F"), "A, B, C, D, E"),
+])
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_reported_figures_by_source():
+    frame = cxr.reported()
+    assert set(frame["source"]) == set("ABCDE")
+    assert cxr.reported("A")["auc"].max() == 0.957
+    assert frame[["accuracy", "f1", "auc"]].max().max() < 1

@@ -1,0 +1,355 @@
+"""CxrDataset: images, labels, patients and a table, kept together through every selection."""
+
+import base64
+import hashlib
+import html
+import io
+import mmap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from torch.utils.data._utils.collate import default_collate_fn_map
+
+SPLIT_ORDER = ("train", "val", "test")
+
+
+class CxrDataset(Dataset):
+    """Chest X-ray images with labels, patients and metadata.
+
+    images: uint8 (N, 1, H, W), an array or a memory map. labels: int64 (N,), positions in `classes`.
+    classes: names of the K classes. patients: (N,) str, the patient of each image.
+    table: DataFrame, one row an image (file, split, class, subtype, patient, key_*, width, height, ...), or
+    None.
+    masks, lungs: bool (N, H, W), the lesion and the lung pixels, or None when unknown.
+    name: what the data set is called. fingerprint: hash of its content; computed when not given.
+    skipped: DataFrame (file, reason) of the images that could not be used.
+
+    `d[3]` is one sample: a float32 tensor (1, H, W) in [0, 1] and an int label, as torch expects it.
+    `d[:100]`, `d[[5, 2]]`, `d[d.labels == 1]` are smaller data sets that share the same pixels, without a
+    copy. `DataLoader(d, batch_size=32)` works and reads a whole batch at once.
+
+    Raises ValueError when the arrays do not fit together.
+    """
+
+    def __init__(
+        self,
+        images,
+        labels,
+        classes,
+        patients,
+        table=None,
+        masks=None,
+        lungs=None,
+        name="",
+        fingerprint=None,
+        skipped=None,
+    ):
+        if getattr(images, "ndim", 0) != 4 or images.shape[1] != 1 or images.dtype != np.uint8:
+            raise ValueError(f"images must be a uint8 array of shape (N, 1, H, W), got {_describe(images)}.")
+        if isinstance(classes, str):
+            raise ValueError(f"classes must be a sequence of names, got the single text {classes!r}.")
+        n = len(images)
+        labels = np.asarray(labels)
+        if n == 0:
+            labels = labels.astype(np.int64)
+        if labels.shape != (n,) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels must be integers of shape ({n},), one for each image, got {_describe(labels)}."
+            )
+        classes = tuple(str(c) for c in classes)
+        if len(set(classes)) != len(classes):
+            raise ValueError(f"classes must be different names, got {classes}.")
+        if n and not (labels.min() >= 0 and labels.max() < len(classes)):
+            raise ValueError(
+                f"labels must lie in 0..{len(classes) - 1} for the classes {classes}, "
+                f"got {labels.min()}..{labels.max()}."
+            )
+        patients = np.asarray(patients, dtype=str)
+        if patients.shape != (n,):
+            raise ValueError(
+                f"patients must have shape ({n},), one for each image, got {_describe(patients)}."
+            )
+        if table is None:
+            table = pd.DataFrame(
+                {"class": np.asarray(classes, dtype=object)[labels] if n else [], "patient": patients}
+            )
+        if len(table) != n:
+            raise ValueError(f"table must have one row for each of the {n} images, got {len(table)} rows.")
+        for what, array in (("masks", masks), ("lungs", lungs)):
+            if array is not None and (array.shape != (n, *images.shape[2:]) or array.dtype != bool):
+                raise ValueError(
+                    f"{what} must be a bool array of shape {(n, *images.shape[2:])}, got {_describe(array)}."
+                )
+        self._images, self._masks, self._lungs = images, masks, lungs
+        self._labels = labels.astype(np.int64)
+        self._patients = patients
+        self._table = table.reset_index(drop=True)
+        self._fingerprint = fingerprint
+        self.classes = classes
+        self.name = name
+        self.skipped = pd.DataFrame({"file": [], "reason": []}) if skipped is None else skipped
+        self.rows = np.arange(n, dtype=np.int64)
+        self._cached_table = None
+
+    # -- selection ----------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key):
+        if isinstance(key, (int, np.integer)) and not isinstance(key, (bool, np.bool_)):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"image {key} is out of range: the data set has {len(self)} images.")
+            row = self.rows[key]
+            pixels = torch.from_numpy(np.array(self._images[row], dtype=np.float32))
+            return pixels.div_(255.0), int(self._labels[row])
+        return self._take(self._positions(key))
+
+    def __getitems__(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """A whole batch for torch's DataLoader: uint8 (B, 1, H, W) and int64 (B,)."""
+        images = torch.from_numpy(self.batch(rows)).as_subclass(_Stacked)
+        return images, torch.from_numpy(self._labels[self.rows[self._positions(rows)]])
+
+    def batch(self, rows: Sequence[int]) -> np.ndarray:
+        """Pixels of the images at these positions only: a new uint8 array (B, 1, H, W)."""
+        return np.array(self._images[self.rows[self._positions(rows)]])
+
+    def where(self, **columns) -> "CxrDataset":
+        """The images whose table columns equal these values: `d.where(split="train")`; a list means "one
+        of"."""
+        table = self.table
+        keep = np.ones(len(self), dtype=bool)
+        for column, value in columns.items():
+            if column not in table:
+                raise ValueError(
+                    f"The table has no column {column!r}; it has {', '.join(map(str, table.columns))}."
+                )
+            wanted = value if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
+            keep &= table[column].isin(list(wanted)).to_numpy()
+        return self[keep]
+
+    def _positions(self, key) -> np.ndarray:
+        n = len(self)
+        if isinstance(key, slice):
+            return np.arange(n)[key]
+        if isinstance(key, torch.Tensor):
+            key = key.detach().cpu().numpy()
+        index = np.asarray(key)
+        if index.size == 0 and index.dtype != bool:
+            return np.zeros(0, dtype=np.int64)
+        if index.ndim != 1 or index.dtype.kind not in "iub":
+            raise TypeError(
+                "Choose images with an int, a slice, a list of ints, or a bool array of shape "
+                f"({n},); got {type(key).__name__} {_describe(index)}."
+            )
+        if index.dtype == bool:
+            if len(index) != n:
+                raise IndexError(f"the bool array has {len(index)} entries, the data set {n} images.")
+            return np.flatnonzero(index)
+        index = index.astype(np.int64)
+        if index.min() < -n or index.max() >= n:
+            raise IndexError(f"positions must lie in {-n}..{n - 1}, got {index.min()}..{index.max()}.")
+        return np.where(index < 0, index + n, index)
+
+    def _take(self, positions: np.ndarray) -> "CxrDataset":
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part.rows = self.rows[positions]
+        part._cached_table = None
+        return part
+
+    # -- what it holds ------------------------------------------------------------
+
+    def _restrict(self, base):
+        if base is None:
+            return None
+        rows = self.rows
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            return base[rows[0] : rows[-1] + 1]  # a view: nothing is read before it is used
+        return base[rows]
+
+    @property
+    def images(self) -> np.ndarray:
+        """All pixels, uint8 (N, 1, H, W). A copy when the rows are not consecutive; `batch` reads less."""
+        return self._restrict(self._images)
+
+    @property
+    def masks(self) -> np.ndarray | None:
+        """Lesion pixels, bool (N, H, W), or None."""
+        return self._restrict(self._masks)
+
+    @property
+    def lungs(self) -> np.ndarray | None:
+        """Lung pixels, bool (N, H, W), or None."""
+        return self._restrict(self._lungs)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Positions in `classes`, int64 (N,)."""
+        return self._labels[self.rows]
+
+    @property
+    def patients(self) -> np.ndarray:
+        """Patient of each image, str (N,)."""
+        return self._patients[self.rows]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row an image, numbered from 0."""
+        if self._cached_table is None:
+            self._cached_table = self._table.iloc[self.rows].reset_index(drop=True)
+        return self._cached_table
+
+    @property
+    def size(self) -> int:
+        """Height (and width) of the images in pixels."""
+        return self._images.shape[2]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the content: equal for equal images, labels and order."""
+        if self._fingerprint is None:
+            digest = hashlib.blake2b(repr((self._images.shape, self.classes)).encode(), digest_size=16)
+            for start in range(0, len(self._images), 256):
+                digest.update(np.ascontiguousarray(self._images[start : start + 256]))
+            digest.update(self._labels)
+            digest.update("\0".join(self._patients.tolist()).encode())
+            self._fingerprint = digest.hexdigest()
+        if len(self.rows) == len(self._images) and (np.diff(self.rows) == 1).all():
+            return self._fingerprint
+        return hashlib.blake2b(self._fingerprint.encode() + self.rows.tobytes(), digest_size=16).hexdigest()
+
+    def counts(self) -> pd.DataFrame:
+        """Number of images: one row a split, one column a class, and the total."""
+        table = self.table
+        split = table["split"].astype(str) if "split" in table else pd.Series(["all"] * len(self))
+        found = set(split)
+        names = [s for s in SPLIT_ORDER if s in found] + sorted(found - set(SPLIT_ORDER))
+        labels, split = self.labels, split.to_numpy()
+        counts = pd.DataFrame(
+            [np.bincount(labels[split == s], minlength=len(self.classes)) for s in names],
+            index=pd.Index(names, name="split"),
+            columns=list(self.classes),
+            dtype=np.int64,
+        )
+        counts["total"] = counts.sum(axis=1)
+        return counts
+
+    # -- how it looks -------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        patients = len(np.unique(self.patients))
+        size = "x".join(map(str, self._images.shape[2:]))
+        return (
+            f"CxrDataset({self.name or 'unnamed'}: {len(self)} images {size}, {patients} patients, "
+            f"classes {', '.join(self.classes)})"
+        )
+
+    def _repr_html_(self) -> str:
+        patients = len(np.unique(self.patients))
+        size = " × ".join(map(str, self._images.shape[2:]))
+        lines = [
+            f"<p><strong>{html.escape(self.name or 'data set')}</strong>: {len(self):,} images of {size} "
+            f"pixels, {patients:,} patients</p>"
+        ]
+        counts = self.counts()
+        if len(counts) > 1:
+            counts.loc["total"] = counts.sum()
+        lines.append(counts.rename_axis(None).map("{:,}".format).to_html(border=0, classes="cxr-counts"))
+        if len(self):
+            lines.append(self._thumbnails())
+        if len(self.skipped):
+            lines.append(f"<p>{len(self.skipped)} files could not be used; see <code>.skipped</code>.</p>")
+        return '<div class="cxr-dataset">' + "\n".join(lines) + "</div>"
+
+    def _thumbnails(self, most: int = 8, edge: int = 96) -> str:
+        labels = self.labels
+        present = [c for c in range(len(self.classes)) if (labels == c).any()]
+        each = max(1, most // len(present))
+        figures = []
+        for c in present:
+            of_class = np.flatnonzero(labels == c)
+            chosen = of_class[np.unique(np.linspace(0, len(of_class) - 1, each).astype(int))]
+            strip = np.concatenate([_shrink(pixels[0], edge) for pixels in self.batch(chosen)], axis=1)
+            name = html.escape(self.classes[c])
+            what = f"{len(chosen)} example{'s' if len(chosen) > 1 else ''} of class {name}"
+            figures.append(
+                f'<figure style="display:inline-block;margin:0 8px 8px 0">'
+                f'<img src="{_png(strip)}" alt="{what}" style="max-width:100%">'
+                f'<figcaption style="font-size:85%;text-align:center">{name}</figcaption></figure>'
+            )
+        return "<div>" + "".join(figures) + "</div>"
+
+    # -- DataLoader workers -------------------------------------------------------
+
+    def __getstate__(self) -> dict:
+        state = dict(self.__dict__, _cached_table=None)
+        for key in ("_images", "_masks", "_lungs"):
+            array = state[key]
+            # A worker process opens the same file again instead of receiving a copy of all pixels.
+            if (
+                isinstance(array, np.memmap)
+                and isinstance(array.base, mmap.mmap)
+                and array.filename is not None
+            ):
+                state[key] = _MapOf(str(array.filename), array.dtype.str, array.shape, int(array.offset))
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        for key in ("_images", "_masks", "_lungs"):
+            if isinstance(state[key], _MapOf):
+                state[key] = state[key].open()
+        self.__dict__.update(state)
+
+
+class _MapOf(tuple):
+    """Where a memory map lies: (file, dtype, shape, offset)."""
+
+    def __new__(cls, *parts):
+        return super().__new__(cls, parts)
+
+    def __getnewargs__(self):
+        return tuple(self)
+
+    def open(self) -> np.memmap:
+        file, dtype, shape, offset = self
+        return np.memmap(file, dtype=dtype, mode="c", shape=tuple(shape), offset=offset)
+
+
+class _Stacked(torch.Tensor):
+    """A batch that is stacked already. Operations on it return plain tensors."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+
+def _collate_stacked(batch, *, collate_fn_map=None):
+    images, labels = batch
+    return images.as_subclass(torch.Tensor).float().div_(255.0), labels
+
+
+# torch's default collate would try to stack (images, labels) again. This entry makes a plain `DataLoader(d)`
+# give the same values as `d[i]`: float32 in [0, 1]. It is torch's documented way to teach default_collate a
+# new type.
+default_collate_fn_map[_Stacked] = _collate_stacked
+
+
+def _shrink(pixels: np.ndarray, edge: int) -> np.ndarray:
+    return np.asarray(
+        Image.fromarray(pixels).resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    )
+
+
+def _png(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _describe(array) -> str:
+    if not hasattr(array, "shape"):
+        return type(array).__name__
+    return f"{array.dtype} of shape {tuple(array.shape)}"

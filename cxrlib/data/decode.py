@@ -1,0 +1,129 @@
+"""One image file in, one gray square out: uint8 (size, size), or the reason why not."""
+
+import io
+from contextlib import suppress
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+MAX_PIXELS = 100_000_000
+#: Raise this number when the pixels that `decode` returns change: it is part of the key of the cache.
+DECODE_VERSION = 1
+
+# An explicit list: Pillow would also open formats that run other programs (EPS starts Ghostscript).
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
+_ORIENTATION = 0x0112  # the EXIF tag, and what to do for each of its values
+_TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS = {_TURN[5], _TURN[6], _TURN[7], _TURN[8]}
+
+
+class BadImage(ValueError):
+    """An image file that cannot be used; the message is the reason, in words for a student."""
+
+
+def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
+    """Decode one image file to a gray square.
+
+    content: the bytes of the file. size: edge of the result in pixels.
+    Color and palette images become luminance; transparent ones are laid over black; 16-bit and float images
+    are scaled linearly from their own minimum..maximum to 0..255. The image is squeezed to a square, not
+    cropped.
+
+    Returns the pixels, uint8 (size, size), and the width and height of the file in pixels.
+    Raises BadImage with a readable reason.
+    """
+    if not content:
+        raise BadImage("the file is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            return _to_gray(image, size)
+    except BadImage:
+        raise
+    except UnidentifiedImageError:
+        raise BadImage(_what_is_it(content)) from None
+    except Image.DecompressionBombError:
+        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels") from None
+    except MemoryError:
+        raise BadImage("too large for the memory of this machine") from None
+    except Exception as error:
+        # Pillow's readers raise many types on damaged files (OSError, SyntaxError, struct.error, IndexError
+        # ...).
+        text = str(error)
+        if "truncated" in text.lower():
+            raise BadImage("the file is cut off (truncated); download or copy it again") from None
+        raise BadImage(f"the file is damaged ({text or type(error).__name__})") from None
+
+
+def _to_gray(image: Image.Image, size: int) -> tuple[np.ndarray, int, int]:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({width} x {height})")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise BadImage(f"holds {frames} frames (animated or several pages); save one frame as its own file")
+    if image.mode in ("CMYK", "LAB", "HSV"):
+        raise BadImage(f"has {image.mode} colors, made for printing; save it as a gray or RGB image")
+    turn = None
+    with suppress(Exception):  # damaged EXIF data says nothing about the pixels
+        turn = _TURN.get(image.getexif().get(_ORIENTATION))
+    if image.format == "JPEG" and image.mode in ("L", "RGB", "YCbCr"):
+        # The JPEG decoder itself halves large images and can return luminance only; 2 x size keeps the resize
+        # clean.
+        image.draft("L", (2 * size, 2 * size))
+    image.load()
+    image = _gray8(image)
+    if turn is not None:
+        image = image.transpose(turn)
+        if turn in _SWAPS:
+            width, height = height, width
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.asarray(image, dtype=np.uint8), width, height
+
+
+def _gray8(image: Image.Image) -> Image.Image:
+    mode = image.mode
+    if mode == "L" and "transparency" not in image.info:
+        return image
+    if mode.startswith("I") or mode == "F":
+        return Image.fromarray(_stretch(np.asarray(image)))
+    if "A" in mode or "a" in mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, image).convert("L")
+    return image.convert("RGB").convert("L") if mode == "P" else image.convert("L")
+
+
+def _stretch(values: np.ndarray) -> np.ndarray:
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise BadImage("holds values that are not numbers (NaN or infinite)")
+    low, high = values.min(), values.max()
+    if high == low:
+        return np.zeros(values.shape, np.uint8)
+    return np.rint((values - low) * (255.0 / (high - low))).astype(np.uint8)
+
+
+def _what_is_it(content: bytes) -> str:
+    if content[128:132] == b"DICM":
+        return "is a DICOM file; export it as PNG or JPEG first"
+    head = content[:512]
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the image; run `git lfs pull`"
+    if head.startswith(b"\x1f\x8b") or head.startswith(b"PK\x03\x04"):
+        return "is an archive, not an image; unpack it"
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if all(c.isprintable() or c.isspace() for c in text):
+        return "is a text file, not an image, whatever its name says"
+    return "is not an image that Pillow can read, or its header is damaged"

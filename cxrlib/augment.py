@@ -1,0 +1,276 @@
+"""Augmentation of whole batches on the device, with other random values for every image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+# Columns of the table of random numbers: one row an image. The table always has all columns, so that
+# switching one operation on or off does not change what the others do under the same seed.
+(
+    _FLIP,
+    _ROTATE,
+    _SHIFT_X,
+    _SHIFT_Y,
+    _ZOOM,
+    _CROP,
+    _CROP_X,
+    _CROP_Y,
+    _BRIGHT,
+    _CONTRAST,
+    _GAMMA,
+    _BLUR,
+    _NOISE,
+) = range(13)
+
+_RANGES = {
+    "flip": (1.0, "a probability from 0 to 1"),
+    "rotate": (180.0, "degrees from 0 to 180"),
+    "shift": (0.9, "a fraction of the side from 0 to 0.9"),
+    "zoom": (0.9, "a fraction from 0 to 0.9"),
+    "brightness": (1.0, "a number from 0 to 1"),
+    "contrast": (1.0, "a fraction from 0 to 1"),
+    "gamma": (4.0, "a number from 0 to 4"),
+    "blur": (20.0, "pixels from 0 to 20"),
+    "noise": (1.0, "a standard deviation from 0 to 1"),
+    "mixup": (100.0, "a number from 0 to 100"),
+}
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of X-ray images. Every magnitude is off by default.
+
+    All geometry is done in one step with one interpolation; what comes from outside the image is black. The
+    intensity steps follow in the order blur, gamma, contrast and brightness, noise; the result is cut to [0,
+    1].
+
+    A horizontal flip moves the heart to the right side of the chest (situs inversus, about 1 person in
+    10,000) and mirrors the letters L and R. A network may profit from it all the same, but it then sees
+    images that hardly exist.
+
+    Parameters
+    ----------
+    flip : float
+        Probability of a horizontal flip, 0 to 1.
+    rotate : float
+        Largest rotation to either side, in degrees.
+    shift : float
+        Largest shift along each axis, as a fraction of the side.
+    zoom : float
+        Largest change of scale: 0.1 draws a scale from 0.9 to 1.1.
+    crop : float or None
+        Smallest part of the area kept by a random crop, which is resized to the full size; None or 1 is off.
+        The aspect ratio stays as it is.
+    brightness : float
+        Largest value added or subtracted, where 1 is the full range from black to white.
+    contrast : float
+        Largest change of contrast around the mean of the image: 0.2 draws a factor from 0.8 to 1.2.
+    gamma : float
+        Largest change of the exponent: 0.25 draws it from 1 / 1.25 to 1.25, uniformly in its logarithm.
+    blur : float
+        Largest standard deviation of a Gaussian blur, in pixels.
+    noise : float
+        Largest standard deviation of Gaussian noise, where 1 is the full range.
+    mixup : float
+        Parameter alpha of mixup (Zhang et al., ICLR 2018): images and labels are mixed in pairs with a share
+        from Beta(alpha, alpha).
+
+    Raises
+    ------
+    ValueError
+        For a magnitude out of range.
+    """
+
+    flip: float = 0.0
+    rotate: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+    crop: float | None = None
+    brightness: float = 0.0
+    contrast: float = 0.0
+    gamma: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self):
+        for name, (most, meaning) in _RANGES.items():
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value <= most:
+                raise ValueError(f"{name}: give {meaning} (0 is off), got {value!r}")
+        if self.crop is not None and (not _is_number(self.crop) or not 0 < self.crop <= 1):
+            raise ValueError(
+                f"crop: give the smallest part of the area to keep, above 0 and up to 1 (None is off), got "
+                f"{self.crop!r}"
+            )
+
+    def __bool__(self) -> bool:
+        """True when any magnitude is on."""
+        return (
+            any(getattr(self, f.name) not in (0, None) for f in fields(self) if f.name != "crop")
+            or self._crops
+        )
+
+    def __call__(
+        self, x: torch.Tensor, y: torch.Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Change a batch.
+
+        Parameters
+        ----------
+        x : tensor, float (B, C, H, W)
+            Images with values in [0, 1], on any device. Not changed in place.
+        y : tensor, float (B, K)
+            One-hot labels or shares; only mixup changes them, and only mixup needs them.
+        generator : torch.Generator, optional
+            A CPU generator; the same state gives the same result. Default: torch's global generator.
+
+        Returns
+        -------
+        (x, y)
+            Of the same shape, dtype and device.
+        """
+        self._check(x, y)
+        if not self or len(x) == 0:
+            return x, y
+        u = torch.rand(len(x), 13, generator=generator, dtype=torch.float64)
+        # Positions and smooth intensities need more than the 8 bits of bfloat16.
+        out = x if x.dtype == torch.float64 else x.float()
+        out = self._geometry(out, u)
+        out = self._intensity(out, u, generator)
+        out = (out.clamp(0, 1) if out is x else out.clamp_(0, 1)).to(x.dtype)
+        return self._mix(out, y, generator) if self.mixup else (out, y)
+
+    @property
+    def _crops(self) -> bool:
+        return self.crop is not None and self.crop < 1
+
+    def _check(self, x: torch.Tensor, y: torch.Tensor | None) -> None:
+        if x.ndim != 4 or not x.is_floating_point():
+            raise ValueError(
+                f"x: give float images (B, C, H, W) with values in [0, 1], got {x.dtype} {tuple(x.shape)}; "
+                "divide uint8 images by 255"
+            )
+        if self.mixup and (y is None or y.ndim != 2 or not y.is_floating_point() or len(y) != len(x)):
+            got = None if y is None else f"{y.dtype} {tuple(y.shape)}"
+            raise ValueError(f"y: mixup needs one-hot float labels (B, K) for {len(x)} images, got {got}")
+
+    def _geometry(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        if not (self.rotate or self.shift or self.zoom or self._crops):
+            if not self.flip:
+                return x
+            flipped = (u[:, _FLIP] < self.flip).to(x.device).view(-1, 1, 1, 1)
+            return torch.where(flipped, x.flip(-1), x)
+        grid = _grid(self._theta(u, x.shape[3] / x.shape[2]).to(x.device, x.dtype), *x.shape[2:])
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    def _theta(self, u: torch.Tensor, aspect: float) -> torch.Tensor:
+        """Affine matrices (B, 2, 3) from output to input positions, both axes running from -1 to 1."""
+
+        def spread(column):  # uniform in [-1, 1]
+            return u[:, column] * 2 - 1
+
+        angle = spread(_ROTATE) * math.radians(self.rotate)
+        scale = 1 / (1 + spread(_ZOOM) * self.zoom)
+        shift_x, shift_y = spread(_SHIFT_X) * 2 * self.shift, spread(_SHIFT_Y) * 2 * self.shift
+        if self._crops:
+            side = (self.crop + (1 - self.crop) * u[:, _CROP]).sqrt()
+            shift_x = shift_x + spread(_CROP_X) * (1 - side)
+            shift_y = shift_y + spread(_CROP_Y) * (1 - side)
+            scale = scale * side
+        mirror = torch.where(u[:, _FLIP] < self.flip, -1.0, 1.0)
+        cos, sin = angle.cos() * scale, angle.sin() * scale
+        # A rotation keeps lengths in pixels, not in units of the two sides: hence the aspect ratio.
+        return torch.stack(
+            [
+                torch.stack([cos * mirror, -sin / aspect, shift_x], 1),
+                torch.stack([sin * mirror * aspect, cos, shift_y], 1),
+            ],
+            1,
+        )
+
+    def _intensity(self, x: torch.Tensor, u: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        def column(values):
+            return values.to(x.device, x.dtype).view(-1, 1, 1, 1)
+
+        given = x  # never changed in place; what the steps below make is
+
+        if self.blur:
+            x = gaussian_blur(x, u[:, _BLUR] * self.blur)
+        if self.gamma:
+            exponent = column(torch.exp((u[:, _GAMMA] * 2 - 1) * math.log1p(self.gamma)))
+            x = x.clamp(0, 1).pow_(exponent)
+        if self.contrast or self.brightness:
+            factor = column(1 + (u[:, _CONTRAST] * 2 - 1) * self.contrast)
+            added = column((u[:, _BRIGHT] * 2 - 1) * self.brightness)
+            added = x.mean((1, 2, 3), keepdim=True) * (1 - factor) + added
+            x = x * factor if x is given else x.mul_(factor)
+            x.add_(added)
+        if self.noise:
+            x = _normal(x, generator).mul_(column(u[:, _NOISE] * self.noise)).add_(x)
+        return x
+
+    def _mix(self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None):
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        share = torch.from_numpy(np.random.default_rng(seed).beta(self.mixup, self.mixup, len(x)))
+        partner = torch.randperm(len(x), generator=generator).to(x.device)
+        share = share.to(x.device)
+        x = torch.lerp(x[partner], x, share.to(x.dtype).view(-1, 1, 1, 1))
+        y = torch.lerp(y[partner.to(y.device)], y, share.to(y.device, y.dtype).view(-1, 1))
+        return x, y
+
+
+def gaussian_blur(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Blur every image with its own Gaussian; the border is continued outward.
+
+    Parameters
+    ----------
+    x : tensor, float (B, C, H, W)
+    sigma : tensor (B,)
+        Standard deviation in pixels; 0 leaves an image as it is.
+
+    Returns
+    -------
+    tensor (B, C, H, W)
+    """
+    batch, channels, height, width = x.shape
+    radius = max(1, math.ceil(3 * float(sigma.max())))
+    position = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    weights = torch.exp(-position.square() / (2 * sigma.double().cpu().clamp(min=1e-3).view(-1, 1).square()))
+    weights = (weights / weights.sum(1, keepdim=True)).to(x.device, x.dtype).repeat_interleave(channels, 0)
+    # One group an image: every image meets its own kernel in a single convolution.
+    groups = batch * channels
+    x = F.pad(x.reshape(1, groups, height, width), (radius,) * 4, mode="replicate")
+    x = F.conv2d(x, weights.view(groups, 1, 1, -1), groups=groups)
+    x = F.conv2d(x, weights.view(groups, 1, -1, 1), groups=groups)
+    return x.view(batch, channels, height, width)
+
+
+def _grid(theta: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Sampling positions (B, H, W, 2); F.affine_grid gives the same, but takes four times as long on a "
+    "CPU."""
+
+    def centers(length):
+        return (torch.arange(length, device=theta.device, dtype=theta.dtype) * 2 + 1) / length - 1
+
+    across = theta[:, :, 0, None] * centers(width) + theta[:, :, 2, None]  # (B, 2, W)
+    down = theta[:, :, 1, None] * centers(height)  # (B, 2, H)
+    return across.transpose(1, 2).unsqueeze(1) + down.transpose(1, 2).unsqueeze(2)
+
+
+def _normal(x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    if x.device.type == "cpu":
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    # Drawn where it is needed, from a generator whose seed comes from the CPU one.
+    own = torch.Generator(x.device)
+    own.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    return torch.randn(x.shape, generator=own, dtype=x.dtype, device=x.device)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

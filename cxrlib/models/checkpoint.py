@@ -1,0 +1,176 @@
+"""Save and load networks: no code in the file, nothing half-written, errors that say what is wrong."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from .net import CxrNet, build_model
+
+_FORMAT = "cxrlib-model-1"
+_PLAIN = (str, int, float, bool, type(None), torch.Tensor)
+
+
+def save_model(model: CxrNet, path: str | os.PathLike, **extra) -> Path:
+    """Write a network to one file; an existing file is replaced only when the new one is complete.
+
+    Parameters
+    ----------
+    model : CxrNet
+    path : path
+        File to write, usually ``*.pt``; missing folders are made.
+    **extra
+        Plain values to keep with it (numbers, text, tensors, lists and dicts of these); ``load_model`` gives
+        them back as ``net.extra``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    for key, value in extra.items():
+        _check_plain(key, value)
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"path: {path} is a folder; give the name of a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    content = {"format": _FORMAT, "config": model.config, "state": state, "extra": extra}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes a private file, but results are there to be shared.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_model(
+    path: str | os.PathLike, into: CxrNet | None = None, device: str | torch.device = "cpu"
+) -> CxrNet:
+    """Read a network written by ``save_model``; no code in the file is run and nothing is downloaded.
+
+    Parameters
+    ----------
+    path : path
+    into : CxrNet, optional
+        Load the weights into this model; it must have the same name and classes. Default: rebuild the model.
+    device : str or torch.device
+        Where a rebuilt model goes.
+
+    Returns
+    -------
+    CxrNet
+        In eval mode; ``net.extra`` holds the extra values of ``save_model``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged, is no checkpoint of this library, or holds another architecture.
+    """
+    path = Path(path)
+    content = _read(path)
+    config, state = content["config"], content["state"]
+    if into is None:
+        try:
+            offline = {"pretrained": False} if "pretrained" in config else {}
+            into = build_model(**{**config, **offline}).to(device)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: this version cannot rebuild the model {config.get('name')!r}: {error}"
+            ) from error
+    else:
+        _check_same(path, config, into)
+    _check_state(path, config["name"], state, into)
+    into.load_state_dict(state)
+    into.config["pretrained"] = config.get("pretrained", False)
+    if "pretrained" not in config:
+        del into.config["pretrained"]
+    into.extra = content.get("extra", {})
+    return into.eval()
+
+
+def _read(path: Path) -> dict:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no checkpoint {path}; save_model(model, path) writes one")
+    if not path.is_file():
+        raise ValueError(f"{path} is a folder; give the file that save_model wrote")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if not start:
+        raise ValueError(f"{path} is empty; save the model again")
+    if start != b"PK":  # torch writes zip archives
+        raise ValueError(f"{path} is not a checkpoint; give a file that save_model wrote")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types here, pickle and runtime errors among them
+        text = str(error)
+        if "weights_only" in text or "Unsupported" in text:
+            raise ValueError(
+                f"{path} holds Python objects, not only weights, and is not loaded because it could run "
+                "code; "
+                "give a file that save_model wrote"
+            ) from error
+        raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
+    known = isinstance(content, dict) and content.get("format") == _FORMAT
+    if not known or not isinstance(content.get("config"), dict) or not isinstance(content.get("state"), dict):
+        raise ValueError(f"{path} is not a checkpoint of this library; give a file that save_model wrote")
+    return content
+
+
+def _check_same(path: Path, config: dict, model: CxrNet) -> None:
+    if config["name"] != model.name:
+        raise ValueError(
+            f"{path} holds {config['name']!r}, but the model is {model.name!r}; leave out into= to rebuild "
+            "what was saved"
+        )
+    if tuple(config["classes"]) != model.classes:
+        raise ValueError(
+            f"{path} was trained for the classes {tuple(config['classes'])}, but the model has "
+            f"{model.classes}"
+        )
+
+
+def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
+    own = model.state_dict()
+    for key in [*own, *state]:
+        here, there = own.get(key), state.get(key)
+        if here is None or there is None:
+            where = "the file" if there is None else "the model"
+            raise ValueError(
+                f"{path} holds other weights than {name!r} as the model has it: {key!r} is missing in {where}"
+            )
+        if here.shape != there.shape:
+            raise ValueError(
+                f"{path} holds {name!r} built with other arguments: {key!r} has the shape "
+                f"{tuple(there.shape)} in the file "
+                f"and {tuple(here.shape)} in the model"
+            )
+
+
+def _check_plain(key: str, value) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_plain(f"{key}[{name!r}]", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_plain(key, item)
+    elif type(value) not in _PLAIN:
+        raise ValueError(
+            f"{key}: a checkpoint keeps only numbers, text, tensors, lists and dicts, got "
+            f"{type(value).__name__}; "
+            "convert it first, for example with float(...) or .tolist()"
+        )

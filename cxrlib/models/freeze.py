@@ -1,0 +1,81 @@
+"""Freezing: train only the head, or the head and the top layers of the body."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def leaves(module: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a network by name, in the order of registration.
+
+    A layer is a module without children, or one that holds parameters of its own. Activations, pooling and
+    batch norm count as layers, as in Keras. A module that does nothing (``nn.Identity``) does not count, and
+    one that is used several times counts once.
+    """
+    return {
+        name: layer
+        for name, layer in module.named_modules()
+        if name and (not layer._modules or layer._parameters) and not isinstance(layer, nn.Identity)
+    }
+
+
+def freeze(model, layers: int | str = "all"):
+    """Stop the training of the body of a network, or of all but its top layers.
+
+    The head always stays trainable. Frozen batch-norm layers keep their statistics: they stay in eval mode
+    when ``model.train()`` is called.
+
+    Parameters
+    ----------
+    model : CxrNet
+        Changed in place; layers frozen before and now above the cut become trainable again.
+    layers : int or "all"
+        ``"all"`` (or 0) freezes the whole body. ``k`` leaves the ``k`` layers of the body that are nearest to
+        the head trainable. What counts as a layer is said in ``leaves``; ``len(leaves(model.body))`` counts
+        them.
+
+    Returns
+    -------
+    CxrNet
+        The same model.
+
+    Raises
+    ------
+    ValueError
+        When ``layers`` is no such number, or larger than the number of layers of the body.
+    """
+    found = leaves(model.body)
+    if layers == "all":
+        layers = 0
+    if not isinstance(layers, int) or isinstance(layers, bool) or layers < 0:
+        raise ValueError(
+            f'freeze: got {layers!r}; give "all", or the number of top layers of the body to leave trainable'
+        )
+    if layers > len(found):
+        raise ValueError(
+            f"freeze: {layers} layers cannot stay trainable, the body of {model.name!r} has {len(found)}; "
+            "unfreeze(model) trains all of it"
+        )
+    for parameter in model.body.parameters():
+        parameter.requires_grad_(False)
+    for layer in list(found.values())[len(found) - layers :]:
+        for parameter in layer.parameters(recurse=False):
+            parameter.requires_grad_(True)
+    model.config["freeze"] = layers or "all"
+    return model.train(model.training)
+
+
+def unfreeze(model):
+    """Make every parameter of a network trainable again; returns the same model."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    model.config["freeze"] = None
+    return model.train(model.training)
+
+
+def hold_frozen_norms(body: nn.Module) -> None:
+    """Put the batch-norm layers whose parameters are frozen into eval mode."""
+    for layer in body.modules():
+        if isinstance(layer, _BatchNorm) and layer.affine and not layer.weight.requires_grad:
+            layer.eval()

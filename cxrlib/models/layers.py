@@ -1,0 +1,127 @@
+"""Convolutional networks written as a string of layers, such as ``"CPCPCPFDD"``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from torch import nn
+
+LETTERS = {
+    "C": "convolution + ReLU",
+    "P": "2 x 2 max-pooling",
+    "F": "flatten",
+    "D": "dense layer + ReLU + dropout",
+}
+_GRAMMAR = re.compile(r"[CP]+(F?|FD+)")
+
+
+def check_layers(layers: str) -> None:
+    """Raise a ValueError that names the first wrong letter of a layer string."""
+    for position, letter in enumerate(layers, start=1):
+        if letter not in LETTERS:
+            known = ", ".join(f"{key} ({text})" for key, text in LETTERS.items())
+            raise ValueError(
+                f"layers {layers!r}: unknown letter {letter!r} at position {position}; the letters are "
+                f"{known}"
+            )
+    if _GRAMMAR.fullmatch(layers):
+        return
+    before, flatten, after = layers.partition("F")
+    if "D" in before:
+        raise ValueError(
+            f"layers {layers!r}: D at position {layers.index('D') + 1} needs a vector; put an F (flatten) "
+            "before the first D"
+        )
+    if not before:
+        raise ValueError(
+            f"layers {layers!r}: it must start with at least one C or P; F and D come after them"
+        )
+    wrong = next(i for i, letter in enumerate(after, start=len(before) + 2) if letter != "D")
+    raise ValueError(
+        f"layers {layers!r}: {layers[wrong - 1]!r} at position {wrong} stands after F; only D can follow F "
+        "(flatten)"
+    )
+
+
+def build_layers(
+    layers: str,
+    classes: int,
+    *,
+    size: int,
+    filters: Sequence[int],
+    hidden: int,
+    dropout: float,
+    padding: str,
+    kernel: int,
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Body and head of a layer string.
+
+    The output layer (one linear unit per class) is always appended. Without an F the head is global average
+    pooling and the output layer.
+    """
+    check_layers(layers)
+    body, channels, side = _build_body(layers, size, filters, padding, kernel)
+    head = nn.Sequential()
+    if "F" not in layers:
+        head.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    head.add_module("flatten", nn.Flatten())
+    features = channels * side * side if "F" in layers else channels
+    for number in range(1, layers.count("D") + 1):
+        head.add_module(f"dense{number}", nn.Linear(features, hidden))
+        head.add_module(f"relu{number}", nn.ReLU())
+        if dropout:
+            head.add_module(f"dropout{number}", nn.Dropout(dropout))
+        features = hidden
+    head.add_module("output", nn.Linear(features, classes))
+    _initialize(body, head)
+    return body, head
+
+
+def _build_body(layers: str, size: int, filters: Sequence[int], padding: str, kernel: int):
+    body = nn.Sequential()
+    channels, side = 1, size
+    block = convolutions = pools = 0
+    spatial = layers.partition("F")[0]
+    for position, letter in enumerate(spatial, start=1):
+        if letter == "C":
+            after = side if padding == "same" else side - kernel + 1
+            width = filters[min(block, len(filters) - 1)]
+            convolutions += 1
+            body.add_module(f"conv{convolutions}", nn.Conv2d(channels, width, kernel, padding=padding))
+            body.add_module(f"relu{convolutions}", nn.ReLU())
+            channels = width
+        else:
+            after = side // 2
+            pools += 1
+            body.add_module(f"pool{pools}", nn.MaxPool2d(2))
+            # Only a pooling that closes a block of convolutions moves on to the next number of filters.
+            block += convolutions > 0 and spatial[position - 2] == "C"
+        if after < 1:
+            raise ValueError(
+                f"layers {layers!r} do not fit images of {size} x {size} px: {letter} at position {position} "
+                f"gets a map of {side} x {side} and would leave {max(after, 0)} x {max(after, 0)}; use fewer "
+                f"{letter}, or larger images (size=...)"
+            )
+        side = after
+    return body, channels, side
+
+
+def smallest_side(layers: str, padding: str, kernel: int) -> int:
+    """The smallest side of an image, in pixels, that leaves at least one pixel in the last map."""
+    side = 1
+    for letter in reversed(layers.partition("F")[0]):
+        if letter == "P":
+            side *= 2
+        elif padding == "valid":
+            side += kernel - 1
+    return side
+
+
+def _initialize(body: nn.Sequential, head: nn.Sequential) -> None:
+    # He initialization keeps the size of the signal through ReLU layers (He et al., ICCV 2015).
+    for layer in [*body.modules(), *head.modules()]:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    nn.init.xavier_uniform_(head.output.weight)

@@ -1,0 +1,295 @@
+"""The one network class, and the function that builds it by name."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from .backbones import BACKBONES, GRAY_MEAN, GRAY_SD, build_backbone
+from .freeze import freeze as freeze_layers
+from .freeze import hold_frozen_norms
+from .layers import build_layers, smallest_side
+
+CNN5 = "CPCPCPFDD"
+MODELS = ("cnn5", *BACKBONES)
+_LAYER_DEFAULTS = {"filters": None, "hidden": 128, "dropout": 0.3, "padding": "same", "kernel": 3}
+_BACKBONE_DEFAULTS = {"pretrained": False, "head_dropout": 0.0, "head_batchnorm": False, "head_hidden": None}
+
+
+class Normalize(nn.Module):
+    """Bring gray images with values in [0, 1] to about zero mean and unit variance; nothing is learned.
+
+    ``mode="fixed"`` computes ``(x - 0.449) / 0.226`` (the ImageNet mean and standard deviation, averaged over
+    the colors); ``mode="image"`` gives every image zero mean and unit variance, which removes differences of
+    exposure."""
+
+    def __init__(self, mode: str = "fixed"):
+        super().__init__()
+        self.mode = mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.mode == "fixed":
+            return (x - GRAY_MEAN) / GRAY_SD
+        values = x.float()
+        variance, mean = torch.var_mean(values, dim=(1, 2, 3), keepdim=True, correction=0)
+        return ((values - mean) * torch.rsqrt(variance + 1e-6)).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode!r}"
+
+
+class CxrNet(nn.Module):
+    """A classifier of chest X-rays in three parts: ``head(body(input(x)))``.
+
+    ``input`` normalizes, ``body`` ends in spatial maps (B, C, h, w), ``head`` turns these into logits (B, K).
+    It takes float images (B, 1, H, W) with values in [0, 1]. ``net.classes`` holds the class names and
+    ``net.config`` the plain arguments that rebuild it: ``build_model(**net.config)``. Made by
+    ``build_model``."""
+
+    def __init__(self, name: str, classes: tuple[str, ...], body: nn.Module, head: nn.Module, config: dict):
+        super().__init__()
+        self.name = name
+        self.classes = classes
+        self.config = config
+        self.input = Normalize(config["normalize"])
+        self.body = body
+        self.head = head
+        # A flattening head fixes the size of the images; other bodies only set a smallest size.
+        self.fixed_size = None if hasattr(head, "pool") else config["size"]
+        if name in BACKBONES:
+            self.smallest_size = BACKBONES[name].smallest
+        else:
+            self.smallest_size = smallest_side(_layer_string(name), config["padding"], config["kernel"])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.check_input(x)
+        return self.head(self.body(self.input(x)))
+
+    def check_input(self, x: torch.Tensor) -> None:
+        """Raise a ValueError when ``x`` is no batch of images this network can take."""
+        if x.ndim != 4 or x.shape[1] != 1:
+            raise ValueError(f"{self.name}: images must have the shape (B, 1, H, W), got {tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise ValueError(
+                f"{self.name}: images must be floating-point with values in [0, 1], got {x.dtype}; divide by "
+                "255 first"
+            )
+        height, width = x.shape[2:]
+        if self.fixed_size is not None and (height, width) != (self.fixed_size, self.fixed_size):
+            raise ValueError(
+                f"{self.name}: built for images of {self.fixed_size} x {self.fixed_size} px, got {height} x "
+                f"{width}; load "
+                f"the images at size={self.fixed_size}, or build the model with size={height}"
+            )
+        if min(height, width) < self.smallest_size:
+            raise ValueError(
+                f"{self.name}: images must be at least {self.smallest_size} x {self.smallest_size} px, got "
+                f"{height} x {width}"
+            )
+
+    def train(self, mode: bool = True) -> CxrNet:
+        """Set the training mode; frozen batch-norm layers stay in eval mode."""
+        super().train(mode)
+        if mode:
+            hold_frozen_norms(self.body)
+        return self
+
+
+def build_model(
+    name: str,
+    classes: Sequence[str],
+    *,
+    pretrained: bool | str = False,
+    size: int = 224,
+    normalize: str = "fixed",
+    freeze: int | str | None = None,
+    seed: int | None = None,
+    filters: int | Sequence[int] | None = None,
+    hidden: int = 128,
+    dropout: float = 0.3,
+    padding: str = "same",
+    kernel: int = 3,
+    head_dropout: float = 0.0,
+    head_batchnorm: bool = False,
+    head_hidden: int | None = None,
+) -> CxrNet:
+    """Build a network for one-channel X-rays.
+
+    Parameters
+    ----------
+    name : str
+        A name from ``MODELS``, or a layer string: C is a convolution with ReLU, P a 2 x 2 max-pooling, F
+        flattens, D is a dense layer with ReLU and dropout. The output layer is always added at the end and
+        has no letter. ``"CPCPCPFDD"`` is three blocks and two dense layers; ``"cnn5"`` is the same with 32,
+        64 and 128 filters. Without F the maps are averaged (global average pooling) before the output layer.
+    classes : sequence of str
+        Class names, in the order of the outputs.
+    pretrained : bool or "imagenet"
+        Start from ImageNet weights (back-bones only). They are downloaded, but for ``efficientnet_lite0``,
+        whose weights come with a Python package.
+    size : int
+        Side of the images in pixels. Networks with F take only this size; the others take any.
+    normalize : "fixed" or "image"
+        ``(x - 0.449) / 0.226``, or zero mean and unit variance for every image.
+    freeze : None, "all" or int
+        Passed to ``freeze``.
+    seed : int, optional
+        Seed of the initial weights; torch's global generator is left as it was. Default: the global
+        generator.
+    filters, hidden, dropout, padding, kernel
+        Layer strings only. ``filters`` are the numbers of feature maps; the next one is used after each P,
+        the last one repeats; default (64, 128). ``hidden`` units and ``dropout`` share of each D.
+        ``padding="same"`` keeps the map size in a convolution, ``"valid"`` does not. ``kernel`` is the side
+        of a convolution in pixels.
+    head_dropout, head_batchnorm, head_hidden
+        Back-bones only. The head is global average pooling, batch norm (if asked), dropout and the output
+        layer; ``head_hidden`` units add a dense layer with ReLU before the dropout.
+
+    Returns
+    -------
+    CxrNet
+        Input float (B, 1, H, W) in [0, 1]; output logits (B, K).
+
+    Raises
+    ------
+    ValueError
+        An unknown name, an impossible layer string, an argument out of range or of the other kind of network.
+    ConnectionError
+        Pretrained weights that cannot be downloaded.
+    """
+    classes = _check_classes(classes)
+    layers = _layer_string(name)
+    given = {
+        "filters": filters, "hidden": hidden, "dropout": dropout, "padding": padding, "kernel": kernel,
+        "pretrained": pretrained, "head_dropout": head_dropout, "head_batchnorm": head_batchnorm,
+        "head_hidden": head_hidden,
+    }  # fmt: skip
+    _check_kind(name, layers is not None, given)
+    _check_common(name, size, normalize, given)
+    config = {
+        "name": name,
+        "classes": list(classes),
+        "size": int(size),
+        "normalize": normalize,
+        "freeze": None,
+        "seed": seed,
+    }
+    with _seeded(seed):
+        if layers is not None:
+            given["filters"] = _check_filters(filters, default=(32, 64, 128) if name == "cnn5" else (64, 128))
+            options = {key: given[key] for key in _LAYER_DEFAULTS}
+            body, head = build_layers(layers, len(classes), size=size, **options)
+            config.update(options, filters=list(given["filters"]))
+        else:
+            given["pretrained"] = bool(pretrained)
+            options = {key: given[key] for key in _BACKBONE_DEFAULTS}
+            body = build_backbone(name, given["pretrained"])
+            head = _build_head(
+                BACKBONES[name].channels, len(classes), head_dropout, head_batchnorm, head_hidden
+            )
+            config.update(options)
+    model = CxrNet(name, classes, body, head, config)
+    return model if freeze is None else freeze_layers(model, freeze)
+
+
+def _build_head(
+    channels: int, classes: int, dropout: float, batchnorm: bool, hidden: int | None
+) -> nn.Sequential:
+    head = nn.Sequential()
+    head.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    head.add_module("flatten", nn.Flatten())
+    if batchnorm:
+        head.add_module("norm", nn.BatchNorm1d(channels))
+    if hidden is not None:
+        head.add_module("dense", nn.Linear(channels, hidden))
+        head.add_module("relu", nn.ReLU())
+    if dropout:
+        head.add_module("dropout", nn.Dropout(dropout))
+    head.add_module("output", nn.Linear(hidden or channels, classes))
+    return head
+
+
+@contextlib.contextmanager
+def _seeded(seed: int | None):
+    if seed is None:
+        yield
+        return
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ValueError(f"seed: give an integer or None, got {seed!r}")
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        yield
+
+
+def _layer_string(name: str) -> str | None:
+    """The layers of a model name; None for a back-bone."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name: give the name of a model or a layer string, got {name!r}")
+    if name == "cnn5":
+        return CNN5
+    if name in BACKBONES:
+        return None
+    if name == name.upper() and name[0].isalpha():
+        return name
+    close = difflib.get_close_matches(name.lower(), MODELS, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    if set(name.upper()) <= set("CPFD"):
+        hint = f"did you mean {name.upper()!r}? "
+    raise ValueError(
+        f"unknown model {name!r}; {hint}There are {', '.join(MODELS)}, and layer strings in capitals such as "
+        f"{CNN5!r}"
+    )
+
+
+def _check_classes(classes) -> tuple[str, ...]:
+    if isinstance(classes, str) or not isinstance(classes, Iterable) or len(classes := list(classes)) < 2:
+        raise ValueError(f"classes: give at least two class names, such as data.classes; got {classes!r}")
+    names = tuple(str(name) for name in classes)
+    if len(set(names)) < len(names):
+        raise ValueError(f"classes: every name may stand only once, got {names!r}")
+    return names
+
+
+def _check_kind(name: str, is_layers: bool, given: dict) -> None:
+    foreign = _BACKBONE_DEFAULTS if is_layers else _LAYER_DEFAULTS
+    for key, default in foreign.items():
+        if given[key] != default:
+            kind, other = ("a layer string", "back-bones") if is_layers else ("a back-bone", "layer strings")
+            listed = ", ".join(BACKBONES) if is_layers else f"'cnn5' or {CNN5!r}"
+            raise ValueError(f"{key}={given[key]!r} is for {other} ({listed}); {name!r} is {kind}")
+
+
+def _check_common(name: str, size: int, normalize: str, given: dict) -> None:
+    smallest = BACKBONES[name].smallest if name in BACKBONES else 1
+    if not isinstance(size, int) or isinstance(size, bool) or size < smallest:
+        raise ValueError(f"size: {name!r} needs an image side of at least {smallest} px, got {size!r}")
+    if normalize not in ("fixed", "image"):
+        raise ValueError(f"normalize: give 'fixed' or 'image', got {normalize!r}")
+    if given["padding"] not in ("same", "valid"):
+        raise ValueError(f"padding: give 'same' or 'valid', got {given['padding']!r}")
+    if given["pretrained"] not in (True, False, "imagenet"):
+        raise ValueError(f"pretrained: give True, False or 'imagenet', got {given['pretrained']!r}")
+    for key in ("dropout", "head_dropout"):
+        value = given[key]
+        if not isinstance(value, int | float) or math.isnan(value) or not 0 <= value < 1:
+            raise ValueError(f"{key}: give a share from 0 to below 1, got {value!r}")
+    for key in ("hidden", "kernel", "head_hidden"):
+        value = given[key]
+        if value is None and key == "head_hidden":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{key}: give a positive whole number, got {value!r}")
+
+
+def _check_filters(filters, default: tuple[int, ...]) -> tuple[int, ...]:
+    if filters is None:
+        return default
+    values = (filters,) if isinstance(filters, int) else tuple(filters)
+    if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
+        raise ValueError(f"filters: give positive whole numbers such as (64, 128), got {filters!r}")
+    return values

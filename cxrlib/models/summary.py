@@ -1,0 +1,58 @@
+"""A table of the layers of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+import torch
+
+from .freeze import leaves
+from .modes import evaluating
+
+
+def summary(model, size: int | None = None) -> pd.DataFrame:
+    """List the layers of a network with the shapes they give out and the parameters they hold.
+
+    Parameters
+    ----------
+    model : CxrNet
+    size : int, optional
+        Side of the image in pixels; default: the size the model was built for.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for
+        one image, "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of
+        them are trained). The rows whose names start with ``body.`` are those that ``freeze`` counts.
+    """
+    found = leaves(model)
+    shapes: dict[str, str] = {}
+
+    def note(name):
+        def hook(layer, inputs, output):
+            shapes[name] = " x ".join(str(n) for n in output.shape[1:])
+
+        return hook
+
+    hooks = [layer.register_forward_hook(note(name)) for name, layer in found.items()]
+    try:
+        first = next(model.parameters())
+        side = model.config["size"] if size is None else size
+        with torch.no_grad(), evaluating(model):
+            model(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    rows = [
+        (name, type(layer).__name__, shapes.get(name, "-"), *_count(layer.parameters(recurse=False)))
+        for name, layer in found.items()
+    ]
+    rows.append(("total", "", "", *_count(model.parameters())))
+    return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters", "trainable"])
+
+
+def _count(parameters: Iterable[torch.nn.Parameter]) -> tuple[int, int]:
+    parameters = list(parameters)
+    return sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)

@@ -1,0 +1,300 @@
+"""Training: it learns, it is repeatable, it survives being killed, and each field of a recipe does what it says."""
+
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from conftest import toy
+
+import cxrlib as cxr
+from cxrlib import Recipe, build_model, fit, predict, recipes
+from cxrlib.train import _class_weights
+
+TINY = Recipe(size=16, epochs=3, batch_size=16, lr=3e-3, precision="fp32")
+
+
+def tiny_model(classes=("normal", "pneumonia"), seed=0, dropout=0.2):
+    return build_model("CPFD", classes, size=16, filters=(8,), hidden=16, dropout=dropout, seed=seed)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.state_dict().values()])
+
+
+def contrary():
+    """Images with the wrong labels: the better the fit, the worse the validation loss."""
+    data = toy(48, seed=1)
+    return cxr.CxrDataset(data.images, 1 - data.labels, data.classes, data.patients)
+
+
+def quiet(*args, **kwargs):
+    return fit(*args, progress=False, **kwargs)
+
+
+def test_it_learns_and_says_what_happened():
+    train, val = toy(96), toy(32, seed=1)
+    model = tiny_model()
+    before = cxr.evaluate(model, val, bootstrap=0)["accuracy"]
+    history = quiet(model, train, val, TINY, epochs=8)
+    after = cxr.evaluate(model, val, bootstrap=0)["accuracy"]
+    assert after > 0.95 > before
+    frame = history.frame
+    assert frame["epoch"].tolist() == list(range(1, 9))
+    assert frame["loss"].iloc[-1] < frame["loss"].iloc[0]
+    assert {"val_loss", "val_accuracy", "val_auc", "lr", "seconds", "images_per_second"} <= set(frame)
+    assert history.stopped == "finished" and not model.training
+    assert "8 epochs" in str(history) and 'alt="Learning curves' in history._repr_html_()
+
+
+def test_same_seed_same_weights_other_seed_other_weights():
+    train = toy(48)
+    runs = [tiny_model() for _ in range(3)]
+    for model, seed in zip(runs, (0, 0, 1), strict=True):
+        quiet(model, train, recipe=TINY, seed=seed)
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+    assert not torch.equal(weights(runs[0]), weights(runs[2]))
+
+
+RESUMED = TINY.but(epochs=6, augment=cxr.Augment(flip=0.5, rotate=5, noise=0.02), schedule="onecycle")
+
+
+def _train_in_a_process(path, marker):
+    torch.set_num_threads(1)
+    model = tiny_model()
+
+    class Slow(type(toy(4))):
+        """Slow enough to be killed in the middle."""
+
+        def __getitems__(self, rows):
+            time.sleep(0.03)
+            if os.path.exists(path):
+                marker.set()
+            return super().__getitems__(rows)
+
+    data = toy(48)
+    data.__class__ = Slow
+    quiet(model, data, toy(16, seed=1), RESUMED, checkpoint=path)
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "plateau", "cyclic", "cosine", "constant"])
+def test_resumed_run_ends_with_the_same_weights(tmp_path, schedule):
+    recipe = RESUMED.but(schedule=schedule, restore_best=False)
+    train, val = toy(48), toy(16, seed=1)
+    whole = tiny_model()
+    quiet(whole, train, val, recipe)
+
+    class Killed(Exception):
+        pass
+
+    class Dies(type(train)):
+        def __getitems__(self, rows):
+            calls[0] += 1
+            if calls[0] == 10:  # in the middle of the fourth epoch: three steps an epoch
+                raise Killed
+            return super().__getitems__(rows)
+
+    calls = [0]
+    dying = toy(48)
+    dying.__class__ = Dies
+    with pytest.raises(Killed):
+        quiet(tiny_model(), dying, val, recipe, checkpoint=tmp_path / "c.pt")
+    resumed = tiny_model(seed=5)  # whatever weights it starts from: the checkpoint holds the right ones
+    history = quiet(resumed, train, val, recipe, checkpoint=tmp_path / "c.pt")
+    assert history.resumed_at == 3 and len(history.epochs) == 6
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_run_killed_by_the_system_resumes_to_the_same_weights(tmp_path):
+    path = tmp_path / "c.pt"
+    context = multiprocessing.get_context("spawn")
+    marker = context.Event()
+    process = context.Process(target=_train_in_a_process, args=(str(path), marker))
+    process.start()
+    assert marker.wait(60)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    torch.set_num_threads(1)
+    whole, resumed = tiny_model(), tiny_model()
+    quiet(whole, toy(48), toy(16, seed=1), RESUMED)
+    history = quiet(resumed, toy(48), toy(16, seed=1), RESUMED, checkpoint=path)
+    assert 1 <= history.resumed_at < 6
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    train, val = toy(48), toy(16, seed=1)
+    first, second = tiny_model(), tiny_model(seed=9)
+    quiet(first, train, val, TINY, checkpoint=tmp_path / "c.pt")
+    history = quiet(second, train, val, TINY, checkpoint=tmp_path / "c.pt")
+    assert len(history.epochs) == 3 and torch.equal(weights(first), weights(second))
+
+
+def test_checkpoint_of_another_recipe_data_or_model_is_refused(tmp_path):
+    path = tmp_path / "c.pt"
+    quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
+    with pytest.raises(ValueError, match="lr was 0.003, is 0.1"):
+        quiet(tiny_model(), toy(48), recipe=TINY, lr=0.1, checkpoint=path)
+    with pytest.raises(ValueError, match="other images"):
+        quiet(tiny_model(), toy(50), recipe=TINY, checkpoint=path)
+    with pytest.raises(ValueError, match="another architecture"):
+        quiet(build_model("CPF", ("normal", "pneumonia"), size=16), toy(48), recipe=TINY, checkpoint=path)
+    for content in (b"", b"not a checkpoint"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="not a readable training checkpoint"):
+            quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
+    torch.save({"a": 1}, path)
+    with pytest.raises(ValueError, match="not a training checkpoint"):
+        quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
+
+
+def test_ctrl_c_returns_what_there_is():
+    class Interrupts(type(toy(4))):
+        def __getitems__(self, rows):
+            calls[0] += 1
+            if calls[0] == 8:
+                raise KeyboardInterrupt
+            return super().__getitems__(rows)
+
+    calls = [0]
+    train = toy(48)
+    train.__class__ = Interrupts
+    with pytest.warns(UserWarning, match="interrupted in epoch 3"):
+        history = quiet(tiny_model(), train, toy(16, seed=1), TINY, epochs=9)
+    assert history.stopped == "interrupted" and len(history.epochs) == 2
+
+
+def test_early_stopping_and_the_best_weights():
+    train, val = toy(48), contrary()
+    model = tiny_model()
+    history = quiet(model, train, val, TINY, epochs=30, early_stopping=3)
+    losses = history.frame["val_loss"]
+    assert history.stopped == "early" and len(losses) < 30
+    assert history.best_epoch == losses.idxmin() + 1 == len(losses) - 3
+    probs = predict(model, val, precision="fp32")
+    assert -np.log(probs[np.arange(48), val.labels]).mean() == pytest.approx(losses.min(), rel=1e-3)
+
+
+@pytest.mark.parametrize("schedule, options, expected", [
+    ("constant", {}, lambda lr: np.allclose(lr, 3e-3)),
+    ("cosine", {}, lambda lr: (np.diff(lr) < 0).all() and lr[-1] < 1e-8),
+    ("onecycle", {"pct_start": 0.5}, lambda lr: lr.argmax() == 2 and lr.max() == pytest.approx(3e-3, rel=0.05)),
+    ("cyclic", {"base_lr": 1e-3, "step_epochs": 1}, lambda lr: np.allclose(lr, [3e-3, 1e-3] * 3)),
+    ("plateau", {"patience": 0, "factor": 0.5}, lambda lr: (np.diff(lr) <= 0).all()),
+])
+def test_schedules(schedule, options, expected):
+    history = quiet(tiny_model(), toy(48), toy(16, seed=1), TINY, epochs=6, schedule=schedule,
+                    schedule_options=options)
+    assert expected(history.frame["lr"].to_numpy())
+
+
+def test_plateau_lowers_the_rate_when_the_validation_loss_stalls():
+    history = quiet(tiny_model(), toy(48), contrary(), TINY, epochs=8, schedule="plateau",
+                    schedule_options={"patience": 1, "factor": 0.5})
+    lr, loss = history.frame["lr"], history.frame["val_loss"]
+    assert lr[loss.idxmin()] == 3e-3  # it does not fall while the loss still improves
+    assert lr.iloc[-1] <= 3e-3 / 4
+
+
+def test_class_weights_keep_the_scale_of_the_loss():
+    data = toy(40, per_patient=1)[:30]
+    data = data[np.r_[np.flatnonzero(data.labels == 0), np.flatnonzero(data.labels == 1)[:5]]]
+    balanced = _class_weights("balanced", data)
+    assert float(balanced[data.labels].mean()) == pytest.approx(1)
+    counts = np.bincount(data.labels)
+    assert float(balanced[1] / balanced[0]) == pytest.approx(counts[0] / counts[1])
+
+
+def test_class_weights_raise_the_recall_of_the_rare_class():
+    train = toy(240, per_patient=1, noise=70)
+    rare = train[np.r_[np.flatnonzero(train.labels == 0), np.flatnonzero(train.labels == 1)[:12]]]
+    test = toy(200, per_patient=1, seed=1, noise=70)
+    recall = {}
+    for name in (None, "balanced"):
+        model = tiny_model(dropout=0)
+        quiet(model, rare, recipe=TINY, epochs=6, class_weights=name)
+        recall[name] = cxr.evaluate(model, test, bootstrap=0)["recall[pneumonia]"]
+    assert recall["balanced"] > recall[None]
+
+
+def test_label_smoothing_lowers_confidence():
+    confidence = []
+    for smoothing in (0.0, 0.3):
+        model = tiny_model(dropout=0)
+        quiet(model, toy(96), recipe=TINY, epochs=12, label_smoothing=smoothing)
+        confidence.append(predict(model, toy(48, seed=1)).max(1).mean())
+    assert confidence[1] < confidence[0] - 0.05
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_bf16_learns_too(precision):
+    model = tiny_model()
+    quiet(model, toy(96), recipe=TINY, epochs=8, precision=precision)
+    assert all(p.dtype == torch.float32 for p in model.parameters())  # the weights themselves stay float32
+    assert cxr.evaluate(model, toy(32, seed=1), bootstrap=0)["accuracy"] > 0.9
+
+
+def test_a_diverging_run_stops_and_says_so():
+    with pytest.warns(UserWarning, match="lower learning rate"):
+        history = quiet(tiny_model(), toy(48), toy(16, seed=1), TINY, epochs=9, lr=1e30, optimizer="sgd")
+    assert history.stopped == "diverged" and len(history.epochs) < 9
+
+
+def test_frozen_parameters_do_not_move():
+    model = tiny_model()
+    cxr.freeze(model, "all")
+    body = torch.cat([p.detach().flatten().clone() for p in model.body.parameters()])
+    quiet(model, toy(48), recipe=TINY)
+    assert torch.equal(body, torch.cat([p.detach().flatten() for p in model.body.parameters()]))
+
+
+def test_a_last_batch_of_one_image_does_no_harm():
+    model = build_model("resnet18", ("normal", "pneumonia"), size=32, head_batchnorm=True)
+    history = quiet(model, toy(17, size=32), recipe=TINY, epochs=1)
+    assert np.isfinite(history.frame["loss"]).all()
+
+
+def test_no_warning_in_an_ordinary_run():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiet(tiny_model(), toy(48), toy(16, seed=1), TINY, schedule="onecycle")
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: quiet(tiny_model(), toy(48)[:0]), "train is empty"),
+    (lambda: quiet(tiny_model(), toy(48), toy(48)[:0]), "val is empty"),
+    (lambda: quiet(tiny_model(), toy(48, classes=("normal", "covid-19"))), "covid-19"),
+    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, early_stopping=2), "val is missing"),
+    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, class_weights=(1.0, 2.0, 3.0)), "3 numbers for 2 classes"),
+    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, schedule="cosine", schedule_options={"steps": 3}), "steps"),
+    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, learning_rate=1), "unknown field"),
+    (lambda: Recipe(optimizer="adamax"), "adam, adamw, sgd"),
+    (lambda: Recipe(epochs=0), "epochs"),
+    (lambda: Recipe(lr=-1), "lr"),
+    (lambda: Recipe(label_smoothing=1.0), "label_smoothing"),
+    (lambda: Recipe(class_weights="inverse"), "balanced"),
+    (lambda: cxr.evaluate(tiny_model(), toy(8)[:0]), "empty"),
+    (lambda: cxr.evaluate(tiny_model(), toy(8, classes=("normal", "tb"))), "does not know"),
+])
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_every_recipe_builds_its_model():
+    for name, recipe in recipes.items():
+        model = build_model(recipe.model, ("normal", "pneumonia"), size=recipe.size, **recipe.model_options)
+        assert sum(p.numel() for p in model.parameters()) > 0, name
+        assert recipe.about
+
+
+def test_predictions_do_not_depend_on_the_batch_size_and_leave_the_mode():
+    model, data = tiny_model(), toy(21)
+    model.train()
+    a, b = predict(model, data, batch_size=4, precision="fp32"), predict(model, data, batch_size=64, precision="fp32")
+    assert model.training and a.shape == (21, 2)
+    np.testing.assert_allclose(a, b, atol=1e-6)

@@ -1,0 +1,185 @@
+"""The `cxr` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import click
+
+# torch and the rest are imported inside the commands, so that `cxr --help` answers at once.
+
+DATA_HELP = ("phantom (built in, nothing to download), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), "
+             "or folder:PATH for images of your own.")
+
+
+class _Friendly(click.Group):
+    """Errors that the library raises on purpose are shown as one sentence, without a traceback."""
+
+    def invoke(self, ctx):
+        warnings.showwarning = lambda message, *_, **__: click.secho(f"note: {message}", fg="yellow", err=True)
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            if ctx.params.get("debug"):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Friendly, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="cxrlib", prog_name="cxr")
+@click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
+def main(debug: bool) -> None:
+    """Deep learning on chest X-rays: look at data, train, evaluate.
+
+    \b
+    Try it without downloading anything:
+      cxr data phantom
+      cxr train --data phantom --recipe baseline --epochs 3 --size 64
+    On your own images, sorted into train/CLASS and test/CLASS:
+      cxr train --data folder:PATH --recipe augmented
+
+    This is a course, not a medical device.
+    """
+
+
+def _options(text: tuple[str, ...]) -> dict:
+    """``-o n=600`` -> {"n": 600}; values are JSON where they can be read as such, else text."""
+    found = {}
+    for item in text:
+        key, sep, value = item.partition("=")
+        if not sep or not key.isidentifier():
+            raise click.BadParameter(f"{item!r} is not of the form NAME=VALUE, e.g. n=600", param_hint="-o")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+option_root = click.option("--root", type=click.Path(path_type=Path), help="Local copy of a Kaggle data set "
+                           "(else the variable CXR_DATA_DIR, else a download).")
+option_load = click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE",
+                           help="Option of the data source, e.g. -o n=600 for the phantom. Repeatable.")
+
+
+@main.command()
+@click.argument("name", default="phantom")
+@click.option("--size", default=128, show_default=True, help="Height and width of the images in pixels.")
+@option_root
+@option_load
+@click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the audit to a web page.")
+def data(name, size, root, options, as_json, html) -> None:
+    """Load a data set (once: it is cached) and audit it.
+
+    NAME is phantom (built in), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), or folder:PATH.
+    """
+    from . import audit, load
+
+    found = audit(load(name, size, root=root, **_options(options)))
+    if html:
+        from .files import atomic_path
+
+        with atomic_path(html) as temporary:
+            temporary.write_text(f"<!doctype html><meta charset=utf-8><title>Audit of {name}</title>"
+                                 f"<body style='font-family:sans-serif;max-width:60rem;margin:auto'>"
+                                 f"{found._repr_html_()}", encoding="utf-8")
+        click.echo(f"wrote {html}", err=True)
+    click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
+
+
+@main.command()
+@click.option("--data", "source", default="phantom", show_default=True, help=DATA_HELP)
+@click.option("--recipe", "recipe_name", default="baseline", show_default=True, help="One of `cxr recipes`.")
+@click.option("--model", help="Another model than the recipe's, e.g. resnet18 or CPCPCPFDD.")
+@click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
+@click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the split, the weights, the order of the images.")
+@click.option("--protocol", help="A source project's split: val10, train82, merged82 or pooled. Default: the official "
+              "test split, validation cut from the rest by patient.")
+@click.option("--by", type=click.Choice(["patient", "image"]), default="patient", show_default=True,
+              help="What a split keeps together. `image` leaks patients; it is there to show that.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for model.pt, result.json and the checkpoint [default: runs/RECIPE-DATA-seedN]. "
+              "Started again with the same folder, a killed run continues.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result to this file.")
+@option_root
+@option_load
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protocol, by, out, record, root, options,
+          quiet) -> None:
+    """Train a model by a named recipe and score it on the test split.
+
+    Everything is chosen on validation patients; the test split is scored once, at the end.
+    """
+    from . import recipes
+    from .experiment import _public, run
+    from .files import write_json
+
+    changes = {"model": model, "size": size, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    chosen = _recipe(recipes, recipe_name).but(**{k: v for k, v in changes.items() if v is not None})
+    if model:
+        chosen = chosen.but(model_options={})  # options of the recipe's own model may not fit another
+    public = _public(source).replace(":", "-")
+    out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
+    done = run(source, chosen, root=root, protocol=protocol, by=by, folder=out, options=_options(options),
+               name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet)
+    done.record["command"] = " ".join(["cxr", *(a.replace(source, _public(source)) for a in sys.argv[1:])])
+    for path in filter(None, (out / "result.json", record)):
+        write_json(path, done.record)
+    click.echo(f"{done.history}\nvalidation: {done.validation}\ntest:       {done.test}")
+    click.echo(f"wrote {out / 'model.pt'} and {out / 'result.json'}" + (f" and {record}" if record else ""), err=True)
+
+
+def _recipe(recipes: dict, name: str):
+    if name not in recipes:
+        import difflib
+
+        close = difflib.get_close_matches(name, recipes, n=1)
+        raise ValueError(f"there is no recipe {name!r}" + (f"; did you mean {close[0]!r}?" if close else "") +
+                         f" Recipes: {', '.join(recipes)}")
+    return recipes[name]
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", "source", default="phantom", show_default=True, help=DATA_HELP)
+@click.option("--split", "part", type=click.Choice(["test", "train", "val", "all"]), default="test", show_default=True,
+              help="Which images of the data set's own split.")
+@click.option("--threshold", type=float, help="Decide for the second of two classes at this probability.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this JSON file.")
+@option_root
+@option_load
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
+    """Score a saved MODEL (model.pt of `cxr train`) on a data set."""
+    from . import evaluate as score
+    from . import load, load_model
+
+    net = load_model(model)
+    images = load(source, net.config["size"], root=root, progress=not quiet, **_options(options))
+    if part != "all" and (images.table["split"] == part).any():
+        images = images.where(split=part)
+    elif part != "all":
+        click.secho(f"note: {source} has no split {part}; all {len(images)} images are scored", fg="yellow", err=True)
+    report = score(net, images, threshold=threshold, progress=not quiet)
+    click.echo(report.table.to_string(float_format=lambda v: f"{v:.3f}"))
+    click.echo(report)
+    if out:
+        report.save(out)
+        click.echo(f"wrote {out}", err=True)
+
+
+@main.command("recipes")
+def list_recipes() -> None:
+    """List the named recipes."""
+    from . import recipes
+
+    for name, recipe in recipes.items():
+        click.echo(f"{name:22s} {recipe.model:14s} {recipe.size:4d} px  {recipe.epochs:3d} epochs  {recipe.about}")

@@ -1,0 +1,102 @@
+"""One experiment from a data set and a recipe to a JSON record: what `cxr train` runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .data import load, split
+from .files import write_json
+from .metrics import Report, evaluate
+from .models import build_model, save_model
+from .recipe import Recipe
+from .train import History, fit
+
+RESULT_FORMAT = 1
+RECORDED = ("torch", "torchvision", "timm", "accelerate", "scikit-learn", "numpy", "pillow")
+
+
+@dataclass
+class Experiment:
+    """A finished run: the model, how it was trained, and what it scored."""
+
+    model: object
+    history: History
+    validation: Report
+    test: Report
+    record: dict
+
+
+def run(source: str, recipe: Recipe, *, root=None, protocol: str | None = None, val: float = 0.1, by: str = "patient",
+        folder: str | Path | None = None, options: dict | None = None, bootstrap: int = 1000, name: str = "",
+        progress: bool = True) -> Experiment:
+    """Load, split, build, train and evaluate: all is chosen on the validation split, the test split is scored once.
+
+    Parameters
+    ----------
+    source : the name for ``load``, e.g. "phantom" or "folder:PATH"; ``options`` are passed on to it, ``root`` too.
+    recipe : what to train.
+    protocol, val, by : how to split, see ``split``.
+    folder : where ``model.pt``, ``result.json`` and the checkpoint go; a run that was killed continues from there.
+        None writes nothing.
+    bootstrap : resamples for the intervals.
+
+    The record names no folder of this machine, no file and no patient.
+    """
+    data = load(source, recipe.size, root=root, progress=progress, **(options or {}))
+    train, validation, test = split(data, val=val, by=by, seed=recipe.seed, protocol=protocol)
+    model = build_model(recipe.model, train.classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
+    checkpoint = None
+    if folder is not None:
+        folder = Path(folder)
+        checkpoint = folder / "checkpoint.pt"
+    history = fit(model, train, validation, recipe, checkpoint=checkpoint, progress=progress)
+    scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "progress": progress}
+    two = len(train.classes) == 2
+    on_validation = evaluate(model, validation, **scored)
+    on_test = evaluate(model, test, **scored)  # the one time the test images are looked at
+    record = {
+        "format": RESULT_FORMAT,
+        "name": name or f"{recipe.model}-{_public(source)}-seed{recipe.seed}",
+        "data": {"source": _public(source), "options": options or {}, "fingerprint": data.fingerprint,
+                 "skipped": len(data.skipped), "protocol": protocol, "val": val, "by": by,
+                 "splits": {part: {"images": len(d), "patients": int(len(np.unique(d.patients))),
+                                   "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)}}
+                            for part, d in (("train", train), ("val", validation), ("test", test))}},
+        "training": history.to_dict(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "versions": versions(),
+        "validation": on_validation.to_dict(),
+        "test": on_test.to_dict(),
+    }
+    if two:
+        cut = evaluate(model, validation, threshold=validation, **(scored | {"bootstrap": 0})).threshold
+        at_cut = on_test.at(cut, f"chosen on {len(validation)} validation images")
+        record["test_at_validation_threshold"] = at_cut.to_dict()
+    if folder is not None:
+        save_model(model, folder / "model.pt")
+        write_json(folder / "result.json", record)
+    return Experiment(model, history, on_validation, on_test, record)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    from . import __version__
+
+    found = {"cxrlib": __version__, "python": platform.python_version()}
+    for package in RECORDED:
+        try:
+            found[package] = importlib.metadata.version(package).split("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _public(source: str) -> str:
+    """``folder:/home/ana/xrays`` becomes ``folder:xrays``: a record tells nothing about the machine."""
+    kind, _, path = source.partition(":")
+    return f"{kind}:{Path(path).name}" if path else kind

@@ -1,0 +1,118 @@
+"""The command as a newcomer types it: help, a run on the phantom, a run on a folder, readable errors."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cxrlib.cli import main
+
+FAST = ["--size", "32", "--epochs", "2", "--quiet", "--model", "CPFD"]
+
+
+def cxr(*args, ok=True):
+    result = CliRunner().invoke(main, [str(a) for a in args], catch_exceptions=False)
+    assert (result.exit_code == 0) == ok, result.output
+    return result.output
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty small X-ray-like images in Kaggle's layout."""
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 15), ("test", 5)):
+        for k, name in enumerate(("NORMAL", "PNEUMONIA")):
+            place = tmp_path / "xrays" / split / name
+            place.mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.normal(90 + 60 * k, 10, (40, 40)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(place / f"{split}{i}.png")
+    return tmp_path / "xrays"
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["train"], ["evaluate"], ["recipes"]])
+def test_help(command):
+    text = cxr(*command, "--help")
+    assert "Usage" in text and ("Options" in text)
+
+
+def test_help_answers_without_loading_torch():
+    code = ("import sys; from cxrlib.cli import main\n"
+            "try: main(['--help'])\n"
+            "except SystemExit: pass\n"
+            "print('pandas' in sys.modules, 'sklearn' in sys.modules, 'accelerate' in sys.modules)")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("False False False")
+
+
+def test_train_and_evaluate_on_a_folder(folder, tmp_path):
+    out, record = tmp_path / "run", tmp_path / "results" / "one.json"
+    text = cxr("train", "--data", f"folder:{folder}", *FAST, "--out", out, "--record", record)
+    assert "test:" in text and "10 images" in text
+    result = json.loads(record.read_text())
+    assert result == json.loads((out / "result.json").read_text())
+    assert result["data"]["source"] == "folder:xrays"
+    assert str(tmp_path) not in record.read_text(), "a record must not tell where things lie on this machine"
+    assert result["data"]["splits"]["test"]["images"] == 10
+    assert result["training"]["recipe"]["epochs"] == 2 and result["training"]["images_per_second"] > 0
+    assert set(result["versions"]) >= {"torch", "cxrlib", "python"}
+    low, high = result["test"]["intervals"]["accuracy"]
+    assert low <= result["test"]["values"]["accuracy"] <= high
+    assert result["test_at_validation_threshold"]["threshold_source"].startswith("chosen on")
+
+    text = cxr("evaluate", out / "model.pt", "--data", f"folder:{folder}", "--quiet", "--out", tmp_path / "r.json")
+    again = json.loads((tmp_path / "r.json").read_text())
+    assert again["values"]["accuracy"] == result["test"]["values"]["accuracy"]
+    assert "accuracy" in text
+
+
+def test_train_on_the_phantom(tmp_path):
+    cxr("train", *FAST, "-o", "n=80", "--out", tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["data"]["source"] == "phantom" and result["data"]["options"] == {"n": 80}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"model.pt", "result.json", "checkpoint.pt"}
+
+
+def test_data_shows_an_audit(folder, tmp_path):
+    page = tmp_path / "audit.html"
+    text = cxr("data", f"folder:{folder}", "--size", "32", "--html", page)
+    assert "normal" in text and "pneumonia" in text
+    assert "<img" in page.read_text()
+    audit = json.loads(cxr("data", f"folder:{folder}", "--size", "32", "--json"))
+    assert isinstance(audit, dict) and audit
+
+
+def test_recipes_are_listed():
+    text = cxr("recipes")
+    assert "baseline" in text and "augmented" in text and "layers-CPCFDD" in text
+
+
+@pytest.mark.parametrize("args, message", [
+    (["data", "penumonia"], "pneumonia"),
+    (["data", "folder:/nowhere/at/all"], "does not exist"),
+    (["train", "--recipe", "basline"], "did you mean 'baseline'"),
+    (["train", "--model", "resnet19", "-o", "n=40", "--size", "32", "--quiet"], "resnet18"),
+    (["train", "-o", "n"], "NAME=VALUE"),
+    (["train", "-o", "wrong=1", "--quiet"], "wrong"),
+    (["evaluate", "/nowhere/model.pt"], "model.pt"),
+])
+def test_errors_are_one_sentence(args, message, tmp_path):
+    result = CliRunner().invoke(main, args + (["--out", str(tmp_path)] if args[0] == "train" else []))
+    assert result.exit_code != 0
+    assert message in result.output
+    assert "Traceback" not in result.output and result.output.count("\n") < 8
+
+
+def test_a_model_for_other_classes_is_refused(folder, tmp_path):
+    cxr("train", *FAST, "-o", "n=80", "-o", 'classes=["normal","tuberculosis"]', "--out", tmp_path / "run")
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "run" / "model.pt"), "--data", f"folder:{folder}"])
+    assert result.exit_code != 0 and "pneumonia" in result.output and "Traceback" not in result.output
+
+
+def test_the_module_runs_too():
+    out = subprocess.run([sys.executable, "-m", "cxrlib", "--version"], capture_output=True, text=True, check=True)
+    assert out.stdout.startswith("cxr")

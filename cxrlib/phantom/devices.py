@@ -1,0 +1,104 @@
+"""Things in the picture that are not anatomy: side markers, leads and tubes, a helper's hand, collimation."""
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .anatomy import _capsule
+from .physics import step
+
+# Strokes of the lead letters in a box of 4 by 6.
+_LETTERS = {
+    "R": [[(0, 6), (0, 0), (3, 0), (4, 1), (4, 2), (3, 3), (0, 3)], [(2, 3), (4, 6)]],
+    "L": [[(0, 0), (0, 6), (4, 6)]],
+}
+
+
+@lru_cache(maxsize=64)
+def _letter(text, height, heavy):
+    """Antialiased letter, float32 (height, width) in 0..1."""
+    k = 8  # supersampling
+    width = max(2, round(height * 0.72))
+    image = Image.new("L", (width * k, height * k))
+    draw = ImageDraw.Draw(image)
+    line = max(1, round(height * k * (0.20 if heavy else 0.13)))
+    pad = line / 2 + 1
+    sx, sy = (width * k - 2 * pad) / 4, (height * k - 2 * pad) / 6
+    for stroke in _LETTERS[text]:
+        draw.line([(pad + a * sx, pad + b * sy) for a, b in stroke], fill=255, width=line, joint="curve")
+    a = np.asarray(image, np.float32).reshape(height, k, width, k).mean((1, 3)) / 255
+    a.setflags(write=False)
+    return a
+
+
+def place_marker(rng, size):
+    """Choose a side marker: (text, x0, y0, x1, y1, heavy, brightness); x1 and y1 lie outside the box."""
+    text = "R" if rng.random() < 0.85 else "L"
+    height = max(6, round(size * rng.uniform(0.045, 0.085)))
+    heavy = bool(rng.random() < 0.5)
+    h, w = _letter(text, height, heavy).shape
+    x = round(size * rng.uniform(0.02, 0.09))
+    y = round(size * rng.uniform(0.03, 0.50))
+    x = x if text == "R" else size - x - w  # the patient's right is on the left of the picture
+    return text, x, y, x + w, y + h, heavy, float(rng.uniform(0.82, 0.98))
+
+
+def stamp_marker(image, marker):
+    """Write the marker into a float image (H, W) in 0..1, in place; nothing outside its box changes."""
+    text, x0, y0, x1, y1, heavy, value = marker
+    a = _letter(text, y1 - y0, heavy)
+    box = image[y0:y1, x0:x1]
+    box += a * np.maximum(value - box, 0.1)
+    np.minimum(box, 1, out=box)
+
+
+def leads(chest, rng):
+    """Monitoring leads with electrodes and sometimes a tube, as metal thickness (cm of bone)."""
+    image, draw = chest.canvas()
+    for _ in range(int(rng.integers(1, 4))):
+        side = rng.choice([-1, 1])
+        x, y = side * rng.uniform(0.25, 0.8), rng.uniform(-0.5, 0.5)
+        end = (side * rng.uniform(0.8, 1.3), rng.uniform(-1.2, 1.2))
+        mid = ((x + end[0]) / 2 + rng.normal(0, 0.15), (y + end[1]) / 2 + rng.normal(0, 0.2))
+        t = np.linspace(0, 1, 14)[:, None]
+        curve = (1 - t) ** 2 * [x, y] + 2 * t * (1 - t) * np.array(mid) + t**2 * np.array(end)
+        chest.draw(draw, curve, 0.010, rng.uniform(120, 220))
+        if rng.random() < 0.6:
+            cx, cy = chest.pixels([(x, y)])[0] * 2
+            r = chest.size * rng.uniform(0.03, 0.05)
+            draw.ellipse([cx - r * 0.7, cy - r, cx + r * 0.7, cy + r], fill=int(rng.uniform(100, 230)))
+    if rng.random() < 0.35:  # a gastric or endotracheal tube
+        t = np.linspace(0, 1, 12)[:, None]
+        x0 = rng.normal(0, 0.04)
+        curve = np.hstack([x0 + 0.05 * np.sin(3 * t + x0 * 30), -1.2 + t * rng.uniform(0.9, 1.8)])
+        chest.draw(draw, curve, 0.016, 110)
+    return 2.4 * chest.read(image, 0.5 * chest.size / 224)
+
+
+def hand(chest, rng):
+    """A helper's hand at the edge of the field: (soft, bone) thickness in cm."""
+    side = rng.choice([-1, 1])
+    y0 = rng.uniform(-0.9, 0.6)
+    soft = np.zeros_like(chest.x)
+    image, draw = chest.canvas()
+    for k in range(4):
+        y = y0 + 0.13 * k
+        a, b = (side * 1.15, y), (side * (0.84 + 0.03 * abs(k - 1.5)), y + rng.normal(0, 0.04))
+        soft = np.maximum(soft, _capsule(chest.x, chest.y, *a, 0.06, *b, 0.05))
+        chest.draw(draw, [a, b], 0.035, 90)
+    return 1.6 * soft, 0.9 * chest.read(image, 0.6 * chest.size / 224)
+
+
+def collimation(size, rng):
+    """Share of the beam let through, (H, W) in 0..1: straight dark borders on some sides."""
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    open_ = np.ones((size, size), np.float32)
+    for edge in range(4):
+        if rng.random() < 0.30:
+            depth, slope = rng.uniform(0.01, 0.10), rng.normal(0, 0.012)
+            d = axis[None, :] + slope * axis[:, None]
+            d = d if edge < 2 else d.T
+            d = 1 - depth - d if edge % 2 else d + 1 - depth
+            open_ *= step(d, 0.012)
+    return open_

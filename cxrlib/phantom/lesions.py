@@ -1,0 +1,156 @@
+"""What disease adds to a chest: for every class the share of air that is replaced, and the mask of the truth.
+
+Sources: consolidation ends sharply at a fissure and shows air bronchograms; viral disease is diffuse,
+bilateral and interstitial; COVID-19 is bilateral, multifocal ground glass, lower zones in 90 %; tuberculosis
+sits in the upper lobe in 91 %, with a cavity in 45 % and an effusion in 18 %.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .physics import smooth_noise, step
+
+
+@dataclass
+class Lesion:
+    """fill : (H, W) share 0..1 of the air replaced by fluid or cells.  tissue : (H, W) extra tissue in cm.
+    mask : (H, W) bool, where the disease is."""
+
+    fill: np.ndarray
+    tissue: np.ndarray
+    mask: np.ndarray
+
+
+def draw_lesion(chest, kind, rng):
+    """Lesion of one image. kind: "normal", "bacterial", "viral", "covid-19" or "tuberculosis"."""
+    return _DRAW[kind](chest, rng)
+
+
+def _normal(chest, rng):
+    zero = np.zeros((chest.size, chest.size), np.float32)
+    return Lesion(zero, zero, zero > 0)
+
+
+def _finish(chest, fill, tissue, involved):
+    return Lesion(np.clip(fill, 0, 1), tissue, involved & chest.lungs)
+
+
+def _bacterial(chest, rng):
+    """One lobe: an opacity that stops at a fissure, with dark bronchi inside, and little elsewhere."""
+    b, x, y = chest.build, chest.x, chest.y
+    left = rng.random() < 0.45
+    side = chest.left if left else ~chest.left
+    lobe = rng.choice(["upper", "middle", "lower"], p=[0.27, 0.23, 0.5])
+    fissure = -0.03 + rng.normal(0, 0.03) + rng.normal(0, 0.08) * (chest.side - 0.35)
+    sharp = 0.012
+    if lobe == "upper":
+        region = step(fissure - y, sharp)
+        center = (0.33, -0.28)
+    elif lobe == "middle":
+        region = step(y - fissure, sharp)
+        center = (0.27, 0.17)
+    else:
+        region = step(y - fissure - 0.35 * (0.30 - chest.side) - 0.05, 0.03)
+        center = (0.38, 0.25)
+    sx = 1 if left else -1
+    r = rng.uniform(0.20, 0.48)
+    cx, cy = sx * (center[0] + rng.normal(0, 0.07)), center[1] + rng.normal(0, 0.07)
+    ragged = smooth_noise(rng, chest.size, 9) * 0.16 + smooth_noise(rng, chest.size, 28) * 0.07
+    d = 1 - np.sqrt(((x - cx) / r) ** 2 + ((y - cy) / (r * rng.uniform(0.8, 1.3))) ** 2) + ragged
+    core = step(d, 0.30) * region * side
+    texture = 1 + 0.10 * smooth_noise(rng, chest.size, 18) + 0.08 * smooth_noise(rng, chest.size, 40)
+    image, draw = chest.canvas()
+    hx, hy = sx * (b.upper * b.width + 0.03), -0.05
+    for k in range(5):  # air bronchogram: open bronchi inside the consolidation
+        tx, ty = cx + rng.normal(0, 0.4) * r, cy + rng.normal(0, 0.4) * r
+        mid = ((hx + tx) / 2 + rng.normal(0, 0.03), (hy + ty) / 2 + rng.normal(0, 0.03))
+        chest.draw(draw, [(hx, hy), mid, (tx, ty)], 0.016 + 0.003 * k, 200)
+    bronchi = chest.read(image, 0.7 * chest.size / 224)
+    strength = rng.uniform(0.55, 1.0)
+    fill = core * strength * texture * (1 - 0.45 * bronchi)
+    around = (
+        np.exp(-(((x - cx) / (1.7 * r)) ** 2) - ((y - cy) / (1.7 * r)) ** 2) * side
+    )  # partly filled, not in the mask
+    fill = np.maximum(fill, around * rng.uniform(0.10, 0.40))
+    return _finish(chest, fill, 0.0, core > 0.35)
+
+
+def _viral(chest, rng):
+    """Both lungs: hazy, thickened interstitium, densest around the hila; lines instead of crisp vessels."""
+    b = chest.build
+    x0 = b.upper * b.width
+    central = np.exp(
+        -(((chest.side - x0) / rng.uniform(0.22, 0.38)) ** 2) - ((chest.y - 0.02) / rng.uniform(0.28, 0.45)) ** 2
+    )
+    patch = smooth_noise(rng, chest.size, 6)
+    lines = np.abs(smooth_noise(rng, chest.size, 22))
+    lines2 = np.abs(smooth_noise(rng, chest.size, 40))
+    net = np.maximum(1 - lines * 2.2, 0) + 0.8 * np.maximum(1 - lines2 * 2.2, 0)
+    streak = np.maximum(smooth_noise(rng, chest.size, 14), 0)
+    amount = np.clip(0.30 + 0.35 * central + 0.22 * patch + 0.16 * streak, 0.05, 1.0)
+    strength = rng.uniform(0.50, 1.1)
+    fill = strength * amount * (0.56 + 0.20 * net)
+    return _finish(chest, fill, 0.0, amount > 0.33)
+
+
+def _covid(chest, rng):
+    """Several ground-glass patches in both lungs, mostly low, some at the rim and some central."""
+    x, y = chest.x, chest.y
+    low = rng.random() < 0.90
+    field = np.zeros_like(x)
+    ragged = smooth_noise(rng, chest.size, 10) * 0.30
+    for k in range(int(rng.integers(4, 8))):
+        sx = (-1, 1)[k % 2]
+        zone = rng.uniform(0.64, 0.98) if low and rng.random() < 0.95 else rng.uniform(0.25, 0.60)
+        cy = chest.build.apex + zone * (chest.dome_height - chest.build.apex)
+        wall = float(chest.lateral(np.float32(cy)))
+        cx = sx * wall * (rng.uniform(0.72, 0.95) if rng.random() < 0.6 else rng.uniform(0.35, 0.65))
+        r = rng.uniform(0.10, 0.22)
+        d = 1 - np.sqrt(((x - cx) / r) ** 2 + ((y - cy) / (r * rng.uniform(0.8, 1.5))) ** 2) + ragged
+        field = np.maximum(field, step(d, 0.55))
+    grain = smooth_noise(rng, chest.size, 34) * 0.06
+    fill = field * (rng.uniform(0.30, 0.65) + grain)
+    return _finish(chest, fill, 0.0, field > 0.4)
+
+
+def _tuberculosis(chest, rng):
+    """Upper lobe: patchy consolidation, sometimes a cavity, satellite nodules, sometimes an effusion."""
+    x, y, b = chest.x, chest.y, chest.build
+    sides = [-1, 1] if rng.random() < 0.35 else [int(rng.choice([-1, 1], p=[0.6, 0.4]))]
+    upper = rng.random() < 0.91
+    ragged = smooth_noise(rng, chest.size, 16) * 0.28 + smooth_noise(rng, chest.size, 36) * 0.12
+    field = np.zeros_like(x)
+    hole = np.zeros_like(x)
+    for sx in sides:
+        cy = b.apex + rng.uniform(0.22, 0.36) if upper else rng.uniform(0.02, 0.22)
+        cx = sx * rng.uniform(0.45, 0.72) * float(chest.lateral(np.float32(cy)))
+        r = rng.uniform(0.15, 0.26)
+        dist = np.sqrt((x - cx) ** 2 + ((y - cy) / rng.uniform(0.75, 1.35)) ** 2) * (1 + 0.35 * ragged)
+        field = np.maximum(field, step(1 - dist / r + ragged, 0.40) * rng.uniform(0.55, 0.9))
+        if rng.random() < 0.45:
+            rc = r * rng.uniform(0.30, 0.50)
+            field = np.maximum(field, rng.uniform(0.5, 0.8) * step(1 - np.abs(dist - rc) / (0.30 * rc + 0.02), 0.6))
+            hole = np.maximum(hole, step(0.85 - dist / rc, 0.25))
+        for _ in range(int(rng.integers(4, 12))):
+            nx, ny = cx + rng.normal(0, 0.14), cy + abs(rng.normal(0, 0.12))
+            field = np.maximum(field, 0.6 * step(1 - np.hypot(x - nx, y - ny) / rng.uniform(0.015, 0.03), 0.6))
+    fill = field * (1 - hole)
+    mask = (field > 0.3) | (hole > 0.5)
+    tissue = np.zeros_like(x)
+    if rng.random() < 0.18:
+        sx = chest.left if sides[0] > 0 else ~chest.left
+        level = 0.30 + rng.uniform(-0.10, 0.08) - 0.8 * np.maximum(chest.side - 0.25, 0) ** 2  # meniscus
+        fluid = step(y - level, 0.03) * sx
+        fill = np.maximum(fill, 0.9 * fluid)
+        mask = mask | (fluid > 0.5)
+    return _finish(chest, fill, tissue, mask)
+
+
+_DRAW = {
+    "normal": _normal,
+    "bacterial": _bacterial,
+    "viral": _viral,
+    "covid-19": _covid,
+    "tuberculosis": _tuberculosis,
+}

@@ -1,0 +1,413 @@
+"""The book: how it is built, and what a reader's browser shows of it with the network switched off.
+
+The browser looks at a small book made here and, after `make book`, at every page of the real one.
+"""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL = ROOT / "_build" / "html"
+
+CHAPTER = '''\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A small chapter
+
+Inline $\\sigma(x)$ and a wide formula:
+
+$$
+\\int_0^1 \\frac{1}{1+e^{-x}}\\,dx + \\sum_{i=1}^{n} w_i x_i + \\sum_{j=1}^{m} v_j y_j
++ \\sum_{k=1}^{l} u_k z_k = \\mathcal{L}
+$$
+
+:::{admonition} Answer
+:class: dropdown
+The word zygomorphic stands here only. `a_long_name.that_goes_on_and_on.without_any_space_in_it(argument=1)`
+:::
+
+```{code-cell} ipython3
+import os, time
+
+import pandas as pd
+
+print("ran at", time.time_ns(), "with", os.environ.get("TQDM_DISABLE"))
+pd.DataFrame([[1.0] * 12], columns=[f"column {i}" for i in range(12)])
+```
+
+```{code-cell} ipython3
+from IPython.display import HTML
+
+pixel = "R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+HTML(f'<img alt="one white point" src="data:image/gif;base64,{pixel}">')
+```
+'''
+TOC = {
+    "format": "jb-book",
+    "root": "book/index",
+    "parts": [{"caption": "Chapters", "numbered": 1, "chapters": [{"file": "chapters/01_small"}]}],
+}
+
+
+def load_script(path: str):
+    """A script of the repository as a module; it may import its neighbors."""
+    folder, name = str((ROOT / path).parent), Path(path).stem
+    sys.path.insert(0, folder)
+    try:
+        spec = importlib.util.spec_from_file_location(name, ROOT / path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(folder)
+
+
+class SmallBook:
+    """A book of two pages with the real configuration, style and build script."""
+
+    def __init__(self, root: Path):
+        self.root, self.chapter = root, root / "chapters" / "01_small.md"
+        for name in ("book/_ext", "book/_static", "tools"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("_config.yml", "constraints.txt"):
+            shutil.copy(ROOT / name, root)
+        (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
+        (root / "book" / "index.md").write_text("# Small\n\nSee [the chapter](../chapters/01_small.md).\n")
+        (root / "cxrlib").mkdir()
+        self.library = root / "cxrlib" / "module.py"
+        self.library.write_text("x = 1\n")
+        self.chapter.parent.mkdir()
+        self.chapter.write_text(CHAPTER)
+
+    def build(self) -> tuple[int, str]:
+        command = [sys.executable, self.root / "tools" / "build_book.py"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.root.parent)
+        return done.returncode, done.stdout + done.stderr
+
+    @property
+    def html(self) -> Path:
+        return self.root / "_build" / "html"
+
+    def page(self) -> str:
+        return (self.html / "chapters" / "01_small.html").read_text()
+
+    def ran_at(self) -> str:
+        return re.search(r"ran at (\d+)", self.page())[1]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    book = SmallBook(tmp_path_factory.mktemp("book") / "root")
+    code, output = book.build()
+    assert code == 0, output
+    assert f"The book: {book.html / 'index.html'}" in output
+    return book
+
+
+# --- configuration
+
+
+def test_the_key_of_the_build_changes_with_the_library_and_the_settings_only(tmp_path):
+    tool = load_script("tools/build_book.py")
+    (tmp_path / "cxrlib" / "phantom").mkdir(parents=True)
+    (tmp_path / "chapters").mkdir()
+    module, pins = tmp_path / "cxrlib" / "phantom" / "draw.py", tmp_path / "constraints.txt"
+    module.write_text("a")
+    pins.write_text("torch==1")
+
+    keys = [tool.build_key(tmp_path, {})]
+    (tmp_path / "chapters" / "01.md").write_text("prose")
+    (tmp_path / "cxrlib" / "__pycache__").mkdir()
+    (tmp_path / "cxrlib" / "__pycache__" / "draw.pyc").write_text("compiled")
+    assert tool.build_key(tmp_path, {"HOME": "elsewhere"}) == keys[0]
+
+    for name in ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST"):
+        keys.append(tool.build_key(tmp_path, {name: "1"}))
+    module.write_text("b")
+    keys.append(tool.build_key(tmp_path, {}))
+    pins.write_text("torch==2")
+    keys.append(tool.build_key(tmp_path, {}))
+    module.rename(module.with_name("paint.py"))
+    keys.append(tool.build_key(tmp_path, {}))
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_chapter_and_page_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    listed = {toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])}
+    pages = [*(ROOT / "chapters").glob("*.md"), *(ROOT / "book").glob("*.md")]
+    assert listed == {p.relative_to(ROOT).with_suffix("").as_posix() for p in pages}
+
+
+def test_mathjax_is_here_with_its_licence_and_fonts():
+    folder = ROOT / "book" / "_static" / "mathjax"
+    assert "Apache License" in (folder / "LICENSE").read_text()
+    assert len(list((folder / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff"))) >= 20
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]
+    assert (folder.parent / config["mathjax_path"]).is_file()
+
+
+def test_the_library_page_lists_every_public_name_with_its_description():
+    import cxrlib
+
+    page = load_script("book/_ext/api_page.py").Page()._repr_html_()
+    for name in cxrlib.__all__:
+        if not name.startswith("_"):
+            assert f'href="#api-{name}"' in page
+            assert f'id="api-{name}"' in page
+            thing = getattr(cxrlib, name)
+            assert isinstance(thing, dict) or (thing.__doc__ or "").strip(), f"cxrlib.{name} has no docstring"
+
+
+def test_the_library_page_shows_docstrings_of_both_layouts():
+    render = load_script("book/_ext/api_page.py").render
+    numpy_style = "Do ``it`` <now>.\n\nParameters\n----------\nx : int\n    The `count`.\n"
+    numpy_style += "\nRaises\n------\nValueError\n    Bad."
+    assert render(numpy_style) == (
+        "<p>Do <code>it</code> &lt;now&gt;.</p>"
+        "<h4>Parameters</h4><dl><dt><code>x</code> <small>int</small></dt><dd>The <code>count</code>.</dd></dl>"
+        "<h4>Raises</h4><dl><dt><code>ValueError</code></dt><dd>Bad.</dd></dl>"
+    )
+    plain = "Do it.\n\nx: the count,\n    per image.\ny: the rest."
+    assert render(plain) == (
+        "<p>Do it.</p><dl><dt><code>x</code></dt><dd>the count,\nper image.</dd>"
+        "<dt><code>y</code></dt><dd>the rest.</dd></dl>"
+    )
+
+
+# --- building (one test: each step starts from the book that the step before left)
+
+
+@pytest.mark.slow
+def test_what_makes_the_book_run_again_and_what_makes_it_fail(small):
+    first = small.ran_at()
+    assert re.search(r"ran at \d+ with 1", small.page()), "TQDM_DISABLE"
+    assert list((small.html / "notebooks").glob("*.ipynb"))
+
+    small.chapter.write_text(CHAPTER.replace("A small chapter", "Another title"))
+    assert small.build()[0] == 0
+    assert "Another title" in small.page()
+    assert small.ran_at() == first, "an edit of prose executed the chapter again"
+
+    small.library.write_text("x = 2\n")
+    assert small.build()[0] == 0
+    second = small.ran_at()
+    assert second != first, "an edit of the library did not execute the chapter again"
+
+    small.chapter.write_text(CHAPTER + '\n```{code-cell} ipython3\nraise ValueError("on purpose")\n```\n')
+    for attempt in ("first", "second"):  # Sphinx forgets the warnings of pages it has read
+        code, output = small.build()
+        assert code != 0, f"a failing cell passed at the {attempt} attempt"
+        assert "on purpose" in output
+
+    small.chapter.write_text(CHAPTER + "\nSee [a page](nowhere.md).\n")
+    code, output = small.build()
+    assert code != 0
+    assert "nowhere.md" in output
+
+    small.chapter.write_text(CHAPTER)
+    assert small.build()[0] == 0
+    assert small.ran_at() == second, "outputs were lost by a failed build"
+
+
+# --- reading
+
+
+class _Page(HTMLParser):
+    def __init__(self, path: Path):
+        super().__init__()
+        self.ids, self.links, self.images = set(), [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids.add(attributes.get("id"))
+        self.ids.add(attributes.get("name") if tag == "a" else None)
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        if tag == "img":
+            self.images.append(attributes)
+
+
+@pytest.fixture(scope="module", params=["small", *(["real"] if (REAL.parent / ".complete").exists() else [])])
+def html(request, small):
+    """The folder of a built book."""
+    return small.html if request.param == "small" else REAL
+
+
+def pages(html: Path) -> list[Path]:
+    return [*sorted(html.glob("book/*.html")), *sorted(html.glob("chapters/*.html"))]
+
+
+@pytest.mark.slow
+def test_every_internal_link_leads_somewhere(html):
+    parsed = {path: _Page(path) for path in html.rglob("*.html") if "_static" not in path.parts}
+    broken = []
+    for path, page in parsed.items():
+        for link in page.links:
+            target, anchor = urldefrag(link)
+            if re.match(r"^[a-z]+:", target):
+                continue
+            goal = (path.parent / unquote(target)).resolve() if target else path
+            missing = anchor and goal in parsed and anchor not in parsed[goal].ids
+            if not goal.exists() or missing:
+                broken.append(f"{path.relative_to(html)}: {link}")
+    assert not broken
+
+
+@pytest.mark.slow
+def test_every_image_has_alt_text(html):
+    for path in pages(html):
+        for image in _Page(path).images:
+            assert image.get("alt", "").strip(), f"{path.name}: {image.get('src', '')[:80]}"
+
+
+@pytest.mark.slow
+def test_no_chapter_writes_warnings_or_progress_bars(html):
+    """The book does not show what cells write to stderr; a warning there is still a fault of the chapter."""
+    import nbformat
+
+    for path in (html.parent / "jupyter_execute").rglob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr", f"{path.name}: {output['text']}"
+                text = output.get("text") or output.get("data", {}).get("text/plain", "")
+                assert not re.search(r"\d%\|", text), f"{path.name}: {text} in {cell.source[:60]!r}"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=flags)
+        yield chromium
+        chromium.close()
+
+
+class Reader:
+    """A browser without network. Whatever it asked for elsewhere, or complained about, is in `faults`."""
+
+    def __init__(self, browser, width=1280, scheme="light"):
+        self.faults: list[str] = []
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.context.route(re.compile(r"^(?!file:|data:|blob:)"), self._refuse)
+        self.page = self.context.new_page()
+        self.page.on("console", self._listen)
+        self.page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
+        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url[:120]}"))
+
+    def _refuse(self, route):
+        self.faults.append(f"request to {route.request.url}")
+        route.abort()
+
+    def _listen(self, message):
+        if message.type in ("error", "warning"):
+            self.faults.append(f"console: {message.text}")
+
+    def open(self, path: Path, query=""):
+        self.page.goto(path.as_uri() + query)
+        self.page.wait_for_load_state("load")
+        if self.page.locator(".math").count():
+            self.page.wait_for_selector("mjx-container", state="attached", timeout=20_000)
+        return self.page
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+browser_test = [pytest.mark.slow, pytest.mark.browser]
+
+
+class TestInTheBrowser:
+    pytestmark = browser_test
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_pages_load_without_network_and_without_complaint(self, html, browser, scheme):
+        for path in pages(html):
+            with Reader(browser, scheme=scheme) as reader:
+                page = reader.open(path)
+                assert page.evaluate("document.documentElement.dataset.theme") == scheme
+                broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")
+                assert not broken, path.name
+                assert not reader.faults, path.name
+
+    def test_the_front_page_leads_to_the_welcome_page(self, html, browser):
+        with Reader(browser) as reader:
+            page = reader.open(html / "index.html")
+            page.wait_for_url("**/book/index.html")
+            assert page.locator("article h1").count() == 1
+
+    def test_formulas_are_set_with_the_local_fonts(self, small, browser):
+        with Reader(browser) as reader:
+            page = reader.open(small.html / "chapters" / "01_small.html")
+            assert page.locator("mjx-container").count() == 2
+            page.evaluate("document.fonts.ready")
+            loaded = page.evaluate("[...document.fonts].filter(f => f.status == 'loaded').map(f => f.family)")
+            assert any(name.startswith("MJXTEX") for name in loaded), loaded
+            assert "\\sigma" not in page.locator("article").inner_text()
+
+    def test_search_finds_a_word(self, small, browser):
+        with Reader(browser) as reader:
+            page = reader.open(small.html / "search.html", "?q=zygomorphic")
+            page.wait_for_selector("#search-results li a")
+            assert "A small chapter" in page.locator("#search-results").inner_text()
+            page.goto((small.html / "search.html").as_uri() + "?q=xylophagous")
+            page.wait_for_selector("text=did not match any documents")
+            assert not reader.faults
+
+    def test_there_is_one_search_field(self, html, browser):
+        with Reader(browser) as reader:
+            page = reader.open(pages(html)[0])
+            shown = [b for b in page.locator(".search-button-field, .search-button").all() if b.is_visible()]
+            assert len(shown) == 1
+
+    def test_plots_stay_on_a_light_card_in_the_dark(self, small, browser):
+        with Reader(browser, scheme="dark") as reader:
+            page = reader.open(small.html / "chapters" / "01_small.html")
+            color = "e => getComputedStyle(e).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+            assert min(page.locator(".cell_output img").first.evaluate(color)) > 220
+            assert max(page.locator("body").evaluate(color)) < 60
+
+    def test_a_phone_never_scrolls_sideways(self, html, browser):
+        for path in pages(html):
+            with Reader(browser, width=360) as reader:
+                page = reader.open(path)
+                page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+                width = page.evaluate("document.documentElement.scrollWidth")
+                assert width <= 360, f"{path.name} is {width} px wide"
+
+    def test_a_chapter_offers_colab_and_the_notebook(self, html, browser):
+        for path in sorted((html / "chapters").glob("*.html")):
+            with Reader(browser) as reader:
+                page = reader.open(path)
+                colab = page.locator("a.btn-colab-button").get_attribute("href")
+                assert colab.startswith("https://colab.research.google.com/github/")
+                assert colab.endswith(f"/notebooks/{path.stem}.ipynb")
+                link = page.locator("a.btn-download-notebook-button").get_attribute("href")
+                assert (path.parent / link).resolve() == (html / "notebooks" / f"{path.stem}.ipynb").resolve()

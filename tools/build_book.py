@@ -1,0 +1,81 @@
+"""Build the book: _build/html/index.html. Run by `make book`.
+
+Chapters are executed once and their outputs kept. An edit of prose re-uses them; an edit of the library or of
+the pins, or another CXR_DATA, CXR_DATA_DIR or CXR_FAST, throws them away, because Sphinx would not notice.
+A warning, a missing reference or a failing cell makes the build fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import notebooks
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST")
+
+
+def build_key(root: Path, environment: dict[str, str]) -> str:
+    """Hash of everything outside of the chapters that their outputs depend on."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    files = [*root.glob("cxrlib/**/*"), *root.glob("book/_ext/*.py"), root / "constraints.txt"]
+    for path in sorted(f for f in files if f.is_file() and "__pycache__" not in f.parts):
+        digest.update(f"\0{path.relative_to(root).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    for name in SETTINGS:
+        digest.update(f"\0{name}={environment.get(name, '')}".encode())
+    return digest.hexdigest()
+
+
+def build_environment() -> dict[str, str]:
+    """The environment of the build and of the chapters' kernels."""
+    env = dict(os.environ, TQDM_DISABLE="1", JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    # a relative folder is meant from where `make` was called, but the kernels run in chapters/
+    if env.get("CXR_DATA_DIR"):
+        env["CXR_DATA_DIR"] = str(Path(env["CXR_DATA_DIR"]).expanduser().resolve())
+    return env
+
+
+def main() -> int:
+    env = build_environment()
+    build = ROOT / "_build"
+    key_file, complete = build / ".key", build / ".complete"
+    key = build_key(ROOT, env)
+    if build.exists() and (not key_file.exists() or key_file.read_text() != key):
+        print("The library, the pins or the settings changed: the chapters are executed again.")
+        shutil.rmtree(build)
+    if not complete.exists():
+        # Sphinx does not repeat the warnings of pages it has read: after a failed build, read them all again
+        shutil.rmtree(build / ".doctrees", ignore_errors=True)
+    build.mkdir(exist_ok=True)
+    key_file.write_text(key)
+    complete.unlink(missing_ok=True)
+
+    site = notebooks.Site.read()
+    if site.is_placeholder:
+        print("Note: _config.yml names no real repository yet, so the Colab buttons lead nowhere.")
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", "_config.yml"]
+    command += ["--toc", "book/_toc.yml", "-W", "--keep-going", "-n", *sys.argv[1:]]
+    code = subprocess.run(command, cwd=ROOT, env=env).returncode
+    if code == 0:
+        try:
+            notebooks.make_all(build / "html" / "notebooks", site)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            code = 1
+    if code:
+        print("The book was not built: the messages above say why.", file=sys.stderr)
+        return code
+    complete.touch()
+    print(f"The book: {build / 'html' / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

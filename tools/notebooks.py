@@ -1,0 +1,282 @@
+"""Make notebooks/*.ipynb, which Colab opens, from chapters/*.md, which people edit.
+
+Run by `make generated`. Colab shows MyST directives raw, so admonitions become block quotes, links to pages
+of the book become web addresses, and what cannot be carried over is an error that names it.
+Outputs, cell ids and book-only tags are left out: the same chapter always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACEHOLDER = "https://github.com/OWNER/REPOSITORY"
+
+BOOTSTRAP = """\
+# In Colab this line installs the course's library. Anywhere else the cell does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    %pip install -q "cxrlib @ git+{url}@{branch}"
+"""
+BOOTSTRAP_TAGS = "[bootstrap, remove-cell]"
+
+ADMONITIONS = (
+    "note", "tip", "hint", "important", "attention", "warning",
+    "caution", "danger", "error", "seealso",
+)
+HEADLINE = {"seealso": "See also"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the repository and the book are, from `_config.yml`."""
+
+    url: str
+    branch: str
+    book: str
+
+    @classmethod
+    def read(cls, config: Path = ROOT / "_config.yml") -> Site:
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        url = settings["repository"]["url"].rstrip("/").removesuffix(".git")
+        owner, name = url.split("/")[-2:]
+        book = settings.get("html", {}).get("baseurl") or f"https://{owner.lower()}.github.io/{name}"
+        return cls(url, settings["repository"]["branch"], book.rstrip("/"))
+
+    @property
+    def is_placeholder(self) -> bool:
+        return self.url == PLACEHOLDER
+
+    def colab(self, path: str) -> str:
+        slug = self.url.removeprefix("https://github.com/")
+        return f"https://colab.research.google.com/github/{slug}/blob/{self.branch}/{path}"
+
+    def raw(self, path: str) -> str:
+        return f"{self.url}/raw/{self.branch}/{path}"
+
+    def page(self, docname: str, anchor: str = "") -> str:
+        return f"{self.book}/{docname}.html{'#' + anchor if anchor else ''}"
+
+    def bootstrap(self) -> str:
+        return BOOTSTRAP.format(url=self.url, branch=self.branch)
+
+
+def with_bootstrap(text: str, site: Site) -> str:
+    """A chapter's text with the current set-up cell: refreshed in place, or put before the first code."""
+    cell = f"```{{code-cell}} ipython3\n:tags: {BOOTSTRAP_TAGS}\n\n{site.bootstrap()}```\n"
+    for match in re.finditer(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1[ ]*\n", text, re.M | re.S):
+        if re.search(r"^:tags:.*\bbootstrap\b|^tags:.*\bbootstrap\b", match[2], re.M):
+            return text[: match.start()] + cell + text[match.end() :]
+    first = re.search(r"^`{3,}\{code-cell\}", text, re.M)
+    if first is None:
+        return text
+    return f"{text[: first.start()]}{cell}\n{text[first.start() :]}"
+
+
+def find_labels(root: Path = ROOT) -> dict[str, str]:
+    """Label -> page of every `(label)=` in the book."""
+    pages = [*root.glob("chapters/*.md"), *root.glob("book/*.md")]
+    return {
+        label: page.relative_to(root).with_suffix("").as_posix()
+        for page in pages
+        for label in re.findall(r"^\(([^)\s]+)\)=\s*$", page.read_text(encoding="utf-8"), re.M)
+    }
+
+
+class _Markdown:
+    """Turns the Markdown of one chapter into what Colab shows."""
+
+    def __init__(self, source: Path, root: Path, site: Site, labels: dict[str, str]):
+        self.source, self.root, self.site, self.labels = source, root, site, labels
+
+    def fail(self, what: str):
+        raise ValueError(f"{self.source.name}: {what}. Colab would show it raw; write it in plain Markdown.")
+
+    def convert(self, text: str) -> str:
+        return "\n".join(self.lines(text.split("\n"))).strip("\n")
+
+    def lines(self, lines: list[str]) -> list[str]:
+        out: list[str] = []
+        i = 0
+        while i < len(lines):
+            fence = re.match(r"^(\s*)(`{3,}|~{3,}|:{3,})\s*(.*?)\s*$", lines[i])
+            if fence:
+                end = self.closing(lines, i, fence[2])
+                out += self.block(fence, lines[i + 1 : end])
+                i = end + 1
+                continue
+            if re.match(r"^\([^)\s]+\)=\s*$", lines[i]) or lines[i].startswith("% "):
+                i += 1  # a label or a comment: the book's business
+                continue
+            out.append(self.inline(lines[i]))
+            i += 1
+        return out
+
+    def closing(self, lines: list[str], start: int, fence: str) -> int:
+        for j in range(start + 1, len(lines)):
+            bare = lines[j].strip()
+            if bare and set(bare) == {fence[0]} and len(bare) >= len(fence):
+                return j
+        self.fail(f"the block opened by {lines[start].strip()!r} is never closed")
+
+    def block(self, fence: re.Match, body: list[str]) -> list[str]:
+        indent, ticks, info = fence.groups()
+        directive = re.match(r"^\{([\w:-]+)\}\s*(.*)$", info)
+        if not directive:
+            if ticks[0] == ":":
+                self.fail(f"an unnamed block {ticks}{info}")
+            return [f"{indent}{ticks}{info}", *body, f"{indent}{ticks}"]
+        name, title = directive.groups()
+        options, body = self.options(body)
+        if name in ADMONITIONS or name in ("admonition", "dropdown"):
+            title = self.inline(title) or HEADLINE.get(name, name.capitalize())
+            if name == "dropdown" or "dropdown" in options.get("class", ""):
+                opened = f"<details><summary><b>{title}</b></summary>"
+                return [opened, "", *self.lines(body), "", "</details>"]
+            return ["> " + line if line else ">" for line in [f"**{title}**", "", *self.lines(body)]]
+        if name in ("figure", "image"):
+            picture = f"![{options.get('alt', '')}]({self.picture(title)})"
+            caption = "\n".join(self.lines(body)).strip()
+            return [picture, "", f"*{caption}*"] if caption else [picture]
+        if name == "math":
+            return ["$$", *([title] if title else []), *body, "$$"]
+        if name in ("code-block", "code"):
+            return [f"```{title}", *body, "```"]
+        self.fail(f"the directive {{{name}}}")
+
+    @staticmethod
+    def options(body: list[str]) -> tuple[dict[str, str], list[str]]:
+        options = {}
+        while body and (match := re.match(r"^:([\w-]+):\s*(.*)$", body[0])):
+            options[match[1]] = match[2]
+            body = body[1:]
+        while body and not body[0].strip():
+            body = body[1:]
+        return options, body
+
+    def inline(self, line: str) -> str:
+        """One line: links and roles outside of `code`."""
+        pieces = re.split(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", line)
+        # pieces: text, ticks, code, text, ticks, code, ..., text; a role is {name} at the end of a text piece
+        out = ""
+        for k in range(0, len(pieces), 3):
+            text = pieces[k]
+            role = re.search(r"\{([\w:-]+)\}$", text) if k + 2 < len(pieces) else None
+            out += self.links(text[: role.start()] if role else text)
+            if role:
+                out += self.role(role[1], pieces[k + 2])
+            elif k + 2 < len(pieces):
+                out += pieces[k + 1] + pieces[k + 2] + pieces[k + 1]
+        return out
+
+    def role(self, name: str, content: str) -> str:
+        if name == "math":
+            return f"${content}$"
+        target = re.match(r"^(.*?)\s*<(.+)>$", content)
+        if name in ("doc", "ref") and target:
+            where = target[2] + ".md" if name == "doc" else "#" + target[2]
+            return f"[{target[1]}]({self.address(where)})"
+        self.fail(f"the role {{{name}}}`{content}`")
+
+    def links(self, text: str) -> str:
+        if re.search(r"\[\^[^\]]+\]", text):
+            self.fail(f"a footnote in {text.strip()!r}")
+        if re.search(r"(?<!!)\[\]\(", text):
+            self.fail(f"a link without text in {text.strip()!r}")
+        text = re.sub(r"(!\[[^\]]*\]\()([^)\s]+)", lambda m: m[1] + self.picture(m[2]), text)
+        return re.sub(r"(?<!!)(\[[^\]]+\]\()([^)\s]+)", lambda m: m[1] + self.address(m[2]), text)
+
+    def picture(self, path: str) -> str:
+        return path if re.match(r"^(https?|data):", path) else self.site.raw(self.relative(path))
+
+    def address(self, target: str) -> str:
+        if re.match(r"^(https?|mailto):", target):
+            return target
+        path, _, anchor = target.partition("#")
+        if not path:
+            own = self.source.relative_to(self.root).with_suffix("").as_posix()
+            return self.site.page(self.labels.get(anchor, own), anchor)
+        if path.endswith(".md"):
+            return self.site.page(self.relative(path).removesuffix(".md"), anchor)
+        return f"{self.site.url}/blob/{self.site.branch}/{self.relative(path)}"
+
+    def relative(self, path: str) -> str:
+        full = (self.root / path[1:] if path.startswith("/") else self.source.parent / path).resolve()
+        if not full.exists():
+            self.fail(f"a link to {path}, which does not exist")
+        return full.relative_to(self.root.resolve()).as_posix()
+
+
+def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str, str] | None = None) -> str:
+    """The notebook of one chapter, as JSON text.
+
+    Raises ValueError naming the chapter and the construct that Colab could not show.
+    """
+    labels = find_labels(root) if labels is None else labels
+    chapter = jupytext.reads(with_bootstrap(source.read_text(encoding="utf-8"), site), fmt="md:myst")
+    markdown = _Markdown(source, root, site, labels)
+    docname = source.relative_to(root).with_suffix("").as_posix()
+    badge = (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n"
+        f"*Made from `{docname}.md`. [Read this chapter in the book]({site.page(docname)}).*"
+    )
+    cells = [nbformat.v4.new_markdown_cell(badge)]
+    for cell in chapter.cells:
+        if cell.cell_type == "markdown":
+            if text := markdown.convert(cell.source):
+                cells.append(nbformat.v4.new_markdown_cell(text))
+        elif cell.cell_type == "code":
+            cells.append(nbformat.v4.new_code_cell(cell.source))
+    for cell in cells:
+        del cell["id"]
+    notebook = nbformat.v4.new_notebook(cells=cells, nbformat_minor=4)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
+def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:
+    """Write every chapter's notebook into `target` and remove those of chapters that are gone."""
+    labels = find_labels(root)
+    made = {
+        target / f"{source.stem}.ipynb": to_notebook(source, site, root=root, labels=labels)
+        for source in sorted(root.glob("chapters/*.md"))
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    for stale in set(target.glob("*.ipynb")) - made.keys():
+        stale.unlink()
+    for path, text in made.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8", newline="\n")
+    return list(made)
+
+
+def main() -> int:
+    site = Site.read()
+    try:
+        for chapter in sorted(ROOT.glob("chapters/*.md")):
+            text = chapter.read_text(encoding="utf-8")
+            if (fresh := with_bootstrap(text, site)) != text:
+                chapter.write_text(fresh, encoding="utf-8", newline="\n")
+        made = make_all(ROOT / "notebooks", site)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(made)} notebooks in notebooks/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -59,10 +59,14 @@ def test_patients():
     row = found.crossings.set_index("key").loc["patient"]
     assert row["values"] == 10 and row["images"] == 40
     assert "10 patients are in train and test, with 40 images" in " | ".join(found.findings)
-    several = make(patients=[f"p{i if i >= 16 else i % 4}" for i in range(240)])  # 4 patients with 4 images each
+    several = make(
+        patients=[f"p{i if i >= 16 else i % 4}" for i in range(240)]
+    )  # 4 patients with 4 images each
     row = audit(several).patients.set_index(["split", "class"]).loc[("train", "normal")]
     assert row["with_several"] == 1 and row["their_images"] == row["most"] == 4
-    assert "In train 2 patients have more than one image (normal 1, pneumonia 1; the most is 4)" in told(several)
+    assert "more than one image: 2 in train (normal 1, pneumonia 1; the most is 4), 2 in test" in told(
+        several
+    )
 
 
 def test_naive_key_is_told_apart_from_the_patient():
@@ -112,7 +116,9 @@ def test_exposure():
     found = audit(make(images=images))
     rows = found.exposure.set_index(["by", "group", "split"])["near_black"]
     assert rows["class", "normal", "test"] == pytest.approx(1 / 3) and rows["class", "normal", "train"] == 0
-    assert "train and test are exposed differently" in " ".join(found.findings)
+    assert "train and test are exposed differently. Largest difference, normal images" in " ".join(
+        found.findings
+    )
 
 
 def test_exposure_numbers_are_right():

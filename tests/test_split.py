@@ -64,6 +64,12 @@ def test_seed():
     assert rows(a) == rows(b) != rows(c)
 
 
+def test_the_same_cut_with_every_version_of_the_libraries():
+    _, val, test = split(make(30), 0.2, 0.2, seed=5)
+    assert val.rows[:8].tolist() == [12, 13, 15, 25, 26, 27, 28, 39]
+    assert test.rows[:8].tolist() == [10, 11, 42, 43, 44, 55, 56, 57]
+
+
 @pytest.mark.parametrize("by", ["patient", "image"])
 def test_without_stratification(by):
     d = make()

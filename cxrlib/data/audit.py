@@ -62,7 +62,7 @@ class Audit:
         ("duplicates", "Byte-identical files"),
         ("sizes", "Image sizes in the files (pixels)"),
         ("exposure", "Exposure"),
-        ("metadata", "What a classifier scores on metadata only"),
+        ("metadata", "Metadata only: the score of a classifier that never sees the picture"),
         ("skipped", "Files that could not be used"),
     )
     _NOTES = {
@@ -434,13 +434,18 @@ def _about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.D
             "patient of its own. A patient on both sides of a cut would go unnoticed there."
         )
     several = patients[patients["with_several"] > 0]
-    for split, part in several.groupby("split", sort=False):
-        total, most = int(part["with_several"].sum()), int(part["most"].max())
-        per_class = ", ".join(f"{c} {n:,}" for c, n in zip(part["class"], part["with_several"], strict=True))
-        one = total == 1
+    if len(several):
+        where = []
+        for split, part in several.groupby("split", sort=False):
+            per_class = ", ".join(
+                f"{c} {n:,}" for c, n in zip(part["class"], part["with_several"], strict=True)
+            )
+            where.append(
+                f"{part['with_several'].sum():,} in {split} ({per_class}; the most is {part['most'].max()})"
+            )
         result.append(
-            f"In {split} {_n(total, 'patient')} {'has' if one else 'have'} more than one image ({per_class}; "
-            f"the most is {most}). A cut by image can put the same patient on both sides."
+            f"Some patients have more than one image: {', '.join(where)}. A cut by image can put the same "
+            "patient on both sides."
         )
     return result + _about_crossings(crossings)
 
@@ -506,8 +511,9 @@ def _about_exposure(table, pixels, exposure: pd.DataFrame, split_names: list[str
                 "sd": f"the contrast (SD of the pixels) is {x:.0f} in {first} and {y:.0f} in {second}",
             }[what]
             result.append(
-                f"{first} and {second} are exposed differently. Largest difference, {group} images: {values} "
-                f"({effect:.1f} standard deviations between images). A score on {second} also measures this."
+                f"The images of {first} and {second} are exposed differently. Largest difference, {group} "
+                f"images: {values} ({effect:.1f} standard deviations between images). A score on {second} "
+                f"also measures this."
             )
     return result
 

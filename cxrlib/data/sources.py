@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import inspect
+import inspect
 import os
 import re
 import warnings
@@ -449,7 +450,8 @@ def _examples(skipped: pd.DataFrame, most: int = 3) -> str:
 def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
     import cxrlib.phantom as phantom
 
-    options = {"n": DEFAULT_PHANTOMS, **options}
+    dials = set(inspect.signature(phantom.make_phantoms).parameters) - {"size", "progress"}
+    options = {"n": DEFAULT_PHANTOMS, **_only(options, "phantom", *sorted(dials))}
     known = set(inspect.signature(phantom.make_phantoms).parameters) - {"size", "progress"}
     if unknown := sorted(set(options) - known):
         raise ValueError(

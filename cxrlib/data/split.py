@@ -180,12 +180,16 @@ def _stratified(
         folds, take = most, min(most - 1, max(1, round(share * most)))
     if folds < 2:
         raise ValueError(f"Too few {by}s for {what}={share:.3g}.")
-    splitter = (StratifiedGroupKFold if by == "patient" else StratifiedKFold)(
-        folds, shuffle=True, random_state=seed
-    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        parts = [part for _, part in splitter.split(labels, labels, groups if by == "patient" else None)]
+        if by == "patient":
+            # Groups are renumbered at random instead of shuffle=True: up to version 1.6 of scikit-learn the
+            # shuffled folds are not stratified. Groups that are alike are dealt out in the order of their number.
+            groups = np.random.default_rng(seed).permutation(groups.max() + 1)[groups]
+            cuts = StratifiedGroupKFold(folds).split(labels, labels, groups)
+        else:
+            cuts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+        parts = [part for _, part in cuts]
     # Any fold is as random as any other; a rare class is missing from some, so take the first run of folds
     # that leaves every class on both sides.
     for start in range(folds):

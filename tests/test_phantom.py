@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from cxrlib.phantom import Confounder, counterfactual, make_phantoms
+from cxrlib.phantom import Confounder, anatomy, counterfactual, make_phantoms
 from cxrlib.phantom.cohort import make_cohort, shares, split_sizes
 
 FIVE = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")
@@ -22,7 +22,7 @@ def two():
 @pytest.fixture(scope="module")
 def five():
     """All patterns, small."""
-    return make_phantoms(260, size=96, classes=FIVE, seed=1, **QUIET)
+    return make_phantoms(220, size=80, classes=FIVE, seed=1, **QUIET)
 
 
 def test_shapes_and_types(two):
@@ -65,9 +65,7 @@ def test_same_bytes_in_another_interpreter():
     import hashlib
 
     here = hashlib.sha256(make_phantoms(3, size=64, seed=9, **QUIET).images.tobytes()).hexdigest()
-    there = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert there == here
 
 
@@ -151,8 +149,7 @@ def test_pneumonia_is_a_mixture_two_to_one():
 
 def test_lesions_follow_the_contrast_dial():
     off, on, more = (
-        make_phantoms(6, size=64, classes=("bacterial",), lesion_contrast=c, bedside=0, **QUIET)
-        for c in (0, 1, 2)
+        make_phantoms(6, size=64, classes=("bacterial",), lesion_contrast=c, bedside=0, **QUIET) for c in (0, 1, 2)
     )
     assert (off.masks == on.masks).all() and off.masks.any()
     diff = on.images.astype(int) - off.images
@@ -183,9 +180,9 @@ def test_marker_side():
 
 
 def test_confounder_marker_goes_with_the_class():
-    p = make_phantoms(200, size=32, confounder={"marker": {"normal": 0.0, "pneumonia": 1.0}}, **QUIET)
+    p = make_phantoms(60, size=32, confounder={"marker": {"normal": 0.0, "pneumonia": 1.0}}, **QUIET)
     assert (p.table["marker"].to_numpy() == (p.labels == 1)).all()
-    some = make_phantoms(200, size=32, confounder=Confounder(marker=0.5), **QUIET)
+    some = make_phantoms(100, size=32, confounder=Confounder(marker=0.5), **QUIET)
     assert 0.35 < some.table["marker"].mean() < 0.65
 
 
@@ -230,7 +227,7 @@ def test_no_patient_crosses_a_split_but_bare_numbers_do():
 
 
 def test_copies_lie_in_train_and_carry_one_label():
-    p = make_phantoms(200, size=48, label_noise=0.3, **QUIET)
+    p = make_phantoms(100, size=48, label_noise=0.3, **QUIET)
     t = p.table
     again = t[t["digest"].duplicated(keep=False)]
     assert len(again) >= 2
@@ -243,7 +240,7 @@ def test_copies_lie_in_train_and_carry_one_label():
 
 def test_the_test_block_was_exposed_differently():
     options = {"size": 64, "classes": ("normal",), "seed": 8, **QUIET}
-    p, even = make_phantoms(200, **options), make_phantoms(200, shift=0, **options)
+    p, even = make_phantoms(120, **options), make_phantoms(120, shift=0, **options)
     test = (p.table["split"] == "test").to_numpy()
     assert (p.images[~test] == even.images[~test]).all()
     assert p.images[test].mean() > even.images[test].mean() + 5
@@ -251,11 +248,11 @@ def test_the_test_block_was_exposed_differently():
 
 
 def test_label_noise():
-    p = make_phantoms(300, size=32, label_noise=0.2, seed=1, **QUIET)
-    assert 0.12 < p.table["label_wrong"].mean() < 0.28
+    p = make_phantoms(150, size=32, label_noise=0.2, seed=1, **QUIET)
+    assert 0.10 < p.table["label_wrong"].mean() < 0.30
     truth = (p.table["subtype"] != "normal").astype(int).to_numpy()
     assert ((p.labels != truth) == p.table["label_wrong"].to_numpy()).all()
-    clean = make_phantoms(300, size=32, seed=1, **QUIET)
+    clean = make_phantoms(150, size=32, seed=1, **QUIET)
     assert (clean.images == p.images).all() and not clean.table["label_wrong"].any()
 
 
@@ -301,3 +298,20 @@ def test_shares():
 def test_bad_input_names_the_argument(name, options):
     with pytest.raises(ValueError, match=name):
         make_phantoms(**({"n": 2, "size": 32, **QUIET} | options))
+
+
+@pytest.mark.parametrize(("age", "ratio", "spread"), [("adult", 0.39, 0.04), ("child", 0.48, 0.05)])
+def test_heart_and_domes_have_the_proportions_of_people(age, ratio, spread):
+    upright = anatomy.Pose(0, 0, 1, 0, 0, 0, 1, "up", 0)
+    ratios, right_higher = [], []
+    for seed in range(100):
+        build = anatomy.sample_build(np.random.default_rng(seed), age)
+        chest = anatomy.Chest(build, upright, 64)
+        rows = (chest.t[:, 0] > 0.5) & (chest.t[:, 0] < 0.98)
+        border = (chest.side - chest.medial)[rows]  # distance of the heart's border from the midline
+        chest_width = 2 * chest.wall[chest.y[:, 0] < 0.55].max()
+        ratios.append((border[:, :32].max() + border[:, 32:].max()) / chest_width)
+        right_higher.append(build.dome_left > 0)
+    assert abs(np.mean(ratios) - ratio) < 0.02
+    assert abs(np.std(ratios) - spread) < 0.02
+    assert np.mean(right_higher) > 0.9

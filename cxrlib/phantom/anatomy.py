@@ -22,7 +22,7 @@ class Build:
     apex: float  # y of the lung apex
     taper: float  # how quickly the chest widens downwards
     ctr: float  # cardiothoracic ratio
-    heart_tilt: float  # height at which the left border swings out
+    heart_height: float  # height at which the left border swings out
     upper: float  # half width of the upper mediastinum, as a share of the chest width
     thymus: float  # 0..1, children only
     depth: float  # chest thickness in cm
@@ -62,7 +62,7 @@ def sample_build(rng, age):
         apex=n(-0.74, 0.05) if adult else n(-0.60, 0.06),
         taper=u(0.24, 0.34) if adult else u(0.27, 0.40),
         ctr=float(np.clip(n(0.41, 0.04), 0.30, 0.52)) if adult else float(np.clip(n(0.50, 0.045), 0.38, 0.62)),
-        heart_tilt=u(0.58, 0.72),
+        heart_height=u(0.58, 0.72),
         upper=u(0.17, 0.22) if adult else u(0.18, 0.26),
         thymus=0.0 if adult else max(0.0, n(0.0, 0.5)),
         depth=u(19, 23) if adult else u(13, 16),
@@ -136,14 +136,13 @@ class Chest:
         thymus = 0.10 * b.thymus * bump(t, 0.30, 0.22)
         grow = step(t - 0.56, 0.36)
         right = w * 0.85 + thymus + (0.34 * heart - w * 0.85) * grow - 0.05 * step(t - 0.92, 0.15)
-        fall = step(t - b.heart_tilt, 0.34)
+        fall = step(t - b.heart_height, 0.34)
         left = w * 0.85 + thymus * 0.8 + 0.035 * bump(t, 0.27, 0.08) + 0.03 * bump(t, 0.46, 0.12)
         left = left + (0.66 * heart - w * 0.85) * fall - 0.10 * step(t - 1.02, 0.14)
         turn = np.float32(pose.turn * 0.6)
         self.medial = self.side - np.where(self.left, left + turn, right - turn)
-        self.core = self.side - np.float32(w * 0.75)  # spine and great vessels; beside it lung lies behind the heart
-        self.lung_distance = np.minimum(np.minimum(self.wall - self.side, self.dome - y), self.medial)
-        self.lungs = (self.lung_distance > 0) & (t > 0)
+        self.core = self.side - np.float32(w * 0.75)  # spine and great vessels: no lung at all
+        self.lungs = (self.side < self.wall) & (y < self.dome) & (self.medial > 0) & (t > 0)
 
     def canvas(self):
         """A fresh drawing surface at twice the resolution."""
@@ -220,11 +219,11 @@ def bones(chest, rng):
     # Posterior ribs rise a little from the spine and fall towards the side; anterior ones fall towards the
     # midline.
     s2 = s * s
-    back = y + wobble - b.width * (b.rib_slope * s2 + 0.22 * (s2 * s2) - 0.12 * s) - rng.uniform(0, 0.1)
+    back = y + wobble - b.width * (b.rib_slope * s2 + 0.28 * (s2 * s2) - 0.12 * s) - rng.uniform(0, 0.1)
     front = y + wobble * 1.5 - b.width * (0.62 - 0.42 * s + b.rib_slope * 0.5) - rng.uniform(0, 0.1)
     out = 0.75 * _rib(back, b.ribs, 0.42) * (0.10 + 0.90 * step(0.55 - y, 0.30))
     out += 0.42 * _rib(front, b.ribs * 1.12, 0.44) * step(s - 0.50, 0.16) * step(0.50 - y, 0.15)
-    out *= cage * np.minimum(edge, 2.6)
+    out *= cage * np.minimum(edge, 3.4)
     # Spine: bodies and disks, pedicles; computed only in the columns it can reach.
     near = np.flatnonzero(side.min(0) < 0.14)
     if len(near):

@@ -14,11 +14,9 @@ from .physics import smooth_noise, step
 
 @dataclass
 class Lesion:
-    """fill : (H, W) share 0..1 of the air replaced by fluid or cells.  tissue : (H, W) extra tissue in cm.
-    mask : (H, W) bool, where the disease is."""
+    """fill : (H, W) share 0..1 of the air replaced by fluid or cells.  mask : (H, W) bool, where the disease is."""
 
     fill: np.ndarray
-    tissue: np.ndarray
     mask: np.ndarray
 
 
@@ -29,11 +27,11 @@ def draw_lesion(chest, kind, rng):
 
 def _normal(chest, rng):
     zero = np.zeros((chest.size, chest.size), np.float32)
-    return Lesion(zero, zero, zero > 0)
+    return Lesion(zero, zero > 0)
 
 
-def _finish(chest, fill, tissue, involved):
-    return Lesion(np.clip(fill, 0, 1), tissue, involved & chest.lungs)
+def _finish(chest, fill, involved):
+    return Lesion(np.clip(fill, 0, 1), involved & chest.lungs)
 
 
 def _bacterial(chest, rng):
@@ -73,7 +71,7 @@ def _bacterial(chest, rng):
         np.exp(-(((x - cx) / (1.7 * r)) ** 2) - ((y - cy) / (1.7 * r)) ** 2) * side
     )  # partly filled, not in the mask
     fill = np.maximum(fill, around * rng.uniform(0.10, 0.40))
-    return _finish(chest, fill, 0.0, core > 0.35)
+    return _finish(chest, fill, core > 0.35)
 
 
 def _viral(chest, rng):
@@ -91,7 +89,7 @@ def _viral(chest, rng):
     amount = np.clip(0.30 + 0.35 * central + 0.22 * patch + 0.16 * streak, 0.05, 1.0)
     strength = rng.uniform(0.50, 1.1)
     fill = strength * amount * (0.56 + 0.20 * net)
-    return _finish(chest, fill, 0.0, amount > 0.33)
+    return _finish(chest, fill, amount > 0.33)
 
 
 def _covid(chest, rng):
@@ -111,7 +109,7 @@ def _covid(chest, rng):
         field = np.maximum(field, step(d, 0.55))
     grain = smooth_noise(rng, chest.size, 34) * 0.06
     fill = field * (rng.uniform(0.30, 0.65) + grain)
-    return _finish(chest, fill, 0.0, field > 0.4)
+    return _finish(chest, fill, field > 0.4)
 
 
 def _tuberculosis(chest, rng):
@@ -137,14 +135,13 @@ def _tuberculosis(chest, rng):
             field = np.maximum(field, 0.6 * step(1 - np.hypot(x - nx, y - ny) / rng.uniform(0.015, 0.03), 0.6))
     fill = field * (1 - hole)
     mask = (field > 0.3) | (hole > 0.5)
-    tissue = np.zeros_like(x)
     if rng.random() < 0.18:
         sx = chest.left if sides[0] > 0 else ~chest.left
         level = 0.30 + rng.uniform(-0.10, 0.08) - 0.8 * np.maximum(chest.side - 0.25, 0) ** 2  # meniscus
         fluid = step(y - level, 0.03) * sx
         fill = np.maximum(fill, 0.9 * fluid)
         mask = mask | (fluid > 0.5)
-    return _finish(chest, fill, tissue, mask)
+    return _finish(chest, fill, mask)
 
 
 _DRAW = {

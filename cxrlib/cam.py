@@ -99,6 +99,11 @@ def explain(
     if not maps:
         raise ValueError("images: there are none")
     out = torch.cat(maps)
+    if not out.isfinite().all():
+        raise ValueError(
+            "model: the maps hold NaN or infinite values; the weights of the network are damaged, or the "
+            "training diverged"
+        )
     if relu:
         out.clamp_(min=0)
         _warn_blank(out, targets)
@@ -177,16 +182,16 @@ class _Batch:
         def gradients():
             with torch.enable_grad():
                 if self.targets is None:
-                    scores = logits.sum(0)
+                    scores = logits.sum(0).unbind()
                 else:
-                    scores = logits.gather(1, self.targets.view(-1, 1)).sum().view(1)
+                    scores = [logits.gather(1, self.targets.view(-1, 1)).sum()]
             for k, score in enumerate(scores):
                 # Images do not mix in eval mode, so the gradient of the sum holds the gradient of every
                 # image.
                 (gradient,) = torch.autograd.grad(score, leaf, retain_graph=k + 1 < len(scores))
-                yield gradient.float()
+                yield _full(gradient)
 
-        return leaf.detach().float(), gradients()
+        return _full(leaf.detach()), gradients()
 
     def check(self, output) -> torch.Tensor:
         if output is None:
@@ -220,7 +225,7 @@ def _grad_cam(batch: _Batch) -> torch.Tensor:
     weights = _pooled_weights(batch.model) if _is_end_of_body(batch.model, batch.module) else None
     if weights is None:
         return _by_gradients(batch, lambda maps, g: (g.mean((2, 3), keepdim=True) * maps).sum(1))
-    maps = batch.check(batch.model.body(batch.model.input(batch.x))).float()
+    maps = _full(batch.activations())
     area = maps.shape[2] * maps.shape[3]
     # The gradient of logit k at every pixel of map c is weights[k, c] / area: nothing to differentiate.
     if batch.targets is None:
@@ -248,7 +253,7 @@ def _by_gradients(batch: _Batch, combine: Callable) -> torch.Tensor:
 
 
 def _eigen_cam(batch: _Batch) -> torch.Tensor:
-    maps = batch.activations().float()
+    maps = _full(batch.activations())
     pixels = maps.flatten(2).transpose(1, 2)  # (B, hw, C)
     pixels = pixels - pixels.mean(1, keepdim=True)
     main = torch.linalg.svd(pixels, full_matrices=False).Vh[:, 0, :, None]
@@ -262,16 +267,15 @@ def _eigen_cam(batch: _Batch) -> torch.Tensor:
 def _score_cam(batch: _Batch) -> torch.Tensor:
     out = []
     for x, maps in zip(batch.x, batch.activations(), strict=True):
-        masks = maps.float().unsqueeze(1)
-        low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+        maps = _full(maps)
         scores = []
-        for part, a, b in zip(*(t.split(batch.batch_size) for t in (masks, low, high)), strict=True):
-            part = F.interpolate(
-                (part - a) / (b - a + 1e-8), x.shape[1:], mode="bilinear", align_corners=True
-            )
-            scores.append(batch.model((x * part).to(x.dtype)).float())
+        for masks in maps.unsqueeze(1).split(batch.batch_size):
+            masks = F.interpolate(masks, x.shape[1:], mode="bilinear", align_corners=True)
+            low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+            masks = (masks - low) / (high - low + 1e-8)
+            scores.append(_full(batch.model((x * masks).to(x.dtype))))
         weights = torch.cat(scores).softmax(0)  # (C, K): over the feature maps, for every class
-        out.append(torch.einsum("ck,chw->khw", weights, maps.float()))
+        out.append(torch.einsum("ck,chw->khw", weights, maps))
     return batch.pick(torch.stack(out))
 
 
@@ -290,8 +294,6 @@ def _occlusion(batch: _Batch) -> torch.Tensor:
             falls.append(whole - batch.model(hidden).float())
         out.append(torch.cat(falls).T.reshape(-1, OCCLUSION_GRID, OCCLUSION_GRID))
     maps = torch.stack(out)
-    if not maps.isfinite().all():
-        raise ValueError("images: the logits of the model are not finite; the weights are damaged")
     return batch.pick(maps)
 
 
@@ -321,15 +323,20 @@ METHODS: dict[str, Callable[[_Batch], torch.Tensor]] = {
 }
 
 
+def _full(x: torch.Tensor) -> torch.Tensor:
+    """Half precision widened to float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def _pooled_weights(model: CxrNet) -> torch.Tensor | None:
     """The weights (K, C) from pooled maps to logits where the head is linear in them, else None."""
     parts = dict(model.head.named_children())
     if "pool" not in parts or not set(parts) <= {"pool", "flatten", "norm", "dropout", "output"}:
         return None
-    weights = parts["output"].weight.float()
+    weights = _full(parts["output"].weight)
     norm = parts.get("norm")
     if norm is not None:  # in eval mode a batch norm is a factor and an offset; the offset has no gradient
-        weights = weights * norm.weight.float() * torch.rsqrt(norm.running_var.float() + norm.eps)
+        weights = weights * _full(norm.weight) * torch.rsqrt(_full(norm.running_var) + norm.eps)
     return weights
 
 

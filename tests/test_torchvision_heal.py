@@ -138,7 +138,7 @@ def test_nothing_happens_when_the_compiled_part_loads(alone, tmp_path):
 
 
 def test_every_operator_that_python_describes_is_defined(alone, tmp_path):
-    meta = '@torch.library.register_fake("torchvision::nms")\n@torch.library.impl_abstract("torchvision::other")\n'
+    meta = 'register_fake("torchvision::nms")\nimpl_abstract("torchvision::other")\n'
     package(tmp_path, {"__init__.py": "", "_C.so": "not a library", "_meta_registrations.py": meta})
     code = (
         alone

@@ -83,8 +83,7 @@ class CxrNet(nn.Module):
         if self.fixed_size is not None and (height, width) != (self.fixed_size, self.fixed_size):
             raise ValueError(
                 f"{self.name}: built for images of {self.fixed_size} x {self.fixed_size} px, got {height} x "
-                f"{width}; load "
-                f"the images at size={self.fixed_size}, or build the model with size={height}"
+                f"{width}; load the images at size={self.fixed_size}, or build the model with size={height}"
             )
         if min(height, width) < self.smallest_size:
             raise ValueError(

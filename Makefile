@@ -41,8 +41,9 @@ test-slow: $(STAMP) ## the slow tests alone
 lint: $(STAMP) ## ruff over the code
 	$(BIN)/ruff check .
 
-generated: $(STAMP) ## notebooks/ from chapters/: run it after editing a chapter
+generated: $(STAMP) ## notebooks/ from chapters/, tables from results/: run it after editing either
 	$(BIN)/python tools/notebooks.py
+	$(BIN)/python tools/results.py
 
 bench: $(STAMP) ## measure the performance figures again
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

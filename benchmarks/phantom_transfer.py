@@ -1,6 +1,6 @@
 """How much of the real world is in the phantom? Train on phantoms alone, score on real X-rays.
 
-    python benchmarks/phantom_transfer.py --root ../shared/data/chest_xray --split train
+    python benchmarks/phantom_transfer.py --root ../shared/data/chest_xray --split train --seeds 0 1 2
 
 A ResNet-18 learns normal against pneumonia from phantoms only; it never sees a real image. The printed number
 is the area under the ROC curve on the real images of one split (normal against the rest), with a 95 %
@@ -8,15 +8,16 @@ interval by bootstrap over patients. Choose and tune on `--split train`; score `
 """
 
 import argparse
-import json
-import os
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 import cxrlib as cxr
+from cxrlib.experiment import versions
+from cxrlib.files import write_json
 from cxrlib.phantom import make_phantoms
 
 RECIPE = cxr.Recipe(
@@ -81,53 +82,43 @@ def phantom_images(n, size, seed):
     return cxr.CxrDataset(shrink(p.images, size), p.labels, p.classes, p.patients, name="phantom")
 
 
+def run(args, seed):
+    """Train on phantoms drawn with one seed, score the real images: one row of the record."""
+    start = time.perf_counter()
+    recipe = RECIPE.but(size=args.size, epochs=args.epochs, seed=seed)
+    train = phantom_images(args.n, args.size, seed)
+    model = cxr.build_model(recipe.model, train.classes, size=args.size, seed=seed, **recipe.model_options)
+    cxr.fit(model, train, None, recipe)
+    real = real_images(args.root, args.split, args.size, args.limit, seed)
+    report = cxr.evaluate(model, real)
+    auc, low, high = report.interval("auc")
+    seconds = time.perf_counter() - start
+    print(
+        f"seed {seed}: AUC {auc:.3f} ({low:.3f} to {high:.3f}); {len(real)} real {args.split} images, {seconds:.0f} s"
+    )
+    return {"seed": seed, "auc": auc, "interval": [low, high], "images": len(real),
+            "patients": len(set(real.patients.tolist())), "seconds": round(seconds, 1)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default="../shared/data/chest_xray", help="folder with train/ and test/")
     parser.add_argument("--split", default="train", choices=["train", "test"], help="real split to score")
-    parser.add_argument(
-        "--limit", type=int, default=0, help="score a balanced sample of so many real images (0: all)"
-    )
-    parser.add_argument("--n", type=int, default=3000, help="number of phantoms")
+    parser.add_argument("--limit", type=int, default=0, help="score a balanced sample of so many images (0: all)")
+    parser.add_argument("--n", type=int, default=4000, help="number of phantoms")
     parser.add_argument("--size", type=int, default=RECIPE.size, help="image size in pixels")
     parser.add_argument("--epochs", type=int, default=RECIPE.epochs)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads for training (0: torch decides)")
-    parser.add_argument("--json", help="write the result to this file")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--json", help="write the record to this file, e.g. results/phantom-transfer.json")
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-
-    start = time.perf_counter()
-    recipe = RECIPE.but(size=args.size, epochs=args.epochs, seed=args.seed)
-    train = phantom_images(args.n, args.size, args.seed)
-    model = cxr.build_model(
-        recipe.model, train.classes, size=args.size, seed=args.seed, **recipe.model_options
-    )
-    cxr.fit(model, train, None, recipe)
-    real = real_images(args.root, args.split, args.size, args.limit, args.seed)
-    report = cxr.evaluate(model, real, bootstrap=1000)
-    auc, low, high = report.interval("auc")
-    result = {
-        "trained_on": f"{args.n} phantoms",
-        "scored_on": f"real {args.split}, {len(real)} images, {len(set(real.patients.tolist()))} patients",
-        "auc": auc,
-        "auc_95": [low, high],
-        "size": args.size,
-        "epochs": args.epochs,
-        "seed": args.seed,
-        "seconds": round(time.perf_counter() - start, 1),
-        "torch": torch.__version__,
-    }
-    print(
-        f"AUC on {result['scored_on']}: {auc:.3f} "
-        f"(95 % interval {low:.3f} to {high:.3f}), {result['seconds']:.0f} s"
-    )
+    if not (Path(args.root) / args.split).is_dir():
+        print(f"not run: no real images in {args.root}; give --root FOLDER with train/ and test/ in it")
+        return
+    runs = [run(args, seed) for seed in args.seeds]
     if args.json:
-        temporary = args.json + ".part"
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-        os.replace(temporary, args.json)
+        recipe = RECIPE.but(size=args.size, epochs=args.epochs).to_dict()
+        write_json(args.json, {"kind": "phantom transfer", "recipe": recipe, "phantoms": args.n, "split": args.split,
+                               "runs": runs, "versions": versions()})
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn import metrics as sk
-from tqdm.auto import tqdm
 
 from . import plot
 from .device import autocast_dtype
 from .files import write_json
+from .progress import bar as progress_bar
 
 SHOWN = {"macro_f1": "macro F1", "auc": "AUC", "ece": "ECE", "macro_recall": "balanced accuracy"}
 BINS = 15  # of the reliability diagram and the expected calibration error, as in Guo et al. 2017
@@ -32,7 +32,7 @@ def predict(model, data, *, batch_size: int = 64, precision: str = "auto", progr
     model.eval()
     probs = []
     try:
-        with torch.no_grad(), tqdm(total=len(data), desc="predict", unit="image", disable=not progress) as bar:
+        with torch.no_grad(), progress_bar(total=len(data), desc="predict", unit="image", show=progress) as bar:
             for start in range(0, len(data), batch_size):
                 images = data.batch(np.arange(start, min(start + batch_size, len(data))))
                 x = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32).div_(255)

@@ -19,12 +19,12 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
-from tqdm.auto import tqdm
 
 from . import plot
 from .device import autocast_dtype, describe
 from .files import atomic_path
 from .metrics import auc_of
+from .progress import bar as progress_bar
 from .recipe import Recipe
 
 CHECKPOINT_FORMAT = 1
@@ -155,8 +155,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     net = accelerator.prepare(model)
 
     first = len(history.epochs)
-    bar = tqdm(total=recipe.epochs * len(loader), initial=first * len(loader), desc=recipe.model, unit="step",
-               disable=not (progress and accelerator.is_main_process))
+    bar = progress_bar(total=recipe.epochs * len(loader), initial=first * len(loader), desc=recipe.model, unit="step",
+                       show=progress and accelerator.is_main_process)
     live = _LiveCurve(enabled=progress and accelerator.is_main_process)
     if state.finished:
         first = recipe.epochs

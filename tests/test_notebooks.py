@@ -106,6 +106,13 @@ def test_the_setup_cell_is_put_before_the_first_code_and_refreshed_in_place():
     assert tool.with_bootstrap(once, moved) == once.replace(SITE.url, moved.url)
 
 
+def test_the_badge_of_the_readme_follows_the_repository():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert tool.with_badges(readme, tool.Site.read()) == readme, "run `make generated`"
+    moved = tool.with_badges("[x](https://colab.research.google.com/github/a/b/blob/dev/notebooks/n.ipynb)", SITE)
+    assert moved == f"[x]({SITE.colab('notebooks/n.ipynb')})"
+
+
 # --- the Markdown
 
 

@@ -57,6 +57,12 @@ def main() -> int:
     key_file.write_text(key)
     complete.unlink(missing_ok=True)
 
+    # a profile of its own: no start-up files of the user, no notices of the kernel about its transport
+    profile = build / ".ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.json").write_text('{"IPKernelApp": {"log_level": 40}}')
+    env["IPYTHONDIR"] = str(profile.parent)
+
     site = notebooks.Site.read()
     if site.is_placeholder:
         print("Note: _config.yml names no real repository yet, so the Colab buttons lead nowhere.")

@@ -1,8 +1,9 @@
 """Make notebooks/*.ipynb, which Colab opens, from chapters/*.md, which people edit.
 
-Run by `make generated`. Colab shows MyST directives raw, so admonitions become block quotes, links to pages
-of the book become web addresses, and what cannot be carried over is an error that names it.
-Outputs, cell ids and book-only tags are left out: the same chapter always gives the same bytes.
+Run by `make generated`, which also refreshes the set-up cell of the chapters and the badge of the README.
+Colab shows MyST directives raw, so admonitions become block quotes, links to pages of the book become web
+addresses, and what cannot be carried over is an error that names it. Outputs, cell ids and book-only tags are left
+out: the same chapter always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def with_bootstrap(text: str, site: Site) -> str:
     if first is None:
         return text
     return f"{text[: first.start()]}{cell}\n{text[first.start() :]}"
+
+
+def with_badges(text: str, site: Site) -> str:
+    """The README's text with its Colab links on this repository."""
+    return re.sub(r"https://colab\.research\.google\.com/github/[^/\s]+/[^/\s]+/blob/[^/\s]+/", site.colab(""), text)
 
 
 def find_labels(root: Path = ROOT) -> dict[str, str]:
@@ -266,10 +272,11 @@ def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:
 def main() -> int:
     site = Site.read()
     try:
-        for chapter in sorted(ROOT.glob("chapters/*.md")):
-            text = chapter.read_text(encoding="utf-8")
-            if (fresh := with_bootstrap(text, site)) != text:
-                chapter.write_text(fresh, encoding="utf-8", newline="\n")
+        refresh = {path: with_bootstrap for path in sorted(ROOT.glob("chapters/*.md"))}
+        for path, current in {**refresh, ROOT / "README.md": with_badges}.items():
+            text = path.read_text(encoding="utf-8")
+            if (fresh := current(text, site)) != text:
+                path.write_text(fresh, encoding="utf-8", newline="\n")
         made = make_all(ROOT / "notebooks", site)
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -27,6 +27,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
+from ..progress import bar as progress_bar
 from .decode import DECODE_VERSION, BadImage, decode
 
 #: Raise this number when the files inside an entry change their meaning.
@@ -344,9 +345,7 @@ def _parallel(function: Callable, items: Iterable, progress: bool, what: str) ->
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cxr")
     try:
         # `delay` keeps the bar away when the work takes less than that many seconds.
-        with tqdm(
-            total=len(items), desc=what, unit="img", leave=False, disable=not progress, delay=0.5
-        ) as bar:
+        with progress_bar(total=len(items), desc=what, unit="img", leave=False, show=progress, delay=0.5) as bar:
             for item in items:
                 waiting.append(pool.submit(function, item))
                 if len(waiting) >= 16 * workers:

@@ -13,8 +13,8 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
+from ..progress import bar as progress_bar
 from .cohort import CLASSES, make_cohort
 from .render import Options, render
 
@@ -224,7 +224,7 @@ def _generate(rows, options, classes, label_noise, progress, workers):
     todo = [k for k, r in enumerate(rows) if r.copy_of < 0]
     chunks = [todo[k : k + _CHUNK] for k in range(0, len(todo), _CHUNK)]
     jobs = [([rows[k] for k in chunk], options) for chunk in chunks]
-    with tqdm(total=n, desc="phantoms", unit="image", disable=not progress, leave=False) as bar:
+    with progress_bar(total=n, desc="phantoms", unit="image", show=progress, leave=False) as bar:
         for chunk, (im, ma, lu, extra) in zip(chunks, _spread(jobs, n, workers), strict=True):
             images[chunk, 0] = im
             masks[chunk] = np.unpackbits(ma, axis=None, count=len(chunk) * size * size).reshape(-1, size, size)

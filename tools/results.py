@@ -1,0 +1,153 @@
+"""Write the recorded runs of results/*.json into README.md and book/results.md.
+
+Run by `make generated`. No number in either table is typed: change a record, and the tables follow.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from cxrlib.source_projects import LITERATURE, reported
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- results:begin (made by tools/results.py) -->", "<!-- results:end -->"
+
+BOOK_PAGE = """\
+# Recorded results
+
+What the course's recipes scored on the real images: *Chest X-Ray Images (Pneumonia)* of Kermany et al. (2018), re-saved
+at 224 by 224 pixels, official test split. Everything was chosen on validation patients; the test split was scored once
+per run. In brackets: 95 % intervals, bootstrap over patients. This page is made from the records in `results/`.
+
+{training}
+
+{anchors}
+
+An interval says how much the number would change with other patients *of the same source*, not in another hospital.
+
+## With the threshold from the validation images
+
+The table above decides at a probability of 0.5. Here the threshold with the highest balanced accuracy on the validation
+images was carried over to the test images.
+
+{thresholds}
+
+## Which machine
+
+{machines}
+
+{phantom}
+"""
+
+
+def load(folder: Path) -> list[dict]:
+    """All records, in the order of their file names, each with its file's name as `file`."""
+    files = sorted(folder.glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) | {"file": path.stem} for path in files]
+
+
+def is_training(record: dict) -> bool:
+    return "training" in record and "test" in record
+
+
+def interval(report: dict, name: str) -> str:
+    low, high = report["intervals"][name]
+    return f"{report['values'][name]:.3f} ({low:.3f}–{high:.3f})"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def training_table(records: list[dict]) -> str:
+    rows = []
+    for record in filter(is_training, records):
+        recipe, test = record["training"]["recipe"], record["test"]
+        rows.append([
+            f"`{record['file']}`", recipe["model"], f"{recipe['size']} px, {len(record['training']['epochs'])} epochs",
+            f"{record['validation']['values']['accuracy']:.3f}", interval(test, "accuracy"), interval(test, "auc"),
+            " / ".join(f"{test['values'][f'recall[{c}]']:.3f}" for c in test["classes"]),
+            f"{record['training']['seconds'] / 60:.1f} min",
+        ])
+    return table(["run", "model", "size, length", "validation accuracy", "test accuracy", "test AUC",
+                  "test recall, normal / pneumonia", "training time"], rows)
+
+
+def threshold_table(records: list[dict]) -> str:
+    rows = [[f"`{r['file']}`", f"{cut['threshold']:.3f}", interval(cut, "accuracy"), interval(cut, "macro_recall"),
+             " / ".join(f"{cut['values'][f'recall[{c}]']:.3f}" for c in cut["classes"])]
+            for r in records if is_training(r) and (cut := r.get("test_at_validation_threshold"))]
+    return table(["run", "threshold", "test accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
+
+
+def machine(record: dict) -> str:
+    hardware, training = record["training"]["hardware"], record["training"]
+    return (f"- `{record['file']}`: {hardware['device']}, {hardware['threads']} threads, {hardware['cpu_capability']}, "
+            f"{training['images_per_second']:.0f} training images a second; torch {record['versions']['torch']}")
+
+
+def phantom_text(records: list[dict]) -> str:
+    found = [r for r in records if r.get("kind") == "phantom transfer"]
+    if not found:
+        return ""
+    lines = ["## Trained on phantoms alone", ""]
+    for r in found:
+        runs = r["runs"]
+        scores = ", ".join(f"{run['auc']:.3f} ({run['interval'][0]:.3f}–{run['interval'][1]:.3f})" for run in runs)
+        lines.append(
+            f"A {r['recipe']['model']} that was trained on {r['phantoms']:,} phantoms and never saw a real image "
+            f"separates the {runs[0]['images']} real {r['split']} images, normal against the rest, with an AUC of "
+            f"{scores} for the seed{'s' if len(runs) > 1 else ''} {', '.join(str(run['seed']) for run in runs)}.")
+    return "\n".join(lines)
+
+
+def anchors() -> str:
+    """What others reported on the same test split."""
+    best = reported("A").sort_values("accuracy").iloc[-1]
+    others = [f"the best source project ({best['experiment']}) {best['accuracy']:.3f} and {best['auc']:.3f}"]
+    others += [f"{name} {accuracy:.3f} and {auc:.3f}" for name, (accuracy, auc) in LITERATURE.items()]
+    return "Reported by others on the same test split, accuracy and AUC: " + "; ".join(others) + "."
+
+
+def readme_block(records: list[dict]) -> str:
+    training = [r for r in records if is_training(r)]
+    parts = [training_table(training)]
+    if text := phantom_text(records).partition("\n\n")[2]:
+        parts.append(text)
+    if training:
+        parts.append("Machine: " + machine(training[-1]).partition(": ")[2].rpartition(",")[0] + ". "
+                     "Intervals: 95 %, bootstrap over patients.")
+    return "\n\n".join([*parts, anchors()])
+
+
+def fill(text: str, block: str) -> str:
+    """``text`` with ``block`` between the two markers."""
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"README.md lacks the lines {BEGIN!r} and {END!r}")
+    return re.sub(re.escape(BEGIN) + r".*?" + re.escape(END), lambda _: f"{BEGIN}\n{block}\n{END}", text, flags=re.S)
+
+
+def outputs(root: Path = ROOT) -> dict[Path, str]:
+    """What README.md and book/results.md should hold."""
+    records = load(root / "results")
+    readme = root / "README.md"
+    page = BOOK_PAGE.format(anchors=anchors(), training=training_table(records), thresholds=threshold_table(records),
+                            machines="\n".join(machine(r) for r in records if is_training(r)),
+                            phantom=phantom_text(records))
+    return {readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
+            root / "book" / "results.md": page.rstrip() + "\n"}
+
+
+def main() -> int:
+    for path, text in outputs().items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

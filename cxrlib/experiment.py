@@ -11,7 +11,7 @@ import numpy as np
 
 from .data import load, split
 from .files import write_json
-from .metrics import Report, evaluate
+from .metrics import Report, best_threshold, evaluate
 from .models import build_model, save_model
 from .recipe import Recipe
 from .train import History, fit
@@ -56,7 +56,6 @@ def run(source: str, recipe: Recipe, *, root=None, protocol: str | None = None, 
         checkpoint = folder / "checkpoint.pt"
     history = fit(model, train, validation, recipe, checkpoint=checkpoint, progress=progress)
     scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "progress": progress}
-    two = len(train.classes) == 2
     on_validation = evaluate(model, validation, **scored)
     on_test = evaluate(model, test, **scored)  # the one time the test images are looked at
     record = {
@@ -73,8 +72,8 @@ def run(source: str, recipe: Recipe, *, root=None, protocol: str | None = None, 
         "validation": on_validation.to_dict(),
         "test": on_test.to_dict(),
     }
-    if two:
-        cut = evaluate(model, validation, threshold=validation, **(scored | {"bootstrap": 0})).threshold
+    if len(train.classes) == 2:
+        cut = best_threshold(on_validation.labels, on_validation.probs[:, 1])
         at_cut = on_test.at(cut, f"chosen on {len(validation)} validation images")
         record["test_at_validation_threshold"] = at_cut.to_dict()
     if folder is not None:

@@ -35,9 +35,13 @@ _HOME = {
     "Report": "metrics",
     "best_threshold": "metrics",
     "explain": "cam",
+    "score_maps": "localization",
+    "MapScores": "localization",
+    "CamInspector": "widgets",
     "reported": "source_projects",
 }
-_MODULES = ("augment", "cam", "data", "experiment", "metrics", "models", "phantom", "plot", "train")
+_MODULES = ("augment", "cam", "data", "experiment", "localization", "metrics", "models", "phantom", "plot",
+            "shortcut", "train", "widgets")
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 

@@ -1,0 +1,6 @@
+"""Widgets that work in a running notebook and, with what was saved, on a page without one."""
+
+from .base import StaticWidget
+from .inspector import CamInspector
+
+__all__ = ["CamInspector", "StaticWidget"]

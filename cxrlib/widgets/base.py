@@ -1,0 +1,103 @@
+"""StaticWidget: an anywidget that also shows itself on a page without a kernel."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import anywidget
+
+# What the widget's own module needs of an ipywidgets model, for a page where there is none. The module ends in
+# `export default { render }`; an inline module may export, and `render` is in scope. Two widgets with equal
+# content have equal ids, so each script takes the first place that is still free.
+_SHIM = """
+{
+  const el = document.querySelector('[data-cxr="ID"]:not([data-ready])');
+  el.dataset.ready = "";
+  el.replaceChildren();
+  const state = JSON.parse(document.getElementById("cxr-state-ID").textContent);
+  const listeners = {};
+  const model = {
+    kernel: false,
+    get: (key) => state[key],
+    set: (key, value) => {
+      if (state[key] === value) return;
+      state[key] = value;
+      for (const name of ["change:" + key, "change"]) (listeners[name] ?? []).forEach((f) => f());
+    },
+    on: (name, f) => (listeners[name] ??= []).push(f),
+    off: (name, f) => { listeners[name] = (listeners[name] ?? []).filter((g) => f && g !== f); },
+    save_changes: () => {},
+    send: () => {},
+  };
+  render({ model, el, experimental: {} });
+}
+"""
+
+
+class StaticWidget(anywidget.AnyWidget):
+    """Base of the course's widgets: live with a kernel, and self-contained HTML without one.
+
+    A subclass sets ``_esm`` and ``_css`` (files; plain JavaScript and CSS, nothing loaded from elsewhere). The
+    module must define a function ``render({ model, el })`` and end in ``export default { render };``. Without
+    a kernel ``model.get(name)`` reads from ``static_state()``, ``model.set`` notifies ``change:name``
+    listeners, ``model.send`` does nothing and ``model.kernel`` is ``false``.
+    """
+
+    # ipywidgets 7 (Colab) defines this method, and IPython then never asks for _repr_mimebundle_.
+    _ipython_display_ = None
+
+    #: One sentence for where neither widgets nor HTML are shown.
+    summary = "An interactive widget."
+
+    def static_state(self) -> dict:
+        """What the page needs when there is no kernel, as plain JSON values. Default: the synced traits."""
+        return {key: getattr(self, key) for key in self.traits(sync=True)
+                if not key.startswith("_") and key not in ("layout", "tabbable", "tooltip")}
+
+    def to_html(self) -> str:
+        """The widget as a piece of HTML that needs no kernel, no network and no other file."""
+        script, style = str(self._esm), str(getattr(self, "_css", ""))
+        if not re.search(r"export default \{ render \};\s*$", script):
+            raise ValueError(f"the module of {type(self).__name__} must end in 'export default {{ render }};'")
+        if re.search(r"</script|<!--", script, re.I) or re.search(r"</style", style, re.I):
+            raise ValueError(f"the module or style of {type(self).__name__} would end its own HTML element")
+        # In a script element only "<" can end the element or open a comment; \u003c is the same to JSON.
+        state = json.dumps(self.static_state(), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+        digest = hashlib.blake2b((script + style + state).encode(), digest_size=6).hexdigest()
+        return (
+            f"<style>{style}</style>"
+            f'<div class="cxr-static" data-cxr="{digest}"><p>{html.escape(self.summary)} It needs JavaScript.</p>'
+            f'</div><script type="application/json" id="cxr-state-{digest}">{state}</script>'
+            f'<script type="module">{script}{_SHIM.replace("ID", digest)}</script>'
+        )
+
+    def save_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
+        """Write the widget to a page of its own, which opens in any browser, also from the disk; returns the path.
+
+        path: the file, usually ``*.html``; an existing one is replaced. title: default the class's name.
+        """
+        path = Path(path)
+        if path.is_dir():
+            raise ValueError(f"path: {path} is a folder; give the name of a file")
+        title = html.escape(title or type(self).__name__)
+        path.write_text(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{title}</title><style>:root {{ color-scheme: light dark }}"
+            "body { margin: 1rem auto; max-width: 68rem; padding: 0 .6rem }</style></head>"
+            f"<body><main>{self.to_html()}</main></body></html>", encoding="utf-8")
+        return path
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data["text/plain"] = self.summary
+        # Colab always has a kernel, and might take the HTML instead of the live widget.
+        if "google.colab" not in sys.modules:
+            data["text/html"] = self.to_html()
+        return data, metadata

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import shlex
 import warnings
 from pathlib import Path
 
@@ -130,11 +130,22 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
     out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
     done = run(source, chosen, root=root, protocol=protocol, by=by, folder=out, options=_options(options),
                name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet)
-    done.record["command"] = " ".join(["cxr", *(a.replace(source, _public(source)) for a in sys.argv[1:])])
+    done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
     for path in filter(None, (out / "result.json", record)):
         write_json(path, done.record)
     click.echo(f"{done.history}\nvalidation: {done.validation}\ntest:       {done.test}")
     click.echo(f"wrote {out / 'model.pt'} and {out / 'result.json'}" + (f" and {record}" if record else ""), err=True)
+
+
+def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...]) -> str:
+    """The command that repeats a run, without any folder of this machine."""
+    from .experiment import _public
+
+    words = ["cxr", "train", "--data", _public(source), "--recipe", recipe]
+    for name, value in settings.items():
+        if value is not None and (name, value) != ("by", "patient"):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, *(word for option in options for word in ("-o", option))])
 
 
 def _recipe(recipes: dict, name: str):

@@ -51,11 +51,14 @@ def test_help_answers_without_loading_torch():
 
 def test_train_and_evaluate_on_a_folder(folder, tmp_path):
     out, record = tmp_path / "run", tmp_path / "results" / "one.json"
-    text = cxr("train", "--data", f"folder:{folder}", *FAST, "--out", out, "--record", record)
+    command = ["train", "--data", f"folder:{folder}", *FAST, "--out", str(out), "--record", str(record)]
+    text = subprocess.run([sys.executable, "-m", "cxrlib", *command], capture_output=True, text=True, check=True).stdout
     assert "test:" in text and "10 images" in text
     result = json.loads(record.read_text())
     assert result == json.loads((out / "result.json").read_text())
     assert result["data"]["source"] == "folder:xrays"
+    assert result["command"] == ("cxr train --data folder:xrays --recipe baseline --model CPFD --size 32 --epochs 2 "
+                                 "--seed 0")
     assert str(tmp_path) not in record.read_text(), "a record must not tell where things lie on this machine"
     assert result["data"]["splits"]["test"]["images"] == 10
     assert result["training"]["recipe"]["epochs"] == 2 and result["training"]["images_per_second"] > 0

@@ -13,7 +13,8 @@ from pathlib import Path
 from cxrlib.source_projects import LITERATURE, reported
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- results:begin (made by tools/results.py) -->", "<!-- results:end -->"
+MARKERS = {name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {name}:end -->")
+           for name in ("results", "performance")}
 
 BOOK_PAGE = """\
 # Recorded results
@@ -124,11 +125,41 @@ def readme_block(records: list[dict]) -> str:
     return "\n\n".join([*parts, anchors()])
 
 
-def fill(text: str, block: str) -> str:
-    """``text`` with ``block`` between the two markers."""
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"README.md lacks the lines {BEGIN!r} and {END!r}")
-    return re.sub(re.escape(BEGIN) + r".*?" + re.escape(END), lambda _: f"{BEGIN}\n{block}\n{END}", text, flags=re.S)
+def performance_block(folder: Path) -> str:
+    """What `make bench` measured last, from benchmarks/*.json."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    rows = []
+
+    def row(what, value, bar, met):
+        rows.append([what, value, bar, "yes" if met else "no"])
+
+    if cam := found.get("cam"):
+        for r in cam["speed"]:
+            row(f"Grad-CAM against pytorch-grad-cam, {r['case']}, {r['cxrlib_runs_in']}", f"{r['ratio']:.1f}×",
+                f"at least {r['bar']}×", r["ratio"] >= r["bar"])
+        few, many = cam["peak_memory_mib"]["100"], cam["peak_memory_mib"]["1000"]
+        row("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "does not grow", many < 1.05 * few)
+    if inspector := found.get("inspector"):
+        row(f"inspector page, {inspector['images']} images × {inspector['classes']} classes × "
+            f"{inspector['layers']} layers", f"{inspector['page_megabytes']:.2f} MB", "under 1.5 MB",
+            inspector["page_megabytes"] < 1.5)
+        for r in inspector["redraws"]:
+            row(f"inspector redraw, {r['what']}", f"{r['median_ms']:.0f} ms", "under 50 ms", r['median_ms'] < 50)
+    if phantom := found.get("phantom"):
+        row(f"{phantom['images']:,} phantoms of {phantom['size']} px, new process", f"{phantom['seconds']:.1f} s",
+            f"under {phantom['bar']} s", phantom["seconds"] < phantom["bar"])
+    machines = {(m["device"], m["threads"], m["cpu_capability"]) for r in found.values() if (m := r.get("machine"))}
+    text = "; ".join(f"{device}, {threads} threads, {capability}" for device, threads, capability in sorted(machines))
+    return f"{table(['what', 'measured', 'bar', 'met'], rows)}\n\nMachine: {text}."
+
+
+def fill(text: str, name: str, block: str) -> str:
+    """``text`` with ``block`` between the two markers of that name."""
+    begin, end = MARKERS[name]
+    if begin not in text or end not in text:
+        raise ValueError(f"README.md lacks the lines {begin!r} and {end!r}")
+    pattern = re.escape(begin) + r".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: f"{begin}\n{block}\n{end}", text, flags=re.S)
 
 
 def outputs(root: Path = ROOT) -> dict[Path, str]:
@@ -138,8 +169,9 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     page = BOOK_PAGE.format(anchors=anchors(), training=training_table(records), thresholds=threshold_table(records),
                             machines="\n".join(machine(r) for r in records if is_training(r)),
                             phantom=phantom_text(records))
-    return {readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
-            root / "book" / "results.md": page.rstrip() + "\n"}
+    text = fill(readme.read_text(encoding="utf-8"), "results", readme_block(records))
+    text = fill(text, "performance", performance_block(root / "benchmarks"))
+    return {readme: text, root / "book" / "results.md": page.rstrip() + "\n"}
 
 
 def main() -> int:

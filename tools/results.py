@@ -54,6 +54,11 @@ def is_training(record: dict) -> bool:
     return "training" in record and "test" in record
 
 
+def name_of(record: dict) -> str:
+    """The recipe and the seed; `cxr train` begins each record's file name with the recipe."""
+    return f"{record['file'].split('-chest_xray')[0]}, {record['training']['recipe']['seed']}"
+
+
 def interval(report: dict, name: str) -> str:
     low, high = report["intervals"][name]
     return f"{report['values'][name]:.3f} ({low:.3f}–{high:.3f})"
@@ -69,25 +74,25 @@ def training_table(records: list[dict]) -> str:
     for record in filter(is_training, records):
         recipe, test = record["training"]["recipe"], record["test"]
         rows.append([
-            f"`{record['file']}`", recipe["model"], f"{recipe['size']} px, {len(record['training']['epochs'])} epochs",
+            name_of(record), recipe["model"], f"{recipe['size']} px, {len(record['training']['epochs'])} epochs",
             f"{record['validation']['values']['accuracy']:.3f}", interval(test, "accuracy"), interval(test, "auc"),
             " / ".join(f"{test['values'][f'recall[{c}]']:.3f}" for c in test["classes"]),
             f"{record['training']['seconds'] / 60:.1f} min",
         ])
-    return table(["run", "model", "size, length", "validation accuracy", "test accuracy", "test AUC",
+    return table(["recipe, seed", "model", "size, length", "validation accuracy", "test accuracy", "test AUC",
                   "test recall, normal / pneumonia", "training time"], rows)
 
 
 def threshold_table(records: list[dict]) -> str:
-    rows = [[f"`{r['file']}`", f"{cut['threshold']:.3f}", interval(cut, "accuracy"), interval(cut, "macro_recall"),
+    rows = [[name_of(r), f"{cut['threshold']:.3f}", interval(cut, "accuracy"), interval(cut, "macro_recall"),
              " / ".join(f"{cut['values'][f'recall[{c}]']:.3f}" for c in cut["classes"])]
             for r in records if is_training(r) and (cut := r.get("test_at_validation_threshold"))]
-    return table(["run", "threshold", "test accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
+    return table(["recipe, seed", "threshold", "accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
 
 
 def machine(record: dict) -> str:
     hardware, training = record["training"]["hardware"], record["training"]
-    return (f"- `{record['file']}`: {hardware['device']}, {hardware['threads']} threads, {hardware['cpu_capability']}, "
+    return (f"- {name_of(record)}: {hardware['device']}, {hardware['threads']} threads, {hardware['cpu_capability']}, "
             f"{training['images_per_second']:.0f} training images a second; torch {record['versions']['torch']}")
 
 
@@ -98,7 +103,7 @@ def phantom_text(records: list[dict]) -> str:
     lines = ["## Trained on phantoms alone", ""]
     for r in found:
         runs = r["runs"]
-        scores = ", ".join(f"{run['auc']:.3f} ({run['interval'][0]:.3f}–{run['interval'][1]:.3f})" for run in runs)
+        scores = ", ".join("{:.3f} ({:.3f}–{:.3f})".format(run["auc"], *run["interval"]) for run in runs)
         lines.append(
             f"A {r['recipe']['model']} that was trained on {r['phantoms']:,} phantoms and never saw a real image "
             f"separates the {runs[0]['images']} real {r['split']} images, normal against the rest, with an AUC of "

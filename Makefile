@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the packages into $(VENV): once, a few minutes."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,grade,dev]"
 	@touch $@
 
 book: $(STAMP) ## the course as a website: _build/html/index.html
@@ -41,8 +41,9 @@ test-slow: $(STAMP) ## the slow tests alone
 lint: $(STAMP) ## ruff over the code
 	$(BIN)/ruff check .
 
-generated: $(STAMP) ## notebooks/ from chapters/, tables from results/: run it after editing either
+generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, tables from results/: after editing them
 	$(BIN)/python tools/notebooks.py
+	$(BIN)/python tools/exercises.py
 	$(BIN)/python tools/results.py
 
 bench: $(STAMP) ## measure the performance figures again

@@ -32,7 +32,7 @@ class _Friendly(click.Group):
 @click.version_option(package_name="cxrlib", prog_name="cxr")
 @click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
 def main(debug: bool) -> None:
-    """Deep learning on chest X-rays: look at data, train, evaluate.
+    """Deep learning on chest X-rays: look at data, train, evaluate, grade exercises.
 
     \b
     Try it without downloading anything:
@@ -185,6 +185,62 @@ def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
     if out:
         report.save(out)
         click.echo(f"wrote {out}", err=True)
+
+
+@main.command()
+@click.argument("exercise")
+@click.argument("submissions", type=click.Path(path_type=Path, exists=True))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for the grades [default: graded/EXERCISE].")
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Submissions at a time [default: one a processor core].")
+@click.option("--roster", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="Class list: the Canvas gradebook or Moodle grading worksheet as exported, or a CSV with id, name, "
+              "email. Comes back as roster.csv with the points filled in.")
+@click.option("--resume", is_flag=True, help="Continue a batch; what is graded is kept.")
+@click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once a batch].")
+@click.option("--timeout", type=click.FloatRange(1), default=180, show_default=True,
+              help="Seconds that one submission may take in all.")
+@click.option("--course", "courses", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True,
+              help="Folder with exercises/ and solutions/ [default: this one]. Repeatable: the first that has the "
+              "exercise counts, so name a private overlay before the public course.")
+@click.option("--dask", metavar="ADDRESS", help="Judge on the workers of this Dask scheduler, e.g. tcp://HOST:8786.")
+@click.option("--unsafe", is_flag=True, help="Without a sandbox: every submission runs with all your rights.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, courses, dask, unsafe, quiet) -> None:
+    """Grade the SUBMISSIONS of an EXERCISE in a sandbox.
+
+    EXERCISE is a name in exercises/, or its beginning: 03. SUBMISSIONS is a folder of notebooks, a folder a student, or
+    a folder or zip as Canvas or Moodle export it.
+
+    \b
+    Writes below --out:
+      summary.html    for you: what went wrong where, what needs a look
+      grades.csv      one row a student, one column a task
+      feedback/       one page a student
+      gradescope/     one results.json a student
+      results/        everything, one JSON a student
+    """
+    from .grade import Limits, SandboxMissing, grade_batch, load_exercise
+
+    loaded = load_exercise(exercise, *(courses or (Path("."),)))
+    out = out or Path("graded") / loaded.name
+    if unsafe:
+        click.secho("note: --unsafe: the submissions run with all your rights", fg="yellow", err=True)
+    try:
+        batch = grade_batch(loaded, submissions, out, jobs=jobs, seed=seed, roster=roster, resume=resume, dask=dask,
+                            limits=Limits(total=timeout), unsafe=unsafe, progress=not quiet)
+    except SandboxMissing as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.ClickException(f"stopped; what is graded is in {out}. Continue it with --resume") from None
+    counts = ", ".join(f"{count} {status}" for status, count in batch.counts().items())
+    click.echo(f"{len(batch.results)} students: {counts}")
+    for warning in batch.warnings:
+        click.secho(f"note: {warning}", fg="yellow", err=True)
+    if batch.pairs:
+        click.echo(f"{len(batch.pairs)} pairs of near-identical answers: see the summary")
+    click.echo(f"wrote {out / 'summary.html'}, grades.csv beside it, and one page a student in {out / 'feedback'}",
+               err=True)
 
 
 @main.command("recipes")

@@ -46,3 +46,14 @@ def toy(n=48, size=16, classes=("normal", "pneumonia"), seed=0, per_patient=2, n
 @pytest.fixture
 def toy_data():
     return toy
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> str:
+    """The path of a working bubblewrap."""
+    from cxrlib.grade import SandboxMissing, find_sandbox
+
+    try:
+        return find_sandbox()
+    except SandboxMissing as error:
+        pytest.skip(str(error))

@@ -1,0 +1,230 @@
+"""Grade a whole class: every submission gets a row, whatever it does; a batch that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cxrlib
+
+from ..files import atomic_path, write_json
+from ..progress import bar
+from . import report
+from .exercise import Exercise
+from .roster import Roster
+from .sandbox import Limits, SandboxFailed, find_sandbox
+from .similar import near_identical
+from .submissions import Submission, collect
+from .verdict import judge
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A graded batch.
+
+    results: one dictionary a student, sorted by key. pairs: near-identical answers. warnings: about the roster.
+    """
+
+    folder: Path
+    results: list[dict]
+    pairs: list
+    warnings: list[str]
+
+    def counts(self) -> dict[str, int]:
+        """How many submissions have each status, as people read it."""
+        found: dict[str, int] = {}
+        for result in self.results:
+            status = report.status(result)
+            found[status] = found.get(status, 0) + 1
+        return found
+
+
+def grade_batch(exercise: Exercise, submissions: Path, out: Path, *, jobs: int | None = None, seed: int | None = None,
+                roster: Path | None = None, resume: bool = False, dask: str | None = None,
+                limits: Limits | None = None, unsafe: bool = False, progress: bool = True) -> Batch:
+    """Grade every submission below `submissions` (a folder or zip, also as Canvas and Moodle export them) into `out`.
+
+    out gets results/KEY.json, feedback/KEY.html, gradescope/KEY/results.json, grades.csv and summary.html; with a
+    roster also the roster's file with the points filled in. jobs: sandboxes at a time (default: one a core). seed: of
+    the checks' inputs (default: drawn once a batch and kept in out/batch.json). dask: address of a Dask scheduler whose
+    workers judge instead. resume: keep the results that are there.
+
+    Raises SandboxMissing without a sandbox, ValueError when the exercise does not grade its own reference fully.
+    """
+    out, limits = Path(out), limits or Limits()
+    if not unsafe and not dask:
+        find_sandbox()
+    jobs = jobs or os.cpu_count() or 1
+    handed_in = collect(Path(submissions), exercise.name)
+    people = Roster.read(roster) if roster else None
+    if people is not None:
+        names = dict(people.students())
+        handed_in = [replace(it, student=names.get(people.match(it), it.student)) for it in handed_in]
+    seed = _open_batch(out, exercise, seed, resume)
+    with _executor(dask, jobs) as executor:
+        prove(exercise, seed, executor, limits, unsafe)
+        waiting: dict[concurrent.futures.Future, Submission] = {}
+        results: dict[str, dict] = {}
+        for submission in handed_in:
+            kept = _kept(out, submission) if resume else None
+            if kept is not None:
+                results[submission.key] = kept
+            else:
+                waiting[executor.submit(_judge_one, exercise, submission, seed, limits, unsafe)] = submission
+        try:
+            shown = bar(concurrent.futures.as_completed(waiting), total=len(waiting), desc="Grading", unit="submission",
+                        show=progress)
+            for future in shown:
+                submission = waiting[future]
+                results[submission.key] = _result_of(future, exercise, submission)
+                _save(out, exercise, results[submission.key])
+        except KeyboardInterrupt:
+            for future in waiting:
+                future.cancel()
+            raise
+    ordered = [results[key] for key in sorted(results)]
+    if people is not None:
+        ordered += _missing(people, handed_in, exercise)
+    return _summarize(out, exercise, ordered, people, seed)
+
+
+def prove(exercise: Exercise, seed: int, executor, limits: Limits, unsafe: bool) -> None:
+    """Judge the reference answers (full marks) and the untouched notebook (zero), or raise ValueError."""
+    reference = Submission("reference", "reference", "", exercise.with_answers(dict(exercise.reference)), "", (), {})
+    stub = Submission("stub", "stub", "", exercise.notebook.encode(), "", (), {})
+    asked = [executor.submit(_judge_one, exercise, it, seed, limits, unsafe) for it in (reference, stub)]
+    full, empty = (future.result() for future in asked)
+    if full["points"] != exercise.max_points or full["status"] != "graded":
+        failing = [f"{c['check']}: {c['message']}" for t in full["tasks"] for c in t["checks"] if not c["passed"]]
+        raise ValueError(f"{exercise.name}: the reference answers get {full['points']:g} of {exercise.max_points:g} "
+                         f"points, so nothing was graded. {'; '.join([*failing, *full['review'], *full['notes']])}")
+    if empty["points"] != 0:
+        raise ValueError(f"{exercise.name}: the untouched notebook gets {empty['points']:g} points, "
+                         "so nothing was graded")
+
+
+def _judge_one(exercise: Exercise, submission: Submission, seed: int, limits: Limits, unsafe: bool) -> dict:
+    person = _person(submission)
+    if submission.data is None:
+        return {**_row(exercise, "unreadable", submission.problem), **person}
+    try:
+        result = judge(exercise, submission.data, seed=seed, limits=limits, unsafe=unsafe)
+    except SandboxFailed:
+        result = judge(exercise, submission.data, seed=seed, limits=limits, unsafe=unsafe)
+    return {**result, **person, "review": [*submission.notes, *result["review"]]}
+
+
+def _row(exercise: Exercise, status: str, reason: str) -> dict:
+    tasks = [{"task": task, "state": "absent", "points": 0.0, "error": "", "checks": [],
+              "max_points": sum(check.points for check in exercise.checks if check.task == task)}
+             for task in exercise.tasks]
+    return {"exercise": exercise.name, "student": "", "key": "", "file": "", "ids": {}, "digest": "", "status": status,
+            "review": [reason] if reason else [], "points": 0.0, "max_points": exercise.max_points, "tasks": tasks,
+            "notes": [], "printed": "", "answers": {}}
+
+
+def _result_of(future: concurrent.futures.Future, exercise: Exercise, submission: Submission) -> dict:
+    try:
+        return future.result()
+    except Exception as error:  # one submission must not stop the others
+        reason = f"the grader itself failed ({type(error).__name__}: {error}); grade this one again with --resume"
+        return {**_row(exercise, "crashed", reason), **_person(submission)}
+
+
+def _person(submission: Submission) -> dict:
+    return {"student": submission.student, "key": submission.key, "file": submission.file, "ids": dict(submission.ids)}
+
+
+def _missing(people: Roster, handed_in: list[Submission], exercise: Exercise) -> list[dict]:
+    there = {people.match(submission) for submission in handed_in}
+    return [{**_row(exercise, "missing", ""), "student": name, "key": f"missing-{row:04d}"}
+            for row, name in people.students() if row not in there]
+
+
+def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -> int:
+    """Make the batch's folder, or continue it; returns the seed."""
+    record = out / "batch.json"
+    if record.exists():
+        before = json.loads(record.read_text(encoding="utf-8"))
+        if not resume:
+            raise ValueError(f"{out} holds a batch already: continue it with --resume, or name another with --out")
+        if before["digest"] != exercise.digest:
+            raise ValueError(f"{out} was graded with another version of {before['exercise']}: name another folder with "
+                             "--out, so that everybody is judged alike")
+        if seed is not None and seed != before["seed"]:
+            raise ValueError(f"{out} was graded with seed {before['seed']}; leave --seed out to continue it")
+        return before["seed"]
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty and holds no batch: name another folder with --out")
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    for name in ("results", "feedback", "gradescope"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    write_json(record, {"exercise": exercise.name, "digest": exercise.digest, "seed": seed})
+    return seed
+
+
+def _kept(out: Path, submission: Submission) -> dict | None:
+    path = out / "results" / f"{submission.key}.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    digest = hashlib.sha256(submission.data).hexdigest() if submission.data is not None else ""
+    failed = any(reason.startswith("the grader itself failed") for reason in result.get("review", ()))
+    return result if result.get("digest") == digest and not failed else None
+
+
+def _save(out: Path, exercise: Exercise, result: dict) -> None:
+    key = result["key"]
+    _write(out / "feedback" / f"{key}.html", report.feedback_html(result, title=exercise.title or exercise.name))
+    gradescope = out / "gradescope" / key / "results.json"
+    gradescope.parent.mkdir(exist_ok=True)
+    report.write_gradescope(result, gradescope)
+    write_json(out / "results" / f"{key}.json", result)  # last: what is there is complete
+
+
+def _summarize(out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int) -> Batch:
+    given = {cell.task: cell.source for cell in exercise.cells if cell.kind == "answer"}
+    pairs = near_identical({result["key"]: result["answers"] for result in results if result["answers"]}, given)
+    report.write_grades_csv(results, out / "grades.csv")
+    meta = {"seed": seed, "exercise": exercise.name, "cxrlib": cxrlib.__version__, "python": platform.python_version()}
+    _write(out / "summary.html", report.summary_html(results, pairs, title=exercise.title or exercise.name, meta=meta))
+    warnings = []
+    if people is not None:
+        warnings = people.export(results, out / "roster.csv", exercise.name, exercise.max_points)
+    return Batch(out, results, pairs, warnings)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _executor(dask: str | None, jobs: int):
+    if dask is None:
+        # threads: each only waits for its sandbox, which is a process of its own
+        with concurrent.futures.ThreadPoolExecutor(jobs) as executor:
+            try:
+                yield executor
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("--dask needs the package distributed: pip install 'cxrlib[grade]'") from None
+    try:
+        client = Client(dask, timeout="10s", set_as_default=False)
+    except OSError as error:
+        raise ValueError(f"no Dask scheduler answers at {dask!r} ({error}): start one with `dask scheduler`") from None
+    with client, client.get_executor(pure=False) as executor:
+        yield executor

@@ -1,0 +1,161 @@
+"""Values across the wall of the sandbox: JSON and raw arrays, never pickle.
+
+A frame is 16 bytes (length of the header, length of the body), the header (JSON), and the body: the raw bytes of the
+arrays one after another. Both sides use this file. `unpack` believes nothing: it checks every kind, type and length
+before it makes an array.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import sys
+
+import numpy as np
+
+MAX_HEADER = 16 * 2**20
+MAX_FRAME = 128 * 2**20
+MAX_DEPTH = 16
+DTYPES = ("|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f2", "<f4", "<f8")
+LENGTHS = struct.Struct(">QQ")
+
+
+class CodecError(ValueError):
+    """A value or a frame that cannot cross."""
+
+
+def pack(message: dict) -> bytes:
+    """A message (str keys; values of the kinds below) as one frame."""
+    blobs: list[bytes] = []
+    header = json.dumps({key: _encode(value, blobs, 0) for key, value in message.items()}).encode()
+    if len(header) > MAX_HEADER:
+        raise CodecError("a value of too many parts; return arrays instead of long lists")
+    return b"".join([LENGTHS.pack(len(header), sum(map(len, blobs))), header, *blobs])
+
+
+def lengths(head: bytes) -> tuple[int, int]:
+    """Lengths of the header and of the body that follow these 16 bytes, or CodecError."""
+    header, body = LENGTHS.unpack(head)
+    if header > MAX_HEADER or body > MAX_FRAME:
+        raise CodecError(f"a value of {(header + body) >> 20} MB; at most {MAX_FRAME >> 20} MB can be returned")
+    return header, body
+
+
+def unpack(header: bytes, body: bytes, tensors: bool = False) -> dict:
+    """The message of a frame, or CodecError. Inside, `tensors=True` makes tensors again; outside they stay arrays."""
+    try:
+        fields = json.loads(header)
+        reader = _Reader(memoryview(body), tensors)
+        message = {str(key): reader.decode(value, 0) for key, value in fields.items()}
+    except CodecError:
+        raise
+    except Exception as error:  # whatever a hostile frame brings up: wrong keys, wrong types, deep nesting
+        raise CodecError(f"a frame that cannot be read ({type(error).__name__})") from None
+    if reader.at != len(body):
+        raise CodecError("a frame with bytes left over")
+    return message
+
+
+# A node is: null, true, 1, 1.5, "text"; [nodes] for a list or tuple; {"f": "nan"} for what JSON has no number for;
+# {"d": {key: node}} a dictionary; {"a": dtype, "s": shape} an array, with "t": true when it is a tensor;
+# {"u": [texts], "s": shape} an array of texts.
+
+def _encode(value, blobs: list[bytes], depth: int):
+    if depth > MAX_DEPTH:
+        raise CodecError(f"a value nested more than {MAX_DEPTH} deep")
+    if value is None or type(value) in (bool, str):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        value = int(value)
+        if abs(value) >= 2**64:
+            raise CodecError("a whole number of more than 64 bits")
+        return value
+    if isinstance(value, (float, np.floating)):
+        value = float(value)
+        return value if math.isfinite(value) else {"f": str(value)}
+    if isinstance(value, str):
+        return str(value)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        if value.dtype == torch.bfloat16:
+            value = value.float()
+        return {**_encode_array(value.numpy(), blobs), "t": True}
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise CodecError("a dictionary whose keys are not all text")
+        return {"d": {str(key): _encode(item, blobs, depth + 1) for key, item in value.items()}}
+    if isinstance(value, np.ndarray):
+        array = np.asarray(value)
+        if array.dtype.kind == "U":
+            return {"u": [str(text) for text in array.ravel()], "s": list(array.shape)}
+        if array.dtype.kind != "O":
+            return _encode_array(array, blobs)
+        value = array.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_encode(item, blobs, depth + 1) for item in value]
+    if isinstance(value, (set, frozenset, range)):
+        return [_encode(item, blobs, depth + 1) for item in sorted(value)]
+    if hasattr(value, "__array__"):
+        return _encode(np.asarray(value), blobs, depth + 1)
+    raise CodecError(f"a {type(value).__name__}; return numbers, lists or arrays")
+
+
+def _encode_array(array: np.ndarray, blobs: list[bytes]) -> dict:
+    dtype = array.dtype.newbyteorder("<").str
+    if dtype not in DTYPES:
+        raise CodecError(f"an array of the type {array.dtype}; return numbers")
+    shape = list(array.shape)
+    blobs.append(np.ascontiguousarray(array, dtype=dtype).tobytes())
+    if sum(map(len, blobs)) > MAX_FRAME:
+        raise CodecError(f"more than {MAX_FRAME // 2**20} MB of arrays")
+    return {"a": dtype, "s": shape}
+
+
+def _dtype(text) -> str:
+    if text not in DTYPES:
+        raise CodecError("an array of an unknown type")
+    return text
+
+
+def _size(shape) -> int:
+    if not isinstance(shape, list) or len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+        raise CodecError("an array of an impossible shape")
+    return math.prod(shape)
+
+
+class _Reader:
+    def __init__(self, body: memoryview, tensors: bool):
+        self.body, self.at, self.tensors = body, 0, tensors
+
+    def decode(self, node, depth: int):
+        if depth > MAX_DEPTH:
+            raise CodecError("a value nested too deep")
+        if node is None or isinstance(node, (bool, int, float, str)):
+            return node
+        if isinstance(node, list):
+            return [self.decode(item, depth + 1) for item in node]
+        if "f" in node:
+            return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[node["f"]]
+        if "d" in node:
+            return {key: self.decode(item, depth + 1) for key, item in node["d"].items()}
+        if "u" in node:
+            texts = node["u"]
+            if len(texts) != _size(node["s"]) or not all(isinstance(text, str) for text in texts):
+                raise CodecError("an array of texts of an impossible shape")
+            return np.array(texts, dtype=str).reshape(node["s"])
+        dtype = np.dtype(_dtype(node["a"]))
+        length = dtype.itemsize * _size(node["s"])
+        raw = self.body[self.at : self.at + length]
+        if len(raw) != length:
+            raise CodecError("an array cut short")
+        self.at += length
+        array = np.frombuffer(raw, dtype=dtype).reshape(node["s"]).copy()
+        if node.get("t") and self.tensors:
+            import torch
+
+            return torch.from_numpy(array)
+        return array

@@ -1,0 +1,243 @@
+"""What people get from a graded batch: tables, Gradescope's results, a feedback page a student, a summary page.
+
+The pages stand alone: no script, no request to anywhere. Everything that a submission can choose (names, output,
+messages that quote a value) is escaped, and characters that hide or turn text around are made visible.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+import re
+import statistics
+import unicodedata
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import jinja2
+
+from ..files import atomic_path, write_json
+from .roster import safe_cell
+
+MAX_PRINTED = 4096  # characters of a submission's output on its page
+MAX_PAIRS = 200  # pairs on the summary page
+STATUSES = ("graded", "needs review", "timeout", "crashed", "unreadable", "missing")
+_WHY = {
+    "timeout": "some of its code ran too long and was stopped",
+    "crashed": "some of its code ended the Python process",
+    "unreadable": "the file could not be read as a notebook",
+}
+_COLOR = re.compile(r"\x1b\[[0-9;:]*m")  # what a traceback is colored with
+_TURNING = "\u061c\u200b\u200e\u200f\u2060\ufeff" + "".join(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+
+
+def status(result: Mapping) -> str:
+    """The status of a result as people read it: "needs review" where it is graded and a person should look."""
+    return "needs review" if result["status"] == "graded" and result.get("review") else result["status"]
+
+
+def visible(text: str) -> str:
+    """`text` with control characters and characters that turn text around written out: U+202E becomes ⟦U+202E⟧."""
+    text = _COLOR.sub("", str(text)).replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(f"⟦U+{ord(c):04X}⟧" if _hides(c) else c for c in text)
+
+
+def _hides(c: str) -> bool:
+    return c not in "\n\t" and (c in _TURNING or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp"))
+
+
+def _line(text: str, width: int = 160) -> str:
+    """`text` in one line of at most `width` characters."""
+    text = " ".join(visible(text).split())
+    return text if len(text) <= width else f"{text[:width - 1]}…"
+
+
+def _points(points: float) -> str:
+    return f"{float(points):.2f}".rstrip("0").rstrip(".")
+
+
+# --------------------------------------------------------------------------------------------------------- tables
+
+
+def write_grades_csv(results: Iterable[Mapping], path: str | Path) -> Path:
+    """One row a student: student, key, file, status, points, max points, one column a task, review.
+
+    UTF-8 with a byte order mark, so that a spreadsheet shows names rightly; no cell can become a formula there.
+    """
+    results = list(results)
+    tasks = list(dict.fromkeys(task["task"] for result in results for task in result["tasks"]))
+    fixed = ["student", "key", "file", "status", "points", "max points"]
+    header = [*fixed, *(f"task {task}" if task in (*fixed, "review") else task for task in tasks), "review"]
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\r\n")
+        writer.writerow([_cell(title) for title in header])
+        for result in results:
+            missing = result["status"] == "missing"
+            got = {task["task"]: _points(task["points"]) for task in result["tasks"] if not missing}
+            writer.writerow([*(_cell(result[name]) for name in ("student", "key", "file")), status(result),
+                             "" if missing else _points(result["points"]), _points(result["max_points"]),
+                             *(got.get(task, "") for task in tasks), _cell("; ".join(result.get("review", ())))])
+    return Path(path)
+
+
+def _cell(text: str) -> str:
+    # A spreadsheet may split at another sign than the comma: what follows such a sign could be a formula too.
+    return safe_cell(re.sub(r"([;,|\t]\s*)(?=[=+\-@＝＋－＠])", r"\1'", _line(text, 2000)))
+
+
+def write_gradescope(result: Mapping, path: str | Path) -> Path:
+    """Write Gradescope's results.json of one submission: a test a check, all visible to the student."""
+    tests = []
+    for number, task in enumerate(result["tasks"], 1):
+        for index, check in enumerate(task["checks"], 1):
+            tests.append({"name": _line(f"{task['task']}: {check['title']}"), "number": f"{number}.{index}",
+                          "score": float(check["points"]), "max_score": float(check["max_points"]),
+                          "status": "passed" if check["passed"] else "failed",
+                          "output": visible(check["message"]), "output_format": "text", "visibility": "visible"})
+    lines = [_headline(result), *(f"{task['task']}: {task['error']}" for task in result["tasks"] if task["error"]),
+             *result.get("notes", ())]
+    return write_json(path, {"score": float(result["points"]), "output": visible("\n".join(filter(None, lines))),
+                             "output_format": "text", "test_output_format": "text", "visibility": "visible",
+                             "stdout_visibility": "hidden", "tests": tests})
+
+
+def _headline(result: Mapping) -> str:
+    """What happened to the submission as a whole, for the student; nothing where it was simply graded."""
+    return {
+        "timeout": "Some of your code ran too long and was stopped. Look for a loop that does not end, or for work "
+                   "that can be done once instead of many times. Tasks that do not need this code were still checked.",
+        "crashed": "Some of your code ended the Python process: by sys.exit, or by asking for too much memory. Tasks "
+                   "that do not need this code were still checked.",
+        "unreadable": "Your file could not be read as a notebook: " + "; ".join(
+            result.get("review") or ["it is not a Jupyter notebook"]) + ".",
+        "missing": "No submission was found.",
+    }.get(result["status"], "")
+
+
+# ---------------------------------------------------------------------------------------------------------- pages
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    found = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
+                               undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.filters.update(visible=visible, line=_line, points=_points, percent=lambda share: f"{100 * share:.0f}%",
+                         address=lambda key: urllib.parse.quote(visible(key), safe=""))
+    return found
+
+
+def feedback_html(result: Mapping, *, title: str) -> str:
+    """The page that a student gets: points, and per task what was right and what to think about.
+
+    It shows nothing of the checks but their titles and messages, and nothing that is meant for the grader only.
+    """
+    printed = visible(result.get("printed", ""))
+    there = result["status"] not in ("unreadable", "missing")
+    return _templates().get_template("feedback.html").render(
+        result=result, title=title, headline=_headline(result), share=_share(result["points"], result["max_points"]),
+        tasks=[_task(task) for task in result["tasks"]] if there else [], printed=printed[:MAX_PRINTED].rstrip("\n"),
+        cut=max(0, len(printed) - MAX_PRINTED))
+
+
+def _task(task: Mapping) -> dict:
+    """A task for its student's page. A message that all failed checks share is said once, above them."""
+    failed = [check for check in task["checks"] if not check["passed"]]
+    messages = {check["message"] for check in failed}
+    shared = messages.pop() if len(failed) > 1 and len(messages) == 1 else ""
+    if task["state"] == "absent":
+        state, mark = "answer not found", "none"
+        shared = shared or f"There is no answer cell that defines {task['task']}. Do not delete or rename it."
+    elif task["state"] == "not attempted":
+        state, mark, shared = "not attempted", "none", "The answer cell is still the one that was handed out."
+    elif not failed and task["checks"]:
+        state, mark = "all checks passed", "good"
+    else:
+        state, mark = f"{len(failed)} of {len(task['checks'])} checks failed", "some" if task["points"] > 0 else "bad"
+    checks = [{**check, "message": "" if shared else check["message"]} for check in task["checks"]]
+    if task["error"] and task["error"] in shared:
+        shared = ""
+    return {**task, "label": state, "mark": mark, "shared": shared, "checks": checks,
+            "share": _share(task["points"], task["max_points"])}
+
+
+def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, meta: Mapping | None = None) -> str:
+    """The grader's page: how the class did, which checks fail, which submissions need a look.
+
+    pairs: what `similar.near_identical` found. meta: how the batch was made (seed, versions …), shown at the end.
+    """
+    results, pairs = list(results), list(pairs)
+    there = [result for result in results if result["status"] != "missing"]
+    counts = Counter(status(result) for result in results)
+    points = [float(result["points"]) for result in there]
+    names = {result["key"]: result["student"] for result in results}
+    look = [(result, _reasons(result)) for result in there if status(result) != "graded"]
+    look.sort(key=lambda item: (-STATUSES.index(status(item[0])) if status(item[0]) in STATUSES else 0, item[0]["key"]))
+    return _templates().get_template("summary.html").render(
+        title=title, results=there, status=status, look=look, reasons=_reasons,
+        missing=[result for result in results if result["status"] == "missing"],
+        counts=[(name, counts[name]) for name in (*STATUSES, *sorted(set(counts) - set(STATUSES))) if counts[name]],
+        max_points=max((float(result["max_points"]) for result in results), default=0.0),
+        mean=statistics.fmean(points) if points else 0.0, median=statistics.median(points) if points else 0.0,
+        bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
+        tasks=_by_task(there), failing=_failing(there), pairs=pairs[:MAX_PAIRS], more_pairs=len(pairs[MAX_PAIRS:]),
+        names=names, meta=_flat(meta or {}))
+
+
+def _reasons(result: Mapping) -> list[str]:
+    why = [_WHY[result["status"]]] if result["status"] in _WHY else []
+    return [*why, *result.get("review", ())]
+
+
+def _share(points: float, of: float) -> float:
+    return min(1.0, max(0.0, float(points) / float(of))) if of else 0.0
+
+
+def _by_task(results: list[Mapping]) -> list[dict]:
+    found: dict[str, list[Mapping]] = {}
+    for result in results:
+        for task in result["tasks"]:
+            found.setdefault(task["task"], []).append(task)
+    return [{"task": name, "mean": statistics.fmean(_share(t["points"], t["max_points"]) for t in tasks),
+             "full": sum(t["points"] >= t["max_points"] for t in tasks), "of": len(tasks),
+             "untried": sum(t["state"] != "attempted" for t in tasks)} for name, tasks in found.items()]
+
+
+def _failing(results: list[Mapping]) -> list[dict]:
+    """The checks that failed where the task was attempted, the commonest first, with their commonest message."""
+    messages: dict[tuple[str, str], Counter] = {}
+    titles, tried = {}, Counter()
+    for result in results:
+        for task in result["tasks"]:
+            for check in task["checks"] if task["state"] == "attempted" else ():
+                key = (task["task"], check["check"])
+                titles[key] = check["title"]
+                tried[key] += 1
+                if not check["passed"]:
+                    messages.setdefault(key, Counter())[check["message"]] += 1
+    rows = [{"task": key[0], "title": titles[key], "count": sum(found.values()), "of": tried[key],
+             "message": min(found, key=lambda text: (-found[text], text)), "same": max(found.values())}
+            for key, found in messages.items()]
+    return sorted(rows, key=lambda row: (-row["count"], row["task"], row["title"]))
+
+
+def _histogram(shares: list[float], bins: int = 10) -> list[dict]:
+    """The bars of the distribution: submissions per tenth of the points; full marks belong to the last one."""
+    counts = [0] * bins
+    for share in shares:
+        counts[min(bins - 1, math.floor(share * bins + 1e-9))] += 1
+    top = max(counts, default=0) or 1
+    return [{"count": n, "height": n / top, "low": 100 * i // bins, "high": 100 * (i + 1) // bins}
+            for i, n in enumerate(counts)]
+
+
+def _flat(meta: Mapping, before: str = "") -> list[tuple[str, str]]:
+    found = []
+    for name, value in meta.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{before}{name} ")
+        else:
+            found.append((f"{before}{name}", str(value)))
+    return found

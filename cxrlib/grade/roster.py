@@ -1,0 +1,310 @@
+"""The list of the course: whose submission is whose, and the grades in the form that Canvas or Moodle import.
+
+Three kinds of CSV files are read, told apart by their columns: a plain list (id, name, email), a Canvas gradebook
+export, and a Moodle grading worksheet. `export` writes the same file back with one column filled.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files import atomic_path
+from .submissions import fold
+
+MAX_BYTES = 20_000_000
+_FORMULA = re.compile(r"[\s\x00-\x1f\ufeff]*[=+\-@＝＋－＠]")  # the wide ones count too
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*%?\Z|-\Z")
+
+# What a plain list may call its columns, in small letters without signs.
+_ID = ("id", "student id", "studentid", "student number", "matriculation number", "matriculation", "number")
+_NAME = ("name", "full name", "fullname", "student", "student name")
+_FIRST = ("first name", "firstname", "given name", "forename")
+_LAST = ("last name", "lastname", "surname", "family name")
+_EMAIL = ("email", "e mail", "email address", "e mail address", "mail")
+_LOGIN = ("login", "username", "user name", "user", "user id")
+
+
+def safe_cell(text: str) -> str:
+    """`text` for a cell of a CSV file. A spreadsheet runs what starts with =, +, - or @; an apostrophe stops that."""
+    text = str(text)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
+
+
+@dataclass
+class Roster:
+    """The rows of a course list.
+
+    kind: "simple", "canvas" or "moodle"
+    rows: the cells of each row below the header, as they are in the file
+    """
+
+    path: Path
+    kind: str
+    header: list[str]
+    rows: list[list[str]]
+    delimiter: str = ","
+    bom: bool = False
+
+    def __post_init__(self):
+        self._columns = _columns(self.kind, self.header)
+        self._people = [i for i, row in enumerate(self.rows) if self._is_student(row)]
+        self._by_id: dict[str, set[int]] = {}
+        self._by_mail: dict[str, set[int]] = {}
+        self._by_name: dict[str, set[int]] = {}
+        for i in self._people:
+            for column in ("id", "sis", "login", "email"):
+                if value := self._cell(i, column):
+                    _put(self._by_id, value.casefold(), i)
+            if mail := self._cell(i, "email") or self._cell(i, "login"):
+                _put(self._by_mail, mail.casefold().partition("@")[0], i)
+            for name in _turned(self._name(i)):
+                _put(self._by_name, name, i)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Roster:
+        """Read a course list. Raises ValueError that names the file, the column, and what to do."""
+        path = Path(path)
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror}): give the CSV file of the course") from error
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB: give the CSV file of the course")
+        if data[:4] == b"PK\x03\x04":
+            raise ValueError(f"{path} is a workbook (.xlsx or .ods), not a CSV file: save it as “CSV UTF-8”")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data[:error.start].count(b"\n") + 1
+            raise ValueError(f"{path}, line {line}: this is not UTF-8 text: save the file as “CSV UTF-8”") from error
+        if "\x00" in text:
+            raise ValueError(f"{path} holds zero bytes, so it is no CSV file in UTF-8: save it as “CSV UTF-8”")
+        text = re.sub(r"\Asep=(.)\r?\n", "", text)
+        delimiter = _delimiter(text)
+        try:
+            lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)]
+        except csv.Error as error:
+            raise ValueError(f"{path} is not a readable CSV file ({error}): export it again") from error
+        lines = [row for row in lines if row]
+        if not lines:
+            raise ValueError(f"{path} is empty: the first line names the columns, such as id,name,email")
+        header, rows = lines[0], lines[1:]
+        kind = _kind(path, header, rows)
+        for i, row in enumerate(rows):
+            if len(row) > len(header) and any(cell.strip() for cell in row[len(header):]):
+                raise ValueError(f"{path}, row {i + 2}: {len(row)} cells, but the header has {len(header)} columns: "
+                                 f"put quotes around cells that hold a {delimiter!r}")
+            row[:] = [*row[:len(header)], *[""] * (len(header) - len(row))]
+        return cls(path, kind, header, rows, delimiter, data.startswith(b"\xef\xbb\xbf"))
+
+    def students(self) -> list[tuple[int, str]]:
+        """The students: their row and their name (the e-mail address or the id where there is no name)."""
+        return [(i, self._name(i) or self._cell(i, "email") or self._cell(i, "id") or f"row {i + 2}")
+                for i in self._people]
+
+    def match(self, submission) -> int | None:
+        """The row of a submission (or of a result), or None where there is none or more than one that fits.
+
+        A number from the export (Canvas, Moodle) counts first: who has another number there is another person, also
+        with the same name. Then an id, a login or an e-mail address as the name; then the name, without accents and
+        in any order of its parts.
+        """
+        ids, student = ((submission.get("ids", {}), submission.get("student", "")) if isinstance(submission, Mapping)
+                        else (submission.ids, submission.student))
+        number = ids.get({"canvas": "canvas_id", "moodle": "moodle_id"}.get(self.kind, ""), "")
+        if number:
+            rows = [i for i in self._people if self._number(i) == number]
+            if rows:
+                return rows[0] if len(rows) == 1 else None
+        allowed = {i for i in self._people if not number or not self._number(i)}
+        who = student.strip().casefold()
+        for rows in (self._by_id.get(who, set()), set().union(*(self._by_name.get(n, set()) for n in _turned(student))),
+                     self._by_mail.get(who, set())):
+            rows = rows & allowed
+            if rows:
+                return rows.pop() if len(rows) == 1 else None
+        return None
+
+    def export(self, results: list[dict], path: str | Path, exercise: str, max_points: float) -> list[str]:
+        """Write the list to `path` with the points of `results` filled in; returns what a person should know.
+
+        Canvas: the assignment column called `exercise`, added where there is none. Moodle: the column Grade. A plain
+        list: the column points. Where the file says another maximum than `max_points`, the points are scaled to it.
+        Students without a submission keep what is there.
+        """
+        header, rows, notes = list(self.header), [list(row) for row in self.rows], []
+        column = self._grade_column(header, exercise)
+        if column is None:
+            column = len(header)
+            header.append(exercise if self.kind == "canvas" else "points")
+            for i, row in enumerate(rows):
+                row.append(_points(max_points) if self._is_points_possible(self.rows[i]) else "")
+        comma = self._decimal_comma()
+        scaled: set[float] = set()
+        for i, result in self._graded(results, notes):
+            points, best = float(result["points"]), self._maximum(i, column, header)
+            if best is not None and max_points and abs(best - max_points) > 1e-9:
+                points *= best / max_points
+                scaled.add(best)
+            text = _points(points)
+            rows[i][column] = text.replace(".", ",") if comma else text
+        notes += [f"{self.path.name}: the points were scaled from {_points(max_points)} to {_points(best)}, the "
+                  "maximum that the file gives" for best in sorted(scaled)]
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+            stream.write("\ufeff" if self.bom else "")
+            writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\r\n")
+            writer.writerow(header)
+            writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+        return notes
+
+    # -------------------------------------------------------------------------------------------------------- inside
+
+    def _graded(self, results: list[dict], notes: list[str]) -> Iterator[tuple[int, dict]]:
+        found: dict[int, list[dict]] = {}
+        lost = []
+        for result in results:
+            if result.get("status") == "missing":
+                continue
+            row = self.match(result)
+            if row is None:
+                lost.append(result.get("student", ""))
+            else:
+                found.setdefault(row, []).append(result)
+        if lost:
+            notes.append(f"{len(lost)} submissions fit no row of {self.path.name}, or more than one; enter them "
+                         "by hand: " + ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else ""))
+        for row, all_of_them in sorted(found.items()):
+            if len(all_of_them) == 1:
+                yield row, all_of_them[0]
+            else:
+                notes.append(f"{self._name(row)}: {len(all_of_them)} submissions fit this row of {self.path.name}, so "
+                             "it was left as it is; enter the grade by hand")
+
+    def _cell(self, row: int, column: str) -> str:
+        place = self._columns.get(column)
+        return "" if place is None else self.rows[row][place].strip()
+
+    def _number(self, row: int) -> str:
+        """The number that the export knows this person by."""
+        text = self._cell(row, "id")
+        if self.kind == "moodle":
+            found = re.search(r"(\d+)\s*\Z", text)
+            return found[1] if found else ""
+        return text
+
+    def _name(self, row: int) -> str:
+        if name := self._cell(row, "name"):
+            return name
+        return " ".join(part for part in (self._cell(row, "first"), self._cell(row, "last")) if part)
+
+    def _is_points_possible(self, row: list[str]) -> bool:
+        return self.kind == "canvas" and "points possible" in row[0].casefold()
+
+    def _is_student(self, row: list[str]) -> bool:
+        if not any(cell.strip() for cell in row):
+            return False
+        if self.kind != "canvas":
+            return True
+        return not self._is_points_possible(row) and any(
+            row[self._columns[c]].strip() for c in ("name", "first", "last", "id") if c in self._columns)
+
+    def _grade_column(self, header: list[str], exercise: str) -> int | None:
+        if self.kind == "moodle":
+            return self._columns["grade"]
+        if self.kind == "simple":
+            return next((i for i, title in enumerate(header) if _plain(title) == "points"), None)
+        titles = [re.sub(r"\s*\(\d+\)\s*\Z", "", title).strip().casefold() for title in header]  # "Name (12345)"
+        found = [i for i, title in enumerate(titles) if title == exercise.casefold()]
+        if len(found) > 1:
+            raise ValueError(f"{self.path}: {len(found)} columns are called {exercise!r}: keep the one to fill")
+        return found[0] if found else None
+
+    def _maximum(self, row: int, column: int, header: list[str]) -> float | None:
+        if self.kind == "moodle":
+            return _float(self._cell(row, "maximum"))
+        if self.kind == "canvas" and column < len(self.header):
+            return next((_float(r[column]) for r in self.rows if self._is_points_possible(r)), None)
+        return None
+
+    def _decimal_comma(self) -> bool:
+        places = [self._columns[c] for c in ("grade", "maximum") if c in self._columns]
+        return any(re.fullmatch(r"\d+,\d+", row[i].strip()) for row in self.rows for i in places)
+
+
+def _kind(path: Path, header: list[str], rows: list[list[str]]) -> str:
+    titles = [_plain(title) for title in header]
+    if titles and ("sis login id" in titles or "sis user id" in titles or "section" in titles) and "id" in titles and (
+            "student" in titles or "lastname" in titles):
+        return "canvas"
+    if titles[0] == "identifier" or (titles[0] == "id" and "status" in titles and any(
+            re.fullmatch(r"\D+\d+", row[0].strip()) for row in rows[:3])):
+        if "grade" not in titles:
+            raise ValueError(f"{path}: this Moodle worksheet has no column “Grade”: set Moodle's language to English, "
+                             "then download the grading worksheet again")
+        return "moodle"
+    columns = _columns("simple", header)
+    if not {"id", "name", "email", "login", "last"} & set(columns):
+        raise ValueError(f"{path}: no column is called id, name or email (the columns are: {', '.join(header)[:200]}): "
+                         "name them in the first line")
+    return "simple"
+
+
+def _columns(kind: str, header: list[str]) -> dict[str, int]:
+    titles = [_plain(title) for title in header]
+    wanted = {
+        "canvas": {"name": ("student",), "first": ("firstname",), "last": ("lastname",), "id": ("id",),
+                   "sis": ("sis user id",), "login": ("sis login id",), "email": ("email",)},
+        "moodle": {"id": ("identifier", "id"), "name": _NAME, "email": _EMAIL, "sis": ("id number",),
+                   "login": ("username",), "grade": ("grade",), "maximum": ("maximum grade",)},
+        "simple": {"id": _ID, "name": _NAME, "first": _FIRST, "last": _LAST, "email": _EMAIL, "login": _LOGIN},
+    }[kind]
+    found = {}
+    for column, names in wanted.items():
+        places = [i for name in names for i, title in enumerate(titles) if title == name]
+        if places:
+            found[column] = places[0]
+    return found
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[\s_\-.]+", " ", title.strip().casefold()).strip()
+
+
+def _turned(name: str) -> set[str]:
+    """A name without accents, spaces and signs, with its parts in every turn: Groß, Åsa -> grossasa, asagross.
+
+    Canvas writes the last name first and without a space, so the parts of one side may be glued together.
+    """
+    if name.count(",") == 1:
+        last, first = name.split(",")
+        name = f"{first} {last}"
+    parts = [p for p in re.split(r"[^\w]+|_", fold(name)) if p][:12]
+    return {"".join(parts[i:] + parts[:i]) for i in range(len(parts))}
+
+
+def _put(index: dict[str, set[int]], key: str, row: int) -> None:
+    if key:
+        index.setdefault(key, set()).add(row)
+
+
+def _delimiter(text: str) -> str:
+    first = re.sub(r'"[^"]*"', "", text.split("\n", 1)[0])
+    return max(",;\t", key=first.count)
+
+
+def _float(text: str) -> float | None:
+    try:
+        found = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return found if 0 < found < 1e6 else None
+
+
+def _points(points: float) -> str:
+    return f"{float(points):.2f}".rstrip("0").rstrip(".")

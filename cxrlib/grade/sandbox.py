@@ -1,0 +1,295 @@
+"""A Python process in a bubblewrap sandbox that runs a submission's cells and answers calls of its functions.
+
+No network, its own process namespace, an empty environment, a read-only interpreter and library, an empty home that is
+forgotten, no new processes, and limits on processor time, memory, files and wall time. What it says is data.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from . import seccomp
+from .inside import codec
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/alternatives", "/nix/store")
+PRINTED = 4096
+
+
+class SandboxMissing(RuntimeError):
+    """There is no working sandbox on this machine."""
+
+
+class SandboxFailed(RuntimeError):
+    """A sandbox that works did not start this time (no memory, no processes left)."""
+
+
+class Stopped(Exception):
+    """The student's process is gone: `reason` is "timeout" or "crashed"."""
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+
+
+class StudentError(Exception):
+    """The student's code raised an error, or returned what cannot be a value."""
+
+    def __init__(self, kind: str, text: str, line: int, cell: str):
+        super().__init__(f"{kind}: {text}")
+        self.kind, self.text, self.line, self.cell = kind, text, line, cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use. Times in seconds of wall clock, memory and files in MB."""
+
+    start: float = 60
+    cell: float = 60
+    call: float = 10
+    total: float = 180
+    memory: int = 3072
+    files: int = 64
+
+
+@cache
+def find_sandbox() -> str:
+    """The path of a bubblewrap that works here. Raises SandboxMissing with the remedy."""
+    found = shutil.which("bwrap")
+    if found is None:
+        raise SandboxMissing(
+            "grading runs other people's code and needs the sandbox bubblewrap, which is not installed. "
+            "Install it (Debian, Ubuntu: sudo apt install bubblewrap; Fedora: sudo dnf install bubblewrap); "
+            "it needs Linux. With --unsafe the code would run with all your rights.")
+    try:
+        with Session(found, Limits(start=30)) as session:
+            session.run("probe", "import os\nassert os.getpid() < 10")
+    except (Stopped, StudentError, OSError, ValueError) as error:
+        raise SandboxMissing(
+            f"bubblewrap is installed ({found}) but does not work here: {error} Inside a container it needs the right "
+            "to make user namespaces (Docker: --security-opt seccomp=unconfined, or run on the host).") from error
+    return found
+
+
+class Session:
+    """One process of the student. `sandbox` is the path of bubblewrap; None runs without one (`--unsafe`)."""
+
+    def __init__(self, sandbox: str | None, limits: Limits, deadline: float | None = None):
+        self.limits = limits
+        self.deadline = deadline or time.monotonic() + limits.total
+        self.printed = b""
+        self._complaint = b""
+        self._capture = True
+        self._home = None
+        settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(PACKAGE.parent)]})
+        runner = "cxrlib/grade/inside/runner.py"
+        python = [sys.executable, "-I", "-B", "-X", "utf8"]
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+                       "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
+        descriptors: list[int] = []
+        try:
+            if sandbox:
+                environment["HOME"] = "/tmp/home"
+                rules = [*_namespace(), *(w for k, v in environment.items() for w in ("--setenv", k, v))]
+                descriptors = [_readable("\0".join(rules).encode()), _readable(seccomp.program())]
+                command = [sandbox, "--args", str(descriptors[0]), "--seccomp", str(descriptors[1]),
+                           *python, f"/course/{runner}", settings]
+                environment = {}
+            else:
+                self._home = tempfile.TemporaryDirectory(prefix="cxr-grade-", ignore_cleanup_errors=True)
+                environment["HOME"] = self._home.name
+                command = [*python, str(PACKAGE.parent / runner), settings]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+                cwd=self._home.name if self._home else "/", pass_fds=descriptors, start_new_session=True, bufsize=0)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            os.set_blocking(pipe.fileno(), False)
+
+    def _rlimits(self) -> dict[str, int]:
+        return {"AS": self.limits.memory * 2**20, "FSIZE": self.limits.files * 2**20, "NOFILE": 256, "CORE": 0,
+                "CPU": int(self.limits.total) + 1}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def run(self, name: str, source: str) -> None:
+        """Run one cell. Raises StudentError, or Stopped when the process did not outlive it."""
+        reply = self._ask({"do": "run", "name": name, "source": source}, self.limits.cell, f"the cell {name!r}")
+        if reply.get("ok") is not True:
+            raise Stopped("crashed", "an answer that the course's runner did not write")
+
+    def call(self, function: str, args: tuple, kwargs: dict):
+        """What the student's `function` returns, as plain values. Raises StudentError or Stopped."""
+        self._capture = False  # from here on a print could carry the inputs out
+        reply = self._ask({"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)},
+                          self.limits.call, f"{function}()")
+        if "value" not in reply:
+            raise Stopped("crashed", "an answer that the course's runner did not write")
+        return reply["value"]
+
+    def close(self) -> None:
+        """End the process and everything that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        if self._home:
+            self._home.cleanup()
+
+    def _ask(self, request: dict, seconds: float, what: str) -> dict:
+        number = secrets.token_hex(8)  # an answer prepared before the question does not know it
+        frame = memoryview(codec.pack({"id": number, **request}))
+        until = min(time.monotonic() + seconds, self.deadline)
+        incoming, wanted, header = bytearray(), codec.LENGTHS.size, None
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._process.stdin, selectors.EVENT_WRITE)
+            ready.register(self._process.stdout, selectors.EVENT_READ)
+            ready.register(self._process.stderr, selectors.EVENT_READ)
+            while True:
+                left = until - time.monotonic()
+                if left <= 0:
+                    self.close()
+                    raise Stopped("timeout", f"{what} did not end within {seconds:.0f} seconds")
+                for key, _ in ready.select(left):
+                    if key.fileobj is self._process.stdin:
+                        try:
+                            frame = frame[os.write(key.fd, frame):]
+                        except BlockingIOError:
+                            continue
+                        except OSError:
+                            frame = frame[:0]
+                        if not frame:
+                            ready.unregister(key.fileobj)
+                    elif key.fileobj is self._process.stderr:
+                        self._listen(ready)
+                    else:
+                        piece = self._read(key.fd, wanted - len(incoming))
+                        if piece is None:
+                            continue
+                        if not piece:
+                            raise self._gone(what)
+                        incoming += piece
+                if len(incoming) < wanted:
+                    continue
+                try:
+                    if header is None:
+                        sizes = codec.lengths(bytes(incoming))
+                        header, wanted, incoming = sizes, sum(sizes), bytearray()
+                        if wanted:
+                            continue
+                    reply = codec.unpack(bytes(incoming[: header[0]]), bytes(incoming[header[0] :]))
+                except codec.CodecError as error:
+                    self.close()
+                    raise Stopped("crashed", f"{what} answered with {error}") from None
+                if reply.get("id") != number:
+                    self.close()
+                    raise Stopped("crashed", f"{what} answered before it was asked")
+                if "error" in reply:
+                    raise _student_error(reply["error"])
+                return reply
+
+    @staticmethod
+    def _read(descriptor: int, most: int) -> bytes | None:
+        try:
+            return os.read(descriptor, min(most, 2**20))
+        except BlockingIOError:
+            return None
+
+    def _listen(self, ready: selectors.BaseSelector) -> None:
+        piece = self._read(self._process.stderr.fileno(), 2**20)
+        if piece == b"":
+            ready.unregister(self._process.stderr)
+        elif piece:
+            self._complaint = (self._complaint + piece)[-500:]
+            if self._capture and len(self.printed) < PRINTED:
+                self.printed = (self.printed + piece)[:PRINTED]
+
+    def _gone(self, what: str) -> Stopped:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        code = self._process.poll()
+        self.close()
+        if self._complaint.startswith(b"bwrap:"):
+            return Stopped("crashed", self._complaint.decode("utf-8", "replace").strip() + ".")
+        how = {signal.SIGKILL: "was killed (too much memory?)", signal.SIGXCPU: "used too much processor time",
+               signal.SIGXFSZ: "wrote a file that is too large", signal.SIGSEGV: "crashed the interpreter"}
+        how = how.get(-code if code and code < 0 else (code or 0) - 128, "ended the Python process")
+        return Stopped("crashed", f"{what} {how}")
+
+
+def _namespace() -> list[str]:
+    """The sandbox's walls, as bubblewrap arguments."""
+    rules = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname",
+             "sandbox", "--proc", "/proc", "--dev", "/dev", "--size", str(16 * 2**20), "--tmpfs", "/dev/shm",
+             "--remount-ro", "/dev"]
+    for path in SYSTEM:
+        if os.path.islink(path):
+            rules += ["--symlink", os.readlink(path), path]
+        elif os.path.exists(path):
+            rules += ["--ro-bind", path, path]
+    for path in _interpreter():
+        rules += ["--ro-bind", path, path]
+    # after the interpreter, which may live below /tmp
+    rules += ["--ro-bind", str(PACKAGE), "/course/cxrlib"]
+    if not any(path.startswith("/tmp/") for path in _interpreter()):
+        rules += ["--size", str(64 * 2**20), "--tmpfs", "/tmp", "--dir", "/tmp/home", "--chdir", "/tmp/home"]
+    else:
+        rules += ["--size", str(64 * 2**20), "--tmpfs", "/tmp/home", "--chdir", "/tmp/home"]
+    return [*rules, "--remount-ro", "/"]
+
+
+def _interpreter() -> list[str]:
+    """Folders of this Python and its packages that are not below /usr. Never the course's own folder."""
+    folders = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent}
+    folders |= {Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages")}
+    kept: list[Path] = []
+    for folder in sorted(folders):
+        covered = any(folder == other or other in folder.parents for other in (*kept, Path("/usr")))
+        if not covered and folder.is_dir() and folder != Path("/"):
+            kept.append(folder)
+    return [str(folder) for folder in kept]
+
+
+def _readable(content: bytes) -> int:
+    """A descriptor from which a child reads `content`."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        return os.dup(file.fileno())
+
+
+def _student_error(fields) -> StudentError:
+    """The error that the runner described, with nothing in it but what may be shown."""
+    fields = fields if isinstance(fields, dict) else {}
+
+    def text(name: str) -> str:
+        value = fields.get(name)
+        return value[:500] if isinstance(value, str) else ""
+
+    kind, line = text("kind"), fields.get("line")
+    known = isinstance(getattr(builtins, kind, None), type) or kind == "value"
+    return StudentError(kind if known else "Exception", text("text"),
+                        line if type(line) is int and 0 <= line < 10**6 else 0, text("cell"))

@@ -97,7 +97,7 @@ def find_labels(root: Path = ROOT) -> dict[str, str]:
     }
 
 
-class _Markdown:
+class Markdown:
     """Turns the Markdown of one chapter into what Colab shows."""
 
     def __init__(self, source: Path, root: Path, site: Site, labels: dict[str, str]):
@@ -228,7 +228,7 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
     """
     labels = find_labels(root) if labels is None else labels
     chapter = jupytext.reads(with_bootstrap(source.read_text(encoding="utf-8"), site), fmt="md:myst")
-    markdown = _Markdown(source, root, site, labels)
+    markdown = Markdown(source, root, site, labels)
     docname = source.relative_to(root).with_suffix("").as_posix()
     badge = (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"

@@ -1,0 +1,258 @@
+"""Checks of exercise 01: split by patient, leaks, copies and exposure."""
+
+import numpy as np
+
+from cxrlib.grade.checks import array, check, close, describe, number
+
+
+def pair(value, what):
+    """The two entries of a returned tuple, list or array."""
+    many = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    assert many and len(value) == 2, f"two values were asked for, {what}; got {describe(value)}"
+    return value[0], value[1]
+
+
+def rows(value, n, what):
+    """Row numbers below n as an int array; each row once."""
+    found = array(value, (None,), what)
+    mask = value.dtype == bool if isinstance(value, np.ndarray) else any(isinstance(v, bool) for v in value)
+    assert not mask, f"{what} is a mask of True and False; turn it into row numbers with np.flatnonzero"
+    assert np.array_equal(found, np.round(found)), f"{what} should hold whole row numbers"
+    assert ((found >= 0) & (found < n)).all(), f"{what} holds a row number that is not one of the {n} rows"
+    found = found.astype(int)
+    assert len(np.unique(found)) == len(found), f"{what} holds the same row more than once"
+    return found
+
+
+def parts(value, n):
+    train, val = pair(value, "train and val")
+    return rows(train, n, "the training part"), rows(val, n, "the validation part")
+
+
+# Task 1
+
+@check("lazy_accuracy", points=1)
+def commonest_class_of_training(student, rng):
+    """The answer comes from the training images, the accuracy from the test images."""
+    common, other = rng.permutation(3)[:2]
+    train = rng.permutation(np.repeat([common, other, 3], [60, 25, 10]))
+    test = rng.permutation(np.repeat([common, other, 3], [20, 70, 17]))
+    close(student.lazy_accuracy(train, test), 20 / 107, "the accuracy", {
+        "it is that of the most common class of the test images; the model only knows the training images": 70 / 107,
+        "it was measured on the training images, not on the test images": 60 / 95,
+        "it is the share of the mistakes (1 minus the accuracy)": 87 / 107,
+        "the images were counted; divide by the number of test images": 20,
+        "it is a percentage; give a share from 0 to 1": 2000 / 107,
+        "it is the number of the class; asked is the accuracy": common})
+
+
+@check("lazy_accuracy", points=1)
+def class_missing_in_the_test(student, rng):
+    """Also right if the test has no image of that class, and for equally common classes."""
+    test = rng.integers(0, 2, 40)
+    got = number(student.lazy_accuracy(rng.permutation(np.repeat([0, 1, 2], [5, 6, 20])), test), "the accuracy")
+    assert got == 0, f"no test image has the most common training class, so the accuracy must be 0; got {got:.4g}"
+    train = np.repeat([4, 1, 3], [10, 10, 4])  # the higher number is met first
+    test = rng.permutation(np.repeat([4, 1], [9, 21]))
+    close(student.lazy_accuracy(train, test), 0.7, "the accuracy", {
+        "two classes are equally common in training: take the one with the lower number": 0.3})
+
+
+# Task 2
+
+@check("leaked_patients", points=2)
+def counts_patients_and_test_images(student, rng):
+    """The number of leaked patients and their share of the test images."""
+    names = np.array([f"person{i}" for i in rng.permutation(500)[:40]])
+    both, in_train, in_test = names[:8], names[8:30], names[30:]
+    train = rng.permutation(np.concatenate([np.repeat(both, 3), np.repeat(in_train, 2)]))  # 68 images, 24 leaked
+    test = rng.permutation(np.concatenate([np.repeat(both, 5), np.repeat(in_test, 2)]))    # 60 images, 40 leaked
+    count, share = pair(student.leaked_patients(train, test), "a number of patients and a share")
+    close(count, 8, "the number of leaked patients", {
+        "it counts test images; one patient has several": 40, "it counts training images; one patient has several": 24,
+        "it counts images of both parts; one patient has several": 64,
+        "it counts pairs of images; count each patient once": 120,
+        "it counts all patients, also those who are in one part only": 40})
+    close(share, 40 / 60, "the share of the test images", {
+        "it is the share of the training images": 24 / 68, "it is the share of the test's patients, not of its images":
+        8 / 18, "it is the share of all patients": 8 / 40, "it is the share of all images": 64 / 128,
+        "the number of leaked patients was divided by the number of test images; count images, not patients": 8 / 60,
+        "it is the share of the images that are not leaked": 20 / 60, "it is a percentage; give a share from 0 to 1":
+        4000 / 60})
+
+
+@check("leaked_patients", points=1)
+def no_leak_and_all_leaked(student, rng):
+    """Parts without a common patient give 0 and 0; number keys work, too."""
+    keys = rng.permutation(1000)
+    count, share = pair(student.leaked_patients(keys[:50].repeat(2), keys[50:70].repeat(3)), "a number and a share")
+    assert number(count) == 0, f"the two parts have no patient in common; got {number(count):.4g} leaked patients"
+    assert number(share) == 0, f"the two parts have no patient in common; got the share {number(share):.4g}"
+    count, share = pair(student.leaked_patients(keys[:50], keys[:12].repeat(2)), "a number and a share")
+    assert number(count) == 12, "every test patient is also in training, but not every one was counted once"
+    assert number(share) == 1, f"every test image belongs to a leaked patient; got the share {number(share):.4g}"
+
+
+# Task 3
+
+def many_patients(rng, n=40):
+    """n patients with 1 to 9 images each, in a mixed order."""
+    names = np.array([f"p{i}" for i in rng.permutation(900)[:n]])
+    return rng.permutation(names.repeat(rng.integers(1, 10, n)))
+
+
+@check("split_by_patient", points=2)
+def patients_stay_whole(student, rng):
+    """No patient is in two parts, and each image is in one."""
+    patients = many_patients(rng)
+    train, val = parts(student.split_by_patient(patients, 0.3, int(rng.integers(1000))), len(patients))
+    shared = set(patients[train]) & set(patients[val])
+    assert not shared, (f"{len(shared)} patients are in both parts: the split was made by image, not by patient"
+                        if not set(train) & set(val) else "some images are in both parts")
+    assert len(train) + len(val) == len(patients), (
+        f"each image must be in one part; got {len(train)} + {len(val)} of {len(patients)}")
+
+
+@check("split_by_patient", points=2)
+def share_of_the_patients(student, rng):
+    """The validation part gets its share of the patients, drawn at random."""
+    for share in (0.15, 0.4):
+        patients = many_patients(rng)
+        train, val = parts(student.split_by_patient(patients, share, int(rng.integers(1000))), len(patients))
+        got = len(np.unique(patients[val])) / 40
+        assert abs(got - (1 - share)) > 0.026, "the two parts are swapped: the first must be the training part"
+        assert abs(got - share) < 0.026, (
+            f"the validation part should hold the share {share} of the patients, but it holds {got:.3f}")
+    found = []
+    for _ in range(4):  # the same 40 patients, in an order that a split without a shuffle would keep
+        patients = np.arange(40).repeat(3)
+        _, val = parts(student.split_by_patient(patients, 0.5, int(rng.integers(10**6))), len(patients))
+        found.append(np.unique(patients[val]))
+    assert any(np.ptp(names) + 1 > len(names) for names in found), (
+        "the validation part is always a block of neighboring patients: the patients were not shuffled")
+
+
+@check("split_by_patient", points=1)
+def seed_decides(student, rng):
+    """The same seed gives the same split; another seed gives another one."""
+    patients, seeds = many_patients(rng), [int(s) for s in rng.permutation(10_000)[:3]]
+    first = [parts(student.split_by_patient(patients, 0.5, s), len(patients))[1] for s in seeds]
+    again = [parts(student.split_by_patient(patients, 0.5, s), len(patients))[1] for s in seeds]
+    for a, b in zip(first, again, strict=True):
+        assert set(a) == set(b), "the same seed gave two different splits: make the random generator from `seed`"
+    assert len({tuple(sorted(a)) for a in first}) > 1, "three seeds gave the same split: `seed` has no effect"
+
+
+@check("split_by_patient", points=2)
+def one_image_each_and_a_giant(student, rng):
+    """Works for one image per patient, for one patient with most of the images, and for two patients."""
+    single = rng.permutation(3000)[:50]
+    train, val = parts(student.split_by_patient(single, 0.2, int(rng.integers(1000))), 50)
+    assert len(val) == 10 and len(train) == 40, (
+        f"50 patients with one image each, share 0.2: the validation part should have 10 images; got {len(val)}")
+    giant = rng.permutation(np.concatenate([np.repeat("giant", 160), [f"p{i}" for i in range(19)]]))
+    for seed in rng.integers(0, 10_000, 4):
+        train, val = parts(student.split_by_patient(giant, 0.25, int(seed)), len(giant))
+        assert not set(giant[train]) & set(giant[val]), "a patient with most of the images is in both parts"
+        assert len(np.unique(giant[val])) == 5, (
+            "with one patient who has most of the images, the share of the patients is wrong: count patients, "
+            "not images")
+    two = np.array(["a", "a", "b"])
+    for share in (0.01, 0.99):
+        train, val = parts(student.split_by_patient(two, share, int(rng.integers(1000))), 3)
+        assert len(train) and len(val), f"a part is empty for share={share}: each part needs at least one patient"
+        assert not set(two[train]) & set(two[val]), "of two patients, one is in both parts"
+
+
+# Task 4
+
+@check("find_copies", points=2)
+def finds_every_copy(student, rng):
+    """Every exact copy is found, in rising order, also if there are two of one image."""
+    train = rng.integers(0, 256, (30, 24, 24), dtype=np.uint8)
+    test = rng.integers(0, 256, (25, 24, 24), dtype=np.uint8)
+    where = np.sort(rng.permutation(25)[:5])
+    original = rng.permutation(30)[:4]
+    test[where] = train[original[[0, 1, 2, 3, 0]]]
+    got = rows(student.find_copies(train, test), 30, "the result")
+    if set(got) != set(where):
+        assert set(got) != set(original), "these are row numbers of the training images; give those of the test images"
+        assert len(set(where) - set(got)) != 1, "one image stands twice among the test images; both are copies"
+    assert set(where) <= set(got), f"{len(set(where) - set(got))} of the exact copies were not found"
+    assert set(got) <= set(where), f"{len(set(got) - set(where))} images were named that are no copies"
+    assert np.array_equal(got, where), "the right rows, but not in rising order"
+
+
+@check("find_copies", points=2)
+def only_exact_copies(student, rng):
+    """Almost a copy is not a copy: one pixel changed, mirrored, pixels in another order."""
+    train = rng.integers(0, 250, (6, 48, 48), dtype=np.uint8)
+    test = train.copy()
+    row, column = rng.integers(12, 36, 2)
+    test[0, row, column] += 1
+    test[1] = test[1, :, ::-1]
+    test[2] = rng.permutation(test[2].ravel()).reshape(48, 48)
+    test[3, 20, 20], test[3, 21, 21] = train[3, 20, 20] ^ 1, train[3, 21, 21] ^ 1
+    test[4] = test[4].T
+    got = rows(student.find_copies(train, test), 6, "the result")
+    for wrong in (1, 2, 4):
+        assert wrong not in got, ("an image with the same pixels in another order counts as a copy: a mean, a sum or a "
+                                  "histogram does not see the order; compare the images pixel by pixel")
+    assert 0 not in got and 3 not in got, (
+        "an image that differs in one or two pixels near the middle counts as a copy: every pixel must be compared, "
+        "and exactly (str() of a large array leaves out its middle)")
+    assert got.tolist() == [5], "the one exact copy was not found"
+
+
+@check("find_copies", points=1)
+def nothing_to_find(student, rng):
+    """Without copies the result is empty; a copy inside one part does not count."""
+    images = rng.integers(0, 256, (12, 16, 16), dtype=np.uint8)
+    test = images[[6, 7, 8, 6]]
+    got = rows(student.find_copies(images[:6], test), 4, "the result")
+    assert not len(got), ("two test images are copies of each other, but not of a training image; they do not count"
+                          if set(got) <= {0, 3} else f"{len(got)} copies were named, but there are none")
+    test[2] = images[int(rng.integers(6))]
+    got = rows(student.find_copies(images[:6], test), 4, "the result")
+    assert got.tolist() == [2], "then one image was replaced by a copy of a training image, and it was not found"
+
+
+# Task 5
+
+def shares_with(images, labels, classes, rule):
+    return [rule(images[labels == k]).mean() for k in range(classes)]
+
+
+@check("near_black_share", points=2)
+def pixels_below_five(student, rng):
+    """The share of pixels below 5, class by class."""
+    labels = rng.permutation(np.repeat([0, 1, 2], [5, 9, 14]))
+    images = rng.integers(0, 120, (28, 11, 13), dtype=np.uint8)
+    images[rng.random(images.shape) < 0.1 + 0.1 * labels[:, None, None]] = 0
+    images[rng.random(images.shape) < 0.1] = 5
+    want = shares_with(images, labels, 3, lambda x: x < 5)
+    black = (images < 5).sum((1, 2))
+    close(student.near_black_share(images, labels, 3), want, "the share", {
+        "a pixel with the value 5 was counted; near-black means below 5": shares_with(images, labels, 3,
+                                                                                      lambda x: x <= 5),
+        "only pixels with the value 0 were counted": shares_with(images, labels, 3, lambda x: x == 0),
+        "the bright pixels were counted, not the near-black ones": [1 - w for w in want],
+        "it is a number of pixels; divide by all pixels of the class": np.bincount(labels, black),
+        "it is a number of pixels for each image; divide by the pixels of an image, too":
+            np.bincount(labels, black) / np.bincount(labels),
+        "the pixels of a class were divided by the pixels of all classes": np.bincount(labels, black) / images.size,
+        "it says which share of the near-black pixels each class has; divide by the pixels of that class":
+            np.bincount(labels, black) / black.sum(),
+        "it is a percentage; give a share from 0 to 1": [100 * w for w in want]}, rtol=1e-6)
+
+
+@check("near_black_share", points=1)
+def class_without_images(student, rng):
+    """A class without images gets nan, and the others their own value."""
+    labels = rng.permutation(np.repeat([0, 3], [4, 6]))
+    images = rng.integers(0, 20, (10, 9, 9), dtype=np.uint8)
+    first, last = (images[labels == k] for k in (0, 3))
+    first, last = (first < 5).mean(), (last < 5).mean()
+    close(student.near_black_share(images, labels, 5), [first, np.nan, np.nan, last, np.nan], "the share", {
+        "a class without images has the value 0; 0 would mean that its images are bright. Give nan":
+            [first, 0, 0, last, 0]}, rtol=1e-6)

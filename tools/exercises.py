@@ -1,0 +1,179 @@
+"""Make exercises/*.ipynb, which students get, from solutions/*.md, which teachers edit. Run by `make generated`.
+
+nbgrader makes the release: it removes what is between the solution markers and locks the tests. It works in a folder of
+its own, which holds nothing but the notebooks, because it copies every other file of an exercise into the release.
+Cell ids are the tasks' names: the same solution always gives the same bytes.
+
+    python tools/exercises.py 03_metrics_by_hand    only this one
+    python tools/exercises.py --course FOLDER       of a private course folder
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+from cxrlib.grade.exercise import check_points, list_exercises, load_exercise
+from notebooks import ROOT, Markdown, Site, find_labels, with_bootstrap
+
+MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
+
+
+def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.NotebookNode:
+    """The teacher's notebook of one solution, with the metadata that nbgrader reads.
+
+    Raises ValueError naming the file and the cell for an answer without markers, or a task without test or check.
+    """
+    def fail(what: str):
+        raise ValueError(f"{source.name}: {what}")
+
+    points = check_points(source.stem, source.with_name(f"{source.stem}_checks.py").read_text(encoding="utf-8"))
+    text = with_bootstrap(source.read_text(encoding="utf-8"), site)
+    markdown = Markdown(source, root, site, find_labels(root))
+    cells = [nbformat.v4.new_markdown_cell(_badge(source, site, root))]
+    answers, tests, given = [], [], 0
+    for cell in jupytext.reads(text, fmt="md:myst").cells:
+        if cell.cell_type == "markdown":
+            if shown := markdown.convert(cell.source):
+                cells.append(nbformat.v4.new_markdown_cell(shown))
+            continue
+        tags = list(cell.metadata.get("tags", ()))
+        task = cell.metadata.get("answer") or cell.metadata.get("test")
+        marked = all(marker in cell.source for marker in MARKERS)
+        new = nbformat.v4.new_code_cell(cell.source, metadata={"tags": tags} if tags else {})
+        if "answer" in cell.metadata:
+            if not marked or f"def {task}(" not in cell.source:
+                fail(f"the answer cell {task!r} needs `def {task}(` and the lines {' and '.join(MARKERS)}")
+            answers.append(task)
+            grading = {"grade_id": task, "solution": True, "grade": False, "locked": False}
+        elif "test" in cell.metadata:
+            if task not in points:
+                fail(f"the task {task!r} has a test but no check in {source.stem}_checks.py")
+            tests.append(task)
+            grading = {"grade_id": f"test_{task}", "solution": False, "grade": True, "locked": True,
+                       "points": points[task]}
+        else:
+            if marked:
+                fail(f"a solution outside of an answer cell: {cell.source[:60]!r}")
+            given += 1
+            grading = {"grade_id": f"given_{given}", "solution": False, "grade": False, "locked": True}
+        new.metadata["nbgrader"] = {"schema_version": 3, "task": False, **grading}
+        cells.append(new)
+    if answers != tests or len(set(answers)) != len(answers):
+        fail(f"every answer needs one test after it; answers: {', '.join(answers)}; tests: {', '.join(tests)}")
+    for number, cell in enumerate(cells):
+        cell["id"] = cell.metadata.get("nbgrader", {}).get("grade_id", f"text_{number}")[:64]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _badge(source: Path, site: Site, root: Path) -> str:
+    number = source.stem.split("_")[0]
+    badge = (f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+             f"({site.colab(f'exercises/{source.stem}.ipynb')})")
+    chapter = next(iter(sorted(root.glob(f"chapters/{number}_*.md"))), None)
+    if chapter is None:
+        return badge
+    return f"{badge}\n\n*[Read the chapter in the book]({site.page(f'chapters/{chapter.stem}')}).*"
+
+
+def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
+    """name -> JSON text of the students' version, made by `nbgrader generate_assignment`."""
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
+
+    # nbgrader starts alembic by its bare name, which is beside this interpreter but perhaps not on the path
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    made = {}
+    with tempfile.TemporaryDirectory(prefix="release-") as folder:
+        course = Path(folder)
+        config = Config()
+        config.CourseDirectory.root = folder
+        config.IncludeHeaderFooter.header = ""
+        api = NbGraderAPI(config=config)
+        for name, notebook in notebooks.items():
+            place = course / "source" / name / f"{name}.ipynb"
+            place.parent.mkdir(parents=True)
+            nbformat.write(notebook, place)
+            done = api.generate_assignment(name)
+            if not done["success"]:
+                raise ValueError(f"{name}: nbgrader could not make the students' version\n{done.get('log', '')}"
+                                 f"{done.get('error', '')}")
+            released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+            made[name] = nbformat.writes(released) + "\n"
+    return made
+
+
+def make_all(course: Path, site: Site, *, target: Path | None = None, only: list[str] | None = None) -> list[Path]:
+    """Write the students' version of every solution of a course folder (or only of these names).
+
+    Notebooks whose solution is gone are removed. Raises ValueError, FileNotFoundError.
+    """
+    target = target or course / "exercises"
+    sources = sorted((course / "solutions").glob("[0-9]*.md"))
+    if unknown := set(only or ()) - {source.stem for source in sources}:
+        raise ValueError(f"no solution {', '.join(sorted(unknown))} in {course / 'solutions'}")
+    made = release({s.stem: to_source(s, site, root=course) for s in sources if not only or s.stem in only})
+    target.mkdir(parents=True, exist_ok=True)
+    for stale in {path for path in target.glob("*.ipynb") if path.stem not in {source.stem for source in sources}}:
+        stale.unlink()
+    for name, text in made.items():
+        path = target / f"{name}.ipynb"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8", newline="\n")
+    return [target / f"{name}.ipynb" for name in made]
+
+
+def listing(course: Path, site: Site) -> str:
+    """The table of the exercises for the book: what is written in each, points, and how to open it."""
+    rows = ["| exercise | what you write | points | |", "|---|---|---|---|"]
+    for name in list_exercises(course):
+        exercise = load_exercise(name, course)
+        chapter = next(iter(sorted(course.glob(f"chapters/{name.split('_')[0]}_*.md"))), None)
+        title = f"[{exercise.title}](../chapters/{chapter.name})" if chapter else exercise.title
+        tasks = ", ".join(f"`{task}`" for task in exercise.tasks)
+        rows.append(f"| {title} | {tasks} | {exercise.max_points:g} | [Colab]"
+                    f"({site.colab(f'exercises/{name}.ipynb')}), {{download}}`download <../exercises/{name}.ipynb>` |")
+    return "\n".join(rows)
+
+
+def fill(page: Path, table: str) -> None:
+    """Put the table between the page's markers."""
+    text = page.read_text(encoding="utf-8")
+    begin, end = "<!-- exercises:begin (made by tools/exercises.py) -->", "<!-- exercises:end -->"
+    before, rest = text.split(begin)
+    page.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}", encoding="utf-8", newline="\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--course", type=Path, default=ROOT, help="folder with solutions/ [default: this repository]")
+    parser.add_argument("names", nargs="*", help="only these exercises [default: all]")
+    asked = parser.parse_args()
+    course = asked.course.resolve()
+    logging.disable(logging.WARNING)
+    try:
+        made = make_all(course, Site.read(), only=asked.names)
+        if course == ROOT:
+            fill(ROOT / "book" / "exercises.md", listing(ROOT, Site.read()))
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(made)} exercises in {course.name}/exercises/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +44,20 @@ def build_environment() -> dict[str, str]:
     return env
 
 
+def table_of_contents(root: Path, build: Path) -> Path:
+    """The book's table of contents; with `show_solutions: true` in _config.yml, a copy that ends with the solutions."""
+    original = root / "book" / "_toc.yml"
+    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    if not settings["sphinx"]["config"]["show_solutions"]:
+        return original
+    contents = yaml.safe_load(original.read_text(encoding="utf-8"))
+    pages = sorted(path.relative_to(root).with_suffix("") for path in root.glob("solutions/[0-9]*.md"))
+    contents["parts"].append({"caption": "Solutions", "chapters": [{"file": page.as_posix()} for page in pages]})
+    extended = build / "_toc.yml"
+    extended.write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
+    return extended
+
+
 def main() -> int:
     env = build_environment()
     build = ROOT / "_build"
@@ -67,7 +83,7 @@ def main() -> int:
     if site.is_placeholder:
         print("Note: _config.yml names no real repository yet, so the Colab buttons lead nowhere.")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", "_config.yml"]
-    command += ["--toc", "book/_toc.yml", "-W", "--keep-going", "-n", *sys.argv[1:]]
+    command += ["--toc", str(table_of_contents(ROOT, build)), "-W", "--keep-going", "-n", *sys.argv[1:]]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     if code == 0:
         try:

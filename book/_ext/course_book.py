@@ -60,6 +60,7 @@ def _without_thebe(app):
 
 
 def setup(app):
+    app.add_config_value("show_solutions", False, "env")  # read by tools/build_book.py, which adds the pages
     app.connect("builder-inited", _without_thebe)
     # after sphinx-book-theme, which makes the list at 500 and fills it at 501
     app.connect("html-page-context", _add_buttons, priority=502)

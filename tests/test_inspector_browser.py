@@ -3,21 +3,17 @@
 import functools
 import http.server
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from jupyter_lab import open_notebook, serve
 from PIL import Image
 from test_book import SmallBook
 
@@ -484,12 +480,6 @@ def test_in_a_built_book(browser, book_page, over, scheme):
 # --- live, in JupyterLab
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     root = tmp_path_factory.mktemp("lab")
@@ -498,28 +488,8 @@ def lab(tmp_path_factory):
                                   "CamInspector(net, data, images=[0, 1, 2], precompute=False)")],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
     nbformat.write(notebook, root / "live.ipynb")
-    port = free_port()
-    env = {**os.environ, "HOME": str(root), "JUPYTER_CONFIG_DIR": str(root / "config"), "OMP_NUM_THREADS": "1",
-           "JUPYTER_DATA_DIR": str(root / "share"), "JUPYTER_RUNTIME_DIR": str(root / "run"),
-           "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTERLAB_SETTINGS_DIR": str(root / "settings")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
-               "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", "--IdentityProvider.token=key",
-               "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
-               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    with (root / "log.txt").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=root)
-        try:
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token=key", timeout=2)
-                    break
-                except OSError:
-                    assert process.poll() is None, (root / "log.txt").read_text()
-                    time.sleep(0.25)
-            yield f"http://127.0.0.1:{port}/", root
-        finally:
-            process.terminate()
-            process.wait(20)
+    with serve(root) as address:
+        yield address, root
 
 
 @pytest.fixture(scope="module")
@@ -528,9 +498,7 @@ def live(lab, browser):
     with Reader(browser, width=1300, allow=base) as reader:
         page = reader.page
         page.set_default_timeout(90_000)
-        page.goto(base + "lab/tree/live.ipynb?token=key&reset")
-        page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+        open_notebook(page, base, "live.ipynb")
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
         reader.root = page.locator(".cxr-cam").first
         reader.root.locator(".thumb").first.wait_for()

@@ -147,7 +147,7 @@ def performance_block(folder: Path) -> str:
     rows = []
 
     def row(what, value, bar, met):
-        rows.append([what, value, bar, "yes" if met else "no"])
+        rows.append([what, value, bar, {True: "yes", False: "no", None: ""}[met]])
 
     if cam := found.get("cam"):
         for r in cam["speed"]:
@@ -164,6 +164,12 @@ def performance_block(folder: Path) -> str:
     if phantom := found.get("phantom"):
         row(f"{phantom['images']:,} phantoms of {phantom['size']} px, new process", f"{phantom['seconds']:.1f} s",
             f"under {phantom['bar']} s", phantom["seconds"] < phantom["bar"])
+    if grading := found.get("grading"):
+        for r in grading["runs"]:
+            more = r["jobs"] >= grading["cores"]
+            row(f"submissions graded a minute, {r['jobs']} at a time on {grading['cores']} cores",
+                f"{r['per_minute']:.0f}", f"at least {grading['bar_per_minute']}" if more else "",
+                r["per_minute"] >= grading["bar_per_minute"] if more else None)
     machines = {(m["device"], m["threads"], m["cpu_capability"]) for r in found.values() if (m := r.get("machine"))}
     text = "; ".join(f"{device}, {threads} threads, {capability}" for device, threads, capability in sorted(machines))
     return f"{table(['what', 'measured', 'bar', 'met'], rows)}\n\nMachine: {text}."

@@ -169,6 +169,7 @@ def scaled_to_one(student, rng):
     """Negative values become 0, and every map has its own maximum of 1."""
     maps = rng.normal(size=(5, 4, 6)) * np.array([1, 5, 0.2, 30, 2])[:, None, None]
     maps[:, 0, 0] = np.abs(maps).max((1, 2)) / 2  # at least one positive value
+    maps[:, 0, 1] = -1.2 * np.abs(maps).max((1, 2))  # and the largest absolute value is negative
     positive = np.maximum(maps, 0)
     top, low = maps.max((1, 2), keepdims=True), maps.min((1, 2), keepdims=True)
     close(student.positive_part(maps), positive / top, "the array of maps", {
@@ -283,7 +284,9 @@ def same_size_and_symmetry(student, rng):
 def batch_of(rng, n):
     """As draw, with mixed targets."""
     seed, images, features, logits = draw(rng, n)
-    targets = np.resize(rng.permutation(3), n)
+    first = (int(logits[0].argmax()) + int(rng.integers(1, 3))) % 3  # not the predicted class
+    others = rng.permutation([k for k in range(3) if k != first])
+    targets = np.resize([first, *others], n)
     return seed, images, targets, features, logits
 
 

@@ -73,10 +73,10 @@ WRONG = {
     "images without a lesion are misses": {
         "task": "pointing_game", "check": "hits_and_misses", "says": "leave them out", "code": pointing(lesion="pass")},
     "the first of several largest values": {
-        "task": "pointing_game", "check": "ties", "says": "only the first",
+        "task": "pointing_game", "check": "share_of_several_largest", "says": "only the first",
         "code": pointing(score="mask.flat[values.argmax()]")},
     "any of several largest values": {
-        "task": "pointing_game", "check": "ties", "says": "full hit",
+        "task": "pointing_game", "check": "share_of_several_largest", "says": "full hit",
         "code": pointing(score="mask[values == values.max()].any()")},
     "the largest absolute value": {
         "task": "pointing_game", "check": "hits_and_misses", "says": "absolute",

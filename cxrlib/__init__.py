@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 
-from ._torchvision import heal
+from ._torchvision import heal_at_import
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,7 @@ _MODULES = ("augment", "cam", "data", "experiment", "localization", "metrics", "
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 
-heal()
+heal_at_import()
 
 
 def __getattr__(name: str):

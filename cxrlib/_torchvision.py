@@ -13,6 +13,22 @@ import re
 import sys
 from pathlib import Path
 
+class _Healer:
+    """Heals at the first import of torchvision, not before: `import cxrlib` alone need not load torch."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "torchvision":
+            heal()
+        return None  # the usual finders go on
+
+
+def heal_at_import() -> None:
+    """Call `heal` when torchvision is imported for the first time."""
+    if _Healer not in sys.meta_path and "torchvision" not in sys.modules:
+        sys.meta_path.insert(0, _Healer)
+
+
 # Both operators that torchvision describes from Python share this signature.
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _DESCRIBED = re.compile(r"""(?:register_fake|impl_abstract)\(\s*["']torchvision::(\w+)["']""")
@@ -39,6 +55,8 @@ def heal() -> tuple[str, ...]:
         The names of the operators that were defined; empty when there was nothing to do.
     """
     global _library
+    if _Healer in sys.meta_path:
+        sys.meta_path.remove(_Healer)  # once is enough, and the search below would call it again
     # On Windows torchvision prepares the search path of its DLLs itself: a failure seen from here would prove
     # nothing.
     if _library is not None or "torchvision" in sys.modules or sys.platform == "win32":

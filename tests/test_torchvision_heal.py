@@ -45,9 +45,13 @@ def test_models_transforms_timm_and_cam_work_after_import():
 def test_healing_agrees_with_what_a_plain_import_does():
     plain = fresh("import torchvision")
     healed = passes(
-        "from cxrlib._torchvision import heal; import cxrlib._torchvision as t; print(t._library is not None)"
+        "import cxrlib, torchvision; import cxrlib._torchvision as t; print(t._library is not None)"
     )
     assert healed == str("does not exist" in plain.stderr)
+
+
+def test_importing_the_library_alone_loads_no_torch():
+    assert passes("import cxrlib, sys; print('torch' in sys.modules)") == "False"
 
 
 @needs_torchvision

@@ -1,6 +1,7 @@
 """Fixtures for all tests: an own cache, the real images where they are, small data."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,43 @@ def sandbox() -> str:
         return find_sandbox()
     except SandboxMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A running Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """show(widget, width=900, scheme="light"): the widget as a saved page, with no network and no error on the console."""
+    contexts = []
+
+    def open_page(widget, width=900, scheme="light"):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else pytest.fail(
+            f"asks for {route.request.url}"))
+        page.on("console", lambda message: pytest.fail(message.text))
+        page.on("pageerror", lambda error: pytest.fail(str(error)))
+        page.goto(widget.save_html(tmp_path / f"widget{len(contexts)}.html").as_uri())
+        page.wait_for_selector("[data-theme]")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "scrolls sideways"
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from jupyter_lab import open_notebook, serve
-from test_inspector_browser import FLAGS
 
 from cxrlib.cli import main
 from cxrlib.grade import list_exercises, load_exercise
@@ -18,19 +17,6 @@ from cxrlib.grade import list_exercises, load_exercise
 pytestmark = [pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "01_split_by_patient"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def run_cell(page, words: str, new: str | None = None):

@@ -2,5 +2,7 @@
 
 from .base import StaticWidget
 from .inspector import CamInspector
+from .layers import LayerBuilder
+from .threshold import ThresholdExplorer
 
-__all__ = ["CamInspector", "StaticWidget"]
+__all__ = ["CamInspector", "LayerBuilder", "StaticWidget", "ThresholdExplorer"]

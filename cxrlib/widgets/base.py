@@ -40,6 +40,19 @@ _SHIM = """
 """
 
 
+_HERE = Path(__file__).resolve().parent
+
+
+def kit(name: str) -> tuple[str, str]:
+    """Script and style of the widget `name`: what all share (kit.js, kit.css), then its own NAME.js and NAME.css."""
+    def both(ending: str) -> str:
+        own = _HERE / f"{name}.{ending}"
+        parts = [_HERE / f"kit.{ending}", *([own] if own.exists() else [])]
+        return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+    return both("js"), both("css")
+
+
 class StaticWidget(anywidget.AnyWidget):
     """Base of the course's widgets: live with a kernel, and self-contained HTML without one.
 

@@ -23,20 +23,6 @@ const BUSY = 5000; // milliseconds without an answer before we say why
 
 // --- small helpers
 
-/** h("div.name", { attribute: value, onclick: f }, child, "text") makes an element. */
-function h(tag, attributes = {}, ...children) {
-  const [name, ...classes] = tag.split(".");
-  const element = document.createElement(name);
-  if (classes.length) element.className = classes.join(" ");
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value === true) element.setAttribute(key, "");
-    else if (value !== false && value != null) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const percent = (x) => `${(100 * x).toFixed((x > 0 && x < 0.0995) || (x > 0.9905 && x < 1) ? 1 : 0)} %`;
 const short = (x) => (x === 0 ? "0" : Number(x.toPrecision(3)).toString());
@@ -111,28 +97,6 @@ function outline({ width, height, values }) {
     path.closePath();
   }
   return path;
-}
-
-/** Follow the page: light text means a dark page, whoever drew it. */
-function followTheme(root) {
-  const update = () => {
-    const parent = root.parentElement;
-    if (!parent) return;
-    const [r, g, b] = (getComputedStyle(parent).color.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
-    const theme = 0.3 * r + 0.6 * g + 0.1 * b > 128 ? "dark" : "light";
-    if (root.dataset.theme !== theme) root.dataset.theme = theme;
-  };
-  const media = matchMedia("(prefers-color-scheme: dark)");
-  const later = () => setTimeout(update, 50);
-  const observer = new MutationObserver(later);
-  observer.observe(document.documentElement, { attributes: true });
-  observer.observe(document.body, { attributes: true });
-  media.addEventListener("change", later);
-  requestAnimationFrame(update);
-  return () => {
-    observer.disconnect();
-    media.removeEventListener("change", later);
-  };
 }
 
 // --- the widget

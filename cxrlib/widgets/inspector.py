@@ -23,7 +23,7 @@ from ..data.decode import MAX_PIXELS, BadImage, decode
 from ..localization import enlarge
 from ..metrics import predict
 from ..progress import bar
-from .base import StaticWidget
+from .base import StaticWidget, kit
 
 _HERE = Path(__file__).parent
 SHOWN = 12  # images, when none are named
@@ -82,7 +82,7 @@ class CamInspector(StaticWidget):
     region and divided by the sum over the image (energy-based pointing game, Wang et al., CVPR Workshops 2020).
     """
 
-    _esm = _HERE / "inspector.js"
+    _esm = kit("inspector")[0]
     _css = _HERE / "inspector.css"
     summary = "CAM inspector: class activation maps over X-rays."
 

@@ -1,0 +1,49 @@
+"""LayerBuilder: write a layer string, see every tensor's shape and every layer's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import traitlets
+
+from ..models.layers import check_layers
+from .base import StaticWidget, kit
+
+
+class LayerBuilder(StaticWidget):
+    """A network from a word, with the rules of ``build_model`` (convolutions with padding "same").
+
+    Parameters
+    ----------
+    layers : str
+        The word to start with, such as "CPCPCPFDD".
+    size : int
+        Height and width of the images in pixels.
+    filters : sequence of int
+        Feature maps of the first, second, ... block of convolutions, as ``build_model`` takes them.
+    hidden : int
+        Width of the dense layers.
+    outputs : int
+        Number of classes.
+    kernel : int
+        Height and width of the convolutions' kernels.
+    examples : sequence of str
+        Words to try, as buttons.
+
+    Raises
+    ------
+    ValueError
+        For a word that is no layer string.
+    """
+
+    _esm, _css = kit("layers")
+    summary = "Layer builder: shapes and parameters of a network that you write as a word."
+    page = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, layers: str = "CPCPCPFDD", *, size: int = 128, filters: Sequence[int] = (32, 64, 128),
+                 hidden: int = 128, outputs: int = 2, kernel: int = 3, examples: Sequence[str] = ()):
+        for word in (layers, *examples):
+            check_layers(word)
+        super().__init__(page={"layers": layers, "size": int(size), "filters": [int(n) for n in filters],
+                               "hidden": int(hidden), "outputs": int(outputs), "kernel": int(kernel),
+                               "examples": list(examples)})

@@ -1,0 +1,123 @@
+// The threshold explorer: one slider, and everything that hangs on it.
+
+const WIDE = 360, HIGH = 150, BINS = 25, SQUARE = 240;
+
+const rate = (a, b) => (b > 0 ? a / b : NaN);
+const digits = (x) => (Number.isNaN(x) ? "–" : x.toFixed(3));
+
+/** Counts at a threshold: positive where the probability is at least it. */
+function count({ labels, probs }, threshold) {
+  const found = { tn: 0, fp: 0, fn: 0, tp: 0 };
+  labels.forEach((label, i) => found[label ? (probs[i] >= threshold ? "tp" : "fn") : probs[i] >= threshold ? "fp" : "tn"]++);
+  return found;
+}
+
+/** The ROC curve's corners, from "nobody is ill" to "everybody is ill"; equal probabilities move together. */
+function curve(set) {
+  const cuts = [Infinity, ...[...new Set(set.probs)].sort((a, b) => b - a)];
+  return cuts.map((cut) => {
+    const { tn, fp, fn, tp } = count(set, cut);
+    return { cut, x: rate(fp, fp + tn), y: rate(tp, tp + fn), fp, fn };
+  });
+}
+
+function histogram(set, k) {
+  const bins = new Array(BINS).fill(0);
+  set.labels.forEach((label, i) => label === k && bins[Math.min(BINS - 1, Math.floor(set.probs[i] * BINS))]++);
+  return bins;
+}
+
+function render({ model, el }) {
+  const root = h("div.cxr-kit.cxr-threshold");
+  el.append(root);
+  const stop = followTheme(root);
+  const { sets, classes, threshold: start } = model.get("page");
+  const [well, ill] = classes;
+  for (const set of sets) set.curve = curve(set);
+  let set = sets[0], threshold = start;
+
+  const cut = slider("Threshold", { min: 0, max: 1, step: 0.005, value: start }, (x) => x.toFixed(3), (x) => { threshold = x; update(); });
+  cut.field.classList.add("wide");
+  const which = h("select", { onchange: () => { set = sets[which.selectedIndex]; drawAll(); } },
+    ...sets.map((s) => h("option", {}, `${s.name} (${s.labels.length} images)`)));
+  const price = h("input", { type: "number", min: 1, max: 1000, step: 1, value: 5, oninput: () => update() });
+  const cheapest = h("button", { type: "button", onclick: () => { setThreshold(best().cut); } }, "Cheapest here");
+
+  const bars = svg("g"), line = svg("line", { y1: 0, y2: HIGH, stroke: "var(--text)", "stroke-width": 2 });
+  const picture = svg("svg", { viewBox: `-4 -16 ${WIDE + 8} ${HIGH + 48}`, role: "img" }, bars, line,
+    svg("line", { x1: 0, x2: WIDE, y1: HIGH / 2, y2: HIGH / 2, stroke: "var(--line)" }),
+    svg("text", { x: 0, y: -4 }, `images of ${ill}`), svg("text", { x: 0, y: HIGH + 12 }, `images of ${well}`),
+    svg("text", { x: WIDE, y: HIGH + 28, "text-anchor": "end" }, `probability of ${ill} →`));
+  const path = svg("path", { fill: "none", stroke: "var(--accent)", "stroke-width": 2 });
+  const point = svg("circle", { r: 6, fill: "var(--two)", stroke: "var(--card)", "stroke-width": 2 });
+  const roc = svg("svg", { viewBox: `-34 -8 ${SQUARE + 42} ${SQUARE + 44}`, role: "img" },
+    svg("rect", { width: SQUARE, height: SQUARE, fill: "var(--field)", stroke: "var(--line)" }),
+    svg("line", { x1: 0, y1: SQUARE, x2: SQUARE, y2: 0, stroke: "var(--line)", "stroke-dasharray": "4 4" }), path, point,
+    svg("text", { x: SQUARE / 2, y: SQUARE + 28, "text-anchor": "middle" }, `false positive rate: ${well} alarmed`),
+    svg("text", { transform: `translate(-20 ${SQUARE / 2}) rotate(-90)`, "text-anchor": "middle" }, `recall: ${ill} found`),
+    svg("text", { x: 0, y: SQUARE + 14 }, "0"), svg("text", { x: SQUARE, y: SQUARE + 14, "text-anchor": "end" }, "1"),
+    svg("text", { x: -5, y: 9, "text-anchor": "end" }, "1"));
+  const cells = Object.fromEntries(["tn", "fp", "fn", "tp"].map((key) => [key, h("td", { "data-cell": key })]));
+  const matrix = h("table", {}, h("caption", {}, "Confusion matrix"),
+    h("thead", {}, h("tr", {}, h("td"), h("th", { scope: "col" }, `called ${well}`), h("th", { scope: "col" }, `called ${ill}`))),
+    h("tbody", {}, h("tr", {}, h("th", { scope: "row" }, `is ${well}`), cells.tn, cells.fp),
+      h("tr", {}, h("th", { scope: "row" }, `is ${ill}`), cells.fn, cells.tp)));
+  const names = ["accuracy", `recall of ${ill}`, `recall of ${well}`, `precision of ${ill}`, `F1 of ${ill}`];
+  const values = names.map(() => h("td"));
+  const numbers = h("table", {}, h("caption", {}, "Rates"), h("tbody", {},
+    ...names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), values[i]))));
+  const said = h("p.note", { role: "status" });
+  root.append(
+    h("div.row", {}, h("label.field", {}, "Images", which), cut.field),
+    h("div.columns", {},
+      h("div", {}, h("h4", {}, "Who gets which probability"), picture, matrix, numbers),
+      h("div", {}, h("h4", {}, "ROC curve"), roc, h("h4", {}, "What mistakes cost"),
+        h("div.row", {}, h("label.field", {}, `False alarms that weigh as much as one missed ${ill}`, price), cheapest), said)));
+
+  function best() {
+    const weight = Math.max(1, Number(price.value) || 1);
+    return set.curve.reduce((a, b) => (weight * b.fn + b.fp < weight * a.fn + a.fp ? b : a));
+  }
+
+  function setThreshold(value) {
+    threshold = Math.min(1, value);
+    cut.input.value = threshold;
+    cut.output.textContent = threshold.toFixed(3);
+    update();
+  }
+
+  function drawAll() {
+    path.setAttribute("d", set.curve.map(({ x, y }, i) => `${i ? "L" : "M"}${x * SQUARE} ${(1 - y) * SQUARE}`).join(""));
+    bars.replaceChildren();
+    for (const [k, color] of [[1, "var(--two)"], [0, "var(--one)"]]) {
+      const bins = histogram(set, k), most = Math.max(...bins, 1);
+      bins.forEach((n, i) => {
+        const tall = (n / most) * (HIGH / 2 - 4);
+        bars.append(svg("rect", { x: (i * WIDE) / BINS + 0.5, width: WIDE / BINS - 1, height: tall,
+          y: k ? HIGH / 2 - tall : HIGH / 2, fill: color }));
+      });
+    }
+    update();
+  }
+
+  function update() {
+    const { tn, fp, fn, tp } = count(set, threshold);
+    for (const [key, value] of Object.entries({ tn, fp, fn, tp })) cells[key].textContent = value;
+    [rate(tp + tn, tn + fp + fn + tp), rate(tp, tp + fn), rate(tn, tn + fp), rate(tp, tp + fp), rate(2 * tp, 2 * tp + fp + fn)]
+      .forEach((value, i) => { values[i].textContent = digits(value); });
+    line.setAttribute("x1", threshold * WIDE);
+    line.setAttribute("x2", threshold * WIDE);
+    point.setAttribute("cx", rate(fp, fp + tn) * SQUARE);
+    point.setAttribute("cy", (1 - rate(tp, tp + fn)) * SQUARE);
+    const weight = Math.max(1, Number(price.value) || 1), low = best();
+    const here = weight * fn + fp, least = weight * low.fn + low.fp;
+    said.textContent = `${fn} missed and ${fp} false alarms cost ${here}. The cheapest threshold on these images costs ${least}` +
+      `${here > least ? "" : ": this is one"}. Chosen on the test images, it would be too good to be true.`;
+    picture.setAttribute("aria-label", `Histograms of the probability of ${ill} for both classes; threshold ${threshold.toFixed(3)}.`);
+    roc.setAttribute("aria-label", `ROC curve; at the threshold recall ${digits(rate(tp, tp + fn))}, false positive rate ${digits(rate(fp, fp + tn))}.`);
+  }
+  drawAll();
+  return stop;
+}
+
+export default { render };

@@ -1,0 +1,103 @@
+"""The threshold explorer and the layer builder: what they show is what the library computes."""
+
+import numpy as np
+import pytest
+
+from cxrlib import Report, build_model, summary
+from cxrlib.widgets import LayerBuilder, ThresholdExplorer
+
+
+def make_report(seed=0, n=80, classes=("normal", "pneumonia")) -> Report:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(classes), n)
+    probs = rng.dirichlet(np.ones(len(classes)), n) + np.eye(len(classes))[labels]
+    if len(classes) == 2:
+        positive = np.round(probs[:, 1] / probs.sum(1), 2)  # with ties
+        probs = np.stack([1 - positive, positive], 1)
+    else:
+        probs /= probs.sum(1, keepdims=True)
+    return Report(labels, probs, classes, None)
+
+
+def test_the_explorer_refuses_what_it_cannot_show():
+    with pytest.raises(ValueError, match="same two"):
+        ThresholdExplorer(make_report(classes=("a", "b", "c")))
+    with pytest.raises(ValueError, match="'other'.*same two"):
+        ThresholdExplorer({"one": make_report(), "other": make_report(classes=("b", "a"))})
+    with pytest.raises(ValueError, match="at least one"):
+        ThresholdExplorer({})
+    with pytest.raises(ValueError, match="1.5"):
+        ThresholdExplorer(make_report(), threshold=1.5)
+
+
+def test_the_builder_refuses_a_wrong_word():
+    with pytest.raises(ValueError, match="unknown letter 'X'"):
+        LayerBuilder("CPX")
+    with pytest.raises(ValueError, match="flatten"):
+        LayerBuilder("CPFD", examples=["CPD"])
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(900, "light"), (360, "dark")])
+def test_the_explorers_numbers_are_the_reports(show, width, scheme):
+    reports = {"validation": make_report(), "test": make_report(1, 50)}
+    page = show(ThresholdExplorer(reports), width, scheme)
+    slider = page.get_by_role("slider")
+    for name, report in reports.items():
+        page.get_by_label("Images").select_option(label=f"{name} ({len(report.labels)} images)")
+        for threshold in (0, 0.25, 0.5, 0.62, 1):
+            slider.fill(str(threshold))
+            judged = report.at(threshold)
+            shown = [int(page.locator(f"[data-cell={key}]").inner_text()) for key in ("tn", "fp", "fn", "tp")]
+            assert shown == judged.confusion.ravel().tolist()
+            for label, metric in (("accuracy", "accuracy"), ("recall of pneumonia", "recall[pneumonia]"),
+                                  ("recall of normal", "recall[normal]"), ("F1 of pneumonia", "f1[pneumonia]")):
+                row = page.locator("tr", has=page.get_by_role("rowheader", name=label, exact=True))
+                assert row.locator("td").inner_text() == f"{judged[metric]:.3f}"
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_cheapest_threshold_is_the_cheapest(show):
+    report = make_report(3)
+    page = show(ThresholdExplorer(report))
+    for weight in (1, 5, 40):
+        page.get_by_label("False alarms").fill(str(weight))
+        page.get_by_role("button", name="Cheapest here").click()
+        fp, fn = (int(page.locator(f"[data-cell={key}]").inner_text()) for key in ("fp", "fn"))
+        costs = []
+        for threshold in [*report.probs[:, 1], 1.01]:
+            called = report.probs[:, 1] >= threshold
+            costs.append(weight * (~called & (report.labels == 1)).sum() + (called & (report.labels == 0)).sum())
+        assert weight * fn + fp == min(costs)
+        assert f"cost {min(costs)}" in page.get_by_role("status").inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_builders_numbers_are_those_of_the_network(show):
+    widget = LayerBuilder(size=64, filters=(6, 8, 12), hidden=16, outputs=3, examples=["CCPFDD", "CPC"])
+    page = show(widget, 360, "dark")
+    for word in ("CPCPCPFDD", "CCPFDD", "CPC", "PPCF", "CCPCCPFDD", "CPCPCPCPFD", "CPPCCF"):
+        page.get_by_label("Your network").fill(word)
+        net = build_model(word, ("a", "b", "c"), size=64, filters=(6, 8, 12), hidden=16)
+        assert page.locator("[data-total]").inner_text().replace(",", "") == str(summary(net)["parameters"].iloc[-1])
+        flat = [] if "F" not in word else [int(np.prod([int(n) for n in summary(net).set_index("layer").loc[
+            "head.flatten", "output"].split(" x ")]))]
+        cells = [text.replace(",", "") for text in page.locator("tbody td:nth-child(2)").all_inner_texts()]
+        assert all(str(n) in cells for n in flat)
+    page.get_by_role("button", name="CPC", exact=True).click()
+    assert page.get_by_label("Your network").input_value() == "CPC"
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("word", ["", "D", "CPD", "FD", "CFC", "CXP", "CPFDC", "PPPPPPPPP", "F"])
+def test_a_word_that_is_no_network_is_explained(show, word):
+    page = show(LayerBuilder(size=64))
+    page.get_by_label("Your network").fill(word)
+    assert len(page.get_by_role("alert").inner_text()) > 10
+    assert not page.locator("table").is_visible()
+    with pytest.raises(ValueError):
+        build_model(word, ("a", "b"), size=64)

@@ -1,10 +1,15 @@
-"""The threshold explorer and the layer builder: what they show is what the library computes."""
+"""The small widgets of the chapters: what they show is what the library computes."""
+
+import base64
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxrlib import Report, build_model, summary
-from cxrlib.widgets import LayerBuilder, ThresholdExplorer
+from cxrlib.phantom import make_phantoms
+from cxrlib.widgets import LayerBuilder, PhantomDials, ThresholdExplorer
 
 
 def make_report(seed=0, n=80, classes=("normal", "pneumonia")) -> Report:
@@ -101,3 +106,56 @@ def test_a_word_that_is_no_network_is_explained(show, word):
     assert not page.locator("table").is_visible()
     with pytest.raises(ValueError):
         build_model(word, ("a", "b"), size=64)
+
+
+# --- phantom dials
+
+
+def decode(address: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("L"), dtype=float)
+
+
+@pytest.fixture(scope="module")
+def dials():
+    return PhantomDials(("viral", "tuberculosis"), size=64, seed=2)
+
+
+def test_the_dials_hold_every_setting_of_the_phantom(dials):
+    images, masks = dials.page["images"], dials.page["masks"]
+    assert len(images) == 2 * 5 * 2 * 2 and len(masks) == 2 * 2 * 2
+    for k, contrast in enumerate(dials.page["contrasts"]):
+        made = make_phantoms(1, size=64, classes=("normal", "tuberculosis"), seed=2, lesion_contrast=contrast,
+                             age="adult", bedside=1, progress=False, workers=1)
+        assert np.abs(decode(images[f"tuberculosis/{k}/1/1"]) - made.images[0, 0]).mean() < 3  # WebP is lossy
+        assert ((decode(masks["tuberculosis/1/1"]) > 127) == made.masks[0]).all()
+    mask = decode(masks["viral/0/0"]) > 127
+    change = np.abs(decode(images["viral/4/0/0"]) - decode(images["viral/0/0/0"]))
+    assert change[mask].mean() > 4 * change[~mask].mean(), "the dial changes more than the lesion"
+
+
+def test_the_dials_refuse_what_has_no_lesion():
+    with pytest.raises(ValueError, match="normal"):
+        PhantomDials(("normal",))
+    with pytest.raises(ValueError, match="measles"):
+        PhantomDials(("measles",))
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(900, "dark"), (360, "light")])
+def test_every_dial_changes_the_picture(show, dials, width, scheme):
+    page = show(dials, width, scheme)
+    picture = page.locator("img")
+    seen = [picture.get_attribute("src")]
+    age = page.get_by_label("Age").and_(page.locator("select"))
+    for act in (lambda: page.get_by_role("slider").fill("4"), lambda: age.select_option("adult"),
+                lambda: page.get_by_label("image taken in bed").check(),
+                lambda: page.get_by_label("Disease").select_option("tuberculosis")):
+        act()
+        assert picture.get_attribute("src") not in seen
+        seen.append(picture.get_attribute("src"))
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    assert seen[-1] == dials.page["images"]["tuberculosis/4/1/1"]
+    assert "tuberculosis" in picture.get_attribute("alt") and "adult" in picture.get_attribute("alt")
+    page.get_by_label("show where the lesion is").check()
+    assert page.locator(".lesion").is_visible()

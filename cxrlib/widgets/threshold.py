@@ -38,7 +38,8 @@ class ThresholdExplorer(StaticWidget):
         first = next(iter(reports.values()))
         for name, report in reports.items():
             if len(report.classes) != 2 or tuple(report.classes) != tuple(first.classes):
-                raise ValueError(f"reports: {name!r} has the classes {', '.join(report.classes)}; all need the same two")
+                found = ", ".join(report.classes)
+                raise ValueError(f"reports: {name!r} has the classes {found}; all need the same two")
         start = float(first.threshold if threshold is None else threshold)
         if not 0 <= start <= 1:
             raise ValueError(f"threshold: give a probability from 0 to 1, got {start}")

@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow lint generated bench constraints mathjax clean distclean
+.PHONY: help book test test-slow doctor lint generated address bench constraints mathjax clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(STAMP) ## the tests (SLOW=1: the slow ones too; ARGS="-k phantom": more 
 test-slow: $(STAMP) ## the slow tests alone
 	$(PYTEST) -m slow $(ARGS)
 
+doctor: ## what is installed, what is missing, and the remedy
+	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py; else $(PYTHON) tools/doctor.py; fi
+
 lint: $(STAMP) ## ruff over the code
 	$(BIN)/ruff check .
 
@@ -45,6 +48,9 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 	$(BIN)/python tools/notebooks.py
 	$(BIN)/python tools/exercises.py
 	$(BIN)/python tools/results.py
+
+address: $(STAMP) ## set the repository's address everywhere: make address URL=https://github.com/OWNER/NAME
+	$(BIN)/python tools/address.py "$(URL)" $(if $(BRANCH),--branch "$(BRANCH)")
 
 bench: $(STAMP) ## measure the performance figures again
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

@@ -81,7 +81,7 @@ def main() -> int:
 
     site = notebooks.Site.read()
     if site.is_placeholder:
-        print("Note: _config.yml names no real repository yet, so the Colab buttons lead nowhere.")
+        print("Note: the repository has no address yet, so the Colab buttons lead nowhere: make address URL=...")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", "_config.yml"]
     command += ["--toc", str(table_of_contents(ROOT, build)), "-W", "--keep-going", "-n", *sys.argv[1:]]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode

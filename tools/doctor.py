@@ -90,7 +90,7 @@ def machine(root: Path = ROOT) -> list[Finding]:
     free = shutil.disk_usage(root).free / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
-    findings = [Finding("disk", f"{free:.0f} GB free", "" if free > 5 else "the set-up takes 5 GB: make room", True),
+    findings = [Finding("disk", f"{free:.0f} GB free", "" if free > 4 else "the set-up takes 3 GB: make room", True),
                 Finding("processor, memory", f"{cores} cores, {memory:.0f} GB")]
     gpu = shutil.which("nvidia-smi")
     findings.append(Finding("GPU", "nvidia-smi found" if gpu else "none (not needed)"))

@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+
 class _Healer:
     """Heals at the first import of torchvision, not before: `import cxrlib` alone need not load torch."""
 

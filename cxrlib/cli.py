@@ -243,10 +243,97 @@ def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, cours
                err=True)
 
 
+@main.command()
+@click.argument("sources", nargs=-1, metavar="[A|B|C|D|E|all]...")
+@click.option("--list", "show", is_flag=True, help="Print the plan (with sources or rows: that part) and run nothing.")
+@click.option("--row", "ids", multiple=True, metavar="ID", help="One row of the plan instead of a whole source. "
+              "Repeatable.")
+@click.option("--data-root", "--root", "root", type=click.Path(path_type=Path), help="Local copy of a Kaggle data set "
+              "(else the variable CXR_DATA_DIR, else a download).")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the records [default: "
+              "results; with --fast, --epochs, --size or --data: runs/tries].")
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/reproduce"),
+              show_default=True, help="Folder for models, and for the checkpoints that a killed run continues from.")
+@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Instead of the plan's seeds. Repeatable.")
+@click.option("--force", is_flag=True, help="Run again what is recorded.")
+@click.option("--fast", is_flag=True, help="To try it: one epoch, 64 px, one seed.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipes'.")
+@click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipes'.")
+@click.option("--data", help="Another data set for all rows, to try it: phantom, folder:PATH ...")
+@option_load
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, size, data, options, quiet) -> None:
+    """Run the experiments of the course's five source projects again, and record them.
+
+    Each run becomes one JSON file in --out: recipe, data, split, seed, versions, hardware, time, curves, and the scores
+    with 95 % intervals (bootstrap over patients). No image and no folder of this machine is in it. A run that is
+    recorded with the same recipe, images, split and seed is kept; started again after a kill, the command continues.
+    What cannot run here, for want of data or weights, is recorded as not run, with the reason and the command.
+
+    \b
+      cxr reproduce --list                              all rows
+      cxr reproduce A --data-root PATH                  one source project
+      cxr reproduce --row A-v6-lite0 --data-root PATH   one row
+      cxr reproduce all --data phantom --fast           a try with nothing downloaded
+    """
+    from .reproduce import reproduce as runs
+    from .reproduce import select
+
+    rows = select(sources or (() if ids or not show else ("all",)), ids)
+    if not rows:
+        raise click.UsageError("name a source (A, B, C, D, E or all) or a --row; --list shows the plan")
+    if show:
+        click.echo(_plan_table(rows))
+        return
+    tried = fast or epochs or size or data
+    out = out or Path("runs/tries" if tried else "results")
+    total = sum(len(seeds or (row.seeds[:1] if fast else row.seeds)) for row in rows)
+    count, failed = {}, []
+
+    def announce(row, seed, recipe):
+        click.echo(f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {row.experiment}; {recipe.model}, "
+                   f"{recipe.size} px, up to {recipe.epochs} epochs")
+
+    try:
+        for done in runs(rows, root=root, data=data, options=_options(options), out=out, work=work, seeds=seeds or None,
+                         epochs=epochs, size=size, fast=fast, force=force, progress=not quiet, announce=announce):
+            count[done.status] = count.get(done.status, 0) + 1
+            line = f"[{sum(count.values())}/{total}] {done.row.id}, seed {done.seed}: {done.status}"
+            if done.record and "test" in done.record:
+                values = done.record["test"]["values"]
+                line += f", test accuracy {values['accuracy']:.3f}"
+                if done.status == "ran":
+                    line += f", {done.record['training']['seconds'] / 60:.1f} min"
+            click.secho(line + (f" ({done.reason})" if done.reason else ""), err=done.status == "failed",
+                        fg={"failed": "red", "not run": "yellow"}.get(done.status))
+            if done.status == "failed":
+                failed.append(done.row.id)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command continues where it was") from None
+    click.echo(", ".join(f"{n} {status}" for status, n in count.items()) + f"; the records are in {out}")
+    if failed:
+        raise click.ClickException(f"failed: {', '.join(dict.fromkeys(failed))}")
+
+
+def _plan_table(rows) -> str:
+    """The plan as text, one line a row."""
+    from . import recipes, reported
+
+    figures = reported().set_index(["source", "experiment"])["accuracy"]
+    lines = [("row", "experiment", "model", "data", "split", "px", "epochs", "seeds", "reported")]
+    for row in rows:
+        recipe, accuracy = recipes[row.recipe], figures[row.source, row.experiment]
+        lines.append((row.id, row.experiment, recipe.model, row.data,
+                      row.protocol + (" by image" if row.by == "image" else ""), str(recipe.size), str(recipe.epochs),
+                      " ".join(map(str, row.seeds)), "" if accuracy != accuracy else f"{accuracy:.3f}"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
 @main.command("recipes")
 def list_recipes() -> None:
     """List the named recipes."""
     from . import recipes
 
     for name, recipe in recipes.items():
-        click.echo(f"{name:22s} {recipe.model:14s} {recipe.size:4d} px  {recipe.epochs:3d} epochs  {recipe.about}")
+        click.echo(f"{name:25s} {recipe.model:19s} {recipe.size:4d} px  {recipe.epochs:3d} epochs  {recipe.about}")

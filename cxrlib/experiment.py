@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from .data import load, split
+from .data.split import PROTOCOLS
 from .files import write_json
 from .metrics import Report, best_threshold, evaluate
-from .models import build_model, save_model
+from .models import build_model, freeze, save_model
 from .recipe import Recipe
 from .train import History, fit
 
@@ -31,30 +32,43 @@ class Experiment:
     record: dict
 
 
-def run(source: str, recipe: Recipe, *, root=None, protocol: str | None = None, val: float = 0.1, by: str = "patient",
-        folder: str | Path | None = None, options: dict | None = None, bootstrap: int = 1000, name: str = "",
-        progress: bool = True) -> Experiment:
+def build(recipe: Recipe, classes):
+    """The network of a recipe, with so much of it frozen as ``recipe.trainable`` says."""
+    model = build_model(recipe.model, classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
+    if recipe.trainable == "all":
+        return model
+    return freeze(model, "all" if recipe.trainable == "head" else recipe.trainable)
+
+
+def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | None = None, val: float = 0.1,
+        by: str = "patient", folder: str | Path | None = None, options: dict | None = None, bootstrap: int = 1000,
+        name: str = "", progress: bool = True, interrupted: str = "score") -> Experiment:
     """Load, split, build, train and evaluate: all is chosen on the validation split, the test split is scored once.
 
     Parameters
     ----------
     source : the name for ``load``, e.g. "phantom" or "folder:PATH"; ``options`` are passed on to it, ``root`` too.
     recipe : what to train.
+    data : what ``load`` gave for ``source``, where it is at hand already.
     protocol, val, by : how to split, see ``split``.
     folder : where ``model.pt``, ``result.json`` and the checkpoint go; a run that was killed continues from there.
         None writes nothing.
     bootstrap : resamples for the intervals.
+    interrupted : what to do when Ctrl-C ends the training: "score" what there is, or "raise" KeyboardInterrupt.
 
     The record names no folder of this machine, no file and no patient.
     """
-    data = load(source, recipe.size, root=root, progress=progress, **(options or {}))
+    if data is None:
+        data = load(source, recipe.size, root=root, progress=progress, **(options or {}))
     train, validation, test = split(data, val=val, by=by, seed=recipe.seed, protocol=protocol)
-    model = build_model(recipe.model, train.classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
+    model = build(recipe, train.classes)
     checkpoint = None
     if folder is not None:
         folder = Path(folder)
         checkpoint = folder / "checkpoint.pt"
     history = fit(model, train, validation, recipe, checkpoint=checkpoint, progress=progress)
+    if history.stopped == "interrupted" and interrupted == "raise":
+        raise KeyboardInterrupt
     scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "progress": progress}
     on_validation = evaluate(model, validation, **scored)
     on_test = evaluate(model, test, **scored)  # the one time the test images are looked at
@@ -62,12 +76,14 @@ def run(source: str, recipe: Recipe, *, root=None, protocol: str | None = None, 
         "format": RESULT_FORMAT,
         "name": name or f"{recipe.model}-{_public(source)}-seed{recipe.seed}",
         "data": {"source": _public(source), "options": options or {}, "fingerprint": data.fingerprint,
-                 "skipped": len(data.skipped), "protocol": protocol, "val": val, "by": by,
+                 "skipped": len(data.skipped), "protocol": protocol,
+                 "val": PROTOCOLS[protocol][1] if protocol else val, "by": by,
                  "splits": {part: {"images": len(d), "patients": int(len(np.unique(d.patients))),
                                    "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)}}
                             for part, d in (("train", train), ("val", validation), ("test", test))}},
         "training": history.to_dict(),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "versions": versions(),
         "validation": on_validation.to_dict(),
         "test": on_test.to_dict(),

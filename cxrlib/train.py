@@ -24,6 +24,7 @@ from . import plot
 from .device import autocast_dtype, describe
 from .files import atomic_path
 from .metrics import auc_of
+from .models.freeze import freeze
 from .progress import bar as progress_bar
 from .recipe import Recipe
 
@@ -40,6 +41,7 @@ class History:
     best_epoch: int | None = None
     hardware: dict = field(default_factory=dict)
     resumed_at: int | None = None
+    head: list[dict] = field(default_factory=list)  # the epochs before, in which only the head learned
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -48,8 +50,8 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds of all epochs, validation included."""
-        return float(sum(e["seconds"] for e in self.epochs))
+        """Wall-clock seconds of all epochs, those of the head and validation included."""
+        return float(sum(e["seconds"] for e in (*self.head, *self.epochs)))
 
     @property
     def images_per_second(self) -> float:
@@ -62,7 +64,7 @@ class History:
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
-        return {"recipe": self.recipe.to_dict(), "epochs": self.epochs, "stopped": self.stopped,
+        return {"recipe": self.recipe.to_dict(), "epochs": self.epochs, "head": self.head, "stopped": self.stopped,
                 "best_epoch": self.best_epoch, "hardware": self.hardware, "seconds": self.seconds,
                 "images_per_second": self.images_per_second}
 
@@ -114,8 +116,10 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     model : a network from ``build_model``: images (B, 1, H, W) in [0, 1] -> logits (B, K).
     train, val : CxrDatasets. Without ``val`` nothing is monitored and the last weights are kept.
     recipe : a Recipe; ``changes`` override its fields: ``fit(model, train, val, epochs=3, lr=1e-4)``.
-        A recipe's ``model``, ``model_options`` and ``size`` describe how ``model`` and the data were made.
-    checkpoint : a file. It is written after every epoch (atomically); when it exists the run continues from it.
+        A recipe's ``model``, ``model_options``, ``trainable`` and ``size`` describe how ``model`` and the data were
+        made; ``experiment.build(recipe, classes)`` makes the model.
+    checkpoint : a file. It is written after every epoch (atomically); when it exists the run continues from it. The
+        head's own epochs (``recipe.head_epochs``) have another one beside it.
     progress : show a progress bar and, in a notebook, a live curve.
 
     Returns
@@ -131,6 +135,7 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
 
     recipe = (recipe or Recipe()).but(**changes)
     _check(model, train, val, recipe)
+    head = _train_head(model, train, val, recipe, checkpoint, progress) if recipe.head_epochs else None
     accelerator = Accelerator()
     device = accelerator.device
     dtype = autocast_dtype(recipe.precision, device)
@@ -146,7 +151,10 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
     weights = _class_weights(recipe.class_weights, train)
     weights = None if weights is None else weights.to(device)
-    history = History(recipe, hardware=describe(device))
+    history = History(recipe, hardware=describe(device), head=head.epochs if head else [])
+    if head and head.stopped in ("interrupted", "diverged"):
+        history.stopped = head.stopped
+        return history
     state = _State(model, optimizer, schedule, scaler, history)
     if checkpoint is not None:
         checkpoint = Path(checkpoint)
@@ -222,6 +230,24 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     return history
 
 
+def _train_head(model, train, val, recipe: Recipe, checkpoint, progress: bool) -> History:
+    """The epochs in which only the head learns; afterwards the same layers are trainable as before."""
+    flags = [(p, p.requires_grad) for p in model.parameters()]
+    frozen = model.config["freeze"]
+    freeze(model, "all")
+    first = recipe.but(head_epochs=0, trainable="head", epochs=recipe.head_epochs, lr=recipe.head_lr,
+                       schedule="constant", schedule_options={}, early_stopping=None)
+    if checkpoint is not None:
+        checkpoint = Path(checkpoint)
+        checkpoint = checkpoint.with_name(f"{checkpoint.stem}-head{checkpoint.suffix}")
+    try:
+        return fit(model, train, val, first, checkpoint=checkpoint, progress=progress)
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        model.config["freeze"] = frozen
+
+
 def _check(model, train, val, recipe: Recipe) -> None:
     for name, data in (("train", train), ("val", val)):
         if data is None:
@@ -232,6 +258,10 @@ def _check(model, train, val, recipe: Recipe) -> None:
         if classes is not None and tuple(classes) != tuple(data.classes):
             raise ValueError(f"the model was built for the classes {list(classes)}, {name} has {list(data.classes)}: "
                              f"build it with build_model(..., classes={name}.classes)")
+    asked = {"all": None, "head": "all"}.get(recipe.trainable, recipe.trainable)
+    if asked is not None and getattr(model, "config", {}).get("freeze") != asked:
+        raise ValueError(f"the recipe trains only a part of the network (trainable={recipe.trainable!r}), but the "
+                         f"model is not frozen so: freeze(model, {asked!r}) first, or fit(..., trainable='all')")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
     if val is None and (recipe.early_stopping or recipe.monitor != "val_loss"):
@@ -369,7 +399,8 @@ class _State:
             raise ValueError(f"{path} is not a readable training checkpoint ({kind}); {remedy}") from error
         if not isinstance(saved, dict) or saved.get("kind") != "cxrlib training checkpoint":
             raise ValueError(f"{path} is not a training checkpoint of cxrlib.fit; {remedy}")
-        now, then = _plain(self.history.recipe.to_dict()), saved["recipe"]
+        now = _plain(self.history.recipe.to_dict())
+        then = _plain(Recipe().to_dict()) | saved["recipe"]  # a checkpoint may be older than a field
         if different := sorted(k for k in now if k != "about" and now[k] != then.get(k)):
             changes = "; ".join(f"{k} was {then.get(k)!r}, is {now[k]!r}" for k in different)
             raise ValueError(f"{path} belongs to another recipe ({changes}); {remedy}")

@@ -47,7 +47,7 @@ def texts(root: Path) -> dict[str, str]:
 
 
 def test_no_placeholder_is_left(addressed):
-    assert not [name for name, text in texts(addressed).items() if "OWNER" in text]
+    assert not [name for name, text in texts(addressed).items() if "OWNER/REPOSITORY" in text]
     settings = yaml.safe_load((addressed / "_config.yml").read_text())
     assert settings["repository"] == {"url": URL, "branch": "trunk"}
     assert yaml.safe_load((addressed / "CITATION.cff").read_text())["repository-code"] == URL

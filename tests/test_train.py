@@ -13,6 +13,7 @@ from conftest import toy
 
 import cxrlib as cxr
 from cxrlib import Recipe, build_model, fit, predict, recipes
+from cxrlib.experiment import build
 from cxrlib.train import _class_weights
 
 TINY = Recipe(size=16, epochs=3, batch_size=16, lr=3e-3, precision="fp32")
@@ -252,6 +253,81 @@ def test_frozen_parameters_do_not_move():
     assert torch.equal(body, torch.cat([p.detach().flatten() for p in model.body.parameters()]))
 
 
+@pytest.mark.parametrize("trainable, expected", [("all", True), ("head", False), (1, False), (3, True)])
+def test_trainable_says_how_much_learns(trainable, expected):
+    """CPFD has the layers C, ReLU, P below the head: only C has weights."""
+    recipe = TINY.but(model="CPFD", model_options={"filters": (8,), "hidden": 16}, trainable=trainable, epochs=1)
+    model = build(recipe, ("normal", "pneumonia"))
+    before = next(iter(model.body.state_dict().values())).clone()
+    head = model.head.output.weight.detach().clone()
+    quiet(model, toy(48), recipe=recipe)
+    after = next(iter(model.body.state_dict().values()))
+    assert (not torch.equal(before, after)) == expected
+    assert not torch.equal(head, model.head.output.weight)
+
+
+def test_the_head_can_learn_first():
+    recipe = TINY.but(model="CPFD", trainable=3, head_epochs=2, head_lr=1e-2, epochs=1, lr=1e-9)
+    model = cxr.freeze(tiny_model(), 3)
+    body, head = (part.state_dict() for part in (model.body, model.head))
+    body, head = ({k: v.clone() for k, v in d.items()} for d in (body, head))
+    history = quiet(model, toy(48), toy(16, seed=1), recipe)
+    assert [e["lr"] for e in history.head] == [1e-2, 1e-2] and len(history.epochs) == 1
+    assert history.seconds > sum(e["seconds"] for e in history.epochs)
+    for name, value in model.body.state_dict().items():
+        assert (value - body[name]).abs().max() < 1e-6  # only the last epoch, at a tiny rate, reached the body
+    assert any((v - head[k]).abs().max() > 1e-3 for k, v in model.head.state_dict().items())
+    assert all(p.requires_grad for p in model.parameters()) and model.config["freeze"] == 3
+
+
+@pytest.mark.parametrize("call", [2, 5, 8])
+def test_a_run_killed_in_either_phase_resumes_to_the_same_weights(tmp_path, call):
+    recipe = RESUMED.but(head_epochs=2, epochs=2, restore_best=False)
+    train, val = toy(32), toy(16, seed=1)  # two steps an epoch
+    whole = tiny_model()
+    quiet(whole, train, val, recipe)
+
+    class Killed(Exception):
+        pass
+
+    class Dies(type(train)):
+        def __getitems__(self, rows):
+            calls[0] += 1
+            if calls[0] == call:
+                raise Killed
+            return super().__getitems__(rows)
+
+    calls, dying = [0], toy(32)
+    dying.__class__ = Dies
+    model = tiny_model()
+    with pytest.raises(Killed):
+        quiet(model, dying, val, recipe, checkpoint=tmp_path / "c.pt")
+    assert all(p.requires_grad for p in model.parameters())
+    resumed = tiny_model()
+    history = quiet(resumed, train, val, recipe, checkpoint=tmp_path / "c.pt")
+    assert len(history.head) == len(history.epochs) == 2 and torch.equal(weights(whole), weights(resumed))
+
+
+def test_a_recipe_for_a_part_refuses_a_model_that_is_not_frozen_so():
+    for trainable, frozen in (("head", None), (1, "all"), (2, 1)):
+        model = tiny_model()
+        if frozen:
+            cxr.freeze(model, frozen)
+        with pytest.raises(ValueError, match="not frozen so"):
+            quiet(model, toy(48), recipe=TINY, trainable=trainable)
+    quiet(cxr.freeze(tiny_model(), "all"), toy(48), recipe=TINY, epochs=1)  # frozen by hand: the recipe need not know
+
+
+def test_a_checkpoint_from_before_a_field_continues(tmp_path):
+    path = tmp_path / "c.pt"
+    quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
+    saved = torch.load(path, weights_only=True)
+    for name in ("trainable", "head_epochs", "head_lr"):
+        del saved["recipe"][name]
+    torch.save(saved, path)
+    assert quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path).resumed_at == 3
+
+
 def test_a_last_batch_of_one_image_does_no_harm():
     model = build_model("resnet18", ("normal", "pneumonia"), size=32, head_batchnorm=True)
     history = quiet(model, toy(17, size=32), recipe=TINY, epochs=1)
@@ -275,6 +351,10 @@ def test_no_warning_in_an_ordinary_run():
     (lambda: Recipe(optimizer="adamax"), "adam, adamw, sgd"),
     (lambda: Recipe(epochs=0), "epochs"),
     (lambda: Recipe(lr=-1), "lr"),
+    (lambda: Recipe(trainable="body"), "trainable"),
+    (lambda: Recipe(trainable=0), "trainable"),
+    (lambda: Recipe(head_epochs=-1), "head_epochs"),
+    (lambda: Recipe(head_lr=0), "head_lr"),
     (lambda: Recipe(label_smoothing=1.0), "label_smoothing"),
     (lambda: Recipe(class_weights="inverse"), "balanced"),
     (lambda: cxr.evaluate(tiny_model(), toy(8)[:0]), "empty"),
@@ -286,10 +366,16 @@ def test_bad_input_is_named(call, message):
 
 
 def test_every_recipe_builds_its_model():
+    built = set()
     for name, recipe in recipes.items():
-        model = build_model(recipe.model, ("normal", "pneumonia"), size=recipe.size, **recipe.model_options)
-        assert sum(p.numel() for p in model.parameters()) > 0, name
-        assert recipe.about
+        assert recipe.about, name
+        options = {**recipe.model_options, **({"pretrained": False} if "pretrained" in recipe.model_options else {})}
+        recipe = recipe.but(model_options=options)  # the weights themselves may need a network
+        made = repr((recipe.model, options, recipe.trainable))
+        if made not in built:
+            model = build(recipe, ("normal", "pneumonia"))
+            assert any(p.requires_grad for p in model.body.parameters()) == (recipe.trainable != "head"), name
+        built.add(made)
 
 
 def test_predictions_do_not_depend_on_the_batch_size_and_leave_the_mode():

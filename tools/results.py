@@ -11,7 +11,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from cxrlib.source_projects import LITERATURE, reported
+from cxrlib.reproduce import NOT_RUN, PLAN, command, why
+from cxrlib.source_projects import LITERATURE, SOURCES, reported
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKERS = {name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {name}:end -->")
@@ -46,7 +47,19 @@ images was carried over to the test images.
 {machines}
 
 {phantom}
+
+{sources}
 """
+
+SOURCES_HEAD = """\
+## The source projects, run again
+
+Five student projects are this course's source. `cxr reproduce` runs their experiments again, each from a named recipe.
+The tables put what was reported beside what was measured here. After a measured test value: in round brackets the 95 %
+interval of one run, bootstrap over patients; in square brackets the lowest and the highest of several seeds, whose mean
+stands before it. F1 measured here is the macro F1; which F1 a source reported is not known. Where a source's back-bone
+cannot be had without a download, another row has EfficientNet-Lite0, or the same network from scratch, in its place.
+Training time as above. No source's own list of images is known, so no row is an exact repetition."""
 
 
 def load(folder: Path) -> list[dict]:
@@ -56,7 +69,13 @@ def load(folder: Path) -> list[dict]:
 
 
 def is_training(record: dict) -> bool:
-    return "training" in record and "test" in record
+    """A run of `cxr train`."""
+    return "training" in record and "test" in record and not is_reproduction(record)
+
+
+def is_reproduction(record: dict) -> bool:
+    """A record of `cxr reproduce`, measured or not run."""
+    return "reproduction" in record
 
 
 def name_of(record: dict) -> str:
@@ -66,8 +85,9 @@ def name_of(record: dict) -> str:
 
 def training_minutes(record: dict) -> float:
     """Epochs times the median epoch: other jobs on the machine slow single epochs, and the sum would hold that."""
-    seconds = [epoch["seconds"] for epoch in record["training"]["epochs"]]
-    return len(seconds) * statistics.median(seconds) / 60
+    phases = [record["training"]["epochs"], record["training"].get("head")]
+    seconds = [[epoch["seconds"] for epoch in phase] for phase in phases if phase]
+    return sum(len(s) * statistics.median(s) for s in seconds) / 60
 
 
 def interval(report: dict, name: str) -> str:
@@ -124,10 +144,90 @@ def phantom_text(records: list[dict]) -> str:
 
 def anchors() -> str:
     """What others reported on the same test split."""
-    best = reported("A").sort_values("accuracy").iloc[-1]
+    best = reported("A").dropna(subset="accuracy").sort_values("accuracy").iloc[-1]
     others = [f"the best source project ({best['experiment']}) {best['accuracy']:.3f} and {best['auc']:.3f}"]
     others += [f"{name} {accuracy:.3f} and {auc:.3f}" for name, (accuracy, auc) in LITERATURE.items()]
     return "Reported by others on the same test split, accuracy and AUC: " + "; ".join(others) + "."
+
+
+def over_seeds(values: list[float]) -> str:
+    """The mean, and the lowest and the highest of several seeds."""
+    return f"{statistics.mean(values):.3f} [{min(values):.3f}–{max(values):.3f}]"
+
+
+def scored(records: list[dict], name: str) -> str:
+    if len(records) == 1:
+        return interval(records[0]["test"], name)
+    return over_seeds([r["test"]["values"][name] for r in records])
+
+
+def as_reported(source: str, experiment: str) -> str:
+    frame = reported(source)
+    row = frame[frame["experiment"] == experiment].iloc[0]
+    found = [f"{name} {row[column]:g}" for column, name in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC"))
+             if row[column] == row[column]]  # NaN: not reported
+    if row["minutes"] == row["minutes"]:
+        found.append(f"{row['minutes']:g} min")
+    return ", ".join(found) or "–"
+
+
+def set_up(records: list[dict]) -> str:
+    """Model, size and length, data and split of the runs of one row."""
+    first, recipe = records[0], records[0]["training"]["recipe"]
+    lengths = sorted({len(r["training"]["epochs"]) for r in records})
+    epochs = f"{lengths[0]} to {lengths[-1]} epochs" if len(lengths) > 1 else \
+        f"{lengths[0]} epoch{'s' if lengths[0] > 1 else ''}"
+    if head := len(first["training"].get("head", [])):
+        epochs = f"{head} for the head, then {epochs}"
+    split = first["data"]["protocol"] + (", by image" if first["data"]["by"] == "image" else "")
+    seeds = f", {len(records)} seeds" if len(records) > 1 else ""
+    return f"{recipe['model']}, {recipe['size']} px, {epochs}; {first['data']['source']}, {split}{seeds}"
+
+
+def source_section(letter: str, records: list[dict]) -> str:
+    """One source: reported beside measured, why they differ, what did not run."""
+    found = [r for r in records if is_reproduction(r)]
+    rows, reasons, absent, never = [], [], {}, []
+    for row in (row for row in PLAN if row.source == letter):
+        mine = [r for r in found if r["reproduction"]["row"] == row.id]
+        measured = sorted((r for r in mine if "test" in r), key=lambda r: r["training"]["recipe"]["seed"])
+        if measured:
+            validation = [r["validation"]["values"]["accuracy"] for r in measured]
+            rows.append([
+                row.id, row.experiment, set_up(measured), as_reported(letter, row.experiment),
+                f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
+                scored(measured, "accuracy"), scored(measured, "macro_f1"), scored(measured, "auc"),
+                f"{statistics.mean(map(training_minutes, measured)):.1f} min"])
+            reasons.append(f"- {row.id}: {why(measured)}")
+        elif missing := [r for r in mine if r.get("kind") == NOT_RUN]:
+            absent.setdefault(missing[0]["reason"], []).append(row)
+        else:
+            never.append(row)
+    parts = [f"### Source {letter}: {SOURCES[letter]}"]
+    if rows:
+        parts.append(table(["row", "experiment", "run here", "reported", "validation accuracy", "test accuracy",
+                            "test macro F1", "test AUC", "training time"], rows))
+        parts += ["Why reported and measured differ:", "\n".join(reasons)]
+    for reason, which in absent.items():
+        parts.append(f"Not run: {reason}. The command that runs it where nothing is missing:")
+        parts.append(commands(which))
+    if never:
+        parts.append("No record yet:")
+        parts.append(commands(never))
+    return "\n\n".join(parts)
+
+
+def commands(rows) -> str:
+    """The command for each row, with what the source reported."""
+    lines = []
+    for row in rows:
+        figures = as_reported(row.source, row.experiment)
+        lines.append(f"- {row.experiment}{f' (reported: {figures})' if figures != '–' else ''}: `{command(row)}`")
+    return "\n".join(lines)
+
+
+def sources_text(records: list[dict]) -> str:
+    return "\n\n".join([SOURCES_HEAD, *(source_section(letter, records) for letter in SOURCES)])
 
 
 def readme_block(records: list[dict]) -> str:
@@ -191,7 +291,7 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     page = BOOK_PAGE.format(footnote=FOOTNOTE, anchors=anchors(), training=training_table(records),
                             thresholds=threshold_table(records),
                             machines="\n".join(machine(r) for r in records if is_training(r)),
-                            phantom=phantom_text(records))
+                            phantom=phantom_text(records), sources=sources_text(records))
     text = fill(readme.read_text(encoding="utf-8"), "results", readme_block(records))
     text = fill(text, "performance", performance_block(root / "benchmarks"))
     return {readme: text, root / "book" / "results.md": page.rstrip() + "\n"}

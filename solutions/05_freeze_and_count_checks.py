@@ -181,7 +181,7 @@ def _step_case(student, rng, frozen):
 def frozen_norms_stand_still(student, rng):
     """In a training step, the running values of a frozen batch norm do not move."""
     for frozen in ([0, 1], [0, 1, 2]):
-        got, want, everything, _, widths = _step_case(student, rng, frozen)
+        got, want, everything, nothing, widths = _step_case(student, rng, frozen)
         for b in frozen:
             for k, name in enumerate(("running mean", "running variance")):
                 what = f"the {name} of the frozen block {b}"
@@ -190,6 +190,10 @@ def frozen_norms_stand_still(student, rng):
                         everything[k][b],
                     "it was set back to its start value": np.full(widths[b], float(k)),
                 })
+        if len(frozen) == 2:  # and somebody must move, or standing still is no achievement
+            what = "the running mean of the last block"
+            close(array(got[0][2], (widths[2],), what), want[0][2], what, {
+                "it stands still, too: nothing was put into training mode": nothing[0][2]})
         if len(frozen) == 3:  # nothing in the body trains: its features come from the running values
             close(array(got[2], want[2].shape, "the output of the body"), want[2], "the output of a frozen body", {
                 "a frozen batch norm still normalizes with the mean and variance of the batch: put it into eval mode":

@@ -399,7 +399,10 @@ def class_from_one_source(student, rng):
 
 @check("leave_one_source_out", points=1)
 def nothing_left_to_test(student, rng):
-    """If every source has its own class, no cut is left."""
+    """If every source has its own class, no cut is left; if all have all classes, every cut is."""
+    sources = np.repeat(rng.permutation(["Avon", "Brook"]), 4)
+    got = cuts_of(student.leave_one_source_out(sources, np.tile([0, 1], 4)))
+    assert len(got) == 2, f"two sources with all classes give two cuts; got {len(got)}"
     sources = np.repeat(rng.permutation(["Avon", "Brook", "Cork"]), 4)
     labels = np.repeat(rng.permutation(3), 4)
     got = cuts_of(student.leave_one_source_out(sources, labels))

@@ -277,6 +277,60 @@ def test_stack_and_object_inspection_find_no_check(source):
         assert word not in result["printed"]
 
 
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger",
+                                  "/proc/1/mem", "/proc/1/oom_score_adj", "/proc/self/mem", "/proc/mtrr"])
+def test_no_kernel_setting_and_no_other_process_is_open_for_writing(path):
+    """Also not for the superuser: core_pattern names a program that the kernel runs outside."""
+    result = grade(submission(before=[f"import os\nos.open({path!r}, os.O_WRONLY)\nprint('OPEN')", "print('HERE')"]))
+    assert "HERE" in result["printed"] and "OPEN" not in result["printed"]
+
+
+# a function that finds the runner's own objects, and so knows the question's number
+INSIDE = """
+def double(x):
+    import json, os, struct, sys, time
+    frame = sys._getframe()
+    while "replies" not in frame.f_locals:
+        frame = frame.f_back
+    request, codec, replies = (frame.f_locals[name] for name in ("request", "codec", "replies"))
+    def say(header):
+        header = json.dumps({"id": request["id"], **header}).encode() if isinstance(header, dict) else header
+        replies.write(struct.pack(">QQ", len(header), 0) + header)
+        replies.flush()
+        os._exit(0)
+    BODY
+"""
+
+
+@pytest.mark.parametrize("body", [
+    "return f'LEAK {x}'", "return ['LEAK', x]", "return ['LEAK']", "return {'LEAK': 'LEAK'}", "return np.array(['LEAK'])",
+    "raise codec.CodecError('a value LEAK')", "raise codec.CodecError('a Tensor; LEAK')",
+    "raise codec.CodecError('more than 1 LEAK')", "say({'error': {'kind': 'value', 'text': 'a whole number LEAK'}})",
+    "say({'error': {'kind': 'LEAK', 'text': 'LEAK', 'cell': 'LEAK', 'line': 'LEAK'}})", "say({'error': 'LEAK'})",
+    "say({'value': {'a': 'LEAK', 's': []}})", "say({'value': 'LEAK'})", "say({'LEAK': 1})", "say(b'LEAK')",
+    "os.write(2, b'bwrap: LEAK'.ljust(500)); time.sleep(0.3); os._exit(1)",
+])
+def test_the_runners_own_words_carry_no_inputs_out(body):
+    result = grade(submission(double=INSIDE.replace("BODY", body)))
+    result["answers"] = {}
+    assert points(result) == {"double": 0, "total": 3} and "LEAK" not in json.dumps(result)
+
+
+@pytest.mark.parametrize("number", [123456789012, -98765432109, 10**40, 1234567.890123])
+def test_a_number_in_a_message_is_rounded(number):
+    result = grade(submission(double=f"def double(x):\n    return {number}"))
+    assert str(number)[:9] not in json.dumps(result["tasks"])
+
+
+def test_a_new_process_tells_nothing_of_what_the_old_one_was_asked():
+    """The clock goes on: what a call was asked decides when it ends its process, and the next process can print when."""
+    clock = "import time\nprint('FIRST' if time.time() < START + 2 else 'SECOND')\nif time.time() > START + 2:\n    1 / 0"
+    clock = clock.replace("START", repr(time.time() + 1))
+    result = grade(submission(double=in_function("time.sleep(2.9); os._exit(0)"), before=[clock]), limits=Limits(cell=4, call=5, total=40))
+    assert "FIRST" in result["printed"] and "SECOND" not in result["printed"] and not result["notes"]
+    assert points(result) == {"double": 0, "total": 3}
+
+
 def test_inputs_do_not_come_back_in_the_feedback():
     """What the function learns when it is called cannot be carried out: not by prints, errors, or types named after it."""
     leaks = ["print('LEAK', x)", "raise ValueError(f'LEAK {x}')", "raise type(f'LEAK{len(x)}', (Exception,), {})('LEAK')",
@@ -394,7 +448,8 @@ def test_garbage_on_the_reply_channel_is_a_crash_not_an_error(raw):
     {"value": {"a": "|O8", "s": [1]}}, {"value": {"a": "<f8", "s": [-1]}}, {"value": {"a": "<f8", "s": [2**40, 2**40]}},
     {"value": {"a": "<f8", "s": [1.5]}}, {"value": {"a": "<f8", "s": [1] * 70}}, {"value": {"u": [1], "s": [1]}},
     {"value": {"f": "x"}}, {"value": {"z": 1}}, {"value": {"d": 1}}, {"value": {"u": "abc", "s": [3, 3]}},
-    {"value": {"a": ["<f8"], "s": 1}}, {"value": {"a": "<f8", "s": [3]}},
+    {"value": {"a": ["<f8"], "s": 1}}, {"value": {"a": "<f8", "s": [3]}}, {"value": [[]] * codec.MAX_PARTS},
+    {"value": {"u": ["x" * 10**6, *[""] * 10**4], "s": [10**4 + 1]}},  # 40 GB, if every text gets the longest one's space
 ])
 def test_a_frame_is_believed_only_when_every_part_fits(fields):
     with pytest.raises(codec.CodecError):
@@ -413,7 +468,61 @@ def test_values_cross_unchanged():
         assert not isinstance(sent, np.ndarray) or got.shape == sent.shape
 
 
+@pytest.mark.parametrize("body", ["say({'id': {'a': '<f8', 's': [0]}, 'ok': True})", "say({'id': ['x'], 'ok': True})"])
+def test_a_number_that_is_no_text_is_not_the_questions_number(body):
+    result = grade(submission(before=[INSIDE.replace("BODY", body).replace("double", "speak") + "speak(1)"]))
+    assert (result["status"], result["points"]) == ("crashed", 6)
+
+
+def test_time_that_runs_out_while_a_process_starts_is_the_students(monkeypatch):
+    """Not a failure of the sandbox, for which the submission would be judged again."""
+    from cxrlib.grade import verdict
+
+    class Late(verdict.Session):
+        def run(self, name, source):
+            if name == "start" and started:
+                time.sleep(max(0.0, self.deadline - time.monotonic()) + 0.05)
+            super().run(name, source)
+            started.append(name)
+
+    started = []
+    monkeypatch.setattr(verdict, "Session", Late)
+    result = grade(submission(double=in_function("os._exit(0)")), limits=Limits(cell=4, call=3, total=3))
+    assert result["status"] == "timeout" and points(result) == {"double": 0, "total": 0}
+
+
 # --- notebooks that were changed
+
+
+def test_a_given_function_that_was_replaced_is_pointed_out():
+    notebook = json.loads(EXERCISE.notebook)
+    notebook["cells"].insert(2, dict(cell("def count_hooks(net):\n    return 3", "given_2")))
+    exercise = Exercise(**{**EXERCISE.__dict__, "notebook": json.dumps(notebook)})
+    for own in ("def count_hooks(net, *more):\n    '''nothing was left here'''\n    return 0 * len(str(net))", "count_hooks = lambda net: 0", "class count_hooks:\n    pass"):
+        result = judge(exercise, submission(before=[own]), limits=QUICK)
+        assert any("the given count_hooks was replaced" in reason for reason in result["review"]), own
+    assert not judge(exercise, submission(before=["count_hooks == 3\nx = 1"]), limits=QUICK)["review"]
+
+
+def test_cells_that_are_slow_to_compare_do_not_hold_up_the_grader():
+    given = "\n".join(f"value_{i} = {i}" for i in range(130))
+    notebook = json.loads(EXERCISE.notebook)
+    notebook["cells"].insert(2, dict(cell(given, "given_2")))
+    exercise = Exercise(**{**EXERCISE.__dict__, "notebook": json.dumps(notebook)})
+    words = given.split()
+    def many(notebook):
+        drop_names(notebook)
+        notebook["cells"] += [dict(cell(f"{i}\n" + " ".join(np.random.default_rng(i).permutation(words)))) for i in range(900)]
+        for one in notebook["cells"]:
+            one["metadata"] = {}
+            one.pop("id", None)
+
+    from cxrlib.grade.splice import splice
+
+    data, started = edited(many), time.monotonic()
+    spliced = splice(exercise, data)
+    assert time.monotonic() - started < 60  # all of them: minutes
+    assert set(spliced.answers) == {"double", "total"}
 
 
 def drop_metadata(notebook):
@@ -655,10 +764,38 @@ def test_a_batch_that_was_stopped_goes_on(tmp_path):
     torn.write_text('{"exercise": ')  # not what an atomic write leaves, but a full disk might
     (tmp_path / "in" / "s2.ipynb").write_bytes(submission(total="def total(x):\n    return 0"))
     written = kept.stat().st_mtime_ns
-    again = grade_batch(EXERCISE, tmp_path / "in", tmp_path / "out", resume=True, progress=False)
+    for strange in ("[]", "3", '{"digest": 3, "review": 3}', json.dumps({"digest": first.results[1]["digest"]})):
+        torn.write_text(strange)
+        again = grade_batch(EXERCISE, tmp_path / "in", tmp_path / "out", resume=True, progress=False)
+        assert again.results[1] == first.results[1]
     assert kept.stat().st_mtime_ns == written
     assert [result["points"] for result in again.results] == [6, 6, 3]
     assert again.results[1] == first.results[1]
+
+
+def test_two_graders_do_not_begin_one_batch_with_two_seeds(tmp_path, monkeypatch):
+    from cxrlib.grade import batch
+
+    (tmp_path / "a.ipynb").write_bytes(submission())
+    out = tmp_path / "out"
+
+    def other_first(most):
+        (out / "results").mkdir(parents=True)  # the other one is past its look at the folder too
+        return 3
+
+    monkeypatch.setattr(batch.secrets, "randbelow", other_first)
+    with pytest.raises(ValueError, match="another grader"):
+        grade_batch(EXERCISE, tmp_path / "a.ipynb", out, progress=False)
+
+
+def test_fifos_and_devices_do_not_hold_up_the_batch(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    (tmp_path / "good.ipynb").write_bytes(submission())
+    (tmp_path / "zero.ipynb").symlink_to("/dev/zero")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    results = {r["key"]: r for r in grade_batch(EXERCISE, tmp_path, tmp_path / "out", progress=False).results}
+    assert results["good"]["points"] == 6
+    assert all(results[key]["status"] == "unreadable" for key in ("pipe", "zero", "circle"))
 
 
 def test_nothing_is_graded_when_the_reference_fails(tmp_path):
@@ -710,3 +847,21 @@ def test_the_sandbox_dies_with_the_grader(tmp_path):
     process.kill()
     process.wait()
     assert not running(MARK)
+
+
+def test_an_interrupt_does_not_wait_for_a_sleeping_submission(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "slow.ipynb").write_bytes(submission(before=["import time; time.sleep(500)"]))
+    code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            "from test_grade_hostile import EXERCISE, Limits, grade_batch\n"
+            f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, progress=False,\n"
+            f"            limits=Limits(total={MARKED.total}))")
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    until = time.monotonic() + 60
+    while not running(MARK) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.2)
+    time.sleep(2)
+    process.send_signal(2)
+    started = time.monotonic()
+    assert b"KeyboardInterrupt" in process.communicate(timeout=30)[1]
+    assert time.monotonic() - started < 10 and not running(MARK)

@@ -19,10 +19,13 @@ from ..progress import bar
 from . import report
 from .exercise import Exercise
 from .roster import Roster
-from .sandbox import Limits, SandboxFailed, find_sandbox
+from .sandbox import Limits, SandboxFailed, all_stopped, find_sandbox
 from .similar import near_identical
 from .submissions import Submission, collect
 from .verdict import judge
+
+_FIELDS = {"exercise", "student", "key", "file", "ids", "digest", "status", "review", "points", "max_points", "tasks",
+           "notes", "printed", "answers"}  # of a result
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,12 @@ def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty and holds no batch: name another folder with --out")
     seed = secrets.randbelow(2**31) if seed is None else seed
-    for name in ("results", "feedback", "gradescope"):
-        (out / name).mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in ("results", "feedback", "gradescope"):
+            (out / name).mkdir()
+    except FileExistsError:  # two seeds in one folder would judge people differently
+        raise ValueError(f"another grader has just begun a batch in {out}: name another folder with --out") from None
     write_json(record, {"exercise": exercise.name, "digest": exercise.digest, "seed": seed})
     return seed
 
@@ -177,6 +184,8 @@ def _kept(out: Path, submission: Submission) -> dict | None:
     except (OSError, ValueError):
         return None
     digest = hashlib.sha256(submission.data).hexdigest() if submission.data is not None else ""
+    if not isinstance(result, dict) or not set(result) >= _FIELDS or not isinstance(result["review"], list):
+        return None
     failed = any(reason.startswith("the grader itself failed") for reason in result.get("review", ()))
     return result if result.get("digest") == digest and not failed else None
 
@@ -215,7 +224,8 @@ def _executor(dask: str | None, jobs: int):
             try:
                 yield executor
             except BaseException:
-                executor.shutdown(wait=False, cancel_futures=True)
+                with all_stopped():
+                    executor.shutdown(cancel_futures=True)
                 raise
         return
     try:

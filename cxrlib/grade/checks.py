@@ -82,12 +82,18 @@ def _numbers(value) -> np.ndarray | None:
 
 
 def describe(value) -> str:
-    """A value in a few words, for a message: its kind and size, never all of it."""
+    """A value in a few words, for a message: its kind and size.
+
+    Never a text: it could hold the inputs that the function was called with, and students read the message.
+    """
     if value is None:
         return "None (is there a return statement?)"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and type {value.dtype}"
     if isinstance(value, (list, dict)):
         return f"a {'list' if isinstance(value, list) else 'dictionary'} of {len(value)}"
-    text = repr(value)
-    return f"{type(value).__name__} {text[:40]}{'…' if len(text) > 40 else ''}"
+    if isinstance(value, str):
+        return f"a text of {len(value)} characters"
+    if isinstance(value, int) and abs(value) >= 10**6:
+        return "a large whole number"
+    return f"{type(value).__name__} {value:.6g}" if isinstance(value, float) else f"{type(value).__name__} {value!r}"

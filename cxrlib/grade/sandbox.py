@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -85,15 +86,34 @@ def find_sandbox() -> str:
     return found
 
 
+_live: set[Session] = set()
+_stopping = threading.Event()
+
+
+@contextlib.contextmanager
+def all_stopped():
+    """Within this block every session of this process has ended and none starts."""
+    _stopping.set()
+    try:
+        for session in tuple(_live):
+            session.kill()  # its thread sees the pipes end and closes them itself
+        yield
+    finally:
+        _stopping.clear()
+
+
 class Session:
     """One process of the student. `sandbox` is the path of bubblewrap; None runs without one (`--unsafe`)."""
 
     def __init__(self, sandbox: str | None, limits: Limits, deadline: float | None = None):
+        if _stopping.is_set():
+            raise SandboxFailed("grading was stopped")
         self.limits = limits
         self.deadline = deadline or time.monotonic() + limits.total
         self.printed = b""
         self._complaint = b""
         self._capture = True
+        self._answered = False  # until then only bubblewrap and the runner have spoken
         self._home = None
         settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(PACKAGE.parent)]})
         runner = "cxrlib/grade/inside/runner.py"
@@ -121,6 +141,7 @@ class Session:
                 os.close(descriptor)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             os.set_blocking(pipe.fileno(), False)
+        _live.add(self)
 
     def _rlimits(self) -> dict[str, int]:
         return {"AS": self.limits.memory * 2**20, "FSIZE": self.limits.files * 2**20, "NOFILE": 256, "CORE": 0,
@@ -136,6 +157,7 @@ class Session:
         """Run one cell. Raises StudentError, or Stopped when the process did not outlive it."""
         reply = self._ask({"do": "run", "name": name, "source": source}, self.limits.cell, f"the cell {name!r}")
         if reply.get("ok") is not True:
+            self.close()  # the next question must not meet it
             raise Stopped("crashed", "an answer that the course's runner did not write")
 
     def call(self, function: str, args: tuple, kwargs: dict):
@@ -144,20 +166,25 @@ class Session:
         reply = self._ask({"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)},
                           self.limits.call, f"{function}()")
         if "value" not in reply:
+            self.close()  # the next question must not meet it
             raise Stopped("crashed", "an answer that the course's runner did not write")
         return reply["value"]
 
     def close(self) -> None:
         """End the process and everything that it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
+        _live.discard(self)
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
         if self._home:
             self._home.cleanup()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
     def _ask(self, request: dict, seconds: float, what: str) -> dict:
         number = secrets.token_hex(8)  # an answer prepared before the question does not know it
@@ -204,9 +231,11 @@ class Session:
                 except codec.CodecError as error:
                     self.close()
                     raise Stopped("crashed", f"{what} answered with {error}") from None
-                if reply.get("id") != number:
+                told = reply.get("id")
+                if not isinstance(told, str) or told != number:  # an array would compare part by part
                     self.close()
                     raise Stopped("crashed", f"{what} answered before it was asked")
+                self._answered = True
                 if "error" in reply:
                     raise _student_error(reply["error"])
                 return reply
@@ -231,8 +260,10 @@ class Session:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         code = self._process.poll()
+        if not self._answered:  # its last words may still be in the pipe
+            self._complaint += self._read(self._process.stderr.fileno(), 500) or b""
         self.close()
-        if self._complaint.startswith(b"bwrap:"):
+        if not self._answered and self._complaint.startswith(b"bwrap:"):  # later anybody could write that
             return Stopped("crashed", self._complaint.decode("utf-8", "replace").strip() + ".")
         how = {signal.SIGKILL: "was killed (too much memory?)", signal.SIGXCPU: "used too much processor time",
                signal.SIGXFSZ: "wrote a file that is too large", signal.SIGSEGV: "crashed the interpreter"}
@@ -241,10 +272,14 @@ class Session:
 
 
 def _namespace() -> list[str]:
-    """The sandbox's walls, as bubblewrap arguments."""
+    """The sandbox's walls, as bubblewrap arguments.
+
+    /proc is read-only: where the superuser grades, /proc/sys would change this machine (core_pattern even runs a
+    program outside), and /proc/1/mem would rewrite the process that ends the sandbox.
+    """
     rules = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname",
-             "sandbox", "--proc", "/proc", "--dev", "/dev", "--size", str(16 * 2**20), "--tmpfs", "/dev/shm",
-             "--remount-ro", "/dev"]
+             "sandbox", "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev",
+             "--size", str(16 * 2**20), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     for path in SYSTEM:
         if os.path.islink(path):
             rules += ["--symlink", os.readlink(path), path]
@@ -263,7 +298,7 @@ def _namespace() -> list[str]:
 
 def _interpreter() -> list[str]:
     """Folders of this Python and its packages that are not below /usr. Never the course's own folder."""
-    folders = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent}
+    folders = {Path(sys.prefix), Path(sys.base_prefix)}
     folders |= {Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages")}
     kept: list[Path] = []
     for folder in sorted(folders):

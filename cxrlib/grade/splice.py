@@ -15,6 +15,9 @@ from .exercise import ANSWER, Cell, Exercise
 
 MAX_CELLS = 1000
 MAX_SOURCE = 200_000
+MAX_GUESSES = 50  # cells whose likeness to a given cell is measured, which takes up to a tenth of a second each
+_DEFINED = re.compile(r"^(?:def|class)[ \t]+(\w+)", re.M)
+_BOUND = re.compile(r"^(?:(?:def|class)[ \t]+(\w+)|(\w+)[ \t]*=(?!=))", re.M)
 
 
 class Unreadable(ValueError):
@@ -39,15 +42,19 @@ def splice(exercise: Exercise, data: bytes) -> Spliced:
     pristine = exercise.cells
     by_id = {key: cell for cell in pristine for key in ((cell.grade_id, ""), ("", cell.id)) if any(key)}
     by_source = {_plain(cell.source): cell for cell in pristine}
-    stripped = False
+    stripped, guesses = False, 0
     for cell in _code_cells(data):
         match = by_id.get((cell.grade_id, "")) if cell.grade_id else None
         if match is None:
             stripped = True
-            match = by_source.get(_plain(cell.source)) or by_id.get(("", cell.id)) or _by_content(pristine, cell)
+            match = by_source.get(_plain(cell.source)) or by_id.get(("", cell.id))
+            if match is None:
+                guesses += 1
+                match = _by_content(pristine, cell, guesses <= MAX_GUESSES)
         if match is not None and match.kind == "answer" and not _answers(cell, match):
             # its place in the notebook holds something else, perhaps another task's answer
-            match = _by_content(pristine, cell) or match
+            guesses += 1
+            match = _by_content(pristine, cell, guesses <= MAX_GUESSES) or match
         if match is not None and match.kind != "answer":
             continue
         if match is not None:
@@ -66,6 +73,11 @@ def splice(exercise: Exercise, data: bytes) -> Spliced:
         review.append(f"no answer cell for {', '.join(absent)}")
     elif stripped and not any(cell.grade_id for cell in _code_cells(data)):
         review.append("the cells' names were lost (saved by another program?); answers were found by their content")
+    given = {name for cell in pristine if cell.kind == "given" for name in _DEFINED.findall(cell.source)}
+    theirs = {a or b for cells in own.values() for cell in cells for a, b in _BOUND.findall(cell.source)}
+    if replaced := sorted(given & theirs - set(exercise.tasks)):
+        # it may report about an answer, in the student's own process, what is not so (that no hook is left)
+        review.append(f"the given {', '.join(replaced)} was replaced by the student's own")
     program: list[Cell] = []
     for cell in pristine:
         if cell.kind == "given":
@@ -122,12 +134,15 @@ def _answers(cell: Cell, match: Cell) -> bool:
     return match.task in ANSWER.findall(cell.source)
 
 
-def _by_content(pristine: tuple[Cell, ...], cell: Cell) -> Cell | None:
-    """The pristine cell that a nameless cell is: the answer whose function it defines, or a test, hardly edited."""
+def _by_content(pristine: tuple[Cell, ...], cell: Cell, edited: bool) -> Cell | None:
+    """The pristine cell that a nameless cell is: the answer whose function it defines, or (`edited`) a test, hardly
+    edited."""
     defined = set(ANSWER.findall(cell.source))
     for other in pristine:
         if other.kind == "answer" and other.task in defined:
             return other
+    if not edited:
+        return None
     plain = _plain(cell.source)[:2000]
     for other in pristine:
         if other.kind == "answer":

@@ -8,9 +8,11 @@ import time
 import numpy as np
 
 from .exercise import Cell, Exercise
+from .inside import codec
 from .sandbox import Limits, SandboxFailed, Session, Stopped, StudentError, find_sandbox
 from .splice import Spliced, Unreadable, _plain, splice
 
+MAX_MESSAGE = 500  # characters of a check's message: it may quote numbers, but not room for all that came in
 NOT_YET = "not attempted yet: the answer cell is still the one that was handed out"
 
 
@@ -77,7 +79,7 @@ def _outcome(exercise: Exercise, check, student: _Student, seed: int) -> dict:
                 message = "this check never asked the answer for anything"
                 student.review.append(f"the check {check.name} passed without calling the student's function")
     return {"check": check.name, "title": check.title, "points": 0.0 if message else check.points,
-            "max_points": check.points, "passed": not message, "message": _clean(message)}
+            "max_points": check.points, "passed": not message, "message": _clean(message, MAX_MESSAGE)}
 
 
 class _Student:
@@ -94,6 +96,7 @@ class _Student:
         self.review: list[str] = []
         self.stops: set[str] = set()
         self.printed = ""
+        self.begun = False
         self.calls = 0
         stub = {cell.task: _plain(cell.source) for cell in exercise.cells if cell.kind == "answer"}
         self.untouched = {task for task, source in spliced.answers.items() if _plain(source) == stub[task]}
@@ -109,17 +112,26 @@ class _Student:
         """Run the cells; one that stops the process is left out and the rest is run again."""
         if len(self.untouched) == len(self.exercise.tasks):
             return
+        # After a restart the texts of the first time stay: the clock could tell the new process what a call of the old
+        # one was asked, and these texts are shown.
+        said = (self.errors, self.notes, self.printed) if self.begun else None
         while time.monotonic() < self.deadline:
             self.errors, self.notes = {}, []
             self.session = Session(self.sandbox, self.limits, self.deadline)
             try:
                 self.session.run("start", "")
             except Stopped as stop:  # before any code of the student's: it is the machine's fault
+                if time.monotonic() >= self.deadline:  # or the student's time was up while it started
+                    break
                 raise SandboxFailed(f"the sandbox did not start: {stop}") from stop
             if self._run_cells():
-                self.printed = self.session.printed.decode("utf-8", "replace")
+                self.printed, self.begun = self.session.printed.decode("utf-8", "replace"), True
+                if said:
+                    self.errors, self.notes, self.printed = said
                 return
         self.session = None
+        if said:
+            self.errors, self.notes, self.printed = said
 
     def _run_cells(self) -> bool:
         for i, cell in enumerate(self.spliced.program):
@@ -216,17 +228,21 @@ def _is_stub(cell: Cell) -> bool:
 
 _KINDS = ("Tensor", "Figure", "function", "generator", "module", "Sequential", "type", "object", "map", "zip", "bytes",
           "complex", "DataFrame", "Series", "Image")
+_CODEC = ("a dictionary whose keys are not all text", f"a value nested more than {codec.MAX_DEPTH} deep",
+          "a value of too many parts; return arrays instead of long lists", "a whole number of more than 64 bits",
+          f"more than {codec.MAX_FRAME // 2**20} MB of arrays")
 
 
 def _own_words(text: str) -> str:
-    """What the course's own codec says, but no name that the student chose: a class may be named after the inputs."""
-    fixed = text.startswith(("a dictionary whose keys", "a value", "more than", "a whole number"))
-    known = text.split(";")[0].removeprefix("a ") in _KINDS
-    return text if (fixed or known) and len(text) < 100 else "return numbers, lists or arrays of numbers"
+    """What the course's own codec says, word for word: the student's code can raise its error with other words."""
+    kind, _, rest = text.partition("; ")
+    if text in _CODEC or (kind.removeprefix("a ") in _KINDS and rest == "return numbers, lists or arrays"):
+        return text
+    return "return numbers, lists or arrays of numbers"
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, most: int = 4000) -> str:
     """Text for a JSON file and a page: no control characters, not endless."""
     text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= 4000 else text[:4000] + " …"
+    return text if len(text) <= most else text[:most] + " …"
 

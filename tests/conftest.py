@@ -78,7 +78,7 @@ def chromium():
 
 @pytest.fixture
 def show(chromium, tmp_path):
-    """show(widget, width=900, scheme="light"): the widget as a saved page, with no network and no error on the console."""
+    """show(widget, width=900, scheme="light"): the widget as a saved page; no network, no error on the console."""
     contexts = []
 
     def open_page(widget, width=900, scheme="light"):

@@ -420,13 +420,6 @@ def test_an_upload_of_50_megabytes_is_refused_and_forgotten(model, data):
     assert answer["type"] == "image"
 
 
-def test_a_dicom_file_without_pydicom_says_what_to_install(model, data, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    widget = CamInspector(model, data, images=[4], precompute=False)
-    (answer,) = talk(widget, {"type": "upload", "part": 0, "last": True}, [bytes(128) + b"DICM" + bytes(100)])
-    assert answer["type"] == "error" and "pip install pydicom" in answer["text"]
-
-
 def test_a_dicom_file_is_shown_the_right_way_round_and_named_by_nothing(model, data):
     pydicom = pytest.importorskip("pydicom")
     from pydicom.dataset import FileDataset, FileMetaDataset

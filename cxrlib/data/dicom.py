@@ -1,0 +1,217 @@
+"""DICOM: the gray picture that a viewer would show, and nothing else of the file."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .decode import MAX_PIXELS, BadImage
+
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+# Only these elements are read: names, dates and numbers of the patient never leave the file.
+_READ = [
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
+    "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
+    "VOILUTFunction", "VOILUTSequence", "BurnedInAnnotation",
+]
+
+
+def window(pixels, center: float, width: float, function: str = "LINEAR", low: float = 0.0,
+           high: float = 255.0) -> np.ndarray:
+    """Apply a window: values around ``center`` are spread over low..high, all others become low or high.
+
+    Parameters
+    ----------
+    pixels : array of any shape, after the rescale slope and intercept.
+    center, width : in the units of ``pixels``.
+    function : "LINEAR" (width at least 1), "LINEAR_EXACT" or "SIGMOID" (width above 0).
+    low, high : the range of the result.
+
+    Returns
+    -------
+    ndarray, float64, of the same shape.
+
+    Source: DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not
+    symmetric about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
+
+    Raises
+    ------
+    ValueError
+        An unknown function, or a width that it does not allow.
+    """
+    if function not in FUNCTIONS:
+        raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}, got {function!r}")
+    smallest = "at least 1" if function == "LINEAR" else "above 0"
+    if not np.isfinite([center, width]).all() or (width < 1 if function == "LINEAR" else width <= 0):
+        raise ValueError(f"the window of {function} needs a finite center and a width {smallest}, got center "
+                         f"{center!r} and width {width!r}")
+    x = np.asarray(pixels, dtype=float)
+    if function == "SIGMOID":
+        with np.errstate(over="ignore"):  # exp of a large number is infinite and gives low, which is right
+            return (high - low) / (1 + np.exp(-4 * (x - center) / width)) + low
+    if function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    if width == 0:  # a step: everything above the center is high
+        return np.where(x > center, high, low).astype(float)
+    return np.clip((x - center) / width + 0.5, 0, 1) * (high - low) + low
+
+
+def read_dicom(source, *, window: tuple[float, float] | str | None = None, size: int | None = None) -> np.ndarray:
+    """Read one gray DICOM image as a viewer would show it: uint8 (H, W), 0 black, 255 white.
+
+    Parameters
+    ----------
+    source : a path, or the bytes of the file.
+    window : None uses what the file asks for: its VOI lookup table, else its first window, else all values from the
+        lowest to the highest. "full" is lowest to highest in any case. (center, width) is a linear window of your own,
+        in rescaled units.
+    size : squeeze the image to (size, size), as ``cxr.load`` does. None keeps rows and columns.
+
+    Returns
+    -------
+    ndarray, uint8 (H, W) or (size, size)
+        Rescale slope and intercept (or the modality lookup table) are applied, then the window; MONOCHROME1, where
+        small values are bright, is turned round; padding is black. Only the pixels and what is needed to show them are
+        read: no name, number or date. Letters that are burned into the picture stay in it; a file that says it has
+        some gives a warning.
+
+    Raises
+    ------
+    BadImage (a ValueError)
+        With the reason and the remedy: not a DICOM file, no pixels, several frames, colors, a compression whose decoder
+        is not installed, damaged data, more than 100 megapixels, an impossible window in the file.
+    FileNotFoundError, ValueError
+        No such file; an impossible ``window`` or ``size``.
+    """
+    asked = _check_window(window)
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 8 <= size <= 4096):
+        raise ValueError(f"size must be a whole number of pixels from 8 to 4096, or None; got {size!r}")
+    try:
+        import pydicom
+        from pydicom.errors import InvalidDicomError
+    except ImportError:
+        raise BadImage("it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), or "
+                       "export it as PNG") from None
+    content = source if isinstance(source, bytes | bytearray) else Path(os.fspath(source)).read_bytes()
+    try:
+        file = pydicom.dcmread(io.BytesIO(content), specific_tags=_READ)
+        stored, values = _values(file)
+        gray = _shown(file, stored, values, asked)
+    except BadImage:
+        raise
+    except InvalidDicomError:
+        raise BadImage("is not a DICOM file: the letters DICM are missing after the first 128 bytes") from None
+    except MemoryError:
+        raise BadImage("too large for the memory of this machine") from None
+    except Exception as error:  # pydicom raises many types; their texts may quote the file, so they are left out
+        raise BadImage(f"the DICOM file cannot be read, it is damaged or unusual ({type(error).__name__}); copy it "
+                       "again, or export it as PNG") from None
+    if file.get("BurnedInAnnotation") == "YES":
+        warnings.warn("The file says that text is burned into its picture: it may name the patient. Look before you "
+                      "show it to anybody.", stacklevel=2)
+    if size is not None and gray.shape != (size, size):
+        gray = np.asarray(Image.fromarray(gray).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
+    return gray
+
+
+def _check_window(asked):
+    if asked is None or (isinstance(asked, str) and asked == "full"):
+        return asked
+    pair = tuple(asked) if isinstance(asked, tuple | list) else ()
+    if len(pair) != 2 or not all(isinstance(v, Real) and np.isfinite(v) for v in pair) or pair[1] < 1:
+        raise ValueError(f'window must be None, "full" or (center, width) with a width of at least 1; got {asked!r}')
+    return pair
+
+
+def _values(file) -> tuple[np.ndarray, np.ndarray]:
+    """The stored and the rescaled values, both (H, W)."""
+    from pydicom.pixels import apply_modality_lut
+
+    if not any(name in file for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise BadImage("the DICOM file holds no picture (no pixel data); it may be a report or an index")
+    rows, columns = int(file.get("Rows") or 0), int(file.get("Columns") or 0)
+    if rows * columns > MAX_PIXELS:
+        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({columns} x {rows})")
+    frames = int(file.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise BadImage(f"the DICOM file holds {frames} frames, not one picture; save one frame as its own file")
+    kind = file.get("PhotometricInterpretation")
+    if int(file.get("SamplesPerPixel") or 1) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
+        raise BadImage(f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
+                       "MONOCHROME1 or MONOCHROME2")
+    _check_decoder(file.file_meta.TransferSyntaxUID)
+    stored = file.pixel_array
+    return stored, np.asarray(apply_modality_lut(stored, file))
+
+
+def _check_decoder(syntax) -> None:
+    from pydicom.pixels import get_decoder
+
+    if not syntax.is_encapsulated:
+        return
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise BadImage(f"the DICOM file is compressed as {syntax.name}, which pydicom cannot read; export it as PNG, "
+                       "or uncompressed") from None
+    if not decoder.is_available:
+        raise BadImage(f"the DICOM file is compressed as {syntax.name}, and no decoder for it is installed; try `pip "
+                       "install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg`, or export it uncompressed or as PNG")
+
+
+def _shown(file, stored: np.ndarray, values: np.ndarray, asked) -> np.ndarray:
+    """uint8 (H, W): windowed, the right way round, padding black."""
+    if not np.isfinite(values).all():
+        raise BadImage("holds values that are not numbers (NaN or infinite)")
+    padding = _padding(file, stored)
+    center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
+    if isinstance(asked, tuple):
+        gray = window(values, *asked)
+    elif asked is None and file.get("VOILUTSequence"):
+        gray = _lookup(file, values)
+    elif asked is None and center is not None and width is not None:
+        try:
+            gray = window(values, center, width, file.get("VOILUTFunction") or "LINEAR")
+        except ValueError as error:
+            raise BadImage(f'the window in the DICOM file cannot be used ({error}); give window=(center, width) or '
+                           'window="full"') from None
+    else:
+        inside = values[~padding] if not padding.all() else values
+        low, high = float(inside.min()), float(inside.max())
+        gray = window(values, (low + high) / 2, high - low, "LINEAR_EXACT") if high > low else np.zeros(values.shape)
+    if file.PhotometricInterpretation == "MONOCHROME1":
+        gray = 255 - gray
+    return np.where(padding, 0, np.rint(gray)).astype(np.uint8)
+
+
+def _lookup(file, values: np.ndarray) -> np.ndarray:
+    """The first VOI lookup table, scaled to 0..255."""
+    from pydicom.pixels import apply_voi
+
+    bits = int(file.VOILUTSequence[0].LUTDescriptor[2])
+    found = apply_voi(np.rint(values).astype(np.int64), file, index=0)
+    return np.clip(found * (255.0 / (2**bits - 1)), 0, 255)
+
+
+def _padding(file, stored: np.ndarray) -> np.ndarray:
+    """bool (H, W): pixels outside the picture, by the stored values."""
+    value, limit = file.get("PixelPaddingValue"), file.get("PixelPaddingRangeLimit")
+    if value is None:
+        return np.zeros(stored.shape, bool)
+    low, high = sorted((int(value), int(value if limit is None else limit)))
+    return (stored >= low) & (stored <= high)
+
+
+def _first(value) -> float | None:
+    """A number, or the first of several alternatives."""
+    if value is None or value == "":
+        return None
+    return float(value[0] if hasattr(value, "__len__") else value)

@@ -1,0 +1,84 @@
+"""Test-time augmentation and averaging."""
+
+import numpy as np
+import pytest
+
+import cxrlib as cxr
+from cxrlib.ensemble import VIEWS, average, predict_views
+
+
+@pytest.fixture(scope="module")
+def model():
+    return cxr.build_model("CPCP", ("normal", "pneumonia"), size=16, seed=0, filters=(4, 8))
+
+
+def changed(data, images):
+    return cxr.CxrDataset(np.ascontiguousarray(images), data.labels, data.classes, data.patients)
+
+
+def test_one_view_is_predict(model, toy_data):
+    data = toy_data()
+    assert np.array_equal(predict_views(model, data, ["identity"]), cxr.predict(model, data))
+    batches = predict_views(model, data, "identity", batch_size=5)
+    assert np.allclose(batches, predict_views(model, data, ["identity"]), atol=1e-6)
+
+
+def test_views_are_averaged_as_probabilities(model, toy_data):
+    data = toy_data()
+    mirrored = cxr.predict(model, changed(data, data.images[:, :, :, ::-1]))
+    assert np.allclose(predict_views(model, data, ["identity", "flip"]), (cxr.predict(model, data) + mirrored) / 2)
+
+
+def test_a_shift_moves_the_picture_and_brings_in_black():
+    images = np.arange(1, 1 + 50 * 50, dtype=np.int64).reshape(1, 1, 50, 50) % 250 + 1
+    images = images.astype(np.uint8)
+    left, down = VIEWS["shift-left"](images), VIEWS["shift-down"](images)
+    assert np.array_equal(left[..., :-2], images[..., 2:]) and not left[..., -2:].any()
+    assert np.array_equal(down[:, :, 2:], images[:, :, :-2]) and not down[:, :, :2].any()
+    assert np.array_equal(VIEWS["shift-right"](left)[..., 2:], images[..., 2:])
+    assert np.array_equal(VIEWS["shift-up"](down)[:, :, :-2], images[:, :, :-2])
+
+
+def test_the_flip_is_used_only_when_named(model, toy_data):
+    data = toy_data()
+    seen = []
+
+    def spy(images):
+        seen.append(images)
+        return images
+
+    predict_views(model, data, [spy])
+    assert np.array_equal(np.concatenate(seen), data.images)
+    shifts = [cxr.predict(model, changed(data, VIEWS[v](data.images))) for v in VIEWS if v != "flip"]
+    assert np.allclose(predict_views(model, data), np.mean(shifts, axis=0))
+
+
+@pytest.mark.parametrize("views, says", [
+    ([], "at least one"),
+    (["mirror"], "'mirror'.*identity, flip"),
+    ([lambda x: x / 255.0], "uint8 images"),
+    ([lambda x: x[:, :, ::2]], "uint8 images"),
+])
+def test_impossible_views_are_named(model, toy_data, views, says):
+    with pytest.raises(ValueError, match=says):
+        predict_views(model, toy_data(), views)
+
+
+def test_average_weighs():
+    a, b = np.array([[0.2, 0.8], [1, 0]]), np.array([[0.6, 0.4], [0, 1]])
+    assert np.allclose(average([a, b]), [[0.4, 0.6], [0.5, 0.5]])
+    assert np.allclose(average([a, b], [3, 1]), [[0.3, 0.7], [0.75, 0.25]])
+    assert np.array_equal(average([a]), a)
+
+
+@pytest.mark.parametrize("probs, weights, says", [
+    ([], None, "empty"),
+    ([np.ones((2, 1)), np.eye(2)], None, r"\(2, 1\), \(2, 2\)"),
+    ([np.eye(2), np.array([[3.0, -1], [0, 0]])], None, r"probs\[1\].*softmax"),
+    ([np.eye(2)], [0], "not all 0"),
+    ([np.eye(2)], [1, 1], "give 1 numbers"),
+    ([np.eye(2), np.eye(2)], [2, -1], "at least 0"),
+])
+def test_what_cannot_be_averaged_is_named(probs, weights, says):
+    with pytest.raises(ValueError, match=says):
+        average(probs, weights)

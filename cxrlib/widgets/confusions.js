@@ -1,0 +1,76 @@
+// The confusion explorer: one weight a class, and the matrix that follows from the weights.
+
+const digits = (x) => x.toFixed(3);
+const ratio = (a, b) => (b > 0 ? a / b : 0); // as the library: a class that is never said has precision and F1 0
+const times = (x) => `× ${Number((2 ** x).toPrecision(2))}`;
+
+/** Counts, rows true and columns said: the largest weight times probability wins, the first of equal ones. */
+function confusion({ labels, probs }, weights) {
+  const counts = weights.map(() => weights.map(() => 0));
+  probs.forEach((row, i) => {
+    let best = 0;
+    row.forEach((p, k) => { if (p * weights[k] > row[best] * weights[best]) best = k; });
+    counts[labels[i]][best]++;
+  });
+  return counts;
+}
+
+function render({ model, el }) {
+  const root = h("div.cxr-kit.cxr-confusions");
+  el.append(root);
+  const stop = followTheme(root);
+  const { sets, classes } = model.get("page");
+  const weights = classes.map(() => 1);
+  let set = sets[0];
+
+  const which = h("select", { onchange: () => { set = sets[which.selectedIndex]; update(); } },
+    ...sets.map((s) => h("option", {}, `${s.name} (${s.labels.length} images)`)));
+  const sliders = classes.map((name, k) => slider(`Weight of ${name}`, { min: -4, max: 4, step: 0.25, value: 0 }, times,
+    (x) => { weights[k] = 2 ** x; update(); }));
+  const equal = h("button", { type: "button", onclick: () => {
+    sliders.forEach(({ input, output }, k) => { input.value = 0; output.textContent = times(0); weights[k] = 1; });
+    update();
+  } }, "All weights 1");
+
+  const cells = classes.map((_, i) => classes.map((_, j) => h("td", { "data-cell": `${i}-${j}` })));
+  const matrix = h("table", {}, h("caption", {}, "Confusion matrix: rows are the truth"),
+    h("thead", {}, h("tr", {}, h("td"), ...classes.map((c) => h("th", { scope: "col" }, "called ", h("span", {}, c))))),
+    h("tbody", {}, ...classes.map((c, i) => h("tr", {}, h("th", { scope: "row" }, `is ${c}`), ...cells[i]))));
+  const values = classes.map(() => [h("td"), h("td"), h("td")]);
+  const numbers = h("table", {}, h("caption", {}, "Class by class"),
+    h("thead", {}, h("tr", {}, h("td"), ...["recall", "precision", "F1"].map((n) => h("th", { scope: "col" }, n)))),
+    h("tbody", {}, ...classes.map((c, i) => h("tr", {}, h("th", { scope: "row" }, c), ...values[i]))));
+  const accuracy = h("b.value", { "data-value": "accuracy" }), macro = h("b.value", { "data-value": "macro_f1" });
+  const said = h("p.note", { role: "status" });
+  root.append(
+    h("div.row", {}, h("label.field", {}, "Images", which), ...sliders.map(({ field }) => field), equal),
+    h("div.columns", {}, h("div.scroll", {}, matrix), h("div.scroll", {}, numbers)),
+    h("p.sum", {}, "Accuracy ", accuracy, " · macro F1 ", macro), said);
+
+  function update() {
+    const counts = confusion(set, weights);
+    const rows = counts.map((row) => row.reduce((a, b) => a + b, 0));
+    const columns = classes.map((_, j) => counts.reduce((sum, row) => sum + row[j], 0));
+    let worst = null;
+    counts.forEach((row, i) => row.forEach((n, j) => {
+      const share = ratio(n, rows[i]);
+      const cell = cells[i][j];
+      cell.replaceChildren(String(n), h("small", {}, ` ${(100 * share).toFixed(0)} %`));
+      cell.style.background = `color-mix(in srgb, ${i === j ? "var(--one)" : "var(--two)"} ${Math.round(45 * share)}%, transparent)`;
+      if (i !== j && n > 0 && (!worst || share > worst.share)) worst = { i, j, share };
+    }));
+    const f1 = counts.map((row, k) => ratio(2 * row[k], rows[k] + columns[k]));
+    counts.forEach((row, k) => [ratio(row[k], rows[k]), ratio(row[k], columns[k]), f1[k]]
+      .forEach((x, n) => { values[k][n].textContent = digits(x); }));
+    accuracy.textContent = digits(ratio(counts.reduce((sum, row, k) => sum + row[k], 0), set.labels.length));
+    macro.textContent = digits(f1.reduce((a, b) => a + b, 0) / classes.length);
+    said.textContent = worst
+      ? `The most frequent mistake: ${(100 * worst.share).toFixed(0)} % of ${classes[worst.i]} are called ${classes[worst.j]}. ` +
+        "Weights that were chosen on the test images would be too good to be true."
+      : "There is no mistake.";
+  }
+  update();
+  return stop;
+}
+
+export default { render };

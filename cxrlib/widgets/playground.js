@@ -1,0 +1,224 @@
+// The augmentation playground: what cxrlib.augment.Augment does, in the browser, and what each change claims.
+
+const CONTROLS = {
+  // key: label, lowest, highest, step, value that changes nothing, how it is shown
+  rotate: ["Rotation", -45, 45, 0.5, 0, (v) => `${signed(v, 1)}°`],
+  shiftX: ["Shift to the right", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)} %`],
+  shiftY: ["Shift down", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)} %`],
+  zoom: ["Zoom", 0.5, 1.6, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
+  brightness: ["Brightness", -0.4, 0.4, 0.01, 0, (v) => signed(v, 2)],
+  contrast: ["Contrast", 0.3, 1.7, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
+  gamma: ["Gamma", 0.4, 2.5, 0.01, 1, (v) => v.toFixed(2)],
+  blur: ["Blur", 0, 3, 0.05, 0, (v) => `${v.toFixed(2)} px`],
+  noise: ["Noise", 0, 0.15, 0.005, 0, (v) => v.toFixed(3)],
+};
+const START = { flip: false, seed: 1, ...Object.fromEntries(Object.entries(CONTROLS).map(([key, c]) => [key, c[4]])) };
+
+const signed = (v, digits) => `${v > 0 ? "+" : v < 0 ? "−" : ""}${Math.abs(v).toFixed(digits)}`;
+
+/** Numbers from 0 to 1 that depend on the seed alone (mulberry32). */
+function uniform(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** From a place in the new picture to its place in the old one, both axes from -1 to 1: [[a, b, c], [d, e, f]]. */
+function matrix({ flip, rotate, shiftX, shiftY, zoom }) {
+  // Augment turns and moves the place that is read, before the flip; the sliders turn and move what is seen.
+  const mirror = flip ? -1 : 1, angle = (-mirror * rotate * Math.PI) / 180;
+  const cos = Math.cos(angle) / zoom, sin = Math.sin(angle) / zoom;
+  return [[cos * mirror, -sin, -2 * mirror * shiftX], [sin * mirror, cos, -2 * shiftY]];
+}
+
+/** Where a place of the old picture lies in the new one. */
+function forward(settings, [x, y]) {
+  const [[a, b, c], [d, e, f]] = matrix(settings), whole = a * e - b * d;
+  return [(e * (x - c) - b * (y - f)) / whole, (a * (y - f) - d * (x - c)) / whole];
+}
+
+/** Bilinear sampling of n x n values; outside is black. */
+function geometry(values, n, settings) {
+  const [[a, b, c], [d, e, f]] = matrix(settings);
+  const out = new Float64Array(n * n);
+  const at = (i, j) => (i >= 0 && j >= 0 && i < n && j < n ? values[j * n + i] : 0);
+  for (let row = 0; row < n; row++) {
+    for (let column = 0; column < n; column++) {
+      const x = (2 * column + 1) / n - 1, y = (2 * row + 1) / n - 1;
+      const u = ((a * x + b * y + c + 1) * n - 1) / 2, v = ((d * x + e * y + f + 1) * n - 1) / 2;
+      const i = Math.floor(u), j = Math.floor(v), p = u - i, q = v - j;
+      out[row * n + column] = (1 - q) * ((1 - p) * at(i, j) + p * at(i + 1, j)) + q * ((1 - p) * at(i, j + 1) + p * at(i + 1, j + 1));
+    }
+  }
+  return out;
+}
+
+/** Gaussian blur along rows, then along columns; the border is continued outward. */
+function gaussian(values, n, sigma) {
+  const radius = Math.max(1, Math.ceil(3 * sigma));
+  const weights = Array.from({ length: 2 * radius + 1 }, (_, k) => Math.exp(-((k - radius) ** 2) / (2 * sigma * sigma)));
+  const total = weights.reduce((a, b) => a + b);
+  const inside = (k) => Math.min(Math.max(k, 0), n - 1);
+  for (const [step, line] of [[1, n], [n, 1]]) {
+    const out = new Float64Array(n * n);
+    for (let k = 0; k < n; k++) {
+      for (let i = 0; i < n; i++) {
+        let sum = 0;
+        for (let r = -radius; r <= radius; r++) sum += weights[r + radius] * values[k * line + inside(i + r) * step];
+        out[k * line + i * step] = sum / total;
+      }
+    }
+    values = out;
+  }
+  return values;
+}
+
+/** All changes in the order of Augment: geometry, blur, gamma, contrast and brightness, noise; cut to [0, 1]. */
+function augmented(values, n, settings) {
+  const { brightness, contrast, gamma, blur, noise } = settings;
+  let x = geometry(values, n, settings);
+  if (blur > 0) x = gaussian(x, n, blur);
+  if (gamma !== 1) x = x.map((v) => Math.min(Math.max(v, 0), 1) ** gamma);
+  const mean = x.reduce((a, b) => a + b, 0) / x.length;
+  x = x.map((v) => v * contrast + mean * (1 - contrast) + brightness);
+  if (noise > 0) {
+    const draw = uniform(settings.seed);
+    x = x.map((v) => v + noise * Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw()));
+  }
+  return x.map((v) => Math.min(Math.max(v, 0), 1));
+}
+
+/** Random settings from the ranges of an Augment. */
+function drawn(ranges, draw = Math.random) {
+  const spread = (range) => (2 * draw() - 1) * range;
+  return {
+    flip: draw() < ranges.flip,
+    rotate: spread(ranges.rotate),
+    shiftX: spread(ranges.shift),
+    shiftY: spread(ranges.shift),
+    zoom: 1 + spread(ranges.zoom),
+    brightness: spread(ranges.brightness),
+    contrast: 1 + spread(ranges.contrast),
+    gamma: Math.exp(spread(Math.log1p(ranges.gamma))),
+    blur: draw() * ranges.blur,
+    noise: draw() * ranges.noise,
+    seed: Math.floor(draw() * 2 ** 31),
+  };
+}
+
+/** [change, claim, doubt]: what the settings say about the world; doubt is why this may be false. */
+function claims(settings, { angles, marker }) {
+  const found = [];
+  const say = (change, claim, doubt = "") => found.push([change, claim, doubt]);
+  const outside = (place) => forward(settings, place).some((v) => Math.abs(v) > 1);
+  if (settings.flip) {
+    say("Flip", "left and right do not matter.",
+      `The heart now lies on the other side of the chest, as in about 1 person in 10,000 (situs inversus)${
+        marker && !outside(marker.at) ? `, and the marker ${marker.text} is mirrored, as on no film` : ""}.`);
+  }
+  if (settings.rotate) {
+    say("Rotation", "how straight the patient stood does not matter.",
+      Math.abs(settings.rotate) > 15 ? "Nobody is imaged this crooked, and the black corners tell the network that it was turned." : "");
+  }
+  if (settings.shiftX || settings.shiftY) say("Shift", "where the chest lies in the picture does not matter.");
+  if (settings.zoom !== 1) {
+    say("Zoom", "the size of the chest does not matter.",
+      Math.abs(Math.log(settings.zoom)) > Math.log(1.25) ? "Size tells a small child from an older one." : "");
+  }
+  const cut = angles.filter(outside).length;
+  if (cut) {
+    say("Cut off", "what has left the picture does not matter.",
+      `${cut} of ${angles.length} costophrenic angles ${cut > 1 ? "are" : "is"} outside. Fluid collects there first; the label has not changed.`);
+  }
+  if (marker && outside(marker.at)) say("Cut off", `the marker ${marker.text} does not matter.`, "Nothing in the picture now says which side is which.");
+  const strong = Math.abs(settings.brightness) > 0.2 || Math.abs(settings.contrast - 1) > 0.4 || Math.abs(Math.log(settings.gamma)) > Math.log(1.6);
+  if (settings.brightness || settings.contrast !== 1 || settings.gamma !== 1) {
+    say("Exposure", "how dark or bright the film is does not matter.",
+      strong ? "A lung that is too white or too black hides a faint opacity: the sign of the disease may be gone." : "");
+  }
+  if (settings.blur) say("Blur", "sharpness does not matter.", settings.blur > 1.2 ? "Fine lines, as of viral pneumonia, are gone." : "");
+  if (settings.noise) say("Noise", "the grain of the film does not matter.", settings.noise > 0.06 ? "Faint vessels and lines drown in it." : "");
+  return found;
+}
+
+async function grays(png, n) {
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const pen = h("canvas", { width: n, height: n }).getContext("2d", { willReadFrequently: true });
+  pen.drawImage(image, 0, 0);
+  const rgba = pen.getImageData(0, 0, n, n).data;
+  return Float64Array.from({ length: n * n }, (_, i) => rgba[4 * i] / 255);
+}
+
+function paint(canvas, values, n) {
+  const pen = canvas.getContext("2d"), picture = pen.createImageData(n, n);
+  values.forEach((v, i) => picture.data.set([255 * v, 255 * v, 255 * v, 255], 4 * i));
+  pen.putImageData(picture, 0, 0);
+}
+
+function render({ model, el }) {
+  const root = h("div.cxr-kit.cxr-play", { role: "region", "aria-label": "Augmentation playground", "data-lm-suppress-shortcuts": "true" });
+  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  el.append(root);
+  const stop = followTheme(root);
+  const page = model.get("page"), n = page.size;
+  let settings = { ...START }, values = null, waiting = false;
+
+  const before = h("canvas", { width: n, height: n, role: "img", "aria-label": `X-ray of class ${page.class}, as it is` });
+  const after = h("canvas", { width: n, height: n, role: "img" });
+  const flip = h("input", { type: "checkbox", onchange: () => set({ flip: flip.checked }) });
+  const sliders = Object.fromEntries(Object.entries(CONTROLS).map(([key, [label, min, max, step, value, show]]) =>
+    [key, { ...slider(label, { min, max, step, value }, show, (v) => set({ [key]: v })), show }]));
+  const list = h("ul"), said = h("div.claims", { role: "status" }, h("h4", {}, "What this picture claims"), list);
+  root.append(h("div.top", {},
+    h("div", {},
+      h("div.pair", {},
+        h("figure", {}, h("figcaption", {}, "As it is"), before),
+        h("figure", {}, h("figcaption", {}, "Augmented"), after)),
+      h("div.sliders", {}, h("label.tick", {}, flip, "Horizontal flip"), ...Object.values(sliders).map((s) => s.field)),
+      h("div.row", {},
+        h("button", { type: "button", onclick: () => move(drawn(page.ranges)) }, "Draw at random"),
+        h("button", { type: "button", onclick: () => move({ ...START }) }, "Back to the original"),
+        h("span.note", {}, `Ranges of ${page.name}.`))),
+    said)); // below or beside the sliders: they must not move when the text grows
+
+  function set(changes) {
+    settings = { ...settings, ...changes };
+    if (!waiting) requestAnimationFrame(draw); // however fast a slider moves, one picture a frame
+    waiting = true;
+  }
+
+  function move(to) { // settings that were not made with the sliders: the sliders follow
+    flip.checked = to.flip;
+    for (const [key, { input, output, show }] of Object.entries(sliders)) {
+      input.value = to[key];
+      output.textContent = show(to[key]);
+    }
+    set(to);
+  }
+
+  function draw() {
+    waiting = false;
+    if (!values) return;
+    paint(after, augmented(values, n, settings), n);
+    const found = claims(settings, page);
+    list.replaceChildren(...(found.length ? found.map(([change, claim, doubt]) =>
+      h(doubt ? "li.doubt" : "li", {}, h("b", {}, `${change}: `), claim, ...(doubt ? [" ", h("em", {}, "Doubtful: "), doubt] : [])))
+      : [h("li", {}, "Nothing: it is the original.")]));
+    after.setAttribute("aria-label", found.length ? `The same X-ray after: ${found.map(([change]) => change).join(", ")}` : "The same X-ray, unchanged");
+    root.dataset.settings = JSON.stringify(settings);
+  }
+
+  grays(page.png, n).then((found) => {
+    values = found;
+    paint(before, values, n);
+    draw();
+  });
+  return stop;
+}
+
+export default { render };

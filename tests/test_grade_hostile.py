@@ -4,9 +4,11 @@ import base64
 import copy
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -865,3 +867,54 @@ def test_an_interrupt_does_not_wait_for_a_sleeping_submission(tmp_path):
     started = time.monotonic()
     assert b"KeyboardInterrupt" in process.communicate(timeout=30)[1]
     assert time.monotonic() - started < 10 and not running(MARK)
+
+
+SEEDED = '''
+import time
+import torch
+from cxrlib.grade.checks import check, close
+
+@check("total", points=3)
+def draws(student, rng):
+    """Two draws with an answer between them."""
+    torch.manual_seed(1)
+    torch.rand(3)
+    student.total([1, 2])
+    time.sleep(0.05)
+    close(torch.rand(3).numpy(), torch.rand(6, generator=torch.Generator().manual_seed(1))[3:].numpy(), "the draws")
+
+@check("double")
+def asked(student, rng):
+    """It is asked at all."""
+    student.double(3)
+'''
+
+
+def test_checks_that_use_torchs_generator_do_not_disturb_each_other(tmp_path):
+    seeded = Exercise(**{**EXERCISE.__dict__, "checks_source": SEEDED})
+    (tmp_path / "in").mkdir()
+    for i in range(8):
+        (tmp_path / "in" / f"s{i}.ipynb").write_bytes(submission())
+    batch = grade_batch(seeded, tmp_path / "in", tmp_path / "out", jobs=4, seed=1, progress=False)
+    assert {result["points"] for result in batch.results} == {4}
+
+
+def test_a_process_of_the_grader_that_dies_costs_nobody_a_grade(tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(4):
+        (tmp_path / "in" / f"s{i}.ipynb").write_bytes(submission(before=["import time; time.sleep(1.5)"]))
+    killed = []
+
+    def kill_one():
+        while not (tmp_path / "out" / "results").exists() or not list((tmp_path / "out" / "results").iterdir()):
+            time.sleep(0.1)
+        time.sleep(0.5)
+        victim = multiprocessing.active_children()[0]
+        victim.kill()
+        killed.append(victim.pid)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    batch = grade_batch(EXERCISE, tmp_path / "in", tmp_path / "out", jobs=1, seed=1, progress=False)
+    killer.join()
+    assert killed and [result["points"] for result in batch.results] == [6] * 4

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
+import ctypes
+import functools
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import secrets
+import signal
+import sys
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +26,7 @@ from ..progress import bar
 from . import report
 from .exercise import Exercise
 from .roster import Roster
-from .sandbox import Limits, SandboxFailed, all_stopped, find_sandbox
+from .sandbox import Limits, SandboxFailed, find_sandbox
 from .similar import near_identical
 from .submissions import Submission, collect
 from .verdict import judge
@@ -71,39 +78,39 @@ def grade_batch(exercise: Exercise, submissions: Path, out: Path, *, jobs: int |
         names = dict(people.students())
         handed_in = [replace(it, student=names.get(people.match(it), it.student)) for it in handed_in]
     seed = _open_batch(out, exercise, seed, resume)
-    with _executor(dask, jobs) as executor:
-        prove(exercise, seed, executor, limits, unsafe)
-        waiting: dict[concurrent.futures.Future, Submission] = {}
-        results: dict[str, dict] = {}
-        for submission in handed_in:
-            kept = _kept(out, submission) if resume else None
-            if kept is not None:
-                results[submission.key] = kept
-            else:
-                waiting[executor.submit(_judge_one, exercise, submission, seed, limits, unsafe)] = submission
-        try:
-            shown = bar(concurrent.futures.as_completed(waiting), total=len(waiting), desc="Grading", unit="submission",
-                        show=progress)
-            for future in shown:
-                submission = waiting[future]
+    results = {it.key: kept for it in handed_in if resume and (kept := _kept(out, it)) is not None}
+    waiting = [it for it in handed_in if it.key not in results]
+    tries = collections.Counter()
+    judge_it = functools.partial(_judge_one, exercise, seed=seed, limits=limits, unsafe=unsafe)
+    with (bar(total=len(waiting), desc="Grading", unit="submission", show=progress) as shown,
+          _executor(dask, jobs) as run):
+        prove(exercise, functools.partial(run, judge_it))
+        while waiting:
+            again = []
+            for submission, future in run(judge_it, waiting):
+                tries[submission.key] += 1
+                if _broke(future) and tries[submission.key] < 3:
+                    again.append(submission)  # a process of the grader's died; it may have judged somebody else
+                    continue
                 results[submission.key] = _result_of(future, exercise, submission)
                 _save(out, exercise, results[submission.key])
-        except KeyboardInterrupt:
-            for future in waiting:
-                future.cancel()
-            raise
+                shown.update()
+            waiting = again
     ordered = [results[key] for key in sorted(results)]
     if people is not None:
         ordered += _missing(people, handed_in, exercise)
     return _summarize(out, exercise, ordered, people, seed)
 
 
-def prove(exercise: Exercise, seed: int, executor, limits: Limits, unsafe: bool) -> None:
-    """Judge the reference answers (full marks) and the untouched notebook (zero), or raise ValueError."""
+def prove(exercise: Exercise, run) -> None:
+    """Judge the reference answers (full marks) and the untouched notebook (zero), or raise ValueError.
+
+    run: takes submissions and yields (submission, future).
+    """
     reference = Submission("reference", "reference", "", exercise.with_answers(dict(exercise.reference)), "", (), {})
     stub = Submission("stub", "stub", "", exercise.notebook.encode(), "", (), {})
-    asked = [executor.submit(_judge_one, exercise, it, seed, limits, unsafe) for it in (reference, stub)]
-    full, empty = (future.result() for future in asked)
+    judged = {submission.key: future.result() for submission, future in run([reference, stub])}
+    full, empty = judged["reference"], judged["stub"]
     if full["points"] != exercise.max_points or full["status"] != "graded":
         failing = [f"{c['check']}: {c['message']}" for t in full["tasks"] for c in t["checks"] if not c["passed"]]
         raise ValueError(f"{exercise.name}: the reference answers get {full['points']:g} of {exercise.max_points:g} "
@@ -113,14 +120,20 @@ def prove(exercise: Exercise, seed: int, executor, limits: Limits, unsafe: bool)
                          "so nothing was graded")
 
 
+_one_at_a_time = threading.Lock()  # for a Dask worker with several threads
+
+
 def _judge_one(exercise: Exercise, submission: Submission, seed: int, limits: Limits, unsafe: bool) -> dict:
     person = _person(submission)
     if submission.data is None:
         return {**_row(exercise, "unreadable", submission.problem), **person}
-    try:
-        result = judge(exercise, submission.data, seed=seed, limits=limits, unsafe=unsafe)
-    except SandboxFailed:
-        result = judge(exercise, submission.data, seed=seed, limits=limits, unsafe=unsafe)
+    with _one_at_a_time:
+        if exercise.checks and (torch := sys.modules.get("torch")):
+            torch.set_num_threads(1)  # two threads in each of two processes wait for each other more than they work
+        try:
+            result = judge(exercise, submission.data, seed=seed, limits=limits, unsafe=unsafe)
+        except SandboxFailed:
+            result = judge(exercise, submission.data, seed=seed, limits=limits, unsafe=unsafe)
     return {**result, **person, "review": [*submission.notes, *result["review"]]}
 
 
@@ -218,15 +231,34 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _executor(dask: str | None, jobs: int):
+    """A function that judges submissions side by side: run(judge_it, submissions) yields (submission, future)."""
+    def pair(executor, judge_it, submissions):
+        futures = {executor.submit(judge_it, it): it for it in submissions}
+        for future in concurrent.futures.as_completed(futures):
+            yield futures[future], future
+
     if dask is None:
-        # threads: each only waits for its sandbox, which is a process of its own
-        with concurrent.futures.ThreadPoolExecutor(jobs) as executor:
-            try:
-                yield executor
-            except BaseException:
-                with all_stopped():
-                    executor.shutdown(cancel_futures=True)
-                raise
+        # processes, not threads: the checks build networks from torch's one random generator
+        pools, before = [], set(multiprocessing.active_children())
+
+        def run(judge_it, submissions):
+            if not pools:
+                pools.append(concurrent.futures.ProcessPoolExecutor(
+                    jobs, multiprocessing.get_context("spawn"), _die_with_parent))
+            for submission, future in pair(pools[-1], judge_it, submissions):
+                yield submission, future
+                if _broke(future):
+                    pools.clear()  # the next call gets another one
+
+        try:
+            yield run
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+            raise
+        finally:
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
         return
     try:
         from distributed import Client
@@ -237,4 +269,13 @@ def _executor(dask: str | None, jobs: int):
     except OSError as error:
         raise ValueError(f"no Dask scheduler answers at {dask!r} ({error}): start one with `dask scheduler`") from None
     with client, client.get_executor(pure=False) as executor:
-        yield executor
+        yield functools.partial(pair, executor)
+
+
+def _broke(future: concurrent.futures.Future) -> bool:
+    return isinstance(future.exception(), concurrent.futures.BrokenExecutor)
+
+
+def _die_with_parent() -> None:
+    """In a process of the pool: end when the grader is killed; its sandbox ends with it."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

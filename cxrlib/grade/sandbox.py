@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -86,28 +85,10 @@ def find_sandbox() -> str:
     return found
 
 
-_live: set[Session] = set()
-_stopping = threading.Event()
-
-
-@contextlib.contextmanager
-def all_stopped():
-    """Within this block every session of this process has ended and none starts."""
-    _stopping.set()
-    try:
-        for session in tuple(_live):
-            session.kill()  # its thread sees the pipes end and closes them itself
-        yield
-    finally:
-        _stopping.clear()
-
-
 class Session:
     """One process of the student. `sandbox` is the path of bubblewrap; None runs without one (`--unsafe`)."""
 
     def __init__(self, sandbox: str | None, limits: Limits, deadline: float | None = None):
-        if _stopping.is_set():
-            raise SandboxFailed("grading was stopped")
         self.limits = limits
         self.deadline = deadline or time.monotonic() + limits.total
         self.printed = b""
@@ -141,7 +122,6 @@ class Session:
                 os.close(descriptor)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             os.set_blocking(pipe.fileno(), False)
-        _live.add(self)
 
     def _rlimits(self) -> dict[str, int]:
         return {"AS": self.limits.memory * 2**20, "FSIZE": self.limits.files * 2**20, "NOFILE": 256, "CORE": 0,
@@ -172,19 +152,15 @@ class Session:
 
     def close(self) -> None:
         """End the process and everything that it started."""
-        _live.discard(self)
-        self.kill()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
         if self._home:
             self._home.cleanup()
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
 
     def _ask(self, request: dict, seconds: float, what: str) -> dict:
         number = secrets.token_hex(8)  # an answer prepared before the question does not know it

@@ -918,3 +918,11 @@ def test_a_process_of_the_grader_that_dies_costs_nobody_a_grade(tmp_path):
     batch = grade_batch(EXERCISE, tmp_path / "in", tmp_path / "out", jobs=1, seed=1, progress=False)
     killer.join()
     assert killed and [result["points"] for result in batch.results] == [6] * 4
+
+
+def test_a_process_left_dying_by_one_task_is_not_the_next_tasks_fault():
+    """The first answer sends a proper error frame and lets the process end a moment later."""
+    dying = INSIDE.replace("os._exit(0)", "(__import__('threading').Timer(0.02, os._exit, [0]).start())")
+    for _ in range(5):
+        result = grade(submission(double=dying.replace("BODY", "say({'error': {'kind': 'ValueError'}}); time.sleep(9)")))
+        assert points(result) == {"double": 0, "total": 3}

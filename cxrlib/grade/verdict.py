@@ -102,6 +102,7 @@ class _Student:
         self.printed = ""
         self.begun = False
         self.calls = 0
+        self.served = ""                  # the task that this process was asked for last
         stub = {cell.task: _plain(cell.source) for cell in exercise.cells if cell.kind == "answer"}
         self.untouched = {task for task, source in spliced.answers.items() if _plain(source) == stub[task]}
 
@@ -207,11 +208,24 @@ class _Student:
 
     def call(self, task: str, name: str, args: tuple, kwargs: dict):
         if self.session is None or self.session._process.poll() is not None:
-            self.begin()
+            self._renew()
+        self.calls += 1
+        served, self.served = self.served, task
+        try:
+            return self.session.call(name, args, kwargs)
+        except Stopped as stop:
+            if stop.reason != "crashed" or served in ("", task):
+                raise
+        # another task was asked before in this process: its answer may have left it dying
+        self._renew()
+        self.served = task
+        return self.session.call(name, args, kwargs)
+
+    def _renew(self) -> None:
+        self.served = ""
+        self.begin()
         if self.session is None:
             raise Stopped("timeout", f"the submission used up its {self.limits.total:.0f} seconds")
-        self.calls += 1
-        return self.session.call(name, args, kwargs)
 
 
 class _Proxy:

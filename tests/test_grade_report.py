@@ -4,7 +4,6 @@ import csv
 import html.parser
 import json
 import re
-import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -305,26 +304,20 @@ def test_status():
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [360, 1000])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_fit_and_run_nothing(tmp_path, width, scheme):
-    sync = pytest.importorskip("playwright.sync_api")
+def test_pages_fit_and_run_nothing(chromium, tmp_path, width, scheme):
     long = "x" * 300
     texts = {"feedback": report.feedback_html(hostile(EVIL + long), title="Exercise 1"),
              "summary": report.summary_html([hostile(EVIL + long), make("Anna"), make("Bo", failed=("share",))],
                                             [Pair("anna", "bo", 1.0, ("leaked",))], title="Exercise 1")}
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
-    with sync.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        said, asked = [], []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: asked.append(request.url))
-        for name, text in texts.items():
-            path = tmp_path / f"{name}.html"
-            path.write_text(text, encoding="utf-8")
-            page.goto(path.as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert said == [] and len(asked) == 2
-        browser.close()
+    page = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: asked.append(request.url))
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(text, encoding="utf-8")
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert said == [] and len(asked) == 2
+    page.close()

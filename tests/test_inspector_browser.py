@@ -4,7 +4,6 @@ import functools
 import http.server
 import json
 import re
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -23,8 +22,6 @@ from cxrlib.phantom import make_phantoms
 from cxrlib.widgets import CamInspector
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]
 CLASSES = ("normal", "bacterial", "viral")
 SILENT = "viral"  # the class of which every map is negative everywhere
 
@@ -60,16 +57,8 @@ def inspector():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        chromium.close()
+def browser(chromium):
+    return chromium
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -70,25 +69,19 @@ def test_what_it_cannot_show_is_refused(arguments, message):
 
 
 @pytest.fixture(scope="module")
-def page(playground, tmp_path_factory):
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
+def page(playground, tmp_path_factory, chromium):
     path = playground.save_html(tmp_path_factory.mktemp("page") / "play.html")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(viewport={"width": 360, "height": 900}, offline=True).new_page()
-        page.faults = []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("console", lambda m: m.type == "error" and page.faults.append(m.text))
-        page.set_default_timeout(20_000)
-        page.goto(path.as_uri())
-        page.wait_for_selector(".cxr-play[data-settings]")
-        yield page
-        assert not page.faults
-        browser.close()
+    context = chromium.new_context(viewport={"width": 360, "height": 900}, offline=True)
+    page = context.new_page()
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda m: m.type == "error" and page.faults.append(m.text))
+    page.set_default_timeout(20_000)
+    page.goto(path.as_uri())
+    page.wait_for_selector(".cxr-play[data-settings]")
+    yield page
+    assert not page.faults
+    context.close()
 
 
 def settle(page):

@@ -145,7 +145,7 @@ def listing(course: Path, site: Site) -> str:
         title = f"[{exercise.title}](../chapters/{chapter.name})" if chapter else exercise.title
         tasks = ", ".join(f"`{task}`" for task in exercise.tasks)
         rows.append(f"| {title} | {tasks} | {exercise.max_points:g} | [Colab]"
-                    f"({site.colab(f'exercises/{name}.ipynb')}), {{download}}`download <../exercises/{name}.ipynb>` |")
+                    f"({site.colab(f'exercises/{name}.ipynb')}), {{download}}`file <../exercises/{name}.ipynb>` |")
     return "\n".join(rows)
 
 

@@ -43,7 +43,7 @@ function render({ model, el }) {
   const accuracy = h("b.value", { "data-value": "accuracy" }), macro = h("b.value", { "data-value": "macro_f1" });
   const said = h("p.note", { role: "status" });
   root.append(
-    h("div.row", {}, h("label.field", {}, "Images", which), ...sliders.map(({ field }) => field), equal),
+    h("div.line", {}, h("label.field", {}, "Images", which), ...sliders.map(({ field }) => field), equal),
     h("div.columns", {}, h("div.scroll", {}, matrix), h("div.scroll", {}, numbers)),
     h("p.sum", {}, "Accuracy ", accuracy, " · macro F1 ", macro), said);
 

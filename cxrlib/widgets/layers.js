@@ -75,7 +75,7 @@ function render({ model, el }) {
   const number = (label, key, choices) => h("label.field", {}, label, h("select", {
     onchange: (event) => { settings[key] = Number(event.target.value); update(); } },
     ...choices.map((n) => h("option", settings[key] === n ? { selected: true } : {}, n))));
-  const examples = h("div.row", { role: "group", "aria-label": "Examples" },
+  const examples = h("div.line", { role: "group", "aria-label": "Examples" },
     ...page.examples.map((text) => h("button", { type: "button", onclick: () => { word.value = text; update(); } }, text)));
   const problem = h("p.problem", { role: "alert", hidden: true });
   const picture = h("div.picture");
@@ -83,7 +83,7 @@ function render({ model, el }) {
   const table = h("table", {}, h("caption", {}, "Layer by layer"),
     h("thead", {}, h("tr", {}, ...["layer", "output", "parameters", ""].map((text) => h("th", { scope: "col" }, text)))), body, foot);
   root.append(
-    h("div.row", {}, h("label.field.wide", {}, "Your network", word),
+    h("div.line", {}, h("label.field.wide", {}, "Your network", word),
       number("Image side", "size", [...new Set([16, 32, 48, 64, 128, 224, page.size])].sort((a, b) => a - b)),
       number("Dense width", "hidden", [...new Set([16, 64, 128, 256, page.hidden])].sort((a, b) => a - b))),
     examples, h("p.note", {}, LEGEND), problem, picture, table);

@@ -180,7 +180,7 @@ function render({ model, el }) {
         h("figure", {}, h("figcaption", {}, "As it is"), before),
         h("figure", {}, h("figcaption", {}, "Augmented"), after)),
       h("div.sliders", {}, h("label.tick", {}, flip, "Horizontal flip"), ...Object.values(sliders).map((s) => s.field)),
-      h("div.row", {},
+      h("div.line", {},
         h("button", { type: "button", onclick: () => move(drawn(page.ranges)) }, "Draw at random"),
         h("button", { type: "button", onclick: () => move({ ...START }) }, "Back to the original"),
         h("span.note", {}, `Ranges of ${page.name}.`))),

@@ -68,11 +68,11 @@ function render({ model, el }) {
     ...names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), values[i]))));
   const said = h("p.note", { role: "status" });
   root.append(
-    h("div.row", {}, h("label.field", {}, "Images", which), cut.field),
+    h("div.line", {}, h("label.field", {}, "Images", which), cut.field),
     h("div.columns", {},
       h("div", {}, h("h4", {}, "Who gets which probability"), picture, matrix, numbers),
       h("div", {}, h("h4", {}, "ROC curve"), roc, h("h4", {}, "What mistakes cost"),
-        h("div.row", {}, h("label.field", {}, `False alarms that weigh as much as one missed ${ill}`, price), cheapest), said)));
+        h("div.line", {}, h("label.field", {}, `False alarms that weigh as much as one missed ${ill}`, price), cheapest), said)));
 
   function best() {
     const weight = Math.max(1, Number(price.value) || 1);

@@ -74,7 +74,7 @@ def test_notebooks_side_by_side(export):
 
 
 def test_a_folder_per_student(export):
-    found = by_name(collect(export(["anna/any name.ipynb", "bo/work/01_split_by_patient.ipynb", "cy/report.pdf"]),
+    found = by_name(collect(export(["anna/any name.ipynb", "bo/mine/01_split_by_patient.ipynb", "cy/report.pdf"]),
                             EXERCISE))
     assert found["anna"].file == "any name.ipynb" and found["bo"].data == NOTEBOOK
     assert found["cy"].data is None and "report.pdf" in found["cy"].problem

@@ -234,7 +234,7 @@ def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, cours
     except KeyboardInterrupt:
         raise click.ClickException(f"stopped; what is graded is in {out}. Continue it with --resume") from None
     counts = ", ".join(f"{count} {status}" for status, count in batch.counts().items())
-    click.echo(f"{len(batch.results)} students: {counts}")
+    click.echo(f"{len(batch.results)} student{'' if len(batch.results) == 1 else 's'}: {counts}")
     for warning in batch.warnings:
         click.secho(f"note: {warning}", fg="yellow", err=True)
     if batch.pairs:

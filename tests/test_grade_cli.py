@@ -2,12 +2,14 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from test_grade_hostile import ANSWERS, CHECKS, EXERCISE, submission
 
 from cxrlib.cli import main
+from cxrlib.grade import Limits
 
 
 def cxr(*args, ok=True) -> str:
@@ -91,6 +93,11 @@ def test_errors_name_the_thing_and_the_remedy(sandbox, course, arguments, words)
     (course / "empty").mkdir()
     (course / "bad.csv").write_text("color,shape\nred,round\n")
     assert words.lower() in cxr("grade", *arguments, ok=False).lower()
+
+
+def test_the_page_for_graders_names_the_memory_that_a_submission_gets():
+    page = (Path(__file__).resolve().parents[1] / "book" / "graders.md").read_text(encoding="utf-8")
+    assert f"may use {Limits().memory / 1024:g} GB" in page
 
 
 def test_without_a_sandbox_it_refuses_and_says_how(course, monkeypatch):

@@ -58,7 +58,6 @@ class StudentError(Exception):
 class Limits:
     """What one submission may use. Times in seconds of wall clock, memory and files in MB."""
 
-    start: float = 60
     cell: float = 60
     call: float = 10
     total: float = 180
@@ -76,7 +75,7 @@ def find_sandbox() -> str:
             "Install it (Debian, Ubuntu: sudo apt install bubblewrap; Fedora: sudo dnf install bubblewrap); "
             "it needs Linux. With --unsafe the code would run with all your rights.")
     try:
-        with Session(found, Limits(start=30)) as session:
+        with Session(found, Limits(cell=30)) as session:
             session.run("probe", "import os\nassert os.getpid() < 10")
     except (Stopped, StudentError, OSError, ValueError) as error:
         raise SandboxMissing(

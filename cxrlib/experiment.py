@@ -14,6 +14,7 @@ from .data.split import PROTOCOLS
 from .files import write_json
 from .metrics import Report, best_threshold, evaluate
 from .models import build_model, freeze, save_model
+from .models.freeze import leaves
 from .recipe import Recipe
 from .train import History, fit
 
@@ -35,9 +36,10 @@ class Experiment:
 def build(recipe: Recipe, classes):
     """The network of a recipe, with so much of it frozen as ``recipe.trainable`` says."""
     model = build_model(recipe.model, classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
-    if recipe.trainable == "all":
+    if recipe.trainable == "all" and not recipe.hold_norms:
         return model
-    return freeze(model, "all" if recipe.trainable == "head" else recipe.trainable)
+    layers = {"head": "all", "all": len(leaves(model.body))}.get(recipe.trainable, recipe.trainable)
+    return freeze(model, layers, hold_norms=recipe.hold_norms)
 
 
 def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | None = None, val: float = 0.1,

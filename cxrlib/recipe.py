@@ -23,6 +23,7 @@ class Recipe:
     model, model_options : the name and the options given to ``build_model``.
     trainable : how much of the network learns: "all"; "head" (the body is frozen); or k, the head and the last k layers
         of the body, see ``freeze``. ``experiment.build`` applies it; ``fit`` refuses a model that disagrees.
+    hold_norms : keep the batch norms of the body as they are, above the cut too.
     head_epochs, head_lr : so many epochs first in which only the head learns, at this rate. A new head sends random
         gradients into weights that were good; then come the ``epochs``.
     size : image height and width in pixels.
@@ -47,6 +48,7 @@ class Recipe:
     model: str = "cnn5"
     model_options: dict = field(default_factory=dict)
     trainable: str | int = "all"
+    hold_norms: bool = False
     head_epochs: int = 0
     head_lr: float = 1e-3
     size: int = 128
@@ -108,21 +110,21 @@ class Recipe:
 
 def _layout(layers: str, about: str, **changes) -> Recipe:
     options = {"filters": (64, 128), "hidden": 128, "dropout": 0.3}
-    return Recipe(model=layers, model_options=options, lr=1e-4, size=64, about=about).but(**changes)
+    return Recipe(model=layers, model_options=options, lr=1e-4, size=48, about=about).but(**changes)
 
 
-def _ladder(model: str, size: int, suffix: str = "") -> dict[str, Recipe]:
+def _ladder(model: str, size: int, suffix: str = "", **changes) -> dict[str, Recipe]:
     """Source A's transfer-learning runs: each step keeps what the one before changed."""
-    step = Recipe(model=model, model_options={"pretrained": True}, trainable="head", size=size, epochs=12, lr=1e-3,
-                  early_stopping=3, about="ImageNet weights, frozen: only the new head learns.")
+    step = Recipe(model=model, model_options={"pretrained": True}, trainable="head", size=size, epochs=8, lr=1e-3,
+                  early_stopping=3, about="ImageNet weights, frozen: only the new head learns.").but(**changes)
     steps = {"frozen": step}
 
     def then(name, about, **changes):
         nonlocal step
         step = steps[name] = step.but(about=about, **changes)
 
-    then("v1", "After the head, the top 50 layers learn too; dropout 0.3.", trainable=50, head_epochs=3, lr=1e-5,
-         model_options={"pretrained": True, "head_dropout": 0.3})
+    then("v1", "After the head, the top 50 layers learn too; dropout 0.3.", trainable=50, hold_norms=True,
+         head_epochs=3, lr=1e-5, model_options={"pretrained": True, "head_dropout": 0.3})
     then("v2", "v1 with the top 100 layers, learning rate 1e-6.", trainable=100, lr=1e-6)
     then("v3", "v2 with rotation, shift and brightness.", augment=Augment(rotate=15, shift=0.1, brightness=0.15))
     then("v4", "v3 with dropout 0.5 and more patience before it stops.", early_stopping=6,
@@ -150,8 +152,9 @@ _CYCLIC = Recipe(model="resnet34", model_options={"pretrained": True}, size=224,
                  about="Triangular cyclic learning rate, 1e-5 to 1e-3, two epochs up and two down.")
 _ONE_EPOCH = Recipe(model_options={"pretrained": True}, size=224, epochs=1, lr=1e-3,
                     about="One epoch, to compare back-bones.")
-_SCRATCH = {"model_options": {}, "size": 128}  # offline and on two cores: no pretrained weights, a smaller image
-_LITE0 = {"model": "efficientnet_lite0", "model_options": {"pretrained": True}, "size": 128}
+_SCRATCH = {"model_options": {}, "size": 96}  # offline and on two cores: no pretrained weights, a smaller image
+_LITE0 = {"model": "efficientnet_lite0", "model_options": {"pretrained": True}, "size": 128,
+          "precision": "fp32"}  # CPUs compute its depthwise convolutions slower in bf16
 
 #: The course's named recipes.
 recipes: dict[str, Recipe] = {
@@ -170,13 +173,13 @@ recipes: dict[str, Recipe] = {
     # a package carries in the place of one that must be downloaded.
     "A-baseline": Recipe(epochs=10, early_stopping=3, about="The baseline CNN."),
     **_ladder("resnet50", 224),
-    **_ladder("efficientnet_lite0", 128, "-lite0"),
+    **_ladder("efficientnet_lite0", 128, "-lite0", precision="fp32"),
     "B-resnet50": _frozen_base("resnet50"),
     "B-inception_resnet_v2": _frozen_base("inception_resnet_v2"),
     "B-efficientnet_b7": _frozen_base("efficientnet_b7"),
     "B-efficientnet_b7-tuned": _fine_tuned("efficientnet_b7", 256),
     "B-lite0": _frozen_base("efficientnet_lite0", 128),
-    "B-lite0-tuned": _fine_tuned("efficientnet_lite0", 128, batch_size=32, epochs=12),
+    "B-lite0-tuned": _fine_tuned("efficientnet_lite0", 128, batch_size=32, epochs=8, precision="fp32"),
     "C-resnet18": _ONE_EPOCH.but(model="resnet18"),
     "C-resnet34": _ONE_EPOCH.but(model="resnet34"),
     "C-efficientnet_b0": _ONE_EPOCH.but(model="efficientnet_b0"),
@@ -187,9 +190,10 @@ recipes: dict[str, Recipe] = {
     "C-cyclic": _CYCLIC,
     "C-cyclic-scratch": _CYCLIC.but(**_SCRATCH),
     "C-cyclic-lite0": _CYCLIC.but(**_LITE0),
-    "E-cnn5": Recipe(epochs=30, batch_size=32, lr=1e-3, about="The five-layer CNN for several diseases."),
-    "E-resnet18": Recipe(model="resnet18", epochs=15, lr=1e-3, about="ResNet-18 from scratch, no augmentation."),
+    "E-cnn5": Recipe(size=96, epochs=30, batch_size=32, lr=1e-3, about="The five-layer CNN for several diseases."),
+    "E-resnet18": Recipe(model="resnet18", size=96, epochs=15, lr=1e-3,
+                         about="ResNet-18 from scratch, no augmentation."),
     "E-resnet18-augmented": Recipe(
-        model="resnet18", epochs=15, lr=1e-3, augment=Augment(flip=0.5, rotate=10, crop=0.8),
+        model="resnet18", size=96, epochs=15, lr=1e-3, augment=Augment(flip=0.5, rotate=10, crop=0.8),
         about="ResNet-18 from scratch with flip, rotation and crop."),
 }

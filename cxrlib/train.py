@@ -45,7 +45,8 @@ class History:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row an epoch: epoch, lr, loss, accuracy, val_loss, val_accuracy, val_auc, seconds, images_per_second."""
+        """One row an epoch: epoch, lr, loss, accuracy, val_loss, val_accuracy, val_auc, seconds,
+        cpu_seconds (of this process, over all its threads), images_per_second."""
         return pd.DataFrame(self.epochs)
 
     @property
@@ -174,7 +175,7 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
             seed = _epoch_seed(recipe.seed, epoch) + accelerator.process_index
             torch.manual_seed(seed)  # dropout
             generator = torch.Generator().manual_seed(seed)  # augmentation
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             model.train()
             losses, hits, seen = [], 0.0, 0
             for images, labels in loader:
@@ -205,7 +206,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
                    "accuracy": hits / seen}
             if val is not None:
                 row |= _validate(accelerator, net, model, val, recipe, dtype, weights, layout)
-            row |= {"seconds": time.perf_counter() - start, "images_per_second": seen / trained}
+            row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start,
+                    "images_per_second": seen / trained}
             history.epochs.append(row)
             if recipe.schedule == "plateau":
                 schedule.step(row[recipe.monitor] if val is not None else row["loss"])

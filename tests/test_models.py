@@ -391,6 +391,16 @@ def test_a_second_freeze_replaces_the_first():
     assert len(trainable(net)) == len(list(net.parameters())) and net.config["freeze"] is None
 
 
+def test_held_norms_keep_their_statistics_while_their_neighbors_learn():
+    net = freeze(small("resnet18", seed=0), 10, hold_norms=True)
+    norms = {name: layer for name, layer in leaves(net.body).items() if isinstance(layer, nn.BatchNorm2d)}
+    before = {name: layer.running_mean.clone() for name, layer in norms.items()}
+    net.train()(torch.rand(4, 1, net.config["size"], net.config["size"]))
+    assert norms and all(torch.equal(layer.running_mean, before[name]) for name, layer in norms.items())
+    assert not any(p.requires_grad for layer in norms.values() for p in layer.parameters())
+    assert trainable(net.body)  # the convolutions between them
+
+
 def test_frozen_layers_do_not_change_in_training():
     net = small("resnet18", freeze=3, seed=0)  # the last convolution's block stays trainable
     before = copy.deepcopy(net.state_dict())

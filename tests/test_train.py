@@ -47,7 +47,7 @@ def test_it_learns_and_says_what_happened():
     frame = history.frame
     assert frame["epoch"].tolist() == list(range(1, 9))
     assert frame["loss"].iloc[-1] < frame["loss"].iloc[0]
-    assert {"val_loss", "val_accuracy", "val_auc", "lr", "seconds", "images_per_second"} <= set(frame)
+    assert {"val_loss", "val_accuracy", "val_auc", "lr", "seconds", "cpu_seconds", "images_per_second"} <= set(frame)
     assert history.stopped == "finished" and not model.training
     assert "8 epochs" in str(history) and 'alt="Learning curves' in history._repr_html_()
 
@@ -363,6 +363,14 @@ def test_no_warning_in_an_ordinary_run():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("trainable", ["all", 12])
+def test_a_recipe_holds_the_norms(trainable):
+    model = build(Recipe(model="resnet18", size=32, trainable=trainable, hold_norms=True), ("a", "b")).train()
+    norms = [layer for layer in model.body.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert norms and not any(layer.training for layer in norms)
+    assert any(p.requires_grad for p in model.body.parameters())
 
 
 def test_every_recipe_builds_its_model():

@@ -35,6 +35,8 @@ class Recipe:
     schedule_options : options of the schedule: plateau ``factor``, ``patience``, ``min_lr``; cyclic ``base_lr``,
         ``step_epochs``; onecycle ``pct_start``, ``div_factor``; cosine ``min_lr``.
     early_stopping : stop after so many epochs without an improvement of ``monitor``; None never stops.
+    average : 0, or the decay of an exponential moving average of the weights over the steps (Polyak averaging; 0.995
+        looks back some 200 steps). Then it is the averaged network that is validated and kept.
     monitor : "val_loss", "val_accuracy" or "val_auc".
     restore_best : at the end, return to the weights of the best epoch by ``monitor``.
     class_weights : None, "balanced" (inverse to the class counts), or one number a class.
@@ -60,6 +62,7 @@ class Recipe:
     schedule: str = "constant"
     schedule_options: dict = field(default_factory=dict)
     early_stopping: int | None = None
+    average: float = 0.0
     monitor: str = "val_loss"
     restore_best: bool = True
     class_weights: str | tuple[float, ...] | None = None
@@ -89,8 +92,9 @@ class Recipe:
                 raise ValueError(f"recipe: {name} must be above 0, got {getattr(self, name)!r}")
         if not self.weight_decay >= 0:
             raise ValueError(f"recipe: weight_decay must be 0 or more, got {self.weight_decay!r}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"recipe: label_smoothing must be in [0, 1), got {self.label_smoothing!r}")
+        for name in ("label_smoothing", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"recipe: {name} must be in [0, 1), got {getattr(self, name)!r}")
         if self.early_stopping is not None and self.early_stopping < 1:
             raise ValueError(f"recipe: early_stopping must be at least 1 epoch or None, got {self.early_stopping!r}")
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":

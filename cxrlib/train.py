@@ -156,7 +156,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     if head and head.stopped in ("interrupted", "diverged"):
         history.stopped = head.stopped
         return history
-    state = _State(model, optimizer, schedule, scaler, history)
+    averaged = _averaged(model, recipe.average)
+    state = _State(model, averaged, optimizer, schedule, scaler, history)
     if checkpoint is not None:
         checkpoint = Path(checkpoint)
         if checkpoint.exists():
@@ -191,6 +192,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
                 accelerator.backward(scaler.scale(loss))
                 scaler.step(optimizer)
                 scaler.update()
+                if averaged is not None:
+                    averaged.update_parameters(model)
                 if recipe.schedule in ("cyclic", "onecycle", "cosine"):
                     schedule.step()
                 losses.append(loss.detach())
@@ -205,7 +208,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
             row = {"epoch": epoch, "lr": float(optimizer.param_groups[0]["lr"]), "loss": loss_sum / steps,
                    "accuracy": hits / seen}
             if val is not None:
-                row |= _validate(accelerator, net, model, val, recipe, dtype, weights, layout)
+                judged = net if averaged is None else averaged
+                row |= _validate(accelerator, judged, val, recipe, dtype, weights, layout)
             row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start,
                     "images_per_second": seen / trained}
             history.epochs.append(row)
@@ -226,7 +230,7 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     finally:
         bar.close()
         live.clear()
-        state.restore_best()
+        state.keep_final()
         model.eval()
         accelerator.free_memory()
     return history
@@ -268,6 +272,15 @@ def _check(model, train, val, recipe: Recipe) -> None:
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
     if val is None and (recipe.early_stopping or recipe.monitor != "val_loss"):
         raise ValueError("the recipe monitors a validation value, but val is missing: fit(model, train, val, ...)")
+
+
+def _averaged(model: nn.Module, decay: float):
+    """A copy of the model that follows it as a moving average, batch-norm statistics included; None without decay."""
+    if not decay:
+        return None
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -326,9 +339,9 @@ def _class_weights(weights, train) -> torch.Tensor | None:
 
 
 @torch.no_grad()
-def _validate(accelerator, net, model, val, recipe, dtype, weights, layout) -> dict:
+def _validate(accelerator, net, val, recipe, dtype, weights, layout) -> dict:
     loader = accelerator.prepare(DataLoader(val, max(recipe.batch_size, 64), collate_fn=_as_is))
-    model.eval()
+    net.eval()
     logits, labels = [], []
     for images, y in loader:
         x = images.to(dtype=torch.float32).div_(255).contiguous(memory_format=layout)
@@ -348,8 +361,9 @@ def _validate(accelerator, net, model, val, recipe, dtype, weights, layout) -> d
 class _State:
     """All that a run needs to continue: weights, optimizer, schedule, best weights so far, history."""
 
-    def __init__(self, model, optimizer, schedule, scaler, history: History):
-        self.model, self.optimizer, self.schedule, self.scaler = model, optimizer, schedule, scaler
+    def __init__(self, model, averaged, optimizer, schedule, scaler, history: History):
+        self.model, self.averaged = model, averaged
+        self.optimizer, self.schedule, self.scaler = optimizer, schedule, scaler
         self.history = history
         self.best: dict | None = None
         self.best_value = None
@@ -369,16 +383,23 @@ class _State:
                 self.best_value, self.waited = value, 0
                 self.history.best_epoch = row["epoch"]
                 if recipe.restore_best:
-                    self.best = copy.deepcopy(self.model.state_dict())
+                    self.best = copy.deepcopy(self._judged().state_dict())
             else:
                 self.waited += 1
             if recipe.early_stopping and self.waited >= recipe.early_stopping:
                 self.history.stopped, self.finished = "early", True
         self.finished |= row["epoch"] >= recipe.epochs
 
-    def restore_best(self) -> None:
+    def _judged(self) -> nn.Module:
+        """The network that was validated: the averaged one, where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def keep_final(self) -> None:
+        """Put the weights that are to stay into the model."""
         if self.best is not None:
             self.model.load_state_dict(self.best)
+        elif self.averaged is not None:
+            self.model.load_state_dict(self.averaged.module.state_dict())
 
     def save(self, path: Path, fingerprint: str) -> None:
         with atomic_path(path) as temporary:
@@ -387,6 +408,7 @@ class _State:
                 "recipe": _plain(self.history.recipe.to_dict()), "epochs": self.history.epochs,
                 "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                 "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
+                "averaged": None if self.averaged is None else self.averaged.state_dict(),
                 "scaler": self.scaler.state_dict(), "best": self.best, "best_value": self.best_value,
                 "best_epoch": self.history.best_epoch, "waited": self.waited, "stopped": self.history.stopped,
                 "finished": self.finished,
@@ -412,6 +434,8 @@ class _State:
             self.model.load_state_dict(saved["model"])
         except RuntimeError as error:
             raise ValueError(f"{path} holds the weights of another architecture than this model; {remedy}") from error
+        if self.averaged is not None:
+            self.averaged.load_state_dict(saved["averaged"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         self.scaler.load_state_dict(saved["scaler"])

@@ -82,9 +82,10 @@ def _train_in_a_process(path, marker):
     quiet(model, data, toy(16, seed=1), RESUMED, checkpoint=path)
 
 
-@pytest.mark.parametrize("schedule", ["onecycle", "plateau", "cyclic", "cosine", "constant"])
-def test_resumed_run_ends_with_the_same_weights(tmp_path, schedule):
-    recipe = RESUMED.but(schedule=schedule, restore_best=False)
+@pytest.mark.parametrize("schedule, average", [("onecycle", 0), ("plateau", 0), ("cyclic", 0), ("cosine", 0),
+                                               ("constant", 0), ("onecycle", 0.9)])
+def test_resumed_run_ends_with_the_same_weights(tmp_path, schedule, average):
+    recipe = RESUMED.but(schedule=schedule, average=average, restore_best=False)
     train, val = toy(48), toy(16, seed=1)
     whole = tiny_model()
     quiet(whole, train, val, recipe)
@@ -356,6 +357,7 @@ def test_no_warning_in_an_ordinary_run():
     (lambda: Recipe(head_epochs=-1), "head_epochs"),
     (lambda: Recipe(head_lr=0), "head_lr"),
     (lambda: Recipe(label_smoothing=1.0), "label_smoothing"),
+    (lambda: Recipe(average=1.0), "average"),
     (lambda: Recipe(class_weights="inverse"), "balanced"),
     (lambda: cxr.evaluate(tiny_model(), toy(8)[:0]), "empty"),
     (lambda: cxr.evaluate(tiny_model(), toy(8, classes=("normal", "tb"))), "does not know"),
@@ -363,6 +365,30 @@ def test_no_warning_in_an_ordinary_run():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_average_follows_the_weights():
+    """Three steps by hand: the first step's weights, then average * decay + weights * (1 - decay)."""
+    steps, decay = [], 0.75
+    for epochs in (1, 2, 3):
+        model = tiny_model()
+        quiet(model, toy(16), recipe=TINY, batch_size=16, epochs=epochs, schedule="constant", augment=None)
+        steps.append(weights(model))
+    expected = steps[0]
+    for step in steps[1:]:
+        expected = expected * decay + step * (1 - decay)
+    model = tiny_model()
+    quiet(model, toy(16), recipe=TINY, batch_size=16, epochs=3, schedule="constant", augment=None, average=decay)
+    assert torch.allclose(weights(model), expected, atol=1e-6) and not torch.allclose(expected, steps[2], atol=1e-4)
+
+
+def test_the_averaged_network_is_the_one_that_is_validated():
+    train, val = toy(48), toy(32, seed=1)
+    model = tiny_model()
+    history = quiet(model, train, val, TINY, average=0.9, epochs=2, restore_best=False)
+    report = cxr.evaluate(model, val, bootstrap=0)
+    assert history.epochs[-1]["val_auc"] == pytest.approx(report["auc"])
+    assert history.epochs[-1]["val_accuracy"] == pytest.approx(report["accuracy"])
 
 
 @pytest.mark.parametrize("trainable", ["all", 12])

@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 MARKERS = {name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {name}:end -->")
            for name in ("results", "performance")}
 
-FOOTNOTE = "\\* The number of epochs times the median epoch, validation included."
+FOOTNOTE = ("\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
+            "threads where it was recorded, of the clock's time elsewhere.")
+SEVERAL = ("Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, in "
+           "square brackets the lowest and the highest seed.")
 
 BOOK_PAGE = """\
 # Recorded results
@@ -29,7 +32,7 @@ per run. In brackets: 95 % intervals, bootstrap over patients. This page is made
 
 {training}
 
-{footnote}
+{several} {footnote}
 
 {anchors}
 
@@ -56,8 +59,7 @@ SOURCES_HEAD = """\
 
 Five student projects are this course's source. `cxr reproduce` runs their experiments again, each from a named recipe.
 The tables put what was reported beside what was measured here. After a measured test value: in round brackets the 95 %
-interval of one run, bootstrap over patients; in square brackets the lowest and the highest of several seeds, whose mean
-stands before it. F1 measured here is the macro F1; which F1 a source reported is not known. Where a source's back-bone
+interval of one run, bootstrap over patients; several seeds are written as in the first table. F1 measured here is the macro F1; which F1 a source reported is not known. Where a source's back-bone
 cannot be had without a download, another row has EfficientNet-Lite0, or the same network from scratch, in its place.
 Training time as above. No source's own list of images is known, so no row is an exact repetition."""
 
@@ -78,15 +80,34 @@ def is_reproduction(record: dict) -> bool:
     return "reproduction" in record
 
 
-def name_of(record: dict) -> str:
-    """The recipe and the seed; `cxr train` begins each record's file name with the recipe."""
-    return f"{record['file'].split('-chest_xray')[0]}, {record['training']['recipe']['seed']}"
+def recipe_of(record: dict) -> str:
+    """`cxr train` begins each record's file name with the recipe."""
+    return record["file"].partition("-chest_xray")[0]
+
+
+def by_recipe(records: list[dict]) -> list[list[dict]]:
+    """The runs of `cxr train`, those of one recipe together, by seed."""
+    groups: dict[str, list[dict]] = {}
+    for record in filter(is_training, records):
+        groups.setdefault(recipe_of(record), []).append(record)
+    return [sorted(runs, key=lambda r: r["training"]["recipe"]["seed"]) for runs in groups.values()]
+
+
+def name_of(runs: list[dict]) -> str:
+    seeds = [str(r["training"]["recipe"]["seed"]) for r in runs]
+    return f"{recipe_of(runs[0])}, {', '.join(seeds)}"
 
 
 def training_minutes(record: dict) -> float:
-    """Epochs times the median epoch: other jobs on the machine slow single epochs, and the sum would hold that."""
-    phases = [record["training"]["epochs"], record["training"].get("head")]
-    seconds = [[epoch["seconds"] for epoch in phase] for phase in phases if phase]
+    """Epochs times the median epoch: other jobs on the machine slow single epochs, and the sum would hold that.
+
+    CPU time over threads, where it was recorded: other jobs disturb it less than the clock."""
+    training = record["training"]
+    phases = [phase for phase in (training["epochs"], training.get("head")) if phase]
+    if all("cpu_seconds" in epoch for phase in phases for epoch in phase) and training["hardware"]["device"] == "cpu":
+        seconds = [[e["cpu_seconds"] / training["hardware"]["threads"] for e in phase] for phase in phases]
+    else:
+        seconds = [[e["seconds"] for e in phase] for phase in phases]
     return sum(len(s) * statistics.median(s) for s in seconds) / 60
 
 
@@ -102,28 +123,28 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def training_table(records: list[dict]) -> str:
     rows = []
-    for record in filter(is_training, records):
-        recipe, test = record["training"]["recipe"], record["test"]
+    for runs in by_recipe(records):
+        recipe, classes = runs[0]["training"]["recipe"], runs[0]["test"]["classes"]
         rows.append([
-            name_of(record), recipe["model"], f"{recipe['size']} px, {len(record['training']['epochs'])} epochs",
-            f"{record['validation']['values']['accuracy']:.3f}", interval(test, "accuracy"), interval(test, "auc"),
-            " / ".join(f"{test['values'][f'recall[{c}]']:.3f}" for c in test["classes"]),
-            f"{training_minutes(record):.1f} min",
+            name_of(runs), recipe["model"], f"{recipe['size']} px, {len(runs[0]['training']['epochs'])} epochs",
+            f"{mean_of(runs, 'accuracy', 'validation'):.3f}", scored(runs, "accuracy"), scored(runs, "auc"),
+            " / ".join(f"{mean_of(runs, f'recall[{c}]'):.3f}" for c in classes),
+            f"{statistics.mean(map(training_minutes, runs)):.1f} min",
         ])
     return table(["recipe, seed", "model", "size, length", "validation accuracy", "test accuracy", "test AUC",
                   "test recall, normal / pneumonia", "training time*"], rows)
 
 
 def threshold_table(records: list[dict]) -> str:
-    rows = [[name_of(r), f"{cut['threshold']:.3f}", interval(cut, "accuracy"), interval(cut, "macro_recall"),
+    rows = [[name_of([r]), f"{cut['threshold']:.3f}", interval(cut, "accuracy"), interval(cut, "macro_recall"),
              " / ".join(f"{cut['values'][f'recall[{c}]']:.3f}" for c in cut["classes"])]
-            for r in records if is_training(r) and (cut := r.get("test_at_validation_threshold"))]
+            for runs in by_recipe(records) for r in runs if (cut := r.get("test_at_validation_threshold"))]
     return table(["recipe, seed", "threshold", "accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
 
 
 def machine(record: dict) -> str:
     hardware, training = record["training"]["hardware"], record["training"]
-    return (f"- {name_of(record)}: {hardware['device']}, {hardware['threads']} threads, {hardware['cpu_capability']}, "
+    return (f"- {name_of([record])}: {hardware['device']}, {hardware['threads']} threads, {hardware['cpu_capability']}, "
             f"{training['images_per_second']:.0f} training images a second; torch {record['versions']['torch']}")
 
 
@@ -150,15 +171,21 @@ def anchors() -> str:
     return "Reported by others on the same test split, accuracy and AUC: " + "; ".join(others) + "."
 
 
-def over_seeds(values: list[float]) -> str:
+def mean_of(runs: list[dict], name: str, part: str = "test") -> float:
+    return statistics.mean(r[part]["values"][name] for r in runs)
+
+
+def over_seeds(values: list[float], between: str = "") -> str:
     """The mean, and the lowest and the highest of several seeds."""
-    return f"{statistics.mean(values):.3f} [{min(values):.3f}–{max(values):.3f}]"
+    return f"{statistics.mean(values):.3f}{between} [{min(values):.3f}–{max(values):.3f}]"
 
 
-def scored(records: list[dict], name: str) -> str:
-    if len(records) == 1:
-        return interval(records[0]["test"], name)
-    return over_seeds([r["test"]["values"][name] for r in records])
+def scored(runs: list[dict], name: str) -> str:
+    """A test value of one run with its interval, or of several seeds: see SEVERAL."""
+    if len(runs) == 1:
+        return interval(runs[0]["test"], name)
+    ends = [end for r in runs for end in r["test"]["intervals"][name]]
+    return over_seeds([r["test"]["values"][name] for r in runs], f" ({min(ends):.3f}–{max(ends):.3f})")
 
 
 def as_reported(source: str, experiment: str) -> str:
@@ -237,7 +264,7 @@ def readme_block(records: list[dict]) -> str:
         parts.append(text)
     if training:
         parts.append("Machine: " + machine(training[-1]).partition(": ")[2].rpartition(",")[0] + ". "
-                     f"Intervals: 95 %, bootstrap over patients. {FOOTNOTE}")
+                     f"Intervals: 95 %, bootstrap over patients. {SEVERAL} {FOOTNOTE}")
     return "\n\n".join([*parts, anchors()])
 
 
@@ -288,7 +315,7 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     """What README.md and book/results.md should hold."""
     records = load(root / "results")
     readme = root / "README.md"
-    page = BOOK_PAGE.format(footnote=FOOTNOTE, anchors=anchors(), training=training_table(records),
+    page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
                             thresholds=threshold_table(records),
                             machines="\n".join(machine(r) for r in records if is_training(r)),
                             phantom=phantom_text(records), sources=sources_text(records))

@@ -71,7 +71,8 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
     history = fit(model, train, validation, recipe, checkpoint=checkpoint, progress=progress)
     if history.stopped == "interrupted" and interrupted == "raise":
         raise KeyboardInterrupt
-    scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "progress": progress}
+    scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "views": recipe.views,
+              "progress": progress}
     on_validation = evaluate(model, validation, **scored)
     on_test = evaluate(model, test, **scored)  # the one time the test images are looked at
     record = {

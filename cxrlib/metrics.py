@@ -45,7 +45,7 @@ def predict(model, data, *, batch_size: int = 64, precision: str = "auto", progr
     return np.concatenate(probs) if probs else np.empty((0, len(data.classes)))
 
 
-def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 0, batch_size: int = 64,
+def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 0, views=(), batch_size: int = 64,
              precision: str = "auto", progress: bool = False) -> Report:
     """Score ``model`` on ``data`` and return a :class:`Report`.
 
@@ -57,6 +57,8 @@ def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 
         balanced accuracy is chosen and carried over. None decides at 0.5.
     bootstrap : resamples of the patients behind the 95 % intervals; 0 leaves the intervals out.
     seed : of the bootstrap.
+    views : test-time augmentation: the views of each image whose probabilities are averaged, see
+        ``ensemble.predict_views``. None of them: the image as it is.
 
     Raises
     ------
@@ -69,7 +71,14 @@ def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 
         unknown = [c for c in data.classes if c not in known]
         raise ValueError((f"the model does not know the class(es) {unknown}; " if unknown else "") +
                          f"it was built for {list(known)}, data has {list(data.classes)}")
-    options = {"batch_size": batch_size, "precision": precision, "progress": progress}
+    def scores(images) -> np.ndarray:
+        options = {"batch_size": batch_size, "precision": precision, "progress": progress}
+        if not views:
+            return predict(model, images, **options)
+        from .ensemble import predict_views  # which imports this module
+
+        return predict_views(model, images, views, **options)
+
     chosen, source = 0.5, "default"
     if threshold is not None:
         if len(known) != 2:
@@ -77,9 +86,9 @@ def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 
         if isinstance(threshold, int | float):
             chosen, source = float(threshold), "given"
         else:
-            chosen = best_threshold(threshold.labels, predict(model, threshold, **options)[:, 1])
+            chosen = best_threshold(threshold.labels, scores(threshold)[:, 1])
             source = f"chosen on {len(threshold)} validation images"
-    return Report(data.labels, predict(model, data, **options), data.classes, data.patients, threshold=chosen,
+    return Report(data.labels, scores(data), data.classes, data.patients, threshold=chosen,
                   threshold_source=source, bootstrap=bootstrap, seed=seed, data=data)
 
 

@@ -42,6 +42,8 @@ class Recipe:
     class_weights : None, "balanced" (inverse to the class counts), or one number a class.
     label_smoothing : share of the target spread over all classes, 0 to 1 (Szegedy et al. 2016).
     augment : an ``Augment`` or None.
+    views : test-time augmentation: which views of an image are averaged when the trained network is scored, see
+        ``ensemble.predict_views``. Training and its validation look at the image as it is.
     precision : "auto" (bf16 where the device gains from it), "bf16", "fp16" (CUDA only) or "fp32".
     seed : of the initial weights (through ``build_model``), the image order, the augmentation and dropout.
     about : one sentence for people.
@@ -68,6 +70,7 @@ class Recipe:
     class_weights: str | tuple[float, ...] | None = None
     label_smoothing: float = 0.0
     augment: Augment | None = None
+    views: tuple[str, ...] = ()
     precision: str = "auto"
     seed: int = 0
     about: str = ""
@@ -169,6 +172,14 @@ recipes: dict[str, Recipe] = {
         augment=Augment(flip=0.5, rotate=10, shift=0.06, zoom=0.12, brightness=0.15, contrast=0.25, gamma=0.3,
                         noise=0.02, blur=0.8),
         about="ResNet-18 from scratch with augmentation of geometry and exposure."),
+    "best": Recipe(
+        model="efficientnet_lite0", model_options={"pretrained": True, "normalize": "image", "head_dropout": 0.2},
+        size=160, epochs=8, lr=5e-4, optimizer="adamw", weight_decay=0.05, schedule="onecycle", average=0.995,
+        restore_best=False, class_weights="balanced",
+        augment=Augment(flip=0.5, rotate=15, shift=0.08, zoom=0.2, brightness=0.2, contrast=0.4, gamma=0.5,
+                        noise=0.03, blur=1.2, mixup=0.2),
+        views=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"), precision="fp32",
+        about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored."),
     **{f"layers-{s}": _layout(s, "One of the five layer orders of the layer-order comparison.")
        for s in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")},
     **{f"lr-{name}": _layout("CPCFDD", "The learning-rate comparison.", lr=lr)

@@ -5,6 +5,7 @@ import pytest
 
 import cxrlib as cxr
 from cxrlib.ensemble import VIEWS, average, predict_views
+from cxrlib.metrics import best_threshold
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,15 @@ def test_views_are_averaged_as_probabilities(model, toy_data):
     data = toy_data()
     mirrored = cxr.predict(model, changed(data, data.images[:, :, :, ::-1]))
     assert np.allclose(predict_views(model, data, ["identity", "flip"]), (cxr.predict(model, data) + mirrored) / 2)
+
+
+def test_a_report_can_be_made_from_views(model, toy_data):
+    data, val = toy_data(), toy_data(24, seed=1)
+    views = ("identity", "flip", "shift-up")
+    report = cxr.evaluate(model, data, threshold=val, views=views, bootstrap=0)
+    assert np.array_equal(report.probs, predict_views(model, data, views))
+    assert report.threshold == best_threshold(val.labels, predict_views(model, val, views)[:, 1])
+    assert not np.array_equal(report.probs, cxr.evaluate(model, data, bootstrap=0).probs)
 
 
 def test_a_shift_moves_the_picture_and_brings_in_black():

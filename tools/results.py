@@ -20,8 +20,8 @@ MARKERS = {name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {n
 
 FOOTNOTE = ("\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
             "threads where it was recorded, of the clock's time elsewhere.")
-SEVERAL = ("Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, in "
-           "square brackets the lowest and the highest seed.")
+SEVERAL = ("Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
+           "in square brackets the lowest and the highest seed.")
 
 BOOK_PAGE = """\
 # Recorded results
@@ -51,17 +51,26 @@ images was carried over to the test images.
 
 {phantom}
 
+{choices}
+
 {sources}
 """
+
+CHOICES_HEAD = """\
+The recipe `best` with one change at a time: {size} px instead of its own size, {epochs} epochs, seed {seed},
+{training_images:,} training images, and judged on {validation_images} validation images of other patients, as they are
+and under a stress that no training image went through: shading and lost sharpness. The test images were not opened.
+One seed a row, so only large differences mean something; the intervals are for other patients, not for other seeds."""
 
 SOURCES_HEAD = """\
 ## The source projects, run again
 
 Five student projects are this course's source. `cxr reproduce` runs their experiments again, each from a named recipe.
 The tables put what was reported beside what was measured here. After a measured test value: in round brackets the 95 %
-interval of one run, bootstrap over patients; several seeds are written as in the first table. F1 measured here is the macro F1; which F1 a source reported is not known. Where a source's back-bone
-cannot be had without a download, another row has EfficientNet-Lite0, or the same network from scratch, in its place.
-Training time as above. No source's own list of images is known, so no row is an exact repetition."""
+interval of one run, bootstrap over patients; several seeds are written as in the first table. F1 measured here is the
+macro F1; which F1 a source reported is not known. Where a source's back-bone cannot be had without a download, another
+row has EfficientNet-Lite0, or the same network from scratch, in its place. Training time as above. No source's own list
+of images is known, so no row is an exact repetition."""
 
 
 def load(folder: Path) -> list[dict]:
@@ -144,8 +153,9 @@ def threshold_table(records: list[dict]) -> str:
 
 def machine(record: dict) -> str:
     hardware, training = record["training"]["hardware"], record["training"]
-    return (f"- {name_of([record])}: {hardware['device']}, {hardware['threads']} threads, {hardware['cpu_capability']}, "
-            f"{training['images_per_second']:.0f} training images a second; torch {record['versions']['torch']}")
+    return (f"- {name_of([record])}: {hardware['device']}, {hardware['threads']} threads, "
+            f"{hardware['cpu_capability']}, {training['images_per_second']:.0f} training images a second; "
+            f"torch {record['versions']['torch']}")
 
 
 def phantom_text(records: list[dict]) -> str:
@@ -161,6 +171,17 @@ def phantom_text(records: list[dict]) -> str:
             f"separates the {runs[0]['images']} real {r['split']} images, normal against the rest, with an AUC of "
             f"{scores} for the seed{'s' if len(runs) > 1 else ''} {', '.join(str(run['seed']) for run in runs)}.")
     return "\n".join(lines)
+
+
+def choices_text(records: list[dict]) -> str:
+    """One change of the recipe `best` at a time, on validation patients: benchmarks/choices.py."""
+    parts = []
+    for r in (r for r in records if r.get("kind") == "choices"):
+        rows = [[row["change"], interval(row["validation"], "auc"), interval(row["stress"], "auc"),
+                 interval(row["stress"], "macro_recall"), f"{row['cpu_seconds'] / 60:.1f} min"] for row in r["rows"]]
+        parts += ["## What the best recipe owes to its parts", CHOICES_HEAD.format(**r),
+                  table(["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"], rows)]
+    return "\n\n".join(parts)
 
 
 def anchors() -> str:
@@ -318,7 +339,8 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
                             thresholds=threshold_table(records),
                             machines="\n".join(machine(r) for r in records if is_training(r)),
-                            phantom=phantom_text(records), sources=sources_text(records))
+                            phantom=phantom_text(records), choices=choices_text(records), sources=sources_text(records))
+    page = re.sub(r"\n{3,}", "\n\n", page)  # a part without records is empty
     text = fill(readme.read_text(encoding="utf-8"), "results", readme_block(records))
     text = fill(text, "performance", performance_block(root / "benchmarks"))
     return {readme: text, root / "book" / "results.md": page.rstrip() + "\n"}

@@ -3,17 +3,23 @@
 from .base import StaticWidget
 from .confusions import ConfusionExplorer
 from .dials import PhantomDials
+from .freezing import FreezeExplorer
 from .inspector import CamInspector
+from .ladder import LadderExplorer
 from .layers import LayerBuilder
 from .playground import AugmentationPlayground
 from .threshold import ThresholdExplorer
+from .windowing import WindowExplorer
 
 __all__ = [
     "AugmentationPlayground",
     "CamInspector",
     "ConfusionExplorer",
+    "FreezeExplorer",
+    "LadderExplorer",
     "LayerBuilder",
     "PhantomDials",
     "StaticWidget",
     "ThresholdExplorer",
+    "WindowExplorer",
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Sequence
+from math import prod
 
 import torch
 import traitlets
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..models import CxrNet, evaluating, leaves, summary
+from ..models import CxrNet, leaves
 from .base import StaticWidget, kit
+
+WEIGHED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # each weight is used once at each place of the output
 
 
 class FreezeExplorer(StaticWidget):
@@ -18,77 +22,91 @@ class FreezeExplorer(StaticWidget):
 
     The page says what ``freeze(model, k)`` does at any k: how many parameters learn, which batch norms keep their
     statistics and which follow the batches, and how many multiplications the backward pass needs. It also shows
-    ``hold_norms=True``, and what happens to the batch norms when only ``requires_grad`` is set by hand.
+    ``hold_norms=True``, and what becomes of the batch norms when only ``requires_grad`` is set by hand.
 
     Parameters
     ----------
     model : CxrNet
         Not changed. Its layers are those that ``freeze`` counts.
     top : int
-        Where the cut starts: the number of top layers that learn.
-    marks : dict of name -> int, optional
-        Cuts to try, as buttons. Default: the head alone, and everything.
+        Where the cut starts: the number of top layers of the body that learn.
+    cuts : sequence of int
+        More cuts to try, as buttons; the head alone and everything have one in any case.
     size : int, optional
         Side of the image in pixels, for the multiplications; default: the size the model was built for.
 
     Raises
     ------
     ValueError
-        No CxrNet, or a cut that its body does not have.
+        No CxrNet, a cut that its body does not have, or a size that it cannot take.
 
     Notes
     -----
     Counted are the multiplications of convolutions and dense layers for one image. In the forward pass a layer uses
-    each weight once at each place of its output; the gradient of its weights takes as many multiplications, and so does
-    the gradient of its input, which is needed if a layer before it learns.
+    each weight once at each place of its output. The gradient of its weights takes as many multiplications again, and
+    so does the gradient of its input, which is needed only if a layer before it learns.
     """
 
     _esm, _css = kit("freezing")
-    summary = "Freeze explorer: which layers learn, which batch norms keep their statistics, and what backward costs."
+    summary = "Freeze explorer: which layers learn, which batch norms keep their statistics, and what it saves."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model: CxrNet, top: int = 0, *, marks: Mapping[str, int] | None = None, size: int | None = None):
+    def __init__(self, model: CxrNet, top: int = 0, *, cuts: Sequence[int] = (), size: int | None = None):
         if not isinstance(model, CxrNet):
             raise ValueError(f"model: give a network of build_model, got {type(model).__name__}")
-        layers = _layers(model, size)
-        deep = sum(not layer["head"] for layer in layers)
-        if marks is None:
-            marks = {"the head alone": 0, "everything": deep}
-        for name, k in (("top", top), *((f"marks: {name!r}", k) for name, k in marks.items())):
+        deep = len(leaves(model.body))
+        for name, k in (("top", top), *(("cuts", k) for k in cuts)):
             if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= deep:
                 raise ValueError(f"{name}: give a number of layers from 0 to {deep}, got {k!r}")
-        super().__init__(page={"model": model.name, "layers": layers, "top": top,
-                               "marks": [{"name": str(name), "top": k} for name, k in marks.items()]})
+        super().__init__(page={
+            "model": model.name, "layers": _layers(model, model.config["size"] if size is None else size), "top": top,
+            "cuts": sorted({0, *cuts, deep})})
 
 
-def _layers(model: CxrNet, size: int | None) -> list[dict]:
-    """One row a layer of body and head.
+def _layers(model: CxrNet, size: int) -> list[dict]:
+    """One row a layer, in the order of ``leaves``: name, kind, output, parameters, work, norm, head, last, last_held.
 
-    ``after`` is the number of the last layer with parameters that lies before it on any path (-1: none), ``after_held``
-    the same without the batch norms of the body: from this follows whether a gradient has to pass through it.
+    ``work`` counts the multiplications of the forward pass. ``last`` is the number of the last layer with parameters on
+    any way from the image to this layer's input (-1: none), ``last_held`` the same without the batch norms of the body:
+    a gradient must pass the layer when that one is above the cut.
     """
-    table = summary(model, size).set_index("layer")
-    found = leaves(model)
-    numbers = {name: i for i, name in enumerate(found)}
-    norms = {name for name, layer in found.items() if isinstance(layer, _BatchNorm)}
-    plain = {}, {}  # parameter -> number of its layer: of all, and without the norms of the body
+    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(True)
+    found = {name: layer for name, layer in leaves(model).items() if name.startswith(("body.", "head."))}
+    rows, owner = {}, {}
+    for i, (name, layer) in enumerate(found.items()):
+        head, norm = name.startswith("head."), isinstance(layer, _BatchNorm)
+        own = list(layer.parameters(recurse=False))
+        owner |= dict.fromkeys(own, (i, -1 if norm and not head else i))
+        rows[name] = {"name": name.removeprefix("body."), "kind": type(layer).__name__, "output": "-",
+                      "parameters": sum(p.numel() for p in own), "work": 0, "norm": norm, "head": head,
+                      "last": -1, "last_held": -1}
+    seen = {None: (-1, -1)}
+
+    def last(node) -> tuple[int, int]:  # not deep: all nodes before the layer before were seen at that layer
+        if node not in seen:
+            if hasattr(node, "variable"):
+                seen[node] = owner[node.variable]
+            else:
+                ways = [last(before) for before, _ in node.next_functions] or [(-1, -1)]
+                seen[node] = max(a for a, _ in ways), max(b for _, b in ways)
+        return seen[node]
+
+    def note(row):
+        def before(layer, inputs):
+            a, b = last(inputs[0].grad_fn)
+            row["last"], row["last_held"] = max(row["last"], a), max(row["last_held"], b)
+
+        def after(layer, inputs, output):
+            row["output"] = " x ".join(str(n) for n in output.shape[1:])
+            if isinstance(layer, WEIGHED):
+                places = prod(output.shape[2:]) if output.ndim > 2 else 1
+                row["work"] += layer.weight.numel() * places
+
+        return before, after
+
     for name, layer in found.items():
-        for parameter in layer.parameters(recurse=False):
-            plain[0][parameter] = numbers[name]
-            if name not in norms or not name.startswith("body."):
-                plain[1][parameter] = numbers[name]
-    before = _before(model, found, plain, size)
-    rows = []
-    for name, layer in found.items():
-        shape = table.loc[name, "output"]
-        weights = layer.weight.numel() if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd) else 0
-        places = 1
-        if isinstance(layer, nn.modules.conv._ConvNd) and shape != "-":
-            height, width = (int(n) for n in shape.split(" x ")[1:])
-            places = height * width
-        after, after_held = before.get(name, (-1, -1))
-        rows.append({"name": name.removeprefix("body."), "kind": type(layer).__name__, "output": shape,
-                     "parameters": int(table.loc[name, "parameters"]), "work": weights * places,
-                     "norm": name in norms, "head": name.startswith("head."), "after": after,
-                     "after_held": after_held})
-    return rows
+        before, after = note(rows[name])
+        layer.register_forward_pre_hook(before)
+        layer.register_forward_hook(after)
+    model(torch.zeros(1, 1, size, size))
+    return list(rows.values())

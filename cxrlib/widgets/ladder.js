@@ -1,0 +1,122 @@
+// The ladder explorer: one step at a time; the result comes after the guess.
+
+const WIDE = 420, HIGH = 170;
+const COLORS = ["var(--one)", "var(--two)", "var(--soft)", "var(--text)"];
+const GUESSES = { higher: "higher", none: "no difference seen", lower: "lower" };
+
+const digits = (x) => x.toFixed(3);
+const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(3)}`;
+const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
+
+function render({ model, el }) {
+  const root = h("div.cxr-kit.cxr-ladder", { role: "region", "aria-label": "Ladder explorer", "data-lm-suppress-shortcuts": "true" });
+  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  el.append(root);
+  const stop = followTheme(root);
+  const { steps, seeds, spread, score, source } = model.get("page");
+  const guesses = new Map(); // step -> guess
+  let at = 0, shown = 1; // the step that is looked at, and how many have their result shown
+
+  const all = steps.flatMap((s) => s.scores.flat());
+  const low = Math.min(...all) - 0.1 * spread, span = Math.max(...all) + 0.1 * spread - low || 1;
+  const x = (i) => ((i + 0.5) * WIDE) / steps.length;
+  const y = (v) => HIGH - ((v - low) / span) * HIGH;
+  const offset = (k) => (k - (seeds.length - 1) / 2) * 9;
+  const picture = svg("svg", { viewBox: `-40 -10 ${WIDE + 44} ${HIGH + 34}`, role: "img" });
+
+  const title = h("h4"), text = h("p"), place = h("p.note");
+  const settings = h("tbody"), results = h("tbody");
+  const group = `guess-${Math.random()}`; // of its own in each widget
+  const radios = Object.entries(GUESSES).map(([value, label]) => {
+    const input = h("input", { type: "radio", name: group, value, onchange: () => guesses.set(at, value) });
+    return { value, input, field: h("label.tick", {}, input, label) };
+  });
+  const ask = h("fieldset", {}, h("legend", {}, `I expect that the ${score} will be`), ...radios.map((r) => r.field));
+  const back = h("button", { type: "button", onclick: () => { if (at) { at--; update(); } } }, "Back");
+  const main = h("button.main", { type: "button", onclick: () => {
+    if (at >= shown) shown = at + 1;
+    else if (at < steps.length - 1) at++;
+    else {
+      at = 0;
+      shown = 1;
+      guesses.clear();
+    }
+    update();
+  } });
+  const said = h("p.said", { role: "status" }), count = h("p.note");
+  root.append(
+    h("div.columns", {},
+      h("div", {}, place, title, text,
+        h("table", {}, h("caption", {}, "Settings that this step changes"),
+          h("thead", {}, h("tr", {}, ...["setting", "before", "now"].map((t) => h("th", { scope: "col" }, t)))), settings), ask,
+        h("div.line", {}, back, main, count), said),
+      h("div", {}, h("p.note.key", {}, ...seeds.map((seed, k) => h("span", {}, h("i", { style: `background:${COLORS[k % COLORS.length]}` }), `seed ${seed}`)),
+        h("span", {}, h("i.band"), "mean of the step before ± spread")), picture,
+      h("table", {}, h("caption", {}, `${score}, with 95 % interval where there is one`), h("thead", {}, h("tr", {},
+        ...["", score, "interval", "change"].map((t) => h(t ? "th" : "td", t ? { scope: "col" } : {}, t)))), results))));
+
+  function draw() {
+    const parts = [svg("line", { x1: 0, x2: WIDE, y1: HIGH + 6, y2: HIGH + 6, stroke: "var(--line)" })];
+    for (const v of [low + 0.1 * spread, low + span / 2, low + span - 0.1 * spread]) {
+      parts.push(svg("text", { x: -6, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)),
+        svg("line", { x1: 0, x2: WIDE, y1: y(v), y2: y(v), stroke: "var(--track)" }));
+    }
+    if (at) {
+      const middle = mean(steps[at - 1].scores.map((s) => s[0]));
+      parts.push(svg("rect.band", { x: x(at - 1), width: x(at) - x(at - 1) + 16, y: y(middle + spread), height: Math.max(1, (2 * spread / span) * HIGH) }));
+    }
+    steps.forEach((step, i) => {
+      parts.push(svg(i === at ? "text.now" : "text", { x: x(i), y: HIGH + 20, "text-anchor": "middle" }, step.name));
+      if (i >= shown) return parts.push(svg("text", { x: x(i), y: HIGH / 2, "text-anchor": "middle" }, "?"));
+      step.scores.forEach(([value, from, to], k) => {
+        const color = COLORS[k % COLORS.length], here = x(i) + offset(k), faint = i < at - 1 || i > at ? 0.55 : 1;
+        if (i) {
+          const before = { x1: x(i - 1) + offset(k), y1: y(steps[i - 1].scores[k][0]) };
+          parts.push(svg("line", { ...before, x2: here, y2: y(value), stroke: color, opacity: 0.4 }));
+        }
+        if (to != null) parts.push(svg("line", { x1: here, x2: here, y1: y(from), y2: y(to), stroke: color, opacity: faint, "stroke-width": 1.5 }));
+        parts.push(svg("circle", { cx: here, cy: y(value), r: 4.5, fill: color, opacity: faint }));
+      });
+    });
+    picture.replaceChildren(...parts);
+    picture.setAttribute("aria-label", `${score} of the steps shown: ${steps.slice(0, shown).map((s) =>
+      `${s.name} ${s.scores.map(([v]) => digits(v)).join(" and ")}`).join("; ")}.`);
+  }
+
+  function update() {
+    const step = steps[at], known = at < shown;
+    place.textContent = `Step ${at + 1} of ${steps.length}`;
+    title.textContent = step.name;
+    text.textContent = step.text;
+    settings.replaceChildren(...(step.settings.length ? step.settings.map(([setting, before, now]) =>
+      h("tr", {}, h("th", { scope: "row" }, setting), h("td", {}, before), h("td", {}, now)))
+      : [h("tr", {}, h("th", { scope: "row" }, at ? "none" : "the ladder starts here"), h("td"), h("td"))]));
+    ask.disabled = known;
+    ask.hidden = !at;
+    radios.forEach((r) => { r.input.checked = guesses.get(at) === r.value; });
+    results.replaceChildren(
+      ...step.scores.map(([value, from, to], k) => h("tr", {}, h("th", { scope: "row" }, `seed ${seeds[k]}`),
+        ...[digits(value), to == null ? "–" : `${digits(from)} to ${digits(to)}`, at ? signed(step.change[k]) : "–"]
+          .map((t) => h("td", {}, known ? t : "?")))),
+      h("tr.mean", {}, h("th", { scope: "row" }, "mean"), h("td", {}, known ? digits(mean(step.scores.map((s) => s[0]))) : "?"),
+        h("td"), h("td", { "data-value": "change" }, !known ? "?" : at ? signed(mean(step.change)) : "–")),
+      h("tr", {}, h("th", { scope: "row" }, "spread between seeds"), h("td"), h("td"), h("td", { "data-value": "spread" }, digits(spread))),
+      h("tr", {}, h("th", { scope: "row" }, source), h("td", { "data-value": "reported" }, !known ? "?" : step.reported == null ? "not known" : digits(step.reported)),
+        h("td"), h("td")));
+    main.textContent = !known ? "Show the result" : at < steps.length - 1 ? "Next step" : "Start again";
+    back.setAttribute("aria-disabled", String(!at));
+    const guess = guesses.get(at);
+    said.dataset.verdict = known && at ? step.verdict : "";
+    const verdict = step.verdict === "none" ? "Not larger than the spread between seeds: no difference seen."
+      : `Larger than the spread between seeds, and the same sign for every seed: ${step.verdict}.`;
+    said.textContent = !known ? "Guess, then show the result." : !at ? "This is what the first step is compared with."
+      : verdict + (guess ? ` Your guess was ${guess === step.verdict ? "right" : `"${GUESSES[guess]}"`}.` : "");
+    const asked = [...guesses].filter(([i]) => i < shown);
+    count.textContent = asked.length ? `Right guesses: ${asked.filter(([i, g]) => g === steps[i].verdict).length} of ${asked.length}` : "";
+    draw();
+  }
+  update();
+  return stop;
+}
+
+export default { render };

@@ -1,0 +1,115 @@
+"""LadderExplorer: a series of experiments step by step: guess, then see if the step is larger than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+import numpy as np
+import traitlets
+
+from .base import StaticWidget, kit
+
+PARTS = {"name", "text", "settings", "scores", "reported"}
+
+
+class LadderExplorer(StaticWidget):
+    """A ladder of experiments, each measured with the same seeds; the reader guesses every step before it is shown.
+
+    A step is called "higher" or "lower" when the score of every seed goes this way and the mean change is larger than
+    the spread; else no difference is seen. The *spread* is the difference between the highest and the lowest seed of a
+    step, as a mean over all steps.
+
+    Parameters
+    ----------
+    steps : sequence of dict
+        In their order, each with ``name`` (str); ``settings`` (dict of plain values; a dict in it counts setting by
+        setting); ``scores`` (dict of seed -> value, or -> (value, low, high) with an interval), for the same seeds in
+        every step; and, if wanted, ``text`` (a few words) and ``reported`` (a number to stand beside; None or NaN when
+        it is not known).
+    score : str
+        What the scores are.
+    source : str
+        What the reported numbers are, and whose.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two steps or seeds, a name twice, seeds that differ between steps, a score that is no number, or a
+        part that is missing or unknown.
+    """
+
+    _esm, _css = kit("ladder")
+    summary = "Ladder explorer: a series of experiments, and which steps are larger than the spread between seeds."
+    page = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, steps: Sequence[Mapping], *, score: str = "score", source: str = "reported"):
+        if len(steps) < 2:
+            raise ValueError(f"steps: give at least two, got {len(steps)}")
+        for step in steps:
+            missing, unknown = {"name", "settings", "scores"} - set(step), set(step) - PARTS
+            if missing or unknown:
+                wrong = "lacks" if missing else "has the unknown"
+                raise ValueError(f"steps: {step.get('name', step)!r} {wrong} {', '.join(sorted(missing or unknown))}")
+        names = [str(step["name"]) for step in steps]
+        if len(set(names)) < len(names):
+            raise ValueError(f"steps: every name may stand only once, got {', '.join(names)}")
+        seeds = list(steps[0]["scores"])
+        if len(seeds) < 2:
+            raise ValueError("steps: one seed has no spread; give the scores of at least two")
+        scores = []
+        for name, step in zip(names, steps, strict=True):
+            if set(step["scores"]) != set(seeds):
+                raise ValueError(f"steps: {name!r} has the seeds {list(step['scores'])}, the first one {seeds}")
+            scores.append([_score(name, seed, step["scores"][seed]) for seed in seeds])
+        values = np.array([[found[0] for found in row] for row in scores])  # (steps, seeds)
+        spread = float(np.ptp(values, axis=1).mean())
+        rows, settings = [], [_flat(step["settings"]) for step in steps]
+        for i, (name, step) in enumerate(zip(names, steps, strict=True)):
+            change = values[i] - values[i - 1] if i else np.zeros(len(seeds))
+            clear = (np.all(change > 0) or np.all(change < 0)) and abs(change.mean()) > spread
+            rows.append({
+                "name": name, "text": str(step.get("text", "")), "scores": scores[i], "change": change.tolist(),
+                "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
+                "settings": _changed(settings[i - 1], settings[i]) if i else [],
+                "reported": _reported(name, step.get("reported"))})
+        super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "spread": spread, "score": score,
+                               "source": source})
+
+
+def _score(name: str, seed, given) -> list[float]:
+    """[value] or [value, low, high]."""
+    found = [given] if isinstance(given, Real) else list(given)
+    if len(found) not in (1, 3) or not all(isinstance(v, Real) and np.isfinite(v) for v in found):
+        raise ValueError(f"steps: {name!r}, seed {seed!r}: give a number or (value, low, high); got {given!r}")
+    if len(found) == 3 and found[1] > found[2]:
+        raise ValueError(f"steps: {name!r}, seed {seed!r}: the interval ends below its start, got {given!r}")
+    return [float(v) for v in found]
+
+
+def _reported(name: str, given) -> float | None:
+    if given is not None and not isinstance(given, Real):
+        raise ValueError(f"steps: {name!r}: reported must be a number or None, got {given!r}")
+    return None if given is None or not np.isfinite(given) else float(given)
+
+
+def _flat(settings: Mapping, before: str = "") -> dict[str, object]:
+    found = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return found
+
+
+def _changed(old: dict, new: dict) -> list[list[str]]:
+    """[setting, before, now] of every setting that differs."""
+    keys = [*new, *(key for key in old if key not in new)]
+    rows = [[key, *("–" if key not in side else _shown(side[key]) for side in (old, new))] for key in keys]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def _shown(value) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, Real) else str(value)

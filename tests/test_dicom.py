@@ -1,12 +1,14 @@
-"""DICOM files, made here with pydicom: windows, orientation of gray, compression, and what must be refused."""
+"""DICOM files, made here with pydicom: windows, orientation of gray, compression, what must be refused, and folders."""
 
 import io
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cxrlib.data import cache_dir, load, split
 from cxrlib.data.decode import BadImage
 from cxrlib.data.dicom import FUNCTIONS, read_dicom, window
 
@@ -230,3 +232,143 @@ def test_without_pydicom_it_says_what_to_install(monkeypatch):
 def test_impossible_options(options, says):
     with pytest.raises(ValueError, match=says):
         read(make(), **options)
+
+
+# ---- a folder of DICOM files
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """folder({path: DICOM file, bytes, or picture}): the folder that holds them; a cache of its own."""
+    monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path / "cache"))
+
+    def write(files):
+        for path, file in files.items():
+            place = tmp_path / "scans" / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(file, Image.Image):
+                file.save(place)
+            else:
+                place.write_bytes(file if isinstance(file, bytes) else written(file))
+        return f"folder:{tmp_path / 'scans'}"
+
+    return write
+
+
+def scan(value=0, patient=None, **elements):
+    """A DICOM file with a picture of its own."""
+    return make(np.roll(RAMP, value * 16, axis=1), PatientID=patient, **elements)
+
+
+def test_a_folder_of_dicom_files_and_pictures_loads_like_any_other(folder):
+    name = folder({
+        "train/normal/a.dcm": scan(1, "A-1"), "train/normal/b.DICOM": scan(2, "A-2"),
+        "train/pneumonia/IM000001": scan(3, "A-3"), "train/pneumonia/1.2.840.10008.77": scan(4, "A-4"),
+        "test/normal/c.png": Image.new("L", (30, 20), 90), "test/pneumonia/d.dcm": scan(5),
+        "DICOMDIR": scan(6), "train/notes": b"no picture" * 30, "train/normal/list.csv": written(scan(7)),
+    })
+    data = load(name, 32, progress=False)
+    assert len(data) == 6 and len(data.skipped) == 0 and data.classes == ("normal", "pneumonia")
+    table = data.table.set_index("file")
+    for file, value in {"train/normal/a.dcm": 1, "train/pneumonia/IM000001": 3,
+                        "train/pneumonia/1.2.840.10008.77": 4}.items():
+        row = data.table["file"].tolist().index(file)
+        assert np.array_equal(data.images[row, 0], read(scan(value), size=32))
+        assert tuple(table.loc[file, ["width", "height", "extension"]]) == (256, 64, ".dcm")
+    assert table.loc["test/normal/c.png", "extension"] == ".png"
+    assert data.counts().loc["train"].tolist() == [2, 2, 4]
+    again = load(name, 32, progress=False)
+    assert again.table.equals(data.table) and again.fingerprint == data.fingerprint
+
+
+def test_windows_inversion_rescaling_and_compression_hold_in_a_folder(folder):
+    files = {
+        "a/window.dcm": scan(WindowCenter=1000, WindowWidth=500), "a/negative.dcm": scan(photometric="MONOCHROME1"),
+        "b/rescaled.dcm": scan(RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=900, WindowWidth=700),
+        "b/rle.dcm": scan(8),
+    }
+    files["b/rle.dcm"].compress(pydicom.uid.RLELossless)
+    data = load(folder(files), 64, progress=False)
+    for file, image in zip(data.table["file"], data.images, strict=True):
+        assert np.array_equal(image[0], read(files[file], size=64)), file
+
+
+def test_a_missing_decoder_in_a_folder_is_named_and_can_be_added_later(folder, monkeypatch):
+    from pydicom.pixels.decoders import RLELosslessDecoder
+
+    packed = scan(3)
+    packed.compress(pydicom.uid.RLELossless)
+    name = folder({"a/1.dcm": scan(1), "a/2.dcm": packed, "b/3.dcm": scan(2)})
+    with monkeypatch.context() as without:
+        without.setattr(type(RLELosslessDecoder), "is_available", property(lambda self: False))
+        with pytest.warns(UserWarning, match=r"a/2.dcm: .*RLE Lossless.*pip install pylibjpeg pylibjpeg-rle`"):
+            assert len(load(name, 32, progress=False)) == 2
+    assert len(load(name, 32, progress=False)) == 3
+
+
+def test_dicom_files_that_cannot_be_used_are_listed(folder):
+    name = folder({
+        "a/1.dcm": scan(1), "b/2.dcm": scan(2), "a/frames.dcm": scan(NumberOfFrames=3), "a/old.dcm": b"\0" * 900,
+        "b/color.dcm": scan(SamplesPerPixel=3, PhotometricInterpretation="RGB"),
+    })
+    with pytest.warns(UserWarning, match="3 files"):
+        data = load(name, 32, progress=False)
+    reasons = data.skipped.set_index("file")["reason"]
+    assert "3 frames" in reasons["a/frames.dcm"] and "nor a DICOM" in reasons["a/old.dcm"]
+    assert "not a gray picture" in reasons["b/color.dcm"] and len(data) == 2
+
+
+def test_images_of_one_patient_stay_together_and_nothing_names_them(folder, tmp_path, capfd, caplog):
+    ids = ["Miller^Anna-77001", "Miller^Anna-77001 ", "0815-4711", "Miller^Anna-77001", None, "", "0815-4711", "x" * 90]
+    files = {}
+    for i, patient in enumerate(ids):
+        file = scan(i, StudyDate="19990131", AccessionNumber="ACC55", BurnedInAnnotation="NO")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom finds 90 letters too long
+            file.PatientID = patient
+        if i == 4:
+            del file.PatientID
+        files[f"{'ab'[i % 2]}/{i}.dcm"] = file
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        name = folder(files)
+    caplog.clear()
+    data = load(name, 32, progress=False)
+    table = data.table.set_index("file")
+    assert {file: table.loc[file, "patient"] for file in sorted(files, key=lambda f: f[2:])} == {
+        "a/0.dcm": "patient-0001", "b/1.dcm": "patient-0001", "a/2.dcm": "patient-0002", "b/3.dcm": "patient-0001",
+        "a/4.dcm": "a/4.dcm", "b/5.dcm": "b/5.dcm", "a/6.dcm": "patient-0002", "b/7.dcm": "patient-0003"}
+    assert table["patient_known"].sum() == 6 and not table.loc["a/4.dcm", "patient_known"]
+
+    for seed in range(5):
+        parts = [set(part.patients) for part in split(data, val=0.3, test=0.3, seed=seed, stratify=False)]
+        assert sum(map(len, parts)) == len(set(data.patients)) == 5
+
+    kept = b"".join(p.read_bytes() for p in (tmp_path / "cache").rglob("*") if p.is_file())
+    shown = repr(data) + data._repr_html_() + data.table.to_csv() + "".join(capfd.readouterr()) + caplog.text
+    for secret in ("Miller", "77001", "4711", "xxxx", "Doe", "19990131", "ACC55"):
+        assert secret.encode() not in kept and secret not in shown
+
+
+def test_a_pattern_or_a_name_goes_before_the_header(folder):
+    name = folder({"a/p1_1.dcm": scan(1, "A"), "a/p1_2.dcm": scan(2, "B"), "b/p2.png": Image.new("L", (20, 20), 9),
+                   "b/other.dcm": scan(3, "A"), "b/more.dcm": scan(4, "A")})
+    table = load(name, 32, progress=False, patient=r"p(\d+)").table.set_index("file")
+    assert table["patient"].to_dict() == {"a/p1_1.dcm": "1", "a/p1_2.dcm": "1", "b/p2.png": "2",
+                                          "b/other.dcm": "patient-0001", "b/more.dcm": "patient-0001"}
+
+
+def test_burned_in_text_is_told_once_a_load_and_can_be_left_out(folder):
+    name = folder({"a/1.dcm": scan(1), "a/2.dcm": scan(2, BurnedInAnnotation="YES"),
+                   "b/3.dcm": scan(3, BurnedInAnnotation="YES"), "b/4.png": Image.new("L", (20, 20), 9)})
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"2 DICOM files say.*burned_in=False") as told:
+            data = load(name, 32, progress=False)
+        assert len(told) == 1 and told[0].filename == __file__
+    assert data.where(burned_in=False).table["file"].tolist() == ["a/1.dcm", "b/4.png"]
+
+
+def test_a_folder_without_dicom_files_has_no_column_for_them(folder):
+    data = load(folder({"a/1.png": Image.new("L", (20, 20), 9), "b/2.png": Image.new("L", (20, 20), 90)}), 32)
+    assert "burned_in" not in data.table and not data.table["patient_known"].any()
+    assert not any("burned_in" in p.read_text() for p in cache_dir().rglob("files.json"))

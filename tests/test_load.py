@@ -367,7 +367,7 @@ def bad_files():
     return {
         "empty.jpeg": (b"", "empty"),
         "text.jpeg": (b"404: not found\n" * 9, "text file"),
-        "noise.png": (bytes(range(128, 256)) * 9, "not an image"),
+        "noise.png": (bytes(range(128, 256)) * 9, "neither an image .* nor a DICOM file"),
         "truncated.jpeg": (good[: len(good) // 2], "cut off"),
         "truncated.png": (as_bytes(picture(1, (60, 60)))[:900], "cut off|damaged"),
         "broken.png": (as_bytes(picture(1, (60, 60))).replace(b"IDAT", b"IDXT"), "damaged"),
@@ -377,7 +377,7 @@ def bad_files():
         "huge.png": (as_bytes(Image.new("1", (10_001, 10_000))), "100 megapixels"),
         "bomb.png": (as_bytes(Image.new("1", (20_000, 10_000))), "100 megapixels"),
         "script.jpeg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "text file"),
-        "scan.dcm": (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM|export"),
+        "scan.dcm": (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM file holds no picture"),
         "renamed.png": (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM"),
         "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
         "packed.jpg": (b"PK\x03\x04" + bytes(99), "archive"),

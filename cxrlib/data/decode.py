@@ -34,14 +34,16 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
 
     content: the bytes of the file. size: edge of the result in pixels.
     Color and palette images become luminance; transparent ones are laid over black; 16-bit and float images
-    are scaled linearly from their own minimum..maximum to 0..255. The image is squeezed to a square, not
-    cropped.
+    are scaled linearly from their own minimum..maximum to 0..255; DICOM files are read as `read_dicom` reads
+    them. The image is squeezed to a square, not cropped.
 
     Returns the pixels, uint8 (size, size), and the width and height of the file in pixels.
     Raises BadImage with a readable reason.
     """
     if not content:
         raise BadImage("the file is empty (0 bytes)")
+    if is_dicom(content):
+        return _decode_dicom(content, size)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             return _to_gray(image, size)
@@ -60,6 +62,26 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
         if "truncated" in text.lower():
             raise BadImage("the file is cut off (truncated); download or copy it again") from None
         raise BadImage(f"the file is damaged ({text or type(error).__name__})") from None
+
+
+def _decode_dicom(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
+    from .dicom import read_dicom  # it needs this module
+
+    gray = read_dicom(content)
+    height, width = gray.shape
+    return square(Image.fromarray(gray), size), width, height
+
+
+def is_dicom(content: bytes) -> bool:
+    """Whether these bytes begin like a DICOM file: 128 bytes of anything, then the letters DICM."""
+    return content[128:132] == b"DICM"
+
+
+def square(image: Image.Image, size: int) -> np.ndarray:
+    """A gray image, squeezed to uint8 (size, size)."""
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def _to_gray(image: Image.Image, size: int) -> tuple[np.ndarray, int, int]:
@@ -84,9 +106,7 @@ def _to_gray(image: Image.Image, size: int) -> tuple[np.ndarray, int, int]:
         image = image.transpose(turn)
         if turn in _SWAPS:
             width, height = height, width
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image, dtype=np.uint8), width, height
+    return square(image, size), width, height
 
 
 def _gray8(image: Image.Image) -> Image.Image:
@@ -113,8 +133,6 @@ def _stretch(values: np.ndarray) -> np.ndarray:
 
 
 def _what_is_it(content: bytes) -> str:
-    if content[128:132] == b"DICM":
-        return "is a DICOM file; export it as PNG or JPEG first"
     head = content[:512]
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the image; run `git lfs pull`"
@@ -126,4 +144,4 @@ def _what_is_it(content: bytes) -> str:
         text = "\0"
     if all(c.isprintable() or c.isspace() for c in text):
         return "is a text file, not an image, whatever its name says"
-    return "is not an image that Pillow can read, or its header is damaged"
+    return "is neither an image that Pillow can read nor a DICOM file, or its header is damaged"

@@ -1,20 +1,22 @@
-"""DICOM: the gray picture that a viewer would show, and nothing else of the file."""
+"""DICOM: the gray picture that a viewer would show, and of the rest as little as possible."""
 
 from __future__ import annotations
 
 import io
 import os
 import warnings
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from .decode import MAX_PIXELS, BadImage
+from .decode import MAX_PIXELS, BadImage, square
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
-# Only these elements are read: names, dates and numbers of the patient never leave the file.
+# Only these elements are read for a picture: names, dates and numbers of the patient never leave the file.
 _READ = [
     "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
@@ -117,9 +119,43 @@ def read_dicom(source, *, window: tuple[float, float] | str | None = None, size:
     if file.get("BurnedInAnnotation") == "YES":
         warnings.warn("The file says that text is burned into its picture: it may name the patient. Look before you "
                       "show it to anybody.", stacklevel=2)
-    if size is not None and gray.shape != (size, size):
-        gray = np.asarray(Image.fromarray(gray).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
-    return gray
+    return gray if size is None else square(Image.fromarray(gray), size)
+
+
+class Header(NamedTuple):
+    """patient: the PatientID, b"" where the file has none. It names a person: compare it, and keep it nowhere.
+    burned_in: whether the file says that text is burned into its picture."""
+
+    patient: bytes
+    burned_in: bool
+
+
+def read_header(content: bytes) -> Header:
+    """Who and what to look out for, of the bytes of a DICOM file. Damaged files give Header(b"", False)."""
+    with suppress(Exception):  # read_dicom says what is wrong with a file
+        import pydicom
+
+        file = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True,
+                               specific_tags=["PatientID", "BurnedInAnnotation"])
+        element = file.get_item("PatientID")  # as it stands in the file: pydicom's checks may quote what they read
+        value = (element.value if element else None) or b""
+        value = value if isinstance(value, bytes) else str(value).encode()
+        return Header(value.strip(b" \0"), file.get("BurnedInAnnotation") == "YES")
+    return Header(b"", False)
+
+
+def decoders() -> list[list[str]]:
+    """The compressions that can be read here: name, and the packages that read it. [] without pydicom."""
+    found = []
+    with suppress(ImportError):
+        from pydicom.pixels import get_decoder
+        from pydicom.uid import AllTransferSyntaxes
+
+        for syntax in AllTransferSyntaxes:
+            with suppress(NotImplementedError):
+                if syntax.is_encapsulated and get_decoder(syntax).is_available:
+                    found.append([syntax.name, *get_decoder(syntax).available_plugins])
+    return found
 
 
 def _check_window(asked):
@@ -147,24 +183,34 @@ def _values(file) -> tuple[np.ndarray, np.ndarray]:
     if int(file.get("SamplesPerPixel") or 1) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadImage(f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
                        "MONOCHROME1 or MONOCHROME2")
-    _check_decoder(file.file_meta.TransferSyntaxUID)
-    stored = file.pixel_array
+    syntax = file.file_meta.TransferSyntaxUID
+    stored = _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
     return stored, np.asarray(apply_modality_lut(stored, file))
 
 
-def _check_decoder(syntax) -> None:
+def _decompressed(file, syntax) -> np.ndarray:
     from pydicom.pixels import get_decoder
 
-    if not syntax.is_encapsulated:
-        return
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
         raise BadImage(f"the DICOM file is compressed as {syntax.name}, which pydicom cannot read; export it as PNG, "
                        "or uncompressed") from None
+    # pydicom's words: "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-libjpeg>=2.1"
+    needs = [text.partition(" - requires ")[2] for text in decoder.missing_dependencies]
+    best = next((text for text in needs if text.startswith("pylibjpeg")), needs[0] if needs else "")
+    remedy = "export it uncompressed or as PNG"
+    if best:
+        names = " ".join(name.partition(">=")[0] for name in best.split(" and "))
+        remedy = f"`pip install {names}` and start Python again, or {remedy}"
     if not decoder.is_available:
-        raise BadImage(f"the DICOM file is compressed as {syntax.name}, and no decoder for it is installed; try `pip "
-                       "install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg`, or export it uncompressed or as PNG")
+        raise BadImage(f"the DICOM file is compressed as {syntax.name}, and no package that reads it is installed; "
+                       + remedy)
+    try:
+        return file.pixel_array
+    except RuntimeError:  # every package that is installed gave up
+        raise BadImage(f"the DICOM file is compressed as {syntax.name}, and {', '.join(decoder.available_plugins)} "
+                       f"cannot read it: it is damaged, or of a rare kind; {remedy}") from None
 
 
 def _shown(file, stored: np.ndarray, values: np.ndarray, asked) -> np.ndarray:

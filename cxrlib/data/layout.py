@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from .decode import is_dicom
+
 EXTENSIONS = frozenset(
     {".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"}
 )
+DICOM_EXTENSIONS = frozenset({".dcm", ".dicom"})
 #: Not readable here, but surely meant as images: listed as skipped instead of passed over in silence.
-_UNREAD = frozenset({".dcm", ".dicom", ".heic", ".avif"})
+_UNREAD = frozenset({".heic", ".avif"})
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -37,7 +40,9 @@ class File:
 
     @property
     def extension(self) -> str:
-        return os.path.splitext(self.rel)[1].lower()
+        """Such as ".png"; ".dcm" for every DICOM file, whatever its name."""
+        extension = os.path.splitext(self.rel)[1].lower()
+        return extension if extension in EXTENSIONS else ".dcm"
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,9 @@ class Layout:
 def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
     """All image files and all folders below `root`, sorted; and what was skipped, with reasons.
 
-    Leftovers of archives and tools (`__MACOSX`, `._*`, `.DS_Store`, hidden folders) and files that are no
-    images are passed over.
+    DICOM files are known by their extension, or by their first bytes where the name has none. Leftovers of
+    archives and tools (`__MACOSX`, `._*`, `.DS_Store`, hidden folders) and files that are no images are passed
+    over.
     """
     files, folders, skipped, seen = [], [], [], {os.path.realpath(root)}
     open_folders = [""]
@@ -74,7 +80,7 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
                 extension = os.path.splitext(item.name)[1].lower()
                 if extension in _UNREAD:
                     skipped.append((rel, f"{extension} files are not read; export them as PNG or JPEG first"))
-                elif extension in EXTENSIONS:
+                elif extension in EXTENSIONS or extension in DICOM_EXTENSIONS or _is_nameless_dicom(item, extension):
                     if not _is_text(rel):
                         skipped.append((ascii(rel), "the file name is not valid UTF-8; rename the file"))
                         continue
@@ -85,6 +91,19 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
                         continue
                     files.append(File(rel, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
     return sorted(files, key=lambda f: f.rel), sorted(folders), sorted(skipped)
+
+
+def _is_nameless_dicom(item: os.DirEntry, extension: str) -> bool:
+    """Whether a file with a name such as IM000001 or 1.2.840.113619.2 (a DICOM number) is a DICOM file."""
+    if (extension and not extension[1:].isdigit()) or item.name == "DICOMDIR":  # the index of a DICOM folder
+        return False
+    try:
+        if not item.is_file():
+            return False
+        with open(item.path, "rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False
 
 
 def _is_text(name: str) -> bool:

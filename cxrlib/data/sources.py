@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from . import cache
 from .dataset import CxrDataset
@@ -101,18 +103,24 @@ def load(name="phantom", size: int = 224, *, root=None, progress: bool = True, *
         "pneumonia3"   the same images: normal, bacterial, viral (read from the file names)
         "pneumonia4"   normal, bacterial, viral, covid-19
         "lung4"        normal, pneumonia, covid-19, tuberculosis
-        "folder:PATH"  your own images, PATH/CLASS/... or PATH/{train,val,test}/CLASS/...
+        "folder:PATH"  your own images, PATH/CLASS/... or PATH/{train,val,test}/CLASS/...; DICOM files, too
     size: edge of the images in pixels; they are squeezed to a square.
     root: folder that holds the data set. Without it: $CXR_DATA_DIR, then /kaggle/input, then a download with
         kagglehub.
     progress: show progress bars.
     patient: only for "folder:PATH", a regular expression with one group that finds the patient in the path
-        of an image, such as r"patient(\\d+)". Without it, names of the Kermany set are understood; otherwise
-        each image counts as a patient of its own.
+        of an image, such as r"patient(\\d+)". Without it, names of the Kermany set are understood; where a name
+        says nothing, DICOM files with the same PatientID are one patient, and any other image is a patient of
+        its own.
 
     Returns a CxrDataset. Images that cannot be used are counted in one warning and listed in `.skipped`.
     In `.table` the column `patient_known` is False where an image counts as a patient only because nothing
     better is known; `split` is "all" where the data set has no official split.
+
+    DICOM files are shown as `cxrlib.data.dicom.read_dicom` shows them. Of their headers nothing is kept that
+    names a person: patients are called patient-0001, patient-0002 ... in the order of the files, and the column
+    `burned_in` tells where text may stand in the picture. File names are kept as they are: rename files that
+    are named for a person.
 
     Raises ValueError for an unknown name, a class folder without a usable image, or no usable image at all;
     FileNotFoundError when the data is nowhere to be found.
@@ -192,39 +200,69 @@ def _find(source: Source, root) -> Path:
         if place := inside(base):
             return place
         tried.append(f"$CXR_DATA_DIR = {named} " + ("(not a folder)" if not base.is_dir() else "(not there)"))
-    for base in (Path("/kaggle/input") / source.slug, Path("/kaggle/input/datasets") / source.handle):
+    mounted = Path(os.environ.get("KAGGLE_CACHE_MOUNT_FOLDER", "/kaggle/input"))  # kagglehub's name for it
+    for base in (mounted / source.slug, mounted / "datasets" / source.handle):
         if place := inside(base):
             return place
-    tried.append(f"/kaggle/input/{source.slug} (not there)")
+    tried.append(f"{mounted / source.slug} (not there)")
     if place := _downloaded(source):
         return place
     try:
-        import kagglehub
-
-        return Path(kagglehub.dataset_download(source.handle))
+        return _download(source)
     except Exception as error:  # kagglehub raises many types: no network, no such page, no login, no disk
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         tried.append(f"download with kagglehub ({type(error).__name__}{': ' + reason if reason else ''})")
     raise FileNotFoundError(
         f"The data set {source.name!r} was not found. Tried: {'; '.join(tried)}.\n"
-        f"No network? Download {source.title!r} from its Kaggle page ({source.handle}) elsewhere, then set "
-        f"the environment variable CXR_DATA_DIR to its folder or pass root=. The data set 'phantom' needs no "
-        f"download."
+        f"Check the network and load it again: a download that broke off goes on where it stopped. Or get "
+        f"{source.title!r} from its Kaggle page ({source.handle}) elsewhere, then set the environment variable "
+        f"CXR_DATA_DIR to its folder or pass root=. The data set 'phantom' needs no download."
     )
+
+
+def _hub(source: Source) -> Path:
+    """Where kagglehub keeps this data set: V.archive while it is fetched, then versions/V and V.complete."""
+    base = os.environ.get("KAGGLEHUB_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "kagglehub")
+    return Path(base) / "datasets" / source.handle
+
+
+def _download(source: Source) -> Path:
+    """Fetch with kagglehub; a connection that breaks is taken up again as long as every attempt brings something."""
+    import kagglehub
+
+    fetched = 0
+    while True:
+        try:
+            place = Path(kagglehub.dataset_download(source.handle))
+            break
+        except OSError:  # the errors of requests are among them
+            before, fetched = fetched, sum(a.stat().st_size for a in _hub(source).glob("*.archive"))
+            if fetched <= before:
+                raise
+            tqdm.write("The download broke off; it goes on where it stopped ...", file=sys.stderr)
+        except Exception as error:
+            wrong = list(_hub(source).glob("*.archive"))
+            for archive in wrong:  # kagglehub would take it for a finished download the next time
+                archive.unlink()
+            if wrong or isinstance(error, kagglehub.exceptions.DataCorruptionError):
+                raise RuntimeError("what came is not the archive of the data set, or was damaged on the way, and "
+                                   "was deleted") from error
+            raise
+    labels = {f.label for f in by_keyword(place, source.classify).files}
+    absent = [label for _, label in source.keywords if label not in labels]
+    if absent:
+        raise RuntimeError(f"{place} holds no images of {', '.join(absent)}; delete this folder")
+    return place
 
 
 def _downloaded(source: Source) -> Path | None:
     """The newest complete download in kagglehub's own cache, so that a second start needs no network."""
-    base = Path(
-        os.environ.get("KAGGLEHUB_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "kagglehub")
-    )
-    versions = base / "datasets" / source.handle / "versions"
-    complete = [
-        int(p.stem) for p in (base / "datasets" / source.handle).glob("*.complete") if p.stem.isdigit()
-    ]
+    base = _hub(source)
+    complete = [int(p.stem) for p in base.glob("*.complete") if p.stem.isdigit()]
     for version in sorted(complete, reverse=True):
-        if (versions / str(version)).is_dir() and _holds(source, versions / str(version)):
-            return versions / str(version)
+        place = base / "versions" / str(version)
+        if place.is_dir() and _holds(source, place):
+            return place
     return None
 
 
@@ -325,11 +363,12 @@ def _read(
 
     skipped = list(layout.skipped)
     rows, labels = [], []
+    numbers = columns.get("patient") or [0] * len(files)
     usable = -1
     keep = []
     index = {c: i for i, c in enumerate(source.classes)}
-    for f, digest, width, height, reason in zip(
-        files, digests, columns["width"], columns["height"], columns["reason"], strict=True
+    for f, digest, width, height, reason, number in zip(
+        files, digests, columns["width"], columns["height"], columns["reason"], numbers, strict=True
     ):
         if reason:
             skipped.append((f.rel, reason))
@@ -343,6 +382,8 @@ def _read(
                 continue
             label = name.subtype
         patient = name.patient if name else find_patient(f.rel) if find_patient else None
+        if patient is None and number:
+            patient = f"patient-{number:04d}"
         keep.append(usable)
         labels.append(index[label])
         rows.append(
@@ -382,6 +423,10 @@ def _read(
     )
     if find_patient is not None:
         table = table.drop(columns=["series", "key_number"])
+    if "burned_in" in columns:
+        burned_in = [b for b, reason in zip(columns["burned_in"], columns["reason"], strict=True) if not reason]
+        table["burned_in"] = np.array(burned_in, dtype=bool)[keep]
+        _warn_burned_in(table)
     skipped = pd.DataFrame(sorted(skipped), columns=["file", "reason"])
     _check_classes(root, layout, table, skipped)
     _warn_skipped(root, skipped, len(files))
@@ -431,6 +476,15 @@ def _warn_skipped(root: Path, skipped: pd.DataFrame, total: int) -> None:
         warnings.warn(
             f"{what} in {root} cannot be used and {'is' if len(skipped) == 1 else 'are'} left out. "
             f"{_examples(skipped)} All are listed in `.skipped`.",
+            stacklevel=4,
+        )
+
+
+def _warn_burned_in(table: pd.DataFrame) -> None:
+    if count := int(table["burned_in"].sum()):
+        warnings.warn(
+            f"{count} DICOM file{' says' if count == 1 else 's say'} that text is burned into the picture: it may "
+            "name the patient. `.where(burned_in=False)` leaves such images out.",
             stacklevel=4,
         )
 

@@ -81,6 +81,32 @@ def test_a_notebook_is_valid_clean_and_free_of_raw_myst(chapter):
         compile(TransformerManager().transform_cell(source), chapter.stem, "exec")
 
 
+GENERATED = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "exercises").glob("*.ipynb")])
+
+
+def leads_somewhere(link: str, site) -> bool:
+    """Whether a link into the book or the repository has its page or file; any other web address passes."""
+    address = link.partition("#")[0]
+    for prefix in (site.colab(""), site.raw(""), f"{site.url}/blob/{site.branch}/"):
+        if address.startswith(prefix):
+            return (ROOT / address.removeprefix(prefix)).is_file()
+    if address.startswith(site.book + "/"):
+        page = address.removeprefix(site.book + "/").removesuffix(".html")
+        return (ROOT / f"{page}.md").is_file()
+    return address.startswith("https://")
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_what_colab_opens_shows_no_raw_myst_and_no_dead_link(path):
+    site = tool.Site.read()
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    markdown = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    prose = re.sub(r"^```\w*$.*?^```$", "", markdown, flags=re.M | re.S)
+    assert not RAW_MYST.search(prose), RAW_MYST.search(prose)[0]
+    links = re.findall(r"\]\(<?([^)\s>]+)", re.sub(r"`[^`\n]*`", "", prose))
+    assert links and [link for link in links if not leads_somewhere(link, site)] == []
+
+
 # --- the set-up cell
 
 
@@ -145,6 +171,11 @@ def test_roles_that_colab_can_show_are_carried_over(tmp_path):
     (cell,) = convert(tmp_path, "{math}`x^2`, {ref}`the costs <costs>` and `{ref}` in code.\n")
     page = "https://someone.github.io/xrays/chapters/02_two.html#costs"
     assert cell == f"$x^2$, [the costs]({page}) and `{{ref}}` in code."
+
+
+def test_glossary_words_stay_words(tmp_path):
+    body = "An *{term}`opacity`*, two **{term}`short cuts <short cut>`** and `{term}` in code.\n"
+    assert convert(tmp_path, body) == ["An *opacity*, two **short cuts** and `{term}` in code."]
 
 
 def test_figures_math_and_code_blocks(tmp_path):

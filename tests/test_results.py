@@ -139,10 +139,12 @@ def known_numbers(records) -> set[str]:
     for record in records:
         parts = [record.get(k) for k in ("reproduction", "data", "recipe", "reason", "test", "validation", "versions",
                                          "test_at_validation_threshold", "file")]
-        if record.get("kind") == "phantom transfer":
+        if record.get("kind") in ("phantom transfer", "choices"):
             parts.append(record)
+        found |= {f"{row['cpu_seconds'] / 60:.1f}" for row in record.get("rows", [])}
         if training := record.get("training"):
-            found |= {str(len(training["epochs"])), str(len(training.get("head", []))), f"{tool.training_minutes(record):.1f}"}
+            found |= {str(len(training["epochs"])), str(len(training.get("head", [])))}
+            found.add(f"{tool.training_minutes(record):.1f}")
             found |= {f"{training['images_per_second']:.0f}"} if "images_per_second" in training else set()
             parts += [training["recipe"], training.get("hardware")]
             group = record["reproduction"]["row"] if "reproduction" in record else tool.recipe_of(record)
@@ -161,7 +163,7 @@ def known_numbers(records) -> set[str]:
                *(settings(s, e) for s, e in zip(frame["source"], frame["experiment"], strict=True))]
     for value in leaves(sources):
         found |= as_written(value)
-    fixed = [tool.BOOK_PAGE, tool.SOURCES_HEAD, tool.FOOTNOTE, tool.SEVERAL, *reproduce._SPLIT_WORDS.values()]
+    fixed = [tool.BOOK_PAGE, tool.SOURCES_HEAD, tool.FOOTNOTE, tool.SEVERAL, tool.CHOICES_HEAD, *reproduce._SPLIT_WORDS.values()]
     return found.union(*map(numbers, fixed), *(numbers(f"top {k}") for k in (50, 100)))
 
 

@@ -187,6 +187,8 @@ class Markdown:
         if name == "math":
             return f"${content}$"
         target = re.match(r"^(.*?)\s*<(.+)>$", content)
+        if name == "term":  # in the book a link to the glossary; here the word itself
+            return target[1] if target else content
         if name in ("doc", "ref") and target:
             where = target[2] + ".md" if name == "doc" else "#" + target[2]
             return f"[{target[1]}]({self.address(where)})"

@@ -1,24 +1,35 @@
-"""The book's own buttons: open a chapter's generated notebook in Colab, download it, print the page."""
+"""What the book adds to Jupyter Book: a chapter's buttons and reading time, glossary words that explain themselves,
+and the tags that a shared link's preview is made from."""
 
 from __future__ import annotations
 
+import html
+import sys
+import textwrap
+from pathlib import Path
 
-def colab_url(repository: str, branch: str, name: str) -> str:
-    """Address that opens ``notebooks/NAME.ipynb`` of a GitHub repository in Colab."""
-    slug = repository.removeprefix("https://github.com/").strip("/")
-    return f"https://colab.research.google.com/github/{slug}/blob/{branch}/notebooks/{name}.ipynb"
+from docutils import nodes
+from sphinx import addnodes
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+from notebooks import Site
+
+# Technical text in a second language, with code that is followed line by line.
+WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 150, 12
+
+
+# --- buttons
 
 
 def _add_buttons(app, pagename, templatename, context, doctree):
     folder, _, name = pagename.rpartition("/")
     if folder != "chapters" or doctree is None:
         return
-    options = app.config.html_theme_options
     notebook = f"notebooks/{name}.ipynb"
     context["header_buttons"][:0] = [
         {
             "type": "link",
-            "url": colab_url(options["repository_url"], options["repository_branch"], name),
+            "url": _site(app).colab(notebook),
             "text": "Colab",
             "icon": "fas fa-rocket",
             "tooltip": "Open this chapter in Google Colab",
@@ -51,6 +62,10 @@ def _add_buttons(app, pagename, templatename, context, doctree):
     ]
 
 
+def _site(app) -> Site:
+    return Site.read(Path(app.srcdir) / "_config.yml")
+
+
 def _without_thebe(app):
     # Jupyter Book always loads sphinx-thebe: addresses of other hosts and a script error on every page
     for event in ("env-before-read-docs", "doctree-resolved"):
@@ -59,9 +74,90 @@ def _without_thebe(app):
                 app.disconnect(listener.id)
 
 
+# --- glossary
+
+
+def _read_glossary(app, env):
+    """Keep each term's definition by its anchor; pages are written again when one has changed."""
+    before, env.course_definitions = getattr(env, "course_definitions", {}), {}
+    for docname in {place[0] for (kind, _), place in env.domaindata["std"]["objects"].items() if kind == "term"}:
+        for glossary in env.get_doctree(docname).findall(addnodes.glossary):
+            for entry in glossary.findall(nodes.definition_list_item):
+                text = next(entry.findall(nodes.paragraph)).astext().replace("\n", " ")
+                for term in entry.findall(nodes.term):
+                    env.course_definitions |= dict.fromkeys(term["ids"], text)
+    return env.found_docs if env.course_definitions != before else []
+
+
+def _explain_terms(app, doctree, docname):
+    """Links to the glossary carry the definition as their title, which book/_static/course.js shows."""
+    for link in doctree.findall(nodes.reference):
+        if link.children and "std-term" in getattr(link[0], "attributes", {}).get("classes", ()):
+            anchor = link.get("refid") or link["refuri"].partition("#")[2]
+            link["reftitle"] = app.env.course_definitions[anchor]
+            link["classes"].append("glossary-link")
+
+
+# --- reading time
+
+
+def reading_minutes(doctree) -> int:
+    """Minutes to read a page's text and the code of its cells, to the nearest five."""
+    words = sum(len(text.astext().split()) for text in doctree.findall(nodes.paragraph))
+    lines = sum(
+        len(code.astext().splitlines())
+        for cell in doctree.findall(nodes.container) if "cell_input" in cell["classes"]
+        for code in cell.findall(nodes.literal_block)
+    )
+    return max(5, 5 * round((words / WORDS_A_MINUTE + lines / CODE_LINES_A_MINUTE) / 5))
+
+
+def _add_reading_time(app, doctree, docname):
+    if not docname.startswith("chapters/"):
+        return
+    line = f"About {reading_minutes(doctree)} minutes to read."
+    execution = getattr(app.env, "nb_metadata", {}).get(docname, {}).get("exec_data") or {}
+    if seconds := execution.get("runtime"):
+        minutes = round(seconds / 60)
+        took = "less than a minute" if minutes < 1 else "one minute" if minutes == 1 else f"{minutes} minutes"
+        line += f" Its code took {took} to run for this book."
+    next(doctree.findall(nodes.section)).insert(1, nodes.paragraph("", line, classes=["reading-time"]))
+
+
+# --- previews of shared links (https://ogp.me)
+
+
+def _add_social_tags(app, pagename, templatename, context, doctree):
+    if doctree is None:
+        return
+    site, title = _site(app), app.env.titles[pagename].astext()
+    texts = (p.astext() for p in doctree.findall(nodes.paragraph) if "reading-time" not in p["classes"])
+    description = textwrap.shorten(next(texts, title), 200, placeholder=" …")
+    tags = {
+        "og:type": "article",
+        "og:site_name": app.config.html_title,
+        "og:title": title,
+        "og:description": description,
+        "og:url": site.page(pagename),
+        "og:image": f"{site.book}/_static/card.png",
+        "og:image:width": "1200",
+        "og:image:height": "630",
+        "og:image:alt": "A computed chest X-ray with its lesion outlined, beside the title of the course",
+    }
+    named = {"description": description, "twitter:card": "summary_large_image"}
+    context["metatags"] += "".join(
+        f'\n<meta {key}="{name}" content="{html.escape(value)}" />'
+        for key, values in (("property", tags), ("name", named)) for name, value in values.items()
+    )
+
+
 def setup(app):
     app.add_config_value("show_solutions", False, "env")  # read by tools/build_book.py, which adds the pages
     app.connect("builder-inited", _without_thebe)
+    app.connect("env-get-updated", _read_glossary)
+    app.connect("doctree-resolved", _explain_terms)
+    app.connect("doctree-resolved", _add_reading_time)
+    app.connect("html-page-context", _add_social_tags)
     # after sphinx-book-theme, which makes the list at 500 and fills it at 501
     app.connect("html-page-context", _add_buttons, priority=502)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,72 @@
+"""The workflows and the development container call commands that exist, and nothing that is not theirs to call."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CONTAINER = ROOT / ".devcontainer" / "devcontainer.json"
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)) | {".venv/.installed"}
+
+
+def jobs(path: Path) -> dict:
+    return yaml.safe_load(path.read_text())["jobs"]
+
+
+def steps(path: Path) -> list[dict]:
+    return [step for job in jobs(path).values() for step in job["steps"]]
+
+
+def make_targets(script: str) -> set[str]:
+    """What the shell script asks make for; a `make` that is only a word (of apt-get) asks for nothing."""
+    commands = [shlex.split(part, comments=True) for line in script.splitlines() for part in line.split("&&")]
+    return {word for command in commands if command[:1] == ["make"] for word in command[1:] if "=" not in word}
+
+
+def test_the_two_workflows_are_here():
+    assert [path.name for path in WORKFLOWS] == ["book.yml", "weekly.yml"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_a_workflow_calls_only_what_the_makefile_has(path):
+    called = set().union(*(make_targets(step.get("run", "")) for step in steps(path)))
+    assert "test" in called
+    assert called <= TARGETS
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_actions_are_the_official_ones_at_a_major_version(path):
+    used = [step["uses"] for step in steps(path) if "uses" in step]
+    assert used and all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in used)
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, CONTAINER], ids=lambda p: p.stem)
+def test_no_address_of_another_host_is_named(path):
+    assert not re.search(r"https?://|--(extra-)?index-url|\.(org|com|io|dev)\b", path.read_text())
+
+
+def test_only_what_was_tested_on_main_is_published():
+    book = jobs(ROOT / ".github" / "workflows" / "book.yml")
+    assert book["publish"]["needs"] == "book" and book["book"]["needs"] == "test"
+    assert book["book"]["if"] == "github.ref == 'refs/heads/main'" and "if" not in book["test"]
+    assert "publish" not in book["test"] and set(book["publish"]["permissions"]) == {"pages", "id-token"}
+    built = [step["with"]["path"] for step in book["book"]["steps"] if "pages-artifact" in step.get("uses", "")]
+    assert built == ["_build/html"]
+
+
+def test_the_audit_reads_the_pinned_set():
+    commands = [step.get("run", "") for step in steps(ROOT / ".github" / "workflows" / "weekly.yml")]
+    (audit,) = [command for command in commands if command.startswith("pip-audit")]
+    assert (ROOT / shlex.split(audit)[shlex.split(audit).index("--requirement") + 1]).name == "constraints.txt"
+
+
+def test_the_container_ends_with_the_doctor():
+    setup = json.loads(CONTAINER.read_text())["postCreateCommand"]
+    assert setup.endswith("make doctor")
+    assert make_targets(setup) <= TARGETS
+    assert {"make", "chromium", "bubblewrap"} <= set(shlex.split(setup))

@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow doctor lint generated address bench constraints mathjax clean distclean
+.PHONY: help install book test test-slow doctor lint generated address bench constraints mathjax clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing the packages into $(VENV): once, a few minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,grade,dev]"
 	@touch $@
+
+install: $(STAMP) ## everything into .venv; the other targets do it by themselves
 
 book: $(STAMP) ## the course as a website: _build/html/index.html
 	@$(BIN)/python tools/build_book.py

@@ -75,7 +75,8 @@ class History:
         last = self.epochs[-1]
         values = ", ".join(f"{k} {last[k]:.3f}" for k in ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
                            if k in last)
-        best = f"; weights of epoch {self.best_epoch} kept" if self.best_epoch else ""
+        kept = self.best_epoch if self.recipe.restore_best else None
+        best = f"; weights of epoch {kept} kept" if kept else ""
         return (f"{self.recipe.model}: {len(self.epochs)} epochs in {self.seconds:.0f} s "
                 f"({self.images_per_second:.0f} images/s), {self.stopped}{best}. Last epoch: {values}.")
 
@@ -232,7 +233,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
         live.clear()
         state.keep_final()
         model.eval()
-        accelerator.free_memory()
+        if device.type != "cpu":  # it collects garbage, which can take longer than a short run
+            accelerator.free_memory()
     return history
 
 

@@ -1,3 +1,26 @@
+// In class: ?class in the address hides what follows a "Predict first", until it is asked for.
+document.addEventListener("DOMContentLoaded", () => {
+  if (new URLSearchParams(location.search).has("class")) sessionStorage.setItem("class", "on");
+  if (!sessionStorage.getItem("class")) return;
+  const asks = (element) => element.querySelector(":scope > strong")?.textContent.startsWith("Predict first");
+  for (const question of [...document.querySelectorAll("article p")].filter(asks)) {
+    let cell = question.nextElementSibling;
+    while (cell && !cell.querySelector(".cell_output")) cell = cell.nextElementSibling;
+    if (!cell) continue;
+    const hidden = [cell.querySelector(".cell_output")];
+    for (let next = cell.nextElementSibling; next && next.tagName !== "SECTION" && !asks(next);
+      next = next.nextElementSibling) hidden.push(next);
+    const button = Object.assign(document.createElement("button"),
+      { type: "button", className: "show-result", textContent: "Show the result" });
+    button.addEventListener("click", () => {
+      for (const element of hidden) element.hidden = false;
+      button.remove();
+    });
+    for (const element of hidden) element.hidden = true;
+    hidden[0].before(button);
+  }
+});
+
 // A page opened from the disk may not fetch other pages, so the search shows titles there, without excerpts.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 

@@ -53,12 +53,16 @@ print("ran at", time.time_ns(), "with", os.environ.get("TQDM_DISABLE"))
 pd.DataFrame([[1.0] * 12], columns=[f"column {i}" for i in range(12)])
 ```
 
+**Predict first.** Which color has the point?
+
 ```{code-cell} ipython3
 from IPython.display import HTML
 
 pixel = "R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 HTML(f'<img alt="one white point" src="data:image/gif;base64,{pixel}">')
 ```
+
+It is white.
 '''
 TOC = {
     "format": "jb-book",
@@ -401,6 +405,22 @@ class TestInTheBrowser:
             color = "e => getComputedStyle(e).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
             assert min(page.locator(".cell_output img").first.evaluate(color)) > 220
             assert max(page.locator("body").evaluate(color)) < 60
+
+    def test_class_mode_hides_what_follows_a_question(self, small, browser):
+        path = small.html / "chapters" / "01_small.html"
+        with Reader(browser) as reader:
+            page = reader.open(path)
+            answers = [page.get_by_alt_text("one white point"), page.get_by_text("It is white.")]
+            button = page.get_by_role("button", name="Show the result")
+            assert all(a.is_visible() for a in answers) and not button.count()
+            reader.open(path, "?class")
+            assert not any(a.is_visible() for a in answers) and button.count() == 1
+            assert page.get_by_text("Which color").is_visible() and page.get_by_text("ran at").last.is_visible()
+            button.click()
+            assert all(a.is_visible() for a in answers) and not button.count()
+            reader.open(path)
+            assert not any(a.is_visible() for a in answers), "the tab remembers that it is in class"
+            assert not reader.faults
 
     def test_a_phone_never_scrolls_sideways(self, html, browser):
         for path in pages(html):

@@ -38,16 +38,34 @@ def test_a_recipe_gives_settings():
     assert changed == {"lr": "0.5", "class_weights": "balanced"}
 
 
-def test_a_step_is_clear_when_the_seeds_agree_and_the_mean_is_above_the_spread():
-    page = LadderExplorer(steps()).page
-    spread = np.mean([abs(a - b) for a, b in SCORES])
-    assert page["spread"] == pytest.approx(spread) and 0.006 < spread < 0.007
+def larger_spread(i):
+    return max(np.ptp(SCORES[i]), np.ptp(SCORES[max(i - 1, 0)]))
+
+
+def plain(*scores):
+    return [{"name": f"v{i}", "settings": {}, "scores": dict(enumerate(row))} for i, row in enumerate(scores)]
+
+
+def test_a_step_is_clear_when_the_seeds_agree_and_the_mean_is_above_the_spread_of_its_two_recipes():
+    page = LadderExplorer(steps()).page["steps"]
+    assert [step["spread"] for step in page] == pytest.approx([0.004, 0.004, 0.01, 0.01, 0.009, 0.011])
+    assert [step["spread"] for step in page] == pytest.approx([larger_spread(i) for i in range(6)])
     # opposite signs; clear; opposite signs; clear; same sign, but smaller than the spread
-    assert [step["verdict"] for step in page["steps"][1:]] == ["none", "higher", "none", "lower", "none"]
-    assert page["steps"][5]["change"] == pytest.approx([0.003, 0.005])
-    # a mean above the spread is not enough
-    apart = LadderExplorer(steps([(0.7, 0.7)] * 5 + [(0.8, 0.69)])).page
-    assert np.mean(apart["steps"][5]["change"]) > apart["spread"] and apart["steps"][5]["verdict"] == "none"
+    assert [step["verdict"] for step in page[1:]] == ["none", "higher", "none", "lower", "none"]
+    assert page[5]["change"] == pytest.approx([0.003, 0.005])
+
+
+def test_seeds_that_lie_close_in_other_steps_do_not_make_a_step_clear():
+    close = [(0.7, 0.7)] * 4
+    page = LadderExplorer(plain(*close, (0.8, 0.7), (0.83, 0.73))).page["steps"]
+    assert page[-1]["change"] == pytest.approx([0.03, 0.03]) and page[-1]["verdict"] == "none"
+    page = LadderExplorer(plain((0.5, 0.9), *close, (0.71, 0.71))).page["steps"]
+    assert page[-1]["verdict"] == "higher", "nor do seeds that lie apart in other steps hide one"
+
+
+def test_a_mean_above_the_spread_is_not_enough():
+    page = LadderExplorer(plain((0.70, 0.70, 0.71), (0.718, 0.718, 0.708))).page["steps"]
+    assert np.mean(page[1]["change"]) > page[1]["spread"] and page[1]["verdict"] == "none"
 
 
 def without(step, key):
@@ -80,11 +98,10 @@ def test_what_it_cannot_show_is_refused(change, message):
 def test_a_result_comes_after_the_guess_and_is_the_measured_one(show, width, scheme):
     page = show(LadderExplorer(steps(), score="AUC", source="source A, accuracy"), width, scheme)
     said, main = page.get_by_role("status"), page.locator("button.main")
-    spread = np.mean([abs(a - b) for a, b in SCORES])
     right = 0
     for i, pair in enumerate(SCORES):
         step = np.subtract(pair, SCORES[i - 1]) if i else np.zeros(2)
-        clear = bool(i) and abs(np.sign(step).sum()) == 2 and abs(step.mean()) > spread
+        clear = bool(i) and abs(np.sign(step).sum()) == 2 and abs(step.mean()) > larger_spread(i)
         verdict = "no difference seen" if not clear else "higher" if step.mean() > 0 else "lower"
         assert page.get_by_role("heading", name=f"v{i}").is_visible()
         if i:
@@ -95,6 +112,7 @@ def test_a_result_comes_after_the_guess_and_is_the_measured_one(show, width, sch
             hidden = page.locator("tbody").nth(1).inner_text()
             assert not any(f"{v:.3f}" in hidden for v in pair) and "?" in hidden
             assert page.locator("svg circle").count() == 2 * i
+            assert page.locator("[data-value=spread]").inner_text() == "?" and not page.locator("rect.band").count()
             guess = ("higher", "no difference seen", "lower")[i % 3]
             page.get_by_label(guess, exact=True).check()
             right += guess == verdict
@@ -107,7 +125,7 @@ def test_a_result_comes_after_the_guess_and_is_the_measured_one(show, width, sch
         rows = [text.split("\t") for text in page.locator("tbody").nth(1).inner_text().splitlines()]
         assert [row[1] for row in rows[:2]] == [f"{v:.3f}" for v in pair]
         assert [row[2] for row in rows[:2]] == [f"{pair[0] - 0.02:.3f} to {pair[0] + 0.02:.3f}", "–"]
-        assert page.locator("[data-value=spread]").inner_text() == f"{spread:.3f}"
+        assert page.locator("[data-value=spread]").inner_text() == f"{larger_spread(i):.3f}"
         reported = (0.62, None, None, 0.84, 0.9, 1)[i]
         told = page.locator("[data-value=reported]").inner_text()
         assert told == ("not known" if reported is None else f"{reported:.3f}")
@@ -148,5 +166,4 @@ def test_a_mean_outside_of_the_band_is_a_step_above_the_spread(show):
         dots = [float(y) for y in page.locator("svg circle").evaluate_all(
             "list => list.map(dot => dot.getAttribute('cy'))")][2 * i :]
         outside = not top <= np.mean(dots) <= top + height
-        spread = LadderExplorer(steps()).page["spread"]
-        assert outside == (abs((a + b) / 2 - np.mean(before)) > spread)
+        assert outside == (abs((a + b) / 2 - np.mean(before)) > larger_spread(i))

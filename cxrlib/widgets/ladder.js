@@ -13,12 +13,14 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
   el.append(root);
   const stop = followTheme(root);
-  const { steps, seeds, spread, score, source } = model.get("page");
+  const { steps, seeds, score, source } = model.get("page");
   const guesses = new Map(); // step -> guess
   let at = 0, shown = 1; // the step that is looked at, and how many have their result shown
 
-  const all = steps.flatMap((s) => s.scores.flat());
-  const low = Math.min(...all) - 0.1 * spread, span = Math.max(...all) + 0.1 * spread - low || 1;
+  const middle = (i) => mean(steps[i].scores.map((s) => s[0]));
+  const band = (i) => (i ? [middle(i - 1) - steps[i].spread, middle(i - 1) + steps[i].spread] : []);
+  const all = steps.flatMap((s, i) => [...s.scores.flat(), ...band(i)]);
+  const low = Math.min(...all), span = Math.max(...all) - low || 1;
   const x = (i) => ((i + 0.5) * WIDE) / steps.length;
   const y = (v) => HIGH - ((v - low) / span) * HIGH;
   const offset = (k) => (k - (seeds.length - 1) / 2) * 9;
@@ -57,13 +59,13 @@ function render({ model, el }) {
 
   function draw() {
     const parts = [svg("line", { x1: 0, x2: WIDE, y1: HIGH + 6, y2: HIGH + 6, stroke: "var(--line)" })];
-    for (const v of [low + 0.1 * spread, low + span / 2, low + span - 0.1 * spread]) {
+    for (const v of [low, low + span / 2, low + span]) {
       parts.push(svg("text", { x: -6, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)),
         svg("line", { x1: 0, x2: WIDE, y1: y(v), y2: y(v), stroke: "var(--track)" }));
     }
-    if (at) {
-      const middle = mean(steps[at - 1].scores.map((s) => s[0]));
-      parts.push(svg("rect.band", { x: x(at - 1), width: x(at) - x(at - 1) + 16, y: y(middle + spread), height: Math.max(1, (2 * spread / span) * HIGH) }));
+    if (at && at < shown) { // before the guess the band would tell how far the seeds of this step lie apart
+      const [from, to] = band(at);
+      parts.push(svg("rect.band", { x: x(at - 1), width: x(at) - x(at - 1) + 16, y: y(to), height: Math.max(1, y(from) - y(to)) }));
     }
     steps.forEach((step, i) => {
       parts.push(svg(i === at ? "text.now" : "text", { x: x(i), y: HIGH + 20, "text-anchor": "middle" }, step.name));
@@ -98,17 +100,18 @@ function render({ model, el }) {
       ...step.scores.map(([value, from, to], k) => h("tr", {}, h("th", { scope: "row" }, `seed ${seeds[k]}`),
         ...[digits(value), to == null ? "–" : `${digits(from)} to ${digits(to)}`, at ? signed(step.change[k]) : "–"]
           .map((t) => h("td", {}, known ? t : "?")))),
-      h("tr.mean", {}, h("th", { scope: "row" }, "mean"), h("td", {}, known ? digits(mean(step.scores.map((s) => s[0]))) : "?"),
+      h("tr.mean", {}, h("th", { scope: "row" }, "mean"), h("td", {}, known ? digits(middle(at)) : "?"),
         h("td"), h("td", { "data-value": "change" }, !known ? "?" : at ? signed(mean(step.change)) : "–")),
-      h("tr", {}, h("th", { scope: "row" }, "spread between seeds"), h("td"), h("td"), h("td", { "data-value": "spread" }, digits(spread))),
-      h("tr", {}, h("th", { scope: "row" }, source), h("td", { "data-value": "reported" }, !known ? "?" : step.reported == null ? "not known" : digits(step.reported)),
-        h("td"), h("td")));
+      h("tr", {}, h("th", { scope: "row" }, at ? "larger spread of the two steps" : "spread between seeds"), h("td"), h("td"),
+        h("td", { "data-value": "spread" }, known ? digits(step.spread) : "?")),
+      h("tr", {}, h("th", { scope: "row" }, source), h("td"), h("td", { "data-value": "reported" }, !known ? "?" : step.reported == null ? "not known" : digits(step.reported)),
+        h("td")));
     main.textContent = !known ? "Show the result" : at < steps.length - 1 ? "Next step" : "Start again";
     back.setAttribute("aria-disabled", String(!at));
     const guess = guesses.get(at);
     said.dataset.verdict = known && at ? step.verdict : "";
-    const verdict = step.verdict === "none" ? "Not larger than the spread between seeds: no difference seen."
-      : `Larger than the spread between seeds, and the same sign for every seed: ${step.verdict}.`;
+    const verdict = step.verdict === "none" ? "The seeds disagree, or the change is not larger than the spread: no difference seen."
+      : `Larger than the spread of both steps, and the same sign for every seed: ${step.verdict}.`;
     said.textContent = !known ? "Guess, then show the result." : !at ? "This is what the first step is compared with."
       : verdict + (guess ? ` Your guess was ${guess === step.verdict ? "right" : `"${GUESSES[guess]}"`}.` : "");
     const asked = [...guesses].filter(([i]) => i < shown);

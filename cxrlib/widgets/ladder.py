@@ -17,8 +17,8 @@ class LadderExplorer(StaticWidget):
     """A ladder of experiments, each measured with the same seeds; the reader guesses every step before it is shown.
 
     A step is called "higher" or "lower" when the score of every seed goes this way and the mean change is larger than
-    the spread; else no difference is seen. The *spread* is the difference between the highest and the lowest seed of a
-    step, as a mean over all steps.
+    the spread; else no difference is seen. The *spread* of a step is the distance between the highest and the lowest
+    seed, of this step or of the one before, whichever is larger.
 
     Parameters
     ----------
@@ -63,18 +63,19 @@ class LadderExplorer(StaticWidget):
                 raise ValueError(f"steps: {name!r} has the seeds {list(step['scores'])}, the first one {seeds}")
             scores.append([_score(name, seed, step["scores"][seed]) for seed in seeds])
         values = np.array([[found[0] for found in row] for row in scores])  # (steps, seeds)
-        spread = float(np.ptp(values, axis=1).mean())
+        apart = np.ptp(values, axis=1)
         rows, settings = [], [_flat(step["settings"]) for step in steps]
         for i, (name, step) in enumerate(zip(names, steps, strict=True)):
             change = values[i] - values[i - 1] if i else np.zeros(len(seeds))
+            spread = float(max(apart[i - 1], apart[i]) if i else apart[0])
             clear = (np.all(change > 0) or np.all(change < 0)) and abs(change.mean()) > spread
             rows.append({
                 "name": name, "text": str(step.get("text", "")), "scores": scores[i], "change": change.tolist(),
+                "spread": spread,
                 "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
                 "settings": _changed(settings[i - 1], settings[i]) if i else [],
                 "reported": _reported(name, step.get("reported"))})
-        super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "spread": spread, "score": score,
-                               "source": source})
+        super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "score": score, "source": source})
 
 
 def _score(name: str, seed, given) -> list[float]:

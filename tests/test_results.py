@@ -140,7 +140,7 @@ def known_numbers(records) -> set[str]:
         parts = [record.get(k) for k in ("reproduction", "data", "recipe", "reason", "test", "validation", "versions",
                                          "test_at_validation_threshold", "file")]
         if record.get("kind") in ("phantom transfer", "choices"):
-            parts.append(record)
+            parts += [record, *record.get("rows", [])]
         found |= {f"{row['cpu_seconds'] / 60:.1f}" for row in record.get("rows", [])}
         if training := record.get("training"):
             found |= {str(len(training["epochs"])), str(len(training.get("head", [])))}

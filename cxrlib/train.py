@@ -290,7 +290,8 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(params, recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(params, recipe.lr, weight_decay=recipe.weight_decay, fused=True)  # one pass over all weights
+    fused = params[0].device.type in ("cpu", "cuda")  # one pass over all weights; not every torch has it elsewhere
+    return kind(params, recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
 
 
 def _schedule(optimizer, recipe: Recipe, steps: int):

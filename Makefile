@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-slow doctor lint generated address bench constraints mathjax clean distclean
+.PHONY: help install book test test-slow doctor app lint generated address bench constraints mathjax clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the packages into $(VENV): once, a few minutes."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,grade,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,grade,app,dev]"
 	@touch $@
 
 install: $(STAMP) ## everything into .venv; the other targets do it by themselves
@@ -42,6 +42,9 @@ test-slow: $(STAMP) ## the slow tests alone
 
 doctor: ## what is installed, what is missing, and the remedy
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py; else $(PYTHON) tools/doctor.py; fi
+
+app: $(STAMP) ## a web page that looks at X-rays with a trained model (RUN=runs/…; default: one trained on phantoms)
+	@$(BIN)/cxr app $(if $(RUN),"$(RUN)") $(if $(PORT),--port $(PORT))
 
 lint: $(STAMP) ## ruff over the code
 	$(BIN)/ruff check .

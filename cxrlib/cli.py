@@ -188,6 +188,27 @@ def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
 
 
 @main.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True)
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def app(run, port, no_browser, quiet) -> None:
+    """Open a web page that looks at X-rays with a trained model.
+
+    RUN is a folder that `cxr train` wrote. Without it, a small network is trained on phantoms first, into runs/app.
+    The page is served by Voila, on this computer alone.
+    """
+    from .app import demo, serve
+
+    try:
+        status = serve(run or demo(Path("runs/app"), progress=not quiet), port=port, browser=not no_browser)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    if status:
+        raise SystemExit(status)
+
+
+@main.command()
 @click.argument("exercise")
 @click.argument("submissions", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False),

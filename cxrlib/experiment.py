@@ -19,6 +19,7 @@ from .recipe import Recipe
 from .train import History, fit
 
 RESULT_FORMAT = 1
+PREDICTIONS = "predictions.json"
 RECORDED = ("torch", "torchvision", "timm", "accelerate", "scikit-learn", "numpy", "pillow")
 
 
@@ -53,8 +54,8 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
     recipe : what to train.
     data : what ``load`` gave for ``source``, where it is at hand already.
     protocol, val, by : how to split, see ``split``.
-    folder : where ``model.pt``, ``result.json`` and the checkpoint go; a run that was killed continues from there.
-        None writes nothing.
+    folder : where ``model.pt``, ``result.json``, ``predictions.json`` (of the validation and test images) and the
+        checkpoint go; a run that was killed continues from there. None writes nothing.
     bootstrap : resamples for the intervals.
     interrupted : what to do when Ctrl-C ends the training: "score" what there is, or "raise" KeyboardInterrupt.
 
@@ -97,6 +98,8 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
         record["test_at_validation_threshold"] = at_cut.to_dict()
     if folder is not None:
         save_model(model, folder / "model.pt")
+        write_json(folder / PREDICTIONS, {part: _predictions(report) for part, report in
+                                          (("validation", on_validation), ("test", on_test))})
         write_json(folder / "result.json", record)
     return Experiment(model, history, on_validation, on_test, record)
 
@@ -112,6 +115,12 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _predictions(report: Report) -> dict:
+    """True classes and probabilities in the order of the images: no file, no patient."""
+    return {"labels": [int(k) for k in report.labels],
+            "probs": [[round(float(p), 9) for p in row] for row in report.probs]}
 
 
 def _public(source: str) -> str:

@@ -510,3 +510,26 @@ def test_an_empty_data_set_is_refused(model, data):
 def test_images_of_the_wrong_size_are_refused_by_the_model(data):
     with pytest.raises(ValueError, match="32"):
         CamInspector(network(size=64, layers="CPCFD"), data, images=[0])
+
+
+def test_probabilities_come_from_the_function_that_is_given(model, data):
+    widget = CamInspector(model, data, images=[0, 3], precompute=False,
+                          predict=lambda net, part: np.tile([0.2, 0.8], (len(part), 1)))
+    assert [image["probs"] for image in page(widget)["images"]] == [[[0.2, 0.8]]] * 2
+
+
+def test_hidden_truth_is_in_no_page(model, data):
+    widget = CamInspector(model, data, images=[0, 3], truth=False, precompute=False)
+    assert [image["label"] for image in page(widget)["images"]] == [None, None]
+
+
+def test_a_decision_needs_two_classes_and_a_probability(model, data):
+    widget = CamInspector(model, data, images=[0], decision=0.3, precompute=False)
+    assert page(widget)["decision"] == 0.3
+    widget.decide(0.7)
+    assert page(widget)["decision"] == 0.7
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        widget.decide(7)
+    three = ("normal", "bacterial", "viral")
+    with pytest.raises(ValueError, match="two classes"):
+        CamInspector(network(three), dataset(classes=three), images=[0], decision=0.5, precompute=False)

@@ -7,6 +7,7 @@ Modules: `cohort` (patients, splits, what is wrong with the set), `anatomy`, `le
 leads, hand), `physics` (attenuation to pixels), `render` (one image). Not a medical device.
 """
 
+from .cohort import CLASSES
 from .make import Confounder, Phantoms, counterfactual, make_phantoms
 
-__all__ = ["Confounder", "Phantoms", "counterfactual", "make_phantoms"]
+__all__ = ["CLASSES", "Confounder", "Phantoms", "counterfactual", "make_phantoms"]

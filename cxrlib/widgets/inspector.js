@@ -110,6 +110,7 @@ function render({ model, el }) {
   if (saved) {
     inspect(root, saved, null);
   } else {
+    let decide = () => {};
     const asks = new Map(); // number of the question -> what to do with the answer
     let count = 0;
     const ask = (content, buffers) =>
@@ -119,6 +120,7 @@ function render({ model, el }) {
         model.send({ ...content, ask: number }, undefined, buffers);
       });
     const listen = (content) => {
+      if (content.type === "decision") return decide(content.threshold);
       asks.get(content.ask)?.(content);
       asks.delete(content.ask);
     };
@@ -134,7 +136,7 @@ function render({ model, el }) {
     ask({ type: "hello" }).then((answer) => {
       clearTimeout(timer);
       note.remove();
-      if (answer.page) inspect(root, answer.page, ask);
+      if (answer.page) decide = inspect(root, answer.page, ask).decide;
       else root.append(h("p.note", { role: "alert" }, answer.text));
     });
   }
@@ -157,7 +159,8 @@ function inspect(root, page, ask) {
   view.against = view.cls === 0 ? 1 : 0;
 
   const image = () => images.get(view.image);
-  const predicted = (item, m = 0) => item.probs[m].indexOf(largest(item.probs[m]));
+  const predicted = (item, m = 0) =>
+    page.decision == null ? item.probs[m].indexOf(largest(item.probs[m])) : Number(item.probs[m][1] >= page.decision);
   const wrong = (item) => item.label != null && predicted(item) !== item.label;
   const title = (item) => (item.row == null ? `Own picture ${item.id.slice(1)}` : `Image ${item.row}`);
   const methodName = () => page.methods.find((m) => m.id === view.method).name;
@@ -237,6 +240,7 @@ function inspect(root, page, ask) {
   const problem = h("p.problem", { role: "alert", hidden: true });
   const stage = h("div.stage");
   const bars = h("div.bars", { role: "radiogroup", "aria-label": "Class of the map" });
+  const verdict = h("p.verdict", { hidden: true });
   const barsNote = h("p.note", {}, `Upper bar ${page.models[0].name}, lower bar ${page.models[1]?.name}.`);
   const hint = h("p.note");
 
@@ -263,16 +267,16 @@ function inspect(root, page, ask) {
   const rowBox = h("input", { type: "number", min: 0, max: page.total - 1, "aria-label": `Image number, 0 to ${page.total - 1}`, placeholder: `0–${page.total - 1}` });
   const addButton = h("button", { type: "button", onclick: addRow }, "Add");
   rowBox.addEventListener("keydown", (event) => event.key === "Enter" && addRow());
-  const fileBox = h("input", { type: "file", accept: "image/*,.dcm,application/dicom", onchange: addFile, "aria-label": "Open your own picture: PNG, JPEG or DICOM" });
+  const fileBox = h("input", { type: "file", accept: "image/*,.dcm,application/dicom", onchange: () => addFile(fileBox.files[0]), "aria-label": "Open your own picture: PNG, JPEG or DICOM" });
   const more = h("fieldset.more", { disabled: !ask },
     h("legend", {}, "More images"),
     h("label.field", {}, h("span", {}, `Image 0 to ${page.total - 1}`), h("span.pair", {}, rowBox, addButton)),
-    field("Own picture (PNG, JPEG, DICOM)", fileBox));
+    field("Own picture (PNG, JPEG, DICOM): open it, or drop it here", fileBox));
 
   root.append(
     h("header", {}, h("strong", {}, "CAM inspector"), field("Sort", sortBox)),
     thumbs,
-    h("div.main", {}, h("div.view", {}, stage, problem), h("div.side", {}, h("h4", {}, "Probability"), bars, barsNote, h("div.numbers"))),
+    h("div.main", {}, h("div.view", {}, stage, problem), h("div.side", {}, h("h3", {}, "Probability"), bars, barsNote, verdict, h("div.numbers"))),
     h("div.controls", {},
       h("fieldset", {}, h("legend", {}, "Map"), field("Layer", layerBox), field("Method", methodBox),
         field("Side by side", compareBox), againstField),
@@ -286,6 +290,16 @@ function inspect(root, page, ask) {
   if (!ask) {
     hint.textContent = "Saved page: grayed choices were not saved with it. Run the notebook to compute them, " +
       "to add images and to open a picture of your own.";
+  }
+
+  if (ask) { // a picture can also be dropped anywhere on the inspector
+    const over = (event) => {
+      const files = event.dataTransfer?.types.includes("Files");
+      if (files) event.preventDefault();
+      root.classList.toggle("drop", Boolean(files) && event.type !== "dragleave" && event.type !== "drop");
+    };
+    for (const name of ["dragover", "dragleave", "drop"]) root.addEventListener(name, over);
+    root.addEventListener("drop", (event) => addFile(event.dataTransfer.files[0]));
   }
 
   // --- choosing
@@ -349,6 +363,14 @@ function inspect(root, page, ask) {
         h("span.value", { "aria-hidden": "true" }, ...values.map((v) => h("span", {}, percent(v)))));
     }));
     if (focused) bars.querySelector("input:checked")?.focus();
+    if (page.decision != null) {
+      const said = predicted(item);
+      verdict.hidden = false;
+      verdict.replaceChildren("The model says ", h("b", {}, page.classes[said]),
+        `: ${page.classes[1]} is ${said ? "at or above" : "below"} the threshold of ${percent(page.decision)}.`);
+      bars.lastElementChild.style.setProperty("--cut", `${100 * page.decision}%`);
+      bars.lastElementChild.classList.add("cut");
+    }
   }
 
   /** Gray out what cannot be had without a kernel, and what makes no sense. */
@@ -393,8 +415,7 @@ function inspect(root, page, ask) {
     }
     accept(await ask({ type: "image", row }));
   }
-  async function addFile() {
-    const file = fileBox.files[0];
+  async function addFile(file) {
     if (!file) return;
     if (file.size > page.upload) {
       fileBox.value = "";
@@ -582,6 +603,7 @@ function inspect(root, page, ask) {
 
   listThumbs();
   refresh();
+  return { decide: (threshold) => { page.decision = threshold; listThumbs(); listBars(); } };
 }
 
 export default { render };

@@ -7,7 +7,7 @@ import copy
 import io
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -64,6 +64,14 @@ class CamInspector(StaticWidget):
         Names from ``cxrlib.cam.METHODS``.
     names : pair of str, optional
         What to call ``model`` and ``other``.
+    predict : function, optional
+        (model, CxrDataset of N images) -> probabilities (N, K): how the probabilities are made, for example calibrated
+        ones. Default: ``cxrlib.predict``.
+    decision : float, optional
+        Two classes only: the second is what the model "says" where its probability is at least this. ``decide``
+        changes it later. Default: the class with the larger probability.
+    truth : bool
+        Show the true classes. False hides them: for a reading without the answers, or labels that mean nothing.
     precompute : bool
         Compute the maps of all images, layers and methods now. A web page has only these. False computes
         only what is looked at, and needs a kernel.
@@ -89,6 +97,7 @@ class CamInspector(StaticWidget):
 
     def __init__(self, model, data, *, images: Sequence[int] | None = None, layers: Sequence[str] | None = None,
                  other=None, methods: Sequence[str] = ("grad-cam",), names: Sequence[str] | None = None,
+                 predict: Callable = predict, decision: float | None = None, truth: bool = True,
                  precompute: bool = True, progress: bool = True):
         if not isinstance(data, CxrDataset):
             raise ValueError(f"data: give a CxrDataset, got {type(data).__name__}")
@@ -98,6 +107,9 @@ class CamInspector(StaticWidget):
             _check_model(argument, net, data)
         self._models = [_copy(net) for net in self._models]
         self._lock = threading.Lock()
+        self._predict = predict
+        self._truth = truth
+        self._decision = _check_decision(decision, data)
         self._names = _check_names(names, self._models)
         rows = _check_images(images, data)
         self._methods = _check_methods(methods)
@@ -116,6 +128,11 @@ class CamInspector(StaticWidget):
                 self._compute(m, list(self._images), layer, method)
         super().__init__()
         self.on_msg(self._receive)
+
+    def decide(self, threshold: float) -> None:
+        """Say the second of two classes where its probability is at least ``threshold``, from now on."""
+        self._decision = _check_decision(threshold, self._data)
+        self.send({"type": "decision", "threshold": self._decision})
 
     def __repr__(self) -> str:
         return f"CamInspector({', '.join(self._names)}; {len(self._images)} images, {len(self._maps)} saved maps)"
@@ -147,13 +164,14 @@ class CamInspector(StaticWidget):
             "colors": _color_tables(),
             "regions": [r for r in REGIONS if any(r in known for known in self._regions.values())],
             "upload": MAX_UPLOAD,
+            "decision": self._decision,
         }
 
     # -- images and maps ----------------------------------------------------------------------------------------
 
     def _add_rows(self, rows: Sequence[int]) -> None:
         part = self._data[list(rows)]
-        probs = [predict(net, part) for net in self._models]
+        probs = [self._predict(net, part) for net in self._models]
         for argument, values in zip(("model", "other"), probs, strict=False):
             if not np.isfinite(values).all():
                 first = rows[int(np.flatnonzero(~np.isfinite(values).all(1))[0])]
@@ -169,7 +187,7 @@ class CamInspector(StaticWidget):
             if "marker_x0" in table:
                 regions["marker"] = _box(table.iloc[i], pixels.shape[2:])
             self._add_image(str(row), pixels[i], regions, [p[i] for p in probs],
-                            row=int(row), label=int(part.labels[i]))
+                            row=int(row), label=int(part.labels[i]) if self._truth else None)
 
     def _add_image(self, name: str, pixels: np.ndarray, regions: dict, probs: list, *, row, label) -> None:
         self._pixels[name] = np.array(pixels)
@@ -284,7 +302,8 @@ class CamInspector(StaticWidget):
             raise BadImage(f"This file cannot be used: {it}{text}.") from None
         name = f"u{sum(k.startswith('u') for k in self._images) + 1}"
         one = CxrDataset(pixels[None, None], np.zeros(1, np.int64), self._data.classes, ["own"])
-        self._add_image(name, pixels[None], {}, [predict(net, one)[0] for net in self._models], row=None, label=None)
+        probs = [self._predict(net, one)[0] for net in self._models]
+        self._add_image(name, pixels[None], {}, probs, row=None, label=None)
         return self._images[name]
 
 
@@ -414,6 +433,16 @@ def _check_names(names, models) -> list[str]:
     if isinstance(names, str) or len(names := [str(n) for n in names]) != len(models) or len(set(names)) < len(names):
         raise ValueError(f"names: give {len(models)} different name(s), one for each model, got {names!r}")
     return names
+
+
+def _check_decision(decision, data) -> float | None:
+    if decision is None:
+        return None
+    if len(data.classes) != 2:
+        raise ValueError(f"decision: a threshold needs two classes, data has {len(data.classes)}")
+    if not 0 <= decision <= 1:
+        raise ValueError(f"decision: give a probability from 0 to 1, got {decision!r}")
+    return float(decision)
 
 
 def _check_images(images, data) -> list[int]:

@@ -28,7 +28,7 @@ function histogram(set, k) {
 }
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-threshold");
+  const root = widget("cxr-threshold", "Threshold explorer");
   el.append(root);
   const stop = followTheme(root);
   const { sets, classes, threshold: start } = model.get("page");
@@ -70,8 +70,8 @@ function render({ model, el }) {
   root.append(
     h("div.line", {}, h("label.field", {}, "Images", which), cut.field),
     h("div.columns", {},
-      h("div", {}, h("h4", {}, "Who gets which probability"), picture, matrix, numbers),
-      h("div", {}, h("h4", {}, "ROC curve"), roc, h("h4", {}, "What mistakes cost"),
+      h("div", {}, h("h3", {}, "Who gets which probability"), picture, matrix, numbers),
+      h("div", {}, h("h3", {}, "ROC curve"), roc, h("h3", {}, "What mistakes cost"),
         h("div.line", {}, h("label.field", {}, `False alarms that weigh as much as one missed ${ill}`, price), cheapest), said)));
 
   function best() {
@@ -81,8 +81,7 @@ function render({ model, el }) {
 
   function setThreshold(value) {
     threshold = Math.min(1, value);
-    cut.input.value = threshold;
-    cut.output.textContent = threshold.toFixed(3);
+    cut.set(threshold);
     update();
   }
 
@@ -101,6 +100,8 @@ function render({ model, el }) {
   }
 
   function update() {
+    model.set("threshold", threshold);
+    model.save_changes();
     const { tn, fp, fn, tp } = count(set, threshold);
     for (const [key, value] of Object.entries({ tn, fp, fn, tp })) cells[key].textContent = value;
     [rate(tp + tn, tn + fp + fn + tp), rate(tp, tp + fn), rate(tn, tn + fp), rate(tp, tp + fp), rate(2 * tp, 2 * tp + fp + fn)]

@@ -20,6 +20,11 @@ class ThresholdExplorer(StaticWidget):
     threshold : float
         Where the slider starts. Default: the first report's own.
 
+    Attributes
+    ----------
+    threshold : float
+        Where the slider stands; with a kernel it follows the reader.
+
     Raises
     ------
     ValueError
@@ -29,6 +34,7 @@ class ThresholdExplorer(StaticWidget):
     _esm, _css = kit("threshold")
     summary = "Threshold explorer: confusion matrix, ROC curve and cost at a threshold that you choose."
     page = traitlets.Dict().tag(sync=True)
+    threshold = traitlets.Float().tag(sync=True)
 
     def __init__(self, reports: Mapping[str, Report] | Report, threshold: float | None = None):
         if isinstance(reports, Report):
@@ -45,4 +51,4 @@ class ThresholdExplorer(StaticWidget):
             raise ValueError(f"threshold: give a probability from 0 to 1, got {start}")
         sets = [{"name": name, "labels": [int(label) for label in report.labels],
                  "probs": [round(float(p), 6) for p in report.probs[:, 1]]} for name, report in reports.items()]
-        super().__init__(page={"sets": sets, "classes": list(first.classes), "threshold": start})
+        super().__init__(page={"sets": sets, "classes": list(first.classes), "threshold": start}, threshold=start)

@@ -1,0 +1,172 @@
+"""The app: a web page that looks at one X-ray with a trained model. Served by Voilà, see ``serve``.
+
+A run folder of ``cxr train`` has all it needs: the network, and the predictions for the validation and test images.
+No image of a data set is shown: the examples are phantoms.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import calibration
+from .ensemble import predict_views
+from .experiment import PREDICTIONS
+from .files import write_json
+from .metrics import Report
+from .models import load_model
+from .phantom import CLASSES, make_phantoms
+
+RUN = "CXR_APP_RUN"  # the environment variable through which `serve` tells the page its folder
+NO_DEVICE = "This is a course, not a medical device. Nothing here is fit for looking after patients."
+EXAMPLES = 8
+# Voilà's page asks another host for icons. An X-ray is open on it: the browser is told to talk to this computer only.
+_POLICY = ("default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://127.0.0.1:* "
+           "ws://localhost:*; form-action 'self'; frame-ancestors 'self'")
+_SETTINGS = {"Voila": {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}}},
+             "VoilaConfiguration": {"show_tracebacks": True}}
+_NOTEBOOK = "from cxrlib.app import page\npage()"
+
+
+@dataclass
+class Run:
+    """A finished run, ready to answer. ``reports``: "validation" and "test", with calibrated probabilities."""
+
+    model: object
+    record: dict
+    temperature: float
+    reports: dict[str, Report]
+
+    def predict(self, model, data) -> np.ndarray:
+        """Calibrated probabilities (N, K), from the views that the recipe scores."""
+        recipe = self.record["training"]["recipe"]
+        probs = predict_views(model, data, recipe.get("views") or ("identity",), precision=recipe["precision"])
+        return calibration.apply(calibration.logits_of(probs), self.temperature)
+
+
+def open_run(folder: str | Path) -> Run:
+    """Read a folder that ``cxr train`` wrote; the temperature is fitted on its validation predictions.
+
+    Raises FileNotFoundError naming what is missing, ValueError for files that do not fit together.
+    """
+    folder = Path(folder)
+    for name in ("model.pt", "result.json", PREDICTIONS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} holds no {name}; `cxr train --out {folder} ...` writes it")
+    model = load_model(folder / "model.pt")
+    try:
+        record, found = (json.loads((folder / name).read_text(encoding="utf-8")) for name in
+                         ("result.json", PREDICTIONS))
+        parts = {part: (np.array(found[part]["labels"]), np.array(found[part]["probs"], float))
+                 for part in ("validation", "test")}
+        T = calibration.temperature(calibration.logits_of(parts["validation"][1]), parts["validation"][0])
+        reports = {part: Report(labels, calibration.apply(calibration.logits_of(probs), T), tuple(model.classes),
+                                bootstrap=0) for part, (labels, probs) in parts.items()}
+        run = Run(model, record, T, reports)
+        record["training"]["recipe"]["precision"]  # what `predict` and the page read must be there
+        record["data"]["source"], record["test"]["values"], record["test"]["intervals"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder}: result.json, {PREDICTIONS} and model.pt do not fit together ({error}); run "
+                         "`cxr train` again") from error
+    return run
+
+
+def page(folder: str | Path | None = None):
+    """The page as one widget. folder: of a run; default the environment variable CXR_APP_RUN."""
+    import ipywidgets
+
+    from .data import CxrDataset
+    from .widgets import CamInspector, ConfusionExplorer, ThresholdExplorer
+
+    folder = folder or os.environ.get(RUN)
+    if not folder:
+        raise ValueError(f"folder: name the folder of a run, or set {RUN}")
+    run = open_run(folder)
+    classes = tuple(run.model.classes)
+    known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
+    made = make_phantoms(EXAMPLES, size=run.model.config["size"], classes=classes if known else CLASSES[:2], seed=0,
+                         progress=False)
+    examples = CxrDataset(made.images, made.labels, classes, made.patients, made.table, made.masks, made.lungs)
+    two = len(classes) == 2
+    inspector = CamInspector(run.model, examples, images=range(len(examples)), names=[run.model.name],
+                             predict=run.predict, decision=0.5 if two else None, truth=known, precompute=False)
+    if two:
+        explorer = ThresholdExplorer(run.reports, threshold=0.5)
+        explorer.observe(lambda change: inspector.decide(change["new"]), "threshold")
+    else:
+        explorer = ConfusionExplorer(run.reports)
+    tab = ipywidgets.Tab([inspector, explorer, ipywidgets.HTML(_about(run))])
+    for i, title in enumerate(("X-ray", "Threshold" if two else "Mistakes", "Model")):
+        tab.set_title(i, title)
+    return ipywidgets.VBox([ipywidgets.HTML(_head()), tab], layout={"max_width": "70rem", "margin": "0 auto"})
+
+
+def _head() -> str:
+    return (f"<h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector (PNG, JPEG or DICOM), or "
+            f"choose one of the examples, which are computed, not real. The picture stays in this computer's memory: "
+            f"it is not kept, and not sent anywhere.</p><p role='note'><b>{NO_DEVICE}</b></p>")
+
+
+def _about(run: Run) -> str:
+    record, escape = run.record, html.escape
+    recipe, values, intervals = record["training"]["recipe"], record["test"]["values"], record["test"]["intervals"]
+
+    def measured(name: str) -> str:
+        low, high = intervals.get(name) or (None, None)
+        return f"{values[name]:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None else "")
+
+    rows = {"network": f"{recipe['model']}, {recipe['size']} px", "classes": ", ".join(run.model.classes),
+            "trained on": record["data"]["source"], "accuracy on its test images": measured("accuracy"),
+            "AUC on its test images": measured("auc"), "temperature": f"{run.temperature:.2f}"}
+    cells = "".join(f"<tr><th scope='row' style='text-align:left;padding-right:1.5em'>{escape(k)}</th>"
+                    f"<td>{escape(str(v))}</td></tr>" for k, v in rows.items())
+    return (f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training "
+            "images come from; on X-rays of another hospital the network may be much worse, and nothing here would show "
+            "it. It answers for any picture, a holiday photograph included: it was never taught to say that something is no "
+            "chest X-ray. Probabilities are calibrated with one temperature, fitted on the validation images (chapter "
+            "10). A heat map shows what the network used, not where an illness is (chapters 7 and 8).</p>")
+
+
+def demo(folder: str | Path, progress: bool = True) -> Path:
+    """A small network trained on phantoms, for those who have no run of their own yet; made once."""
+    from . import recipes
+    from .experiment import run
+
+    folder = Path(folder)
+    if not all((folder / name).is_file() for name in ("model.pt", "result.json", PREDICTIONS)):
+        run("phantom", recipes["augmented"].but(size=96), folder=folder, name="app", progress=progress)
+    return folder
+
+
+def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
+    """Serve the page of a run on this computer alone until Ctrl-C; returns Voilà's exit status.
+
+    Raises ModuleNotFoundError (with the remedy) without Voilà, and what ``open_run`` raises.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("voila") is None:
+        raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
+    open_run(folder)  # an error here is read more easily than one on the page
+    import nbformat
+    from nbformat import v4
+
+    with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
+        nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(_NOTEBOOK)], metadata={
+            "title": "What does the network see?",
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}),
+            Path(place) / "app.ipynb")
+        write_json(Path(place) / "voila.json", _SETTINGS)
+        command = [sys.executable, "-m", "voila", "app.ipynb", f"--port={port}", *["--no-browser"] * (not browser)]
+        try:
+            return subprocess.run(command, cwd=place, env={**os.environ, RUN: str(Path(folder).resolve())}).returncode
+        except KeyboardInterrupt:
+            return 0

@@ -1,0 +1,209 @@
+"""The app: a run folder becomes a page; the page is driven in Chromium through Voilà."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from jupyter_lab import free_port
+from PIL import Image
+
+import cxrlib as cxr
+from cxrlib import app, calibration
+from cxrlib.cli import main
+from cxrlib.data.decode import decode
+from cxrlib.experiment import run
+from cxrlib.widgets import CamInspector, ThresholdExplorer
+
+LABEL = "name => document.querySelector('.cxr-cam canvas[role=img]').ariaLabel?.includes(name)"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The folder of a small run, as `cxr train` leaves it."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = cxr.recipes["baseline"].but(size=48, epochs=1, views=("identity", "shift-left"))
+    run("phantom", recipe, folder=folder, options={"n": 60}, bootstrap=20, progress=False)
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def parts(page):
+    """The inspector, the explorer and the two texts of a page."""
+    head, tab = page.children
+    inspector, explorer, about = tab.children
+    return inspector, explorer, head.value, about.value
+
+
+def test_the_predictions_of_a_run_give_its_recorded_scores_back(finished):
+    found = json.loads((finished / "predictions.json").read_text())
+    record = json.loads((finished / "result.json").read_text())
+    for part in ("validation", "test"):
+        report = cxr.Report(found[part]["labels"], found[part]["probs"], record[part]["classes"], bootstrap=0)
+        assert report.values["accuracy"] == pytest.approx(record[part]["values"]["accuracy"], abs=1e-6)
+        assert report.values["auc"] == pytest.approx(record[part]["values"]["auc"], abs=1e-6)
+
+
+def test_probabilities_are_calibrated_on_validation_images_and_use_the_recipe_s_views(finished, toy_data):
+    opened = app.open_run(finished)
+    found = json.loads((finished / "predictions.json").read_text())["validation"]
+    logits = calibration.logits_of(found["probs"])
+    assert opened.temperature == pytest.approx(calibration.temperature(logits, np.array(found["labels"])))
+    assert np.allclose(opened.reports["validation"].probs, calibration.apply(logits, opened.temperature))
+    data = toy_data(n=6, size=48)
+    views = cxr.ensemble.predict_views(opened.model, data, ("identity", "shift-left"))
+    wanted = calibration.apply(calibration.logits_of(views), opened.temperature)
+    assert np.allclose(opened.predict(opened.model, data), wanted, atol=1e-6)
+
+
+def test_the_page_joins_inspector_and_threshold(finished):
+    inspector, explorer, head, about = parts(app.page(finished))
+    assert isinstance(inspector, CamInspector) and isinstance(explorer, ThresholdExplorer)
+    assert [s["name"] for s in explorer.page["sets"]] == ["validation", "test"]
+    assert inspector.static_state()["page"]["decision"] == 0.5
+    explorer.threshold = 0.25
+    assert inspector.static_state()["page"]["decision"] == 0.25
+    assert app.NO_DEVICE in head
+    accuracy = json.loads((finished / "result.json").read_text())["test"]["values"]["accuracy"]
+    assert f"{accuracy:.3f}" in about and "phantom" in about
+
+
+def test_classes_without_a_phantom_get_examples_without_a_true_class(copied):
+    classes = ("cat", "dog", "<b>fish</b>")
+    cxr.save_model(cxr.build_model("cnn5", classes, size=48, seed=0), copied / "model.pt")
+    one = {"labels": [0, 1, 2, 0], "probs": [[0.5, 0.3, 0.2]] * 4}
+    (copied / "predictions.json").write_text(json.dumps({"validation": one, "test": one}))
+    inspector, explorer, _, about = parts(app.page(copied))
+    images = inspector.static_state()["page"]["images"]
+    assert len(images) == app.EXAMPLES and all(image["label"] is None for image in images)
+    assert inspector.static_state()["page"]["decision"] is None
+    assert type(explorer).__name__ == "ConfusionExplorer"
+    assert "<b>fish" not in about
+
+
+@pytest.mark.parametrize("name", ["model.pt", "result.json", "predictions.json"])
+def test_a_missing_file_is_named_with_its_remedy(copied, name):
+    (copied / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name}.*cxr train"):
+        app.open_run(copied)
+
+
+@pytest.mark.parametrize("content", [
+    "{", "[]", "{}", '{"validation": {"labels": [0], "probs": [[1, 2, 3]]}, "test": 1}',
+    '{"validation": {"labels": [], "probs": []}, "test": {"labels": [], "probs": []}}'])
+def test_damaged_predictions_are_refused_with_the_folder_s_name(copied, content):
+    (copied / "predictions.json").write_text(content)
+    with pytest.raises(ValueError, match="do not fit together.*cxr train"):
+        app.open_run(copied)
+
+
+def test_a_result_of_something_else_is_refused(copied):
+    (copied / "result.json").write_text('{"training": {"recipe": {}}}')
+    with pytest.raises(ValueError, match="do not fit together"):
+        app.open_run(copied)
+
+
+def test_the_command_names_a_folder_that_is_no_run(tmp_path):
+    answer = CliRunner().invoke(main, ["app", str(tmp_path)])
+    assert answer.exit_code == 1 and "holds no model.pt" in answer.output and "Traceback" not in answer.output
+
+
+def test_without_voila_the_command_says_how_to_get_it(finished, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "voila" else find(name, *a))
+    answer = CliRunner().invoke(main, ["app", str(finished)])
+    assert answer.exit_code == 1 and "cxrlib[app]" in answer.output
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(finished, tmp_path_factory):
+    """`cxr app` on a port of its own, from a folder of its own."""
+    home, port = tmp_path_factory.mktemp("home"), free_port()
+    env = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / "config"), "OMP_NUM_THREADS": "1",
+           "JUPYTER_DATA_DIR": str(home / "share"), "JUPYTER_RUNTIME_DIR": str(home / "run"),
+           "JUPYTER_PREFER_ENV_PATH": "1"}
+    with (home / "log.txt").open("w") as log:
+        command = [sys.executable, "-m", "cxrlib", "app", str(finished), f"--port={port}", "--no-browser"]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=home,
+                                   start_new_session=True)
+        try:
+            for _ in range(480):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/voila.js", timeout=2)
+                    break
+                except urllib.error.HTTPError:
+                    break
+                except OSError:
+                    assert process.poll() is None, (home / "log.txt").read_text()
+                    time.sleep(0.25)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
+    own = tmp_path / "own.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (120, 90), np.uint8)).save(own)
+    page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+    elsewhere = []
+    page.on("response", lambda r: r.url.startswith(("data:", "blob:", served)) or elsewhere.append(r.url))
+    try:
+        page.goto(served)
+        page.wait_for_selector(".cxr-cam canvas", timeout=120_000)
+        assert app.NO_DEVICE in page.inner_text("body")
+        assert page.locator(".cxr-cam .thumb").count() == app.EXAMPLES
+
+        page.locator(".cxr-cam input[type=file]").set_input_files(own)
+        page.wait_for_selector(".cxr-cam .thumb:has-text('Own')", timeout=30_000)
+        page.wait_for_function(LABEL, arg="Own picture 1")
+        opened = app.open_run(finished)
+        pixels = decode(own.read_bytes(), 48)[0]
+        one = cxr.CxrDataset(pixels[None, None], [0], opened.model.classes, ["own"])
+        wanted = opened.predict(opened.model, one)[0]
+        shown = [float(text.rstrip(" %")) for text in page.locator(".cxr-cam .bar .value").all_inner_texts()]
+        assert np.allclose(shown, 100 * wanted, atol=0.51)
+
+        for threshold, said in (("0", "pneumonia"), ("1", "normal")):
+            page.get_by_role("tab", name="Threshold").click()
+            page.locator(".cxr-threshold input[type=range]").fill(threshold)
+            page.get_by_role("tab", name="X-ray").click()
+            page.wait_for_function("s => document.querySelector('.verdict b').textContent === s", arg=said)
+        page.get_by_role("tab", name="Threshold").click()
+        page.get_by_role("img", name="ROC curve").wait_for()
+        page.get_by_role("tab", name="Model").click()
+        page.get_by_text("AUC on its test images").wait_for()
+        page.get_by_role("tab", name="X-ray").click()
+
+        # dropped on it, as from a folder
+        content = list(own.read_bytes())
+        page.evaluate("""content => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(content)], "own.png", { type: "image/png" }));
+            document.querySelector(".cxr-cam").dispatchEvent(
+                new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+        }""", content)
+        page.wait_for_function(LABEL, arg="Own picture 2")
+    finally:
+        page.close()
+    assert not elsewhere

@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-slow doctor app lint generated address bench constraints mathjax clean distclean
+.PHONY: help install book test test-slow doctor app colab lint generated address bench constraints mathjax clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ doctor: ## what is installed, what is missing, and the remedy
 app: $(STAMP) ## a web page that looks at X-rays with a trained model (RUN=runs/…; default: one trained on phantoms)
 	@$(BIN)/cxr app $(if $(RUN),"$(RUN)") $(if $(PORT),--port $(PORT))
 
+colab: $(STAMP) ## run the notebooks in a fresh environment of Google Colab's versions (.colab)
+	@$(BIN)/python tools/colab_contract.py
+	@OMP_NUM_THREADS=1 $(BIN)/python tools/colab_run.py
+
 lint: $(STAMP) ## ruff over the code
 	$(BIN)/ruff check .
 
@@ -72,4 +76,4 @@ clean: ## remove what was built (not .venv)
 	find cxrlib tests tools book benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## remove .venv too
-	rm -rf $(VENV)
+	rm -rf $(VENV) .colab

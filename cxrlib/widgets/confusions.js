@@ -16,7 +16,7 @@ function confusion({ labels, probs }, weights) {
 }
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-confusions");
+  const root = widget("cxr-confusions", "Confusion explorer");
   el.append(root);
   const stop = followTheme(root);
   const { sets, classes } = model.get("page");
@@ -28,7 +28,7 @@ function render({ model, el }) {
   const sliders = classes.map((name, k) => slider(`Weight of ${name}`, { min: -4, max: 4, step: 0.25, value: 0 }, times,
     (x) => { weights[k] = 2 ** x; update(); }));
   const equal = h("button", { type: "button", onclick: () => {
-    sliders.forEach(({ input, output }, k) => { input.value = 0; output.textContent = times(0); weights[k] = 1; });
+    sliders.forEach(({ set }, k) => { set(0); weights[k] = 1; });
     update();
   } }, "All weights 1");
 
@@ -44,7 +44,7 @@ function render({ model, el }) {
   const said = h("p.note", { role: "status" });
   root.append(
     h("div.line", {}, h("label.field", {}, "Images", which), ...sliders.map(({ field }) => field), equal),
-    h("div.columns", {}, h("div.scroll", {}, matrix), h("div.scroll", {}, numbers)),
+    h("div.columns", {}, scrolling("Confusion matrix", matrix), scrolling("Class by class", numbers)),
     h("p.sum", {}, "Accuracy ", accuracy, " · macro F1 ", macro), said);
 
   function update() {

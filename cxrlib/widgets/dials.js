@@ -3,7 +3,7 @@
 const WORDS = ["no lesion to be seen", "a faint lesion", "a lesion as in real images", "a clear lesion", "a very clear lesion"];
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-dials");
+  const root = widget("cxr-dials", "Phantom dials");
   el.append(root);
   const stop = followTheme(root);
   const { diseases, contrasts, ages, size, images, masks } = model.get("page");

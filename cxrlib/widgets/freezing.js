@@ -33,8 +33,7 @@ const millions = (n) => `${(n / 1e6).toLocaleString("en", { maximumFractionDigit
 const several = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-freezing", { role: "region", "aria-label": "Freeze explorer", "data-lm-suppress-shortcuts": "true" });
-  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  const root = widget("cxr-freezing", "Freeze explorer");
   el.append(root);
   const stop = followTheme(root);
   const { layers, cuts, top, model: name } = model.get("page");
@@ -94,8 +93,7 @@ function render({ model, el }) {
 
   function move(to) { // a cut that was not set with the slider: the slider follows
     k = to;
-    cut.input.value = k;
-    cut.output.textContent = `${k} of ${deep}`;
+    cut.set(k);
     update();
   }
 

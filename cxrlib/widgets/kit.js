@@ -27,14 +27,34 @@ function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A labelled slider: { field, input }; `show(value)` is the text beside the label. */
+/** The element that holds a widget: a region with a name. */
+function widget(name, label) {
+  const root = h(`div.cxr-kit.${name}`, { role: "region", "aria-label": label, "data-lm-suppress-shortcuts": "true" });
+  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  return root;
+}
+
+/** A box that scrolls sideways where it is too narrow: the keyboard must reach it, and then it needs a name. */
+function scrolling(label, ...children) {
+  return h("div.scroll", { role: "group", "aria-label": label, tabindex: 0 }, ...children);
+}
+
+/** A labelled slider: { field, input, set }. `show(value)` stands beside the label; a screen reader says it too. */
 function slider(label, { min, max, step, value }, show, changed) {
-  const output = h("b.value", {}, show(value));
+  const output = h("b.value", { "aria-hidden": "true" });
+  const say = (value) => {
+    output.textContent = show(value);
+    input.setAttribute("aria-valuetext", show(value));
+  };
   const input = h("input", { type: "range", min, max, step, value, oninput: () => {
-    output.textContent = show(Number(input.value));
+    say(Number(input.value));
     changed(Number(input.value));
   } });
-  return { field: h("label.field", {}, h("span", {}, label, " ", output), input), input, output };
+  say(value);
+  return { field: h("label.field", {}, h("span", {}, label, " ", output), input), input, set: (value) => {
+    input.value = value;
+    say(value);
+  } };
 }
 
 /** Follow the page: light text means a dark page, whoever drew it. */

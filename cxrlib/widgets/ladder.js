@@ -9,8 +9,7 @@ const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(3)}`;
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-ladder", { role: "region", "aria-label": "Ladder explorer", "data-lm-suppress-shortcuts": "true" });
-  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  const root = widget("cxr-ladder", "Ladder explorer");
   el.append(root);
   const stop = followTheme(root);
   const { steps, seeds, score, source } = model.get("page");
@@ -26,7 +25,7 @@ function render({ model, el }) {
   const offset = (k) => (k - (seeds.length - 1) / 2) * 9;
   const picture = svg("svg", { viewBox: `-40 -10 ${WIDE + 44} ${HIGH + 34}`, role: "img" });
 
-  const title = h("h4"), text = h("p"), place = h("p.note");
+  const title = h("h3"), text = h("p"), place = h("p.note");
   const settings = h("tbody"), results = h("tbody");
   const group = `guess-${Math.random()}`; // of its own in each widget
   const radios = Object.entries(GUESSES).map(([value, label]) => {

@@ -65,7 +65,7 @@ function draw(rows) {
 }
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-layers");
+  const root = widget("cxr-layers", "Layer builder");
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page");

@@ -161,8 +161,7 @@ function paint(canvas, values, n) {
 }
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-play", { role: "region", "aria-label": "Augmentation playground", "data-lm-suppress-shortcuts": "true" });
-  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  const root = widget("cxr-play", "Augmentation playground");
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page"), n = page.size;
@@ -172,8 +171,8 @@ function render({ model, el }) {
   const after = h("canvas", { width: n, height: n, role: "img" });
   const flip = h("input", { type: "checkbox", onchange: () => set({ flip: flip.checked }) });
   const sliders = Object.fromEntries(Object.entries(CONTROLS).map(([key, [label, min, max, step, value, show]]) =>
-    [key, { ...slider(label, { min, max, step, value }, show, (v) => set({ [key]: v })), show }]));
-  const list = h("ul"), said = h("div.claims", { role: "status" }, h("h4", {}, "What this picture claims"), list);
+    [key, slider(label, { min, max, step, value }, show, (v) => set({ [key]: v }))]));
+  const list = h("ul"), said = h("div.claims", { role: "status" }, h("h3", {}, "What this picture claims"), list);
   root.append(h("div.top", {},
     h("div", {},
       h("div.pair", {},
@@ -194,10 +193,7 @@ function render({ model, el }) {
 
   function move(to) { // settings that were not made with the sliders: the sliders follow
     flip.checked = to.flip;
-    for (const [key, { input, output, show }] of Object.entries(sliders)) {
-      input.value = to[key];
-      output.textContent = show(to[key]);
-    }
+    for (const [key, slider] of Object.entries(sliders)) slider.set(to[key]);
     set(to);
   }
 

@@ -14,8 +14,7 @@ const number = (x) => x.toLocaleString("en", { maximumFractionDigits: 1 });
 const percent = (n, all) => `${((100 * n) / all).toFixed(1)} %`;
 
 function render({ model, el }) {
-  const root = h("div.cxr-kit.cxr-windowing", { role: "region", "aria-label": "Window explorer", "data-lm-suppress-shortcuts": "true" });
-  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
+  const root = widget("cxr-windowing", "Window explorer");
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page");
@@ -74,7 +73,7 @@ function render({ model, el }) {
     h("div", {}, frame, h("div.ticks", {}, h("label.tick", {}, invert, "MONOCHROME1: small values are bright"),
       ...(inside ? [h("label.tick", {}, outline, `outline the ${page.region}`)] : []))),
     h("div", {}, center.field, width.field, h("div.line", { role: "group", "aria-label": "Windows to try" }, ...buttons),
-      h("h4", {}, "Histogram (roots of the counts), and the window on it"), chart, table, said)));
+      h("h3", {}, "Histogram (roots of the counts), and the window on it"), chart, table, said)));
 
   function set(changes) {
     now = { ...now, ...changes };
@@ -85,10 +84,8 @@ function render({ model, el }) {
   function move(to) { // a window that was not set with the sliders: the sliders follow
     set(to);
     invert.checked = now.invert;
-    for (const [key, { input, output }] of Object.entries({ center, width })) {
-      input.value = now[key];
-      output.textContent = number(now[key]);
-    }
+    center.set(now.center);
+    width.set(now.width);
   }
 
   function draw() {

@@ -102,7 +102,7 @@ def run(args, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", default="../shared/data/chest_xray", help="folder with train/ and test/")
+    parser.add_argument("--root", required=True, help="folder with train/ and test/")
     parser.add_argument("--split", default="train", choices=["train", "test"], help="real split to score")
     parser.add_argument("--limit", type=int, default=0, help="score a balanced sample of so many images (0: all)")
     parser.add_argument("--n", type=int, default=4000, help="number of phantoms")

@@ -33,6 +33,8 @@ _POLICY = ("default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connec
            "ws://localhost:*; form-action 'self'; frame-ancestors 'self'")
 _SETTINGS = {"Voila": {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}}},
              "VoilaConfiguration": {"show_tracebacks": True}}
+# The names of the tabs that are not open are too pale to be read in Jupyter's theme.
+_STYLE = ".jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { color: #333; }"
 _NOTEBOOK = "from cxrlib.app import page\npage()"
 
 
@@ -110,7 +112,7 @@ def page(folder: str | Path | None = None):
 
 
 def _head() -> str:
-    return (f"<h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector (PNG, JPEG or DICOM), or "
+    return (f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector (PNG, JPEG or DICOM), or "
             f"choose one of the examples, which are computed, not real. The picture stays in this computer's memory: "
             f"it is not kept, and not sent anywhere.</p><p role='note'><b>{NO_DEVICE}</b></p>")
 

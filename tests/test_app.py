@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from jupyter_lab import free_port
 from PIL import Image
+from test_accessibility import faults
 
 import cxrlib as cxr
 from cxrlib import app, calibration
@@ -173,6 +174,8 @@ def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
         page.wait_for_selector(".cxr-cam canvas", timeout=120_000)
         assert app.NO_DEVICE in page.inner_text("body")
         assert page.locator(".cxr-cam .thumb").count() == app.EXAMPLES
+
+        assert not faults(page, "app")
 
         page.locator(".cxr-cam input[type=file]").set_input_files(own)
         page.wait_for_selector(".cxr-cam .thumb:has-text('Own')", timeout=30_000)

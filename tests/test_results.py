@@ -174,11 +174,11 @@ def test_every_number_of_the_page_is_recorded_or_reported():
 
 
 def test_a_typed_number_is_found():
-    text = tool.sources_text(EXAMPLES)
-    assert not numbers(text) - known_numbers([*RECORDS, *EXAMPLES])
+    text, known = tool.sources_text(EXAMPLES), known_numbers(RECORDS) | known_numbers(EXAMPLES)
+    assert not numbers(text) - known
     for wrong in (text.replace("0.812 (", "0.91234 (", 1), text + "An accuracy of 0.77777.",
                   text.replace("77 px", "7979 px"), text.replace("8.8 min", "6.8888 min")):
-        assert wrong != text and numbers(wrong) - known_numbers([*RECORDS, *EXAMPLES])
+        assert wrong != text and numbers(wrong) - known
 
 
 def test_reported_stands_beside_measured():
@@ -230,3 +230,33 @@ def complete(record):
     assert record["training"]["stopped"] in ("finished", "early", "diverged")
     for report in (record["test"], record["validation"]):
         assert report["images"] == sum(map(sum, report["confusion"])) and report["bootstrap"] >= 1000
+
+
+@pytest.mark.parametrize("text, says", [
+    (b"{", "cannot be read as JSON"), (b"\xff{}", "not UTF-8"), (b"[" * 100_000, "nested too deep"),
+    (b'{"a": NaN}', "NaN is no number"), (b"[]", "no complete record"),
+    (b'{"training": {}, "test": 1}', "no complete record"),
+    (b'{"reproduction": {"row": "A-baseline"}, "training": {}, "test": {}}', "no complete record"),
+    (b'{"kind": "phantom transfer"}', "no complete record"), (b'{"kind": "choices", "rows": 3}', "no complete record"),
+])
+def test_a_damaged_record_is_named(tmp_path, text, says):
+    (tmp_path / "one.json").write_bytes(text)
+    with pytest.raises(ValueError, match=rf"one\.json .*{says}"):
+        tool.load(tmp_path)
+
+
+def test_the_page_of_benchmarks_says_what_was_measured_and_whether_the_bar_was_met(tmp_path):
+    (tmp_path / "starting.json").write_text(json.dumps({
+        "rows": [{"what": "cxr --help", "seconds": 0.75, "bar": 0.5}, {"what": "import", "seconds": 0.31, "bar": 1.0}],
+        "machine": {"device": "cpu", "threads": 3, "cpu_capability": "AVX2"}}))
+    for text in (tool.performance_page(tmp_path), tool.performance_block(tmp_path)):
+        assert "| `cxr --help` | 0.75 s | under 0.5 s | no |" in text
+        assert "| import | 0.31 s | under 1 s | yes |" in text
+        assert "cpu, 3 threads, AVX2" in text
+
+
+def test_every_benchmark_that_is_recorded_has_its_lines():
+    folder = ROOT / "benchmarks"
+    recorded = {path.stem for path in folder.glob("*.json")}
+    assert recorded <= set(tool.BENCHMARKS) and all((folder / f"{name}.py").exists() for name in tool.BENCHMARKS)
+    assert all(figures for _, figures in tool.performance(folder).values())

@@ -1,16 +1,19 @@
-"""Write the recorded runs of results/*.json into README.md and book/results.md.
+"""Write the recorded runs of results/ and benchmarks/ into README.md, book/results.md and book/performance.md.
 
 Run by `make generated`. No number in either table is typed: change a record, and the tables follow.
 """
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 import statistics
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from cxrlib.files import read_json
 from cxrlib.reproduce import NOT_RUN, PLAN, command, why
 from cxrlib.source_projects import LITERATURE, SOURCES, reported
 
@@ -66,6 +69,16 @@ The recipe `best` with one change at a time: {size} px instead of its own size, 
 and under a stress that no training image went through: shading and lost sharpness. The test images were not opened.
 One seed a row, so only large differences mean something; the intervals are for other patients, not for other seeds."""
 
+PERFORMANCE_PAGE = """\
+# How fast, and how we know
+
+`make bench` measures all of this again, and this page is made from what it recorded. A ratio is taken in one run on one
+machine, ours and theirs in turn, so it hardly depends on how fast the machine is; seconds do. "Bar" is what we set out
+to reach before we measured. A missed one stays in the table.
+
+{parts}
+"""
+
 SOURCES_HEAD = """\
 ## The source projects, run again
 
@@ -79,8 +92,21 @@ of images is known, so no row is an exact repetition."""
 
 def load(folder: Path) -> list[dict]:
     """All records, in the order of their file names, each with its file's name as `file`."""
-    files = sorted(folder.glob("*.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) | {"file": path.stem} for path in files]
+    return [_record(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _record(path: Path) -> dict:
+    """One record, or a ValueError that names its file: every table is made of it once, to see that it is complete."""
+    found = read_json(path)
+    try:
+        record = found | {"file": path.stem}
+        text = "".join(make([record]) for make in (training_table, threshold_table, phantom_text, choices_text,
+                                                   sources_text, readme_block))
+        text.encode()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no complete record ({type(error).__name__}: {str(error)[:100]}): run its command "
+                         "again, or remove the file") from error
+    return record
 
 
 def is_training(record: dict) -> bool:
@@ -220,8 +246,11 @@ def scored(runs: list[dict], name: str) -> str:
     return over_seeds([r["test"]["values"][name] for r in runs], f" ({min(ends):.3f}–{max(ends):.3f})")
 
 
+figures_of = functools.cache(reported)  # making the table takes longer than everything else here
+
+
 def as_reported(source: str, experiment: str) -> str:
-    frame = reported(source)
+    frame = figures_of(source)
     row = frame[frame["experiment"] == experiment].iloc[0]
     found = [f"{name} {row[column]:g}" for column, name in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC"))
              if row[column] == row[column]]  # NaN: not reported
@@ -301,38 +330,113 @@ def readme_block(records: list[dict]) -> str:
     return "\n\n".join([*parts, anchors()])
 
 
+class Figure(NamedTuple):
+    """One line of the performance tables. bar: text, or nothing; met: None where there is no bar."""
+
+    what: str
+    measured: str
+    bar: str = ""
+    met: bool | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        return [self.what, self.measured, self.bar, {True: "yes", False: "no", None: ""}[self.met]]
+
+
+def _pipeline(found: dict) -> Iterator[Figure]:
+    for row in found["rows"]:
+        least = f"at least {row['bar']}×" if row["bar"] > 1 else "never slower"
+        yield Figure(f"augmented images a second from JPEGs of {row['side']:,} px, against torchvision with "
+                     f"{row['torchvision_workers']} workers", f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
+
+
+def _training(found: dict) -> Iterator[Figure]:
+    names = {"plain": "a plain float32 loop", "fastai": "fastai's `vision_learner`"}
+    for row in found["rows"]:
+        least = f"at least {row['bar']}×" if row["bar"] > 1 else "no slower"
+        yield Figure(f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}",
+                     f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
+
+
+def _cam(found: dict) -> Iterator[Figure]:
+    for row in found["speed"]:
+        yield Figure(f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}",
+                     f"{row['ratio']:.1f}×", f"at least {row['bar']}×", row["ratio"] >= row["bar"])
+    few, many = found["peak_memory_mib"]["100"], found["peak_memory_mib"]["1000"]
+    yield Figure("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "under 1.1×", many < 1.1 * few)
+
+
+def _inspector(found: dict) -> Iterator[Figure]:
+    yield Figure(f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers",
+                 f"{found['page_megabytes']:.2f} MB", "under 1.5 MB", found["page_megabytes"] < 1.5)
+    for row in found["redraws"]:
+        yield Figure(f"inspector redraw, {row['what']}", f"{row['median_ms']:.0f} ms", "under 50 ms",
+                     row["median_ms"] < 50)
+
+
+def _phantom(found: dict) -> Iterator[Figure]:
+    yield Figure(f"{found['images']:,} phantoms of {found['size']} px, new process", f"{found['seconds']:.1f} s",
+                 f"under {found['bar']} s", found["seconds"] < found["bar"])
+
+
+def _starting(found: dict) -> Iterator[Figure]:
+    for row in found["rows"]:
+        yield Figure(f"`{row['what']}`" if row["what"].startswith("cxr") else row["what"], f"{row['seconds']:.2f} s",
+                     f"under {row['bar']:g} s", row["seconds"] < row["bar"])
+
+
+def _book(found: dict) -> Iterator[Figure]:
+    for row in found["rows"]:
+        bar = row["bar"]
+        yield Figure(f"book build, {row['what']}", f"{row['seconds']:.0f} s", f"under {bar} s" if bar else "",
+                     row["seconds"] < bar if bar else None)
+
+
+def _grading(found: dict) -> Iterator[Figure]:
+    for row in found["runs"]:
+        held = row["jobs"] >= found["cores"]  # the bar is for as many at a time as there are cores, or more
+        yield Figure(f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores",
+                     f"{row['per_minute']:.0f}", f"at least {found['bar_per_minute']}" if held else "",
+                     row["per_minute"] >= found["bar_per_minute"] if held else None)
+
+
+#: benchmarks/NAME.json -> the title of its part, and its lines
+BENCHMARKS = {
+    "starting": ("Starting", _starting),
+    "pipeline": ("From files to batches", _pipeline),
+    "training": ("Training", _training),
+    "cam": ("Class activation maps", _cam),
+    "inspector": ("The inspector", _inspector),
+    "phantom": ("Phantoms", _phantom),
+    "grading": ("Grading", _grading),
+    "book": ("The book", _book),
+}
+PERFORMANCE_HEAD = ["what", "measured", "bar", "met"]
+
+
+def performance(folder: Path) -> dict[str, tuple[dict, list[Figure]]]:
+    """What `make bench` measured last: NAME -> its record and its lines, from benchmarks/*.json."""
+    found = {name: read_json(folder / f"{name}.json") for name in BENCHMARKS if (folder / f"{name}.json").is_file()}
+    return {name: (record, list(BENCHMARKS[name][1](record))) for name, record in found.items()}
+
+
+def machines(records: Iterable[dict]) -> str:
+    kinds = {(m["device"], m["threads"], m["cpu_capability"]) for r in records if (m := r.get("machine"))}
+    return "; ".join(f"{device}, {threads} threads, {capability}" for device, threads, capability in sorted(kinds))
+
+
 def performance_block(folder: Path) -> str:
-    """What `make bench` measured last, from benchmarks/*.json."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
-    rows = []
+    found = performance(folder)
+    rows = [figure.cells for _, figures in found.values() for figure in figures]
+    return f"{table(PERFORMANCE_HEAD, rows)}\n\nMachine: {machines(record for record, _ in found.values())}."
 
-    def row(what, value, bar, met):
-        rows.append([what, value, bar, {True: "yes", False: "no", None: ""}[met]])
 
-    if cam := found.get("cam"):
-        for r in cam["speed"]:
-            row(f"Grad-CAM against pytorch-grad-cam, {r['case']}, {r['cxrlib_runs_in']}", f"{r['ratio']:.1f}×",
-                f"at least {r['bar']}×", r["ratio"] >= r["bar"])
-        few, many = cam["peak_memory_mib"]["100"], cam["peak_memory_mib"]["1000"]
-        row("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "under 1.1×", many < 1.1 * few)
-    if inspector := found.get("inspector"):
-        row(f"inspector page, {inspector['images']} images × {inspector['classes']} classes × "
-            f"{inspector['layers']} layers", f"{inspector['page_megabytes']:.2f} MB", "under 1.5 MB",
-            inspector["page_megabytes"] < 1.5)
-        for r in inspector["redraws"]:
-            row(f"inspector redraw, {r['what']}", f"{r['median_ms']:.0f} ms", "under 50 ms", r['median_ms'] < 50)
-    if phantom := found.get("phantom"):
-        row(f"{phantom['images']:,} phantoms of {phantom['size']} px, new process", f"{phantom['seconds']:.1f} s",
-            f"under {phantom['bar']} s", phantom["seconds"] < phantom["bar"])
-    if grading := found.get("grading"):
-        for r in grading["runs"]:
-            more = r["jobs"] >= grading["cores"]
-            row(f"submissions graded a minute, {r['jobs']} at a time on {grading['cores']} cores",
-                f"{r['per_minute']:.0f}", f"at least {grading['bar_per_minute']}" if more else "",
-                r["per_minute"] >= grading["bar_per_minute"] if more else None)
-    machines = {(m["device"], m["threads"], m["cpu_capability"]) for r in found.values() if (m := r.get("machine"))}
-    text = "; ".join(f"{device}, {threads} threads, {capability}" for device, threads, capability in sorted(machines))
-    return f"{table(['what', 'measured', 'bar', 'met'], rows)}\n\nMachine: {text}."
+def performance_page(folder: Path) -> str:
+    parts = []
+    for name, (record, figures) in performance(folder).items():
+        parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(PERFORMANCE_HEAD, [f.cells for f in figures])}\n\n"
+                     f"`python benchmarks/{name}.py`; {machines([record]) or 'machine not recorded'}.")
+    return PERFORMANCE_PAGE.format(parts="\n\n".join(parts))
 
 
 def fill(text: str, name: str, block: str) -> str:
@@ -345,7 +449,7 @@ def fill(text: str, name: str, block: str) -> str:
 
 
 def outputs(root: Path = ROOT) -> dict[Path, str]:
-    """What README.md and book/results.md should hold."""
+    """What README.md, book/results.md and book/performance.md should hold."""
     records = load(root / "results")
     readme = root / "README.md"
     page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
@@ -355,7 +459,8 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     page = re.sub(r"\n{3,}", "\n\n", page)  # a part without records is empty
     text = fill(readme.read_text(encoding="utf-8"), "results", readme_block(records))
     text = fill(text, "performance", performance_block(root / "benchmarks"))
-    return {readme: text, root / "book" / "results.md": page.rstrip() + "\n"}
+    return {readme: text, root / "book" / "results.md": page.rstrip() + "\n",
+            root / "book" / "performance.md": performance_page(root / "benchmarks")}
 
 
 def main() -> int:

@@ -8,11 +8,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+BENCHES := starting phantom pipeline training cam inspector grading book
+
 # One torch thread a worker: more threads than cores make the workers wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-slow doctor app colab lint generated address bench constraints mathjax clean distclean
+.PHONY: help install book test test-slow fuzz faults doctor app colab lint generated address bench constraints mathjax clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,12 @@ test: $(STAMP) ## the tests (SLOW=1: the slow ones too; ARGS="-k phantom": more 
 test-slow: $(STAMP) ## the slow tests alone
 	$(PYTEST) -m slow $(ARGS)
 
+fuzz: $(STAMP) ## bad input for everything that reads files: how much of it is survived (ARGS="--only dicom --seed 3")
+	@$(BIN)/python tools/fuzz.py $(ARGS)
+
+faults: $(STAMP) ## kill what works at random moments and start it again; full disks and odd homes (ARGS="--only train")
+	@$(BIN)/python tools/faults.py $(ARGS)
+
 doctor: ## what is installed, what is missing, and the remedy
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tools/doctor.py; else $(PYTHON) tools/doctor.py; fi
 
@@ -62,7 +70,8 @@ address: $(STAMP) ## set the repository's address everywhere: make address URL=h
 	$(BIN)/python tools/address.py "$(URL)" $(if $(BRANCH),--branch "$(BRANCH)")
 
 bench: $(STAMP) ## measure the performance figures again
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for name in $(BENCHES); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python tools/results.py
 
 constraints: $(STAMP) ## pin what .venv holds now as the tested set
 	@echo "# The tested set: what the book is built and the tests are run with. Made by \`make constraints\`." > constraints.txt

@@ -35,7 +35,12 @@ _SETTINGS = {"Voila": {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Cont
              "VoilaConfiguration": {"show_tracebacks": True}}
 # The names of the tabs that are not open are too pale to be read in Jupyter's theme.
 _STYLE = ".jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { color: #333; }"
-_NOTEBOOK = "from cxrlib.app import page\npage()"
+_NOTEBOOK = {
+    "nbformat": 4, "nbformat_minor": 5,
+    "metadata": {"title": "What does the network see?",
+                 "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    "cells": [{"cell_type": "code", "id": "page", "source": "from cxrlib.app import page\npage()", "outputs": [],
+               "execution_count": None, "metadata": {}}]}
 
 
 @dataclass
@@ -112,9 +117,10 @@ def page(folder: str | Path | None = None):
 
 
 def _head() -> str:
-    return (f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector (PNG, JPEG or DICOM), or "
-            f"choose one of the examples, which are computed, not real. The picture stays in this computer's memory: "
-            f"it is not kept, and not sent anywhere.</p><p role='note'><b>{NO_DEVICE}</b></p>")
+    return (f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector "
+            "(PNG, JPEG or DICOM), or choose one of the examples, which are computed, not real. The picture stays in "
+            "this computer's memory: it is not kept, and not sent anywhere.</p>"
+            f"<p role='note'><b>{NO_DEVICE}</b></p>")
 
 
 def _about(run: Run) -> str:
@@ -131,10 +137,11 @@ def _about(run: Run) -> str:
     cells = "".join(f"<tr><th scope='row' style='text-align:left;padding-right:1.5em'>{escape(k)}</th>"
                     f"<td>{escape(str(v))}</td></tr>" for k, v in rows.items())
     return (f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training "
-            "images come from; on X-rays of another hospital the network may be much worse, and nothing here would show "
-            "it. It answers for any picture, a holiday photograph included: it was never taught to say that something is no "
-            "chest X-ray. Probabilities are calibrated with one temperature, fitted on the validation images (chapter "
-            "10). A heat map shows what the network used, not where an illness is (chapters 7 and 8).</p>")
+            "images come from; on X-rays of another hospital the network may be much worse, and nothing here would "
+            "show it. It answers for any picture, a holiday photograph included: it was never taught to say that "
+            "something is no chest X-ray. Probabilities are calibrated with one temperature, fitted on the validation "
+            "images (chapter 10). A heat map shows what the network used, not where an illness is (chapters 7 and 8)."
+            "</p>")
 
 
 def demo(folder: str | Path, progress: bool = True) -> Path:
@@ -158,14 +165,8 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
     if importlib.util.find_spec("voila") is None:
         raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
     open_run(folder)  # an error here is read more easily than one on the page
-    import nbformat
-    from nbformat import v4
-
     with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
-        nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(_NOTEBOOK)], metadata={
-            "title": "What does the network see?",
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}),
-            Path(place) / "app.ipynb")
+        write_json(Path(place) / "app.ipynb", _NOTEBOOK)
         write_json(Path(place) / "voila.json", _SETTINGS)
         command = [sys.executable, "-m", "voila", "app.ipynb", f"--port={port}", *["--no-browser"] * (not browser)]
         try:

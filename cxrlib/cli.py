@@ -51,7 +51,10 @@ def _options(text: tuple[str, ...]) -> dict:
     for item in text:
         key, sep, value = item.partition("=")
         if not sep or not key.isidentifier():
-            raise click.BadParameter(f"{item!r} is not of the form NAME=VALUE, e.g. n=600", param_hint="-o")
+            raise click.BadParameter(f"{item[:80]!r} is not of the form NAME=VALUE, e.g. n=600", param_hint="-o")
+        if key in ("name", "size", "root", "progress"):
+            raise click.BadParameter(f"{key} is no option of a data source; --size, --root and --quiet are options of "
+                                     "the command itself", param_hint="-o")
         try:
             found[key] = json.loads(value)
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,15 @@ from .files import write_json
 from .metrics import Report, best_threshold, evaluate
 from .models import build_model, freeze, save_model
 from .models.freeze import leaves
-from .recipe import Recipe
+from .recipe import Recipe, short
 from .train import History, fit
 
 RESULT_FORMAT = 1
 PREDICTIONS = "predictions.json"
 RECORDED = ("torch", "torchvision", "timm", "accelerate", "scikit-learn", "numpy", "pillow")
+
+
+_OPTIONS = set(inspect.signature(build_model).parameters) - {"name", "classes", "size", "seed"}
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Experiment:
 
 def build(recipe: Recipe, classes):
     """The network of a recipe, with so much of it frozen as ``recipe.trainable`` says."""
+    if unknown := set(recipe.model_options) - _OPTIONS:
+        raise ValueError(f"recipe: model_options has {short(sorted(unknown))}; there are {', '.join(sorted(_OPTIONS))}")
     model = build_model(recipe.model, classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
     if recipe.trainable == "all" and not recipe.hold_norms:
         return model

@@ -1,23 +1,35 @@
-"""Writing files so that a killed process never leaves half of one."""
+"""Writing files so that a killed process never leaves half of one; reading JSON that anybody may have written."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def atomic_path(path: str | Path):
-    """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on an error removed."""
+    """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on an error removed.
+
+    Raises OSError that names the folder when its disk is full.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, f"The disk of {path.parent} is full. Free some space, or write to another one; "
+                      "nothing half-written was kept") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -27,3 +39,52 @@ def write_json(path: str | Path, value) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return Path(path)
+
+
+def write_torch(path: str | Path, value) -> Path:
+    """Write tensors and plain values with ``torch.save``, atomically; returns the path."""
+    import torch
+
+    packed = io.BytesIO()  # torch's own writer answers a full disk with an error about positions
+    torch.save(value, packed)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(packed.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(path)
+
+
+def read_json(path: str | Path):
+    """The value in a JSON file. Raises ValueError that names the file and what is wrong with it, OSError as `open`."""
+    def refuse(name: str):
+        raise ValueError(f"{name} is no number")
+
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError(f"{path} cannot be read as JSON (it is nested too deep)") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} cannot be read as JSON (it is not UTF-8 text)") from None
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as JSON ({str(error)[:200]})") from None
+
+
+def has_shape(value, shape) -> bool:
+    """Whether a value from a JSON file is built as `shape` is.
+
+    shape: str, int, bool, float (any finite number), [shape] for a list of any length, {str: shape} for any names,
+    {"name": shape ...} for these names at least.
+    """
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(has_shape(item, shape[0]) for item in value)
+    if isinstance(shape, dict):
+        if str in shape:
+            return isinstance(value, dict) and all(has_shape(k, str) and has_shape(v, shape[str])
+                                                   for k, v in value.items())
+        return isinstance(value, dict) and all(name in value and has_shape(value[name], part)
+                                               for name, part in shape.items())
+    if shape is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    if shape is str:  # a lone surrogate can be read, and never be written
+        return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+    return type(value) is shape

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +112,20 @@ def best_threshold(labels, scores) -> float:
     return float((cut[best] + below.max()) / 2) if len(below) else float(cut[best])
 
 
+def _array(name: str, values, numbers: bool = True) -> np.ndarray:
+    """The values as an array. Raises ValueError where they do not make one."""
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError, OverflowError):
+        found = np.asarray(None)
+    if not numbers and found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
+        found = found.astype(str)
+    if found.dtype.kind not in ("biuf" if numbers else "biufUS") and found.size or not found.ndim:
+        raise ValueError(f"{name} must be {'numbers' if numbers else 'numbers or texts'} in an array, got "
+                         f"{reprlib.repr(values)}")
+    return found
+
+
 @dataclass(eq=False)
 class Report:
     """Everything measured about a set of predictions; shows itself in a notebook.
@@ -137,8 +154,14 @@ class Report:
     data: object = field(default=None, repr=False)
 
     def __post_init__(self):
-        self.labels = np.asarray(self.labels)
-        self.probs = np.asarray(self.probs, dtype=float)
+        self.labels = _array("labels", self.labels)
+        self.probs = _array("probs", self.probs).astype(float)
+        if isinstance(self.classes, str) or not isinstance(self.classes, Sequence | np.ndarray) or len(
+                set(map(str, self.classes))) < len(self.classes):
+            raise ValueError(f"classes must be a list of different names, got {reprlib.repr(self.classes)}")
+        if self.labels.ndim != 1 or (len(self.labels) and self.labels.dtype.kind not in "iub"):
+            raise ValueError(f"labels must be a list of whole numbers, one for each image, got "
+                             f"{reprlib.repr(self.labels.tolist())}")
         n, k = len(self.labels), len(self.classes)
         if self.probs.shape != (n, k):
             raise ValueError(f"probs must have the shape (images, classes) = ({n}, {k}), got {self.probs.shape}")
@@ -150,9 +173,17 @@ class Report:
             raise ValueError("probs must be probabilities: every row at least 0 and with the sum 1 (softmax once)")
         if self.labels.min() < 0 or self.labels.max() >= k:
             raise ValueError(f"labels must lie in 0..{k - 1} for {k} classes, got up to {self.labels.max()}")
-        self.patients = np.arange(n) if self.patients is None else np.asarray(self.patients)
-        if len(self.patients) != n:
-            raise ValueError(f"patients has {len(self.patients)} entries for {n} images")
+        self.patients = np.arange(n) if self.patients is None else _array("patients", self.patients, numbers=False)
+        if self.patients.shape != (n,):
+            raise ValueError(f"patients must have one entry for each of the {n} images, got {self.patients.shape}")
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, Real) or self.threshold != self.threshold:
+            raise ValueError(f"threshold must be a number, got {reprlib.repr(self.threshold)}")
+        for name in ("bootstrap", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+                raise ValueError(f"{name} must be a whole number, 0 or more, got {reprlib.repr(value)}")
+        if self.bootstrap > 1_000_000:
+            raise ValueError(f"bootstrap must be at most 1,000,000 resamples, got {reprlib.repr(self.bootstrap)}")
 
     # Decisions and point estimates: scikit-learn computes.
 

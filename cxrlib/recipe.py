@@ -5,13 +5,32 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Integral, Real
+
+import numpy as np
 
 from .augment import Augment
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "plateau", "cyclic", "onecycle", "cosine")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+
+
+def short(value) -> str:
+    """A value for a message: as Python shows it, but not endless."""
+    return reprlib.repr(value)
+
+
+def _is_number(value, low: float, high: float = math.inf) -> bool:
+    """Whether low <= value < high, and it is a finite number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and low <= value < high and value < 1e300
+
+
+def _is_whole(value, low: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and low <= value < 2**63
 
 
 @dataclass(frozen=True)
@@ -78,30 +97,36 @@ class Recipe:
     def __post_init__(self):
         for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
                               ("monitor", ("val_loss", "val_accuracy", "val_auc"))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"recipe: {name}={getattr(self, name)!r} is not one of {', '.join(allowed)}")
-        for name in ("epochs", "batch_size", "size"):
+            self._require(name, getattr(self, name) in allowed, f"is not one of {', '.join(allowed)}")
+        for name in ("model", "about"):
+            self._require(name, isinstance(getattr(self, name), str), "must be text")
+        for name in ("model_options", "schedule_options"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"recipe: {name} must be a whole number of at least 1, got {value!r}")
-        if self.trainable not in ("all", "head") and (
-                not isinstance(self.trainable, int) or isinstance(self.trainable, bool) or self.trainable < 1):
-            raise ValueError('recipe: trainable must be "all", "head" or the number of top layers of the body that '
-                             f"learn (at least 1), got {self.trainable!r}")
-        if not isinstance(self.head_epochs, int) or isinstance(self.head_epochs, bool) or self.head_epochs < 0:
-            raise ValueError(f"recipe: head_epochs must be a whole number, 0 or more, got {self.head_epochs!r}")
+            self._require(name, isinstance(value, dict) and all(isinstance(key, str) for key in value),
+                          "must be a dictionary of options")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("size", 1), ("head_epochs", 0), ("seed", 0)):
+            self._require(name, _is_whole(getattr(self, name), least), f"must be a whole number, {least} or more")
+        self._require("trainable", self.trainable in ("all", "head") or _is_whole(self.trainable, 1),
+                      'must be "all", "head" or the number of top layers of the body that learn (at least 1)')
         for name in ("lr", "head_lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"recipe: {name} must be above 0, got {getattr(self, name)!r}")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"recipe: weight_decay must be 0 or more, got {self.weight_decay!r}")
+            value = getattr(self, name)
+            self._require(name, _is_number(value, 0) and value > 0, "must be a number above 0")
+        self._require("weight_decay", _is_number(self.weight_decay, 0), "must be a number, 0 or more")
         for name in ("label_smoothing", "average"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"recipe: {name} must be in [0, 1), got {getattr(self, name)!r}")
-        if self.early_stopping is not None and self.early_stopping < 1:
-            raise ValueError(f"recipe: early_stopping must be at least 1 epoch or None, got {self.early_stopping!r}")
-        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
-            raise ValueError(f'recipe: class_weights must be None, "balanced" or numbers, got {self.class_weights!r}')
+            self._require(name, _is_number(getattr(self, name), 0, 1), "must be a number in [0, 1)")
+        self._require("early_stopping", self.early_stopping is None or _is_whole(self.early_stopping, 1),
+                      "must be a whole number of epochs, at least 1, or None")
+        weights = self.class_weights
+        self._require("class_weights", weights is None or (isinstance(weights, str) and weights == "balanced") or (
+            isinstance(weights, list | tuple | np.ndarray) and all(_is_number(w, 0) for w in weights) and any(weights)),
+            'must be None, "balanced" or one number for each class, 0 or more and not all 0')
+        self._require("augment", isinstance(self.augment, Augment | None), "must be an Augment or None")
+        self._require("views", isinstance(self.views, list | tuple) and all(
+            isinstance(view, str) or callable(view) for view in self.views), "must be a list of views")
+
+    def _require(self, name: str, right: bool, what: str) -> None:
+        if not right:
+            raise ValueError(f"recipe: {name} {what}, got {short(getattr(self, name))}")
 
     def but(self, **changes) -> Recipe:
         """This recipe with some fields changed."""

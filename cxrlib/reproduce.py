@@ -17,7 +17,7 @@ from pathlib import Path
 from .data import load
 from .data.split import PROTOCOLS
 from .experiment import RESULT_FORMAT, run
-from .files import write_json
+from .files import has_shape, read_json, write_json
 from .models import BACKBONES, build_model
 from .recipe import Recipe, recipes
 from .source_projects import SOURCES, reported, settings
@@ -285,6 +285,8 @@ class _Job:
                              f"images, which this copy of {self.data.partition(':')[0]} does not have")
 
     def _is_same(self, record: dict, fingerprint: str) -> bool:
+        if not has_shape(record, {"data": {}, "training": {"recipe": {}}}):
+            return False
         theirs, ours = record["data"], {"fingerprint": fingerprint, "protocol": self.row.protocol, "by": self.row.by}
         then = _decisions(Recipe().to_dict() | record["training"]["recipe"])  # a record may be older than a field
         return then == _decisions(self.recipe.to_dict()) and all(theirs.get(k) == v for k, v in ours.items())
@@ -326,7 +328,7 @@ def _decisions(recipe: dict) -> dict:
 
 def _read(path: Path) -> dict | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -8,6 +8,7 @@ with the same weights as one that was not.
 from __future__ import annotations
 
 import copy
+import json
 import os
 import time
 import warnings
@@ -22,11 +23,12 @@ from torch.utils.data import DataLoader, Sampler
 
 from . import plot
 from .device import autocast_dtype, describe
-from .files import atomic_path
+from .files import has_shape, write_torch
 from .metrics import auc_of
+from .models.checkpoint import is_dense
 from .models.freeze import freeze
 from .progress import bar as progress_bar
-from .recipe import Recipe
+from .recipe import Recipe, short
 
 CHECKPOINT_FORMAT = 1
 
@@ -317,9 +319,9 @@ def _schedule(optimizer, recipe: Recipe, steps: int):
                 made = lrs.CosineAnnealingLR(optimizer, total, eta_min=options.pop("min_lr", 0.0))
             case _:
                 made = lrs.ConstantLR(optimizer, factor=1.0)
-    except TypeError as error:
-        raise ValueError(f"recipe: schedule_options of {recipe.schedule!r} have a value that is no number: "
-                         f"{recipe.schedule_options}") from error
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ValueError(f"recipe: the schedule {recipe.schedule!r} cannot be made with the schedule_options "
+                         f"{short(recipe.schedule_options)}: {error}") from error
     if options:
         raise ValueError(f"recipe: schedule {recipe.schedule!r} does not know the option(s) {sorted(options)}")
     return made
@@ -405,17 +407,16 @@ class _State:
             self.model.load_state_dict(self.averaged.module.state_dict())
 
     def save(self, path: Path, fingerprint: str) -> None:
-        with atomic_path(path) as temporary:
-            torch.save({
-                "format": CHECKPOINT_FORMAT, "kind": "cxrlib training checkpoint", "data": fingerprint,
-                "recipe": _plain(self.history.recipe.to_dict()), "epochs": self.history.epochs,
-                "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
-                "averaged": None if self.averaged is None else self.averaged.state_dict(),
-                "scaler": self.scaler.state_dict(), "best": self.best, "best_value": self.best_value,
-                "best_epoch": self.history.best_epoch, "waited": self.waited, "stopped": self.history.stopped,
-                "finished": self.finished,
-            }, temporary)
+        write_torch(path, {
+            "format": CHECKPOINT_FORMAT, "kind": "cxrlib training checkpoint", "data": fingerprint,
+            "recipe": _plain(self.history.recipe.to_dict()), "epochs": self.history.epochs,
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "scaler": self.scaler.state_dict(), "best": self.best, "best_value": self.best_value,
+            "best_epoch": self.history.best_epoch, "waited": self.waited, "stopped": self.history.stopped,
+            "finished": self.finished,
+        })
 
     def load(self, path: Path, fingerprint: str) -> None:
         remedy = "delete the file to start anew, or give another checkpoint="
@@ -424,29 +425,87 @@ class _State:
         except Exception as error:  # torch raises many kinds for a damaged file
             kind = type(error).__name__
             raise ValueError(f"{path} is not a readable training checkpoint ({kind}); {remedy}") from error
-        if not isinstance(saved, dict) or saved.get("kind") != "cxrlib training checkpoint":
+        if not isinstance(saved, dict) or str(saved.get("kind")) != "cxrlib training checkpoint":
             raise ValueError(f"{path} is not a training checkpoint of cxrlib.fit; {remedy}")
+        damaged = f"{path} is damaged, or was written by another version; {remedy}"
+        if not has_shape(saved, {"recipe": {}, "data": str}) or not _is_json(saved["recipe"]):
+            raise ValueError(damaged)
         now = _plain(self.history.recipe.to_dict())
         then = _plain(Recipe().to_dict()) | saved["recipe"]  # a checkpoint may be older than a field
         if different := sorted(k for k in now if k != "about" and now[k] != then.get(k)):
             changes = "; ".join(f"{k} was {then.get(k)!r}, is {now[k]!r}" for k in different)
-            raise ValueError(f"{path} belongs to another recipe ({changes}); {remedy}")
+            raise ValueError(f"{path} belongs to another recipe ({changes[:400]}); {remedy}")
         if saved["data"] != fingerprint:
             raise ValueError(f"{path} was trained on other images than those given as train; {remedy}")
+        if has_shape(saved, {"model": {}}) and not _fits(saved["model"], self.model.state_dict()):
+            raise ValueError(f"{path} holds the weights of another architecture than this model; {remedy}")
+        if not self._holds(saved):
+            raise ValueError(damaged)
         try:
             self.model.load_state_dict(saved["model"])
-        except RuntimeError as error:
-            raise ValueError(f"{path} holds the weights of another architecture than this model; {remedy}") from error
-        if self.averaged is not None:
-            self.averaged.load_state_dict(saved["averaged"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.schedule.load_state_dict(saved["schedule"])
-        self.scaler.load_state_dict(saved["scaler"])
+            if self.averaged is not None:
+                self.averaged.load_state_dict(saved["averaged"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.schedule.load_state_dict(saved["schedule"])
+            self.scaler.load_state_dict(saved["scaler"])
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(damaged) from error
         self.best, self.best_value, self.waited = saved["best"], saved["best_value"], saved["waited"]
         self.finished = saved["finished"]
         h = self.history
         h.epochs[:] = saved["epochs"]
         h.best_epoch, h.stopped, h.resumed_at = saved["best_epoch"], saved["stopped"], len(saved["epochs"])
+
+    def _holds(self, saved: dict) -> bool:
+        """Whether all parts of a checkpoint are there, and such that this run can go on with them."""
+        shape = {"model": {}, "optimizer": {"state": {}, "param_groups": [{"lr": float, "params": [int]}]},
+                 "schedule": {}, "scaler": {}, "waited": int, "finished": bool, "stopped": str,
+                 "epochs": [{"epoch": int, "seconds": float, "images_per_second": float}]}
+        if not has_shape(saved, shape) or not {"averaged", "best", "best_value", "best_epoch"} <= set(saved):
+            return False
+        if not all(_is_number(v) for row in saved["epochs"] for v in row.values()):
+            return False
+        if not all(saved[k] is None or _is_number(saved[k]) for k in ("best_value", "best_epoch")):
+            return False
+        if self.averaged is not None and not _fits(saved["averaged"], self.averaged.state_dict()):
+            return False
+        if saved["best"] is not None and not _fits(saved["best"], self.model.state_dict()):
+            return False
+        groups = zip(saved["optimizer"]["param_groups"], self.optimizer.param_groups, strict=False)
+        pairs = [(saved["schedule"], self.schedule.state_dict()), (saved["scaler"], self.scaler.state_dict()),
+                 *((theirs, {k: v for k, v in ours.items() if k != "params"}) for theirs, ours in groups)]
+        if not all(_fits(theirs[k], ours[k]) for theirs, ours in pairs for k in theirs.keys() & ours.keys()):
+            return False
+        params = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parts = {"sgd": {"momentum_buffer"}}.get(self.history.recipe.optimizer, {"step", "exp_avg", "exp_avg_sq"})
+        return all(number in range(len(params)) and isinstance(state, dict) and parts <= set(state) and all(
+            _is_number(v) or v is None or (is_dense(v) and v.shape in ((), params[number].shape))
+            for v in state.values()) for number, state in saved["optimizer"]["state"].items())
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float)
+
+
+def _is_json(value) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _fits(theirs, ours) -> bool:
+    """Whether a part of a checkpoint has the kind and the shape of this run's own."""
+    if isinstance(ours, torch.Tensor):
+        return is_dense(theirs) and theirs.shape == ours.shape
+    if isinstance(ours, dict):
+        return isinstance(theirs, dict) and set(theirs) == set(ours) and all(_fits(theirs[k], ours[k]) for k in ours)
+    if isinstance(ours, list | tuple):
+        return isinstance(theirs, list | tuple) and len(theirs) == len(ours) and all(map(_fits, theirs, ours))
+    if isinstance(ours, int | float) and not isinstance(ours, bool):
+        return _is_number(theirs)
+    return type(theirs) is type(ours)
 
 
 def _plain(value):

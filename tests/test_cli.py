@@ -77,7 +77,8 @@ def test_train_on_the_phantom(tmp_path):
     cxr("train", *FAST, "-o", "n=80", "--out", tmp_path / "run")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["data"]["source"] == "phantom" and result["data"]["options"] == {"n": 80}
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"model.pt", "result.json", "checkpoint.pt"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "model.pt", "result.json", "predictions.json", "checkpoint.pt"}
 
 
 def test_data_shows_an_audit(folder, tmp_path):
@@ -119,3 +120,9 @@ def test_a_model_for_other_classes_is_refused(folder, tmp_path):
 def test_the_module_runs_too():
     out = subprocess.run([sys.executable, "-m", "cxrlib", "--version"], capture_output=True, text=True, check=True)
     assert out.stdout.startswith("cxr")
+
+
+@pytest.mark.parametrize("option", ["size=3", "root=1", "name=x", "progress=0"])
+def test_an_option_of_the_command_is_none_of_the_source(option):
+    done = CliRunner().invoke(main, ["data", "-o", "n=12", "-o", option])
+    assert done.exit_code == 2 and f"{option.partition('=')[0]} is no option of a data source" in done.output

@@ -37,12 +37,12 @@ def test_a_notebook_finds_itself_in_colab(write, capsys):
 import os, subprocess, sys
 assert "google.colab" in sys.modules
 assert os.environ["CXR_FAST"] == "1"
-command = ["git", "ls-remote", "https://github.com/OWNER/REPOSITORY", "HEAD"]
+command = ["git", "ls-remote", "ADDRESS", "HEAD"]
 found = subprocess.run(command, capture_output=True, text=True)
 assert found.stdout.split()[1:] == ["HEAD"], found.stderr
 """
     address = colab_run.Site.read().url
-    assert tried(write(source.replace("https://github.com/OWNER/REPOSITORY", address))) == 0
+    assert tried(write(source.replace("ADDRESS", address))) == 0
     assert "added nothing" in capsys.readouterr().out
 
 

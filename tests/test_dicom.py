@@ -3,13 +3,14 @@
 import io
 import sys
 import warnings
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cxrlib.data import cache_dir, load, split
-from cxrlib.data.decode import BadImage
+from cxrlib.data.decode import BadImage, decode
 from cxrlib.data.dicom import FUNCTIONS, read_dicom, window
 
 pydicom = pytest.importorskip("pydicom")
@@ -203,6 +204,53 @@ def test_burned_in_text_gives_a_warning():
 def test_what_cannot_be_shown_is_refused(change, says):
     with pytest.raises(BadImage, match=says):
         read(make(**change))
+
+
+def test_a_deflated_file_that_unpacks_to_far_more_is_refused(monkeypatch):
+    file = make()
+    file.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    content = written(file)
+    assert read_dicom(content).shape == RAMP.shape
+    head = content[: content.index(b"1.2.840.10008.1.2.1.99") + 22]
+    packer = zlib.compressobj(9, wbits=-15)
+    bomb = head + b"".join(packer.compress(bytes(2**20)) for _ in range(200)) + packer.flush()
+    monkeypatch.setattr(zlib, "decompress", None)  # which would unpack all of it
+    with pytest.raises(BadImage, match="decompression bomb"):
+        read_dicom(bomb)
+    with pytest.raises(BadImage, match="decompression bomb"):
+        decode(bomb, 16)
+
+
+def test_an_endless_jpeg_2000_file_inside_is_refused():
+    buffer = io.BytesIO()
+    Image.fromarray((RAMP // 16).astype(np.uint8)).save(buffer, "JPEG2000")
+    whole = buffer.getvalue()
+    assert whole[4:8] == b"jP  "
+    for content, fine in ((whole, True), (whole[:12] + bytes(4) + whole[16:], False)):
+        file = make((RAMP // 16).astype(np.uint8), BitsAllocated=8, BitsStored=8, HighBit=7)
+        file.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+        file.PixelData = pydicom.encaps.encapsulate([content])
+        file["PixelData"].is_undefined_length = True
+        if fine:
+            assert read(file).shape == RAMP.shape
+        else:
+            with pytest.raises(BadImage, match="damaged JPEG 2000"):
+                read(file)
+
+
+def test_a_large_picture_made_of_nothing_is_refused():
+    with pytest.raises(BadImage, match=r"9000 x 9000 pixels from [\d,]+ bytes \(a decompression bomb\)"):
+        read(make(Rows=9000, Columns=9000))
+
+
+def test_a_large_picture_is_shown_as_a_small_one():
+    """It is computed in strips of some rows, which must not show."""
+    large = np.tile(RAMP, (33, 32))  # (2112, 8192): more than one strip
+    for options in ({}, {"PhotometricInterpretation": "MONOCHROME1", "RescaleSlope": "2", "RescaleIntercept": "-7"},
+                    {"WindowCenter": 900, "WindowWidth": 500}, {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 160}):
+        photometric = options.pop("PhotometricInterpretation", "MONOCHROME2")
+        small = read(make(photometric=photometric, **options))
+        assert np.array_equal(read(make(large, photometric, **options)), np.tile(small, (33, 32)))
 
 
 def test_files_without_a_picture():

@@ -766,13 +766,26 @@ def test_a_batch_that_was_stopped_goes_on(tmp_path):
     torn.write_text('{"exercise": ')  # not what an atomic write leaves, but a full disk might
     (tmp_path / "in" / "s2.ipynb").write_bytes(submission(total="def total(x):\n    return 0"))
     written = kept.stat().st_mtime_ns
-    for strange in ("[]", "3", '{"digest": 3, "review": 3}', json.dumps({"digest": first.results[1]["digest"]})):
+    second = first.results[1]
+    for strange in ("[]", '{"digest": 3, "review": 3}', json.dumps({"digest": second["digest"]}), "[" * 100_000,
+                    json.dumps({**second, "tasks": [{**second["tasks"][0], "points": "1"}]}),
+                    json.dumps({**second, "student": "\ud800"}), json.dumps({**second, "points": float("nan")})):
         torn.write_text(strange)
         again = grade_batch(EXERCISE, tmp_path / "in", tmp_path / "out", resume=True, progress=False)
         assert again.results[1] == first.results[1]
     assert kept.stat().st_mtime_ns == written
     assert [result["points"] for result in again.results] == [6, 6, 3]
     assert again.results[1] == first.results[1]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"exercise": "x", "seed": 1}',
+                                  '{"exercise": "x", "digest": "x", "seed": "1"}', "\ud800"])
+def test_a_damaged_record_of_a_batch_is_named(tmp_path, text):
+    (tmp_path / "a.ipynb").write_bytes(submission())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "batch.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError, match=r"out/batch\.json "):
+        grade_batch(EXERCISE, tmp_path / "a.ipynb", tmp_path / "out", resume=True, progress=False)
 
 
 def test_two_graders_do_not_begin_one_batch_with_two_seeds(tmp_path, monkeypatch):

@@ -594,6 +594,54 @@ def test_a_full_disk(tmp_path):
     assert entries() == [] and len(load(f"folder:{root}", 128)) == 21
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_what_is_no_ordinary_file_is_left_out(tmp_path):
+    """A pipe would be waited for without end, a device or a file with holes would fill the memory."""
+    place = tmp_path / "normal"
+    place.mkdir()
+    (place / "good.png").write_bytes(as_bytes(picture(1)))
+    os.mkfifo(place / "pipe.png")
+    os.mkfifo(place / "pipe")
+    os.symlink("/dev/zero", place / "zero.png")
+    with open(place / "holes.png", "wb") as file:
+        file.truncate(2**40)
+    with pytest.warns(UserWarning, match="3 files"):
+        found = load(f"folder:{tmp_path}", 16, progress=False)
+    assert len(found) == 1
+    reasons = dict(zip(found.skipped["file"], found.skipped["reason"], strict=True))
+    assert reasons == {"normal/pipe.png": "not an ordinary file", "normal/zero.png": "not an ordinary file",
+                       "normal/holes.png": "larger than 500 MB"}
+
+
+def test_a_nested_set_may_have_a_class_of_its_own(tmp_path):
+    for name in ("test/normal/a.png", "more/val/covid/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(as_bytes(picture(len(name))))
+    found = load(f"folder:{tmp_path}", 16, progress=False)
+    assert found.classes == ("normal", "covid") and len(found) == 2
+
+
+def test_a_large_image_made_of_nothing_is_refused():
+    with pytest.raises(BadImage, match="9000 x 9000 pixels from .* bytes .a decompression bomb"):
+        decode(as_bytes(Image.new("L", (9_000, 9_000))), 16)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F", "I", "RGBA", "LA"])
+def test_a_large_image_is_decoded_as_a_small_one(mode):
+    """It is computed in strips of some rows, which must not show."""
+    rng = np.random.default_rng(0)
+    channels = {"RGBA": 4, "LA": 2}.get(mode)
+    kind = {"I;16": np.uint16, "F": np.float32, "I": np.int32}.get(mode, np.uint8)
+    small = rng.integers(0, 250, (64, 64, channels) if channels else (64, 64)).astype(kind)
+    large = np.tile(small, (48, 48, 1) if channels else (48, 48))  # 9 megapixels: more than two strips
+
+    def gray(values):
+        content = as_bytes(Image.fromarray(values), "TIFF")
+        return decode(content, len(values))[0]
+
+    assert np.array_equal(gray(large), np.tile(gray(small), (48, 48)))
+
+
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     root = write(tmp_path / "x", KERMANY)
     (tmp_path / "file").write_text("a file where a folder should be")

@@ -164,6 +164,21 @@ def test_it_shows_itself_with_an_alternative_text():
     ({"labels": [0, 1, 2, 0]}, "0..1"),
     ({"labels": [], "probs": np.empty((0, 2))}, "empty"),
     ({"patients": ["a"]}, "patients"),
+    ({"patients": [[1], 2, 3, 4]}, "patients"),
+    ({"patients": [None, {}, 1, 2]}, "patients"),
+    ({"labels": 3}, "labels must be numbers in an array"),
+    ({"labels": ["a", "b", "a", "b"]}, "labels must be numbers"),
+    ({"labels": [[0], [1, 2], 0, 1]}, "labels must be numbers"),
+    ({"labels": [0.5, 1, 0, 1]}, "labels must be a list of whole numbers"),
+    ({"probs": [[0.5, 0.5], [1], None, 2]}, "probs must be numbers"),
+    ({"probs": {}}, "probs must be numbers"),
+    ({"classes": None}, "classes must be a list"),
+    ({"classes": ("a", "a")}, "different names"),
+    ({"threshold": "0.5"}, "threshold must be a number"),
+    ({"threshold": float("nan")}, "threshold must be a number"),
+    ({"bootstrap": 1.5}, "bootstrap must be a whole number"),
+    ({"bootstrap": 10**12}, "at most 1,000,000"),
+    ({"seed": -1}, "seed must be a whole number"),
 ])
 def test_bad_input_is_named(change, message):
     good = {"labels": [0, 1, 0, 1], "probs": np.full((4, 2), 0.5), "classes": ("a", "b")}

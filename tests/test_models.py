@@ -3,6 +3,7 @@
 import copy
 import os
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -600,6 +601,51 @@ def test_damaged_bytes_inside_a_checkpoint_are_noticed_or_harmless(tmp_path):
             load_model(path)
         except ValueError as error:
             assert "m.pt" in str(error)
+
+
+@pytest.mark.parametrize("part, key, value, says", [
+    ("state", "body.conv1.weight", {"a": 1}, "damaged.*body.conv1.weight"),
+    ("state", "body.conv1.weight", torch.zeros(1).expand(32, 1, 3, 3), "damaged.*body.conv1.weight"),
+    ("config", "classes", torch.zeros(1).expand(10**6, 10**6), "settings"),
+    ("config", "classes", ["a", 1], "settings"),
+    ("config", "name", None, "settings"),
+    ("config", "name", "CPF" * 2000, "cannot rebuild.*at most 200 letters"),
+    ("config", "filters", [10**6, 10**6, 10**6], "cannot rebuild .*500,000,000 weights"),
+    ("config", "hidden", 10**12, "cannot rebuild .*500,000,000 weights"),
+])
+def test_a_checkpoint_with_a_wrong_part_is_refused(tmp_path, part, key, value, says):
+    path = save_model(small("cnn5", filters=(32, 32, 32)), tmp_path / "m.pt")
+    content = torch.load(path, weights_only=True)
+    content[part][key] = value
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=f"m.pt.*{says}") as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
+    path = save_model(small("cnn5"), tmp_path / "m.pt")
+    with zipfile.ZipFile(path) as archive:
+        members = {m.filename: archive.read(m) for m in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, bytes(5_000_000) if "/data/" in name else data)
+    with pytest.raises(ValueError, match=r"m\.pt unpacks to [\d,]+ bytes, more than the file has"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("options, says", [
+    ({"name": "CPFD", "size": 4096}, "dense layer 1 would have more than 500,000,000 weights"),
+    ({"name": "CPF", "filters": 10**9, "kernel": 99}, "convolution 1"),
+    ({"name": "CC", "filters": 10**9, "kernel": 1}, "convolution 1"),
+    ({"name": "C" * 5000}, "at most 200 letters"),
+    ({"name": "resnet18", "head_hidden": 10**9}, "head_hidden"),
+    ({"name": "CP", "kernel": "x" * 5000}, "kernel: give a positive whole number"),
+])
+def test_networks_that_no_machine_has_room_for(options, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        build_model(**{"classes": CLASSES, "size": 64, **options})
+    assert len(str(caught.value)) < 500
 
 
 def test_another_architecture_is_named(tmp_path):

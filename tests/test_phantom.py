@@ -315,3 +315,8 @@ def test_heart_and_domes_have_the_proportions_of_people(age, ratio, spread):
     assert abs(np.mean(ratios) - ratio) < 0.02
     assert abs(np.std(ratios) - spread) < 0.02
     assert np.mean(right_higher) > 0.9
+
+
+def test_more_images_than_any_machine_holds_are_refused():
+    with pytest.raises(ValueError, match="n=1000000000 images of 224 x 224 pixels are too many"):
+        make_phantoms(10**9, **QUIET)

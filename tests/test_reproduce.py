@@ -365,3 +365,18 @@ def test_commands_can_be_typed():
     for row in PLAN[::7]:
         words = shlex.split(command(row, 1, epochs=2))
         assert words[:2] == ["cxr", "reproduce"] and select(ids=[words[words.index("--row") + 1]]) == [row]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"training": 1}', '{"training": {"recipe": {}}, "data": 7}',
+                                  '{"training": {"recipe": null}, "data": {}}'])
+def test_a_record_that_cannot_be_read_counts_as_none(tmp_path, text):
+    class Enough(Exception):
+        pass
+
+    def announce(*_):
+        raise Enough
+
+    (tmp_path / "reproduce-A-baseline-seed0.json").write_text(text)
+    with pytest.raises(Enough):  # the run would begin
+        list(reproduce(select(ids=["A-baseline"]), data="phantom", options={"n": 40}, size=32, seeds=[0], out=tmp_path,
+                       work=tmp_path / "work", progress=False, announce=announce))

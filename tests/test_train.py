@@ -329,6 +329,64 @@ def test_a_checkpoint_from_before_a_field_continues(tmp_path):
     assert quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path).resumed_at == 3
 
 
+@pytest.mark.parametrize("key, value", [
+    ("model", 1.5), ("model", {}), ("averaged", None), ("optimizer", {}),
+    ("optimizer", {"state": {}, "param_groups": "x"}),
+    ("schedule", None), ("scaler", 3), ("best", {"a": 1}), ("best_value", "x"), ("waited", None),
+    ("finished", torch.ones(2)),
+    ("stopped", []), ("epochs", [1]), ("epochs", [{"epoch": 1}]), ("best_epoch", "one"), ("data", torch.ones(2)),
+    ("recipe", 7), ("recipe", {"lr": torch.ones(2)}), ("kind", torch.ones(2)), ("waited", ...), ("data", ...),
+    ("best", ...),
+])
+def test_a_damaged_checkpoint_is_refused(tmp_path, key, value):
+    path, recipe = tmp_path / "c.pt", TINY.but(average=0.9, schedule="onecycle")
+    quiet(tiny_model(), toy(48), toy(16, seed=1), recipe, checkpoint=path)
+    saved = torch.load(path, weights_only=True)
+    saved[key] = value
+    if value is ...:
+        del saved[key]
+    torch.save(saved, path)
+    with pytest.raises(ValueError, match=r"c\.pt .*delete the file"):
+        quiet(tiny_model(), toy(48), toy(16, seed=1), recipe, checkpoint=path)
+
+
+def test_a_checkpoint_with_a_damaged_optimizer_is_refused(tmp_path):
+    path = tmp_path / "c.pt"
+    quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
+    saved = torch.load(path, weights_only=True)
+    saved["optimizer"]["state"][0]["exp_avg"] = torch.zeros(7)
+    torch.save(saved, path)
+    with pytest.raises(ValueError, match="damaged"):
+        quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
+
+
+@pytest.mark.parametrize("field, value", [
+    ("model", 7), ("model_options", 5), ("model_options", {1: 2}), ("schedule_options", "x"), ("epochs", True),
+    ("epochs", 10**30), ("size", 16.0), ("seed", -1), ("seed", None), ("trainable", [1]), ("lr", "0.1"),
+    ("lr", float("nan")),
+    ("head_lr", None), ("weight_decay", [0]), ("label_smoothing", "x"), ("average", 1), ("early_stopping", "soon"),
+    ("early_stopping", 0), ("class_weights", {}), ("class_weights", ["a", "b"]), ("class_weights", [0, 0]),
+    ("augment", {"flip": 1}), ("views", 3), ("views", [1]), ("optimizer", []), ("about", None),
+])
+def test_a_wrong_field_of_a_recipe_is_named(field, value):
+    with pytest.raises(ValueError, match=f"recipe: {field} "):
+        cxr.recipes["baseline"].but(**{field: value})
+
+
+def test_an_unknown_option_of_the_model_is_named():
+    with pytest.raises(ValueError, match="recipe: model_options has .'depth'.; there are .*dropout"):
+        build(TINY.but(model_options={"depth": 3}), ("a", "b"))
+
+
+@pytest.mark.parametrize("schedule, options", [
+    ("onecycle", {"pct_start": 7}), ("onecycle", {"div_factor": 0}), ("plateau", {"factor": 2.0}),
+    ("cyclic", {"step_epochs": "x"}),
+])
+def test_schedule_options_that_cannot_be(schedule, options):
+    with pytest.raises(ValueError, match="schedule_options"):
+        quiet(tiny_model(), toy(48), recipe=TINY, schedule=schedule, schedule_options=options)
+
+
 def test_a_last_batch_of_one_image_does_no_harm():
     model = build_model("resnet18", ("normal", "pneumonia"), size=32, head_batchnorm=True)
     history = quiet(model, toy(17, size=32), recipe=TINY, epochs=1)

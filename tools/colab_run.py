@@ -115,7 +115,7 @@ def run(path: Path, place: Path) -> str:
     """Execute a notebook, an exercise with the reference's answers; returns what went wrong, or nothing."""
     if path.parent == ROOT / "exercises":
         exercise = load_exercise(path.stem, ROOT)
-        notebook = nbformat.reads(exercise.with_answers(exercise.reference).decode(), 4)
+        notebook = nbformat.reads(exercise.with_answers(dict(exercise.reference)).decode(), 4)
     else:
         notebook = nbformat.read(path, 4)
     work = place / "work" / path.stem

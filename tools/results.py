@@ -400,6 +400,16 @@ def _grading(found: dict) -> Iterator[Figure]:
                      row["per_minute"] >= found["bar_per_minute"] if held else None)
 
 
+def _fuzz(found: dict) -> Iterator[Figure]:
+    yield Figure(f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}",
+                 f"{found['survived']:,}", "all", found["survived"] == found["inputs"])
+
+
+def _faults(found: dict) -> Iterator[Figure]:
+    yield Figure(f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults",
+                 str(found["lost"]), "none", found["lost"] == 0)
+
+
 #: benchmarks/NAME.json -> the title of its part, and its lines
 BENCHMARKS = {
     "starting": ("Starting", _starting),
@@ -410,6 +420,8 @@ BENCHMARKS = {
     "phantom": ("Phantoms", _phantom),
     "grading": ("Grading", _grading),
     "book": ("The book", _book),
+    "fuzz": ("Bad input", _fuzz),
+    "faults": ("Faults", _faults),
 }
 PERFORMANCE_HEAD = ["what", "measured", "bar", "met"]
 
@@ -435,7 +447,8 @@ def performance_page(folder: Path) -> str:
     parts = []
     for name, (record, figures) in performance(folder).items():
         parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(PERFORMANCE_HEAD, [f.cells for f in figures])}\n\n"
-                     f"`python benchmarks/{name}.py`; {machines([record]) or 'machine not recorded'}.")
+                     f"`{record.get('command', f'python benchmarks/{name}.py')}`; "
+                     f"{machines([record]) or 'machine not recorded'}.")
     return PERFORMANCE_PAGE.format(parts="\n\n".join(parts))
 
 

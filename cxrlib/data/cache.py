@@ -6,7 +6,6 @@ when complete: two processes may build at once, and a killed one leaves nothing 
 for an entry.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -27,6 +26,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
+from ..files import FULL
 from ..progress import bar as progress_bar
 from .decode import DECODE_VERSION, BadImage, decode, is_dicom
 from .dicom import Header, decoders, read_header
@@ -126,7 +126,7 @@ def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bo
             build(work)
             os.replace(work, final)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno in FULL:
                 raise OSError(
                     error.errno,
                     f"The disk of the cache folder {parent.parent} is full. Free some space, or set "

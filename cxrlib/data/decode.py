@@ -1,12 +1,17 @@
 """One image file in, one gray square out: uint8 (size, size), or the reason why not."""
 
 import io
+from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
+MAX_BYTES = 500_000_000  # of one file
+#: A file of more than 10 megapixels with more pixels than this for each of its bytes is a decompression bomb.
+#: An X-ray has less than 400 even as WebP of the lowest quality, and about 10 as PNG.
+MAX_RATIO = 500
 #: Raise this number when the pixels that `decode` returns change: it is part of the key of the cache.
 DECODE_VERSION = 1
 
@@ -46,6 +51,7 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
         return _decode_dicom(content, size)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            refuse_bomb(*image.size, len(content))
             return _to_gray(image, size)
     except BadImage:
         raise
@@ -77,6 +83,15 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == b"DICM"
 
 
+def refuse_bomb(width: int, height: int, packed: int) -> None:
+    """Raise BadImage for an image that is too large, or large and made of nothing. packed: bytes of its file."""
+    if width * height > MAX_PIXELS:
+        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({width} x {height})")
+    if width * height > max(10_000_000, MAX_RATIO * packed):
+        raise BadImage(f"unpacks to {width} x {height} pixels from {packed:,} bytes (a decompression bomb), so it was "
+                       "not read")
+
+
 def square(image: Image.Image, size: int) -> np.ndarray:
     """A gray image, squeezed to uint8 (size, size)."""
     if image.size != (size, size):
@@ -86,8 +101,6 @@ def square(image: Image.Image, size: int) -> np.ndarray:
 
 def _to_gray(image: Image.Image, size: int) -> tuple[np.ndarray, int, int]:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({width} x {height})")
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise BadImage(f"holds {frames} frames (animated or several pages); save one frame as its own file")
@@ -116,20 +129,31 @@ def _gray8(image: Image.Image) -> Image.Image:
     if mode.startswith("I") or mode == "F":
         return Image.fromarray(_stretch(np.asarray(image)))
     if "A" in mode or "a" in mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, image).convert("L")
+        gray = Image.new("L", image.size)
+        for top, bottom in strips(*image.size):
+            part = image.crop((0, top, image.width, bottom)).convert("RGBA")
+            black = Image.new("RGBA", part.size, (0, 0, 0, 255))
+            gray.paste(Image.alpha_composite(black, part).convert("L"), (0, top))
+        return gray
     return image.convert("RGB").convert("L") if mode == "P" else image.convert("L")
 
 
+def strips(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Rows (first, behind the last) of the parts that a large image is computed in, so that it needs little memory."""
+    rows = max(1, 4_000_000 // max(1, width))
+    return ((top, min(top + rows, height)) for top in range(0, height, rows))
+
+
 def _stretch(values: np.ndarray) -> np.ndarray:
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():  # one NaN makes both NaN
         raise BadImage("holds values that are not numbers (NaN or infinite)")
-    low, high = values.min(), values.max()
-    if high == low:
-        return np.zeros(values.shape, np.uint8)
-    return np.rint((values - low) * (255.0 / (high - low))).astype(np.uint8)
+    gray = np.zeros(values.shape, np.uint8)
+    if high > low:
+        for top, bottom in strips(*values.shape[::-1]):
+            part = values[top:bottom].astype(np.float64)
+            gray[top:bottom] = np.rint((part - low) * (255.0 / (high - low)))
+    return gray
 
 
 def _what_is_it(content: bytes) -> str:

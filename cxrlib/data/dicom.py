@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from numbers import Real
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .decode import MAX_PIXELS, BadImage, square
+from .decode import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, square, strips
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 # Only these elements are read for a picture: names, dates and numbers of the patient never leave the file.
@@ -102,11 +104,11 @@ def read_dicom(source, *, window: tuple[float, float] | str | None = None, size:
     except ImportError:
         raise BadImage("it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), or "
                        "export it as PNG") from None
-    content = source if isinstance(source, bytes | bytearray) else Path(os.fspath(source)).read_bytes()
+    content = source if isinstance(source, bytes | bytearray) else _content(Path(os.fspath(source)))
     try:
+        _refuse_inflated(content)
         file = pydicom.dcmread(io.BytesIO(content), specific_tags=_READ)
-        stored, values = _values(file)
-        gray = _shown(file, stored, values, asked)
+        gray = _shown(file, _stored(file, len(content)), asked)
     except BadImage:
         raise
     except InvalidDicomError:
@@ -135,6 +137,7 @@ def read_header(content: bytes) -> Header:
     with suppress(Exception):  # read_dicom says what is wrong with a file
         import pydicom
 
+        _refuse_inflated(content)
         file = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True,
                                specific_tags=["PatientID", "BurnedInAnnotation"])
         element = file.get_item("PatientID")  # as it stands in the file: pydicom's checks may quote what they read
@@ -167,15 +170,43 @@ def _check_window(asked):
     return pair
 
 
-def _values(file) -> tuple[np.ndarray, np.ndarray]:
-    """The stored and the rescaled values, both (H, W)."""
-    from pydicom.pixels import apply_modality_lut
+def _content(path: Path) -> bytes:
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise BadImage(f"{path} is larger than {MAX_BYTES // 1_000_000} MB")
+    return path.read_bytes()
 
+
+def _refuse_inflated(content: bytes) -> None:
+    """Raise BadImage for a file that is deflated as a whole and unpacks to far more: pydicom would unpack all of it."""
+    from pydicom.filereader import read_dataset
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    if not is_dicom(content):
+        return
+    stream = io.BytesIO(content)
+    for implicit in (False, True):  # some programs write this part in the other way; pydicom reads both
+        stream.seek(132)
+        meta = read_dataset(stream, implicit, True, stop_when=lambda tag, *_: tag.group != 2)
+        with suppress(NotImplementedError):
+            if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+                return
+            break
+    most = max(50_000_000, min(MAX_BYTES, MAX_RATIO * len(content)))
+    size, unpack, waiting = 0, zlib.decompressobj(-zlib.MAX_WBITS), stream.read()
+    while waiting and not unpack.eof:
+        size += len(unpack.decompress(waiting, 2**20))
+        waiting = unpack.unconsumed_tail
+        if size > most:
+            raise BadImage(f"unpacks to more than {most // 1_000_000} MB from {len(content):,} bytes (a decompression "
+                           "bomb), so it was not read")
+
+
+def _stored(file, packed: int) -> np.ndarray:
+    """The stored values (H, W); `packed` is the size of the file in bytes."""
     if not any(name in file for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadImage("the DICOM file holds no picture (no pixel data); it may be a report or an index")
     rows, columns = int(file.get("Rows") or 0), int(file.get("Columns") or 0)
-    if rows * columns > MAX_PIXELS:
-        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({columns} x {rows})")
+    refuse_bomb(columns, rows, packed)
     frames = int(file.get("NumberOfFrames") or 1)
     if frames != 1:
         raise BadImage(f"the DICOM file holds {frames} frames, not one picture; save one frame as its own file")
@@ -184,8 +215,7 @@ def _values(file) -> tuple[np.ndarray, np.ndarray]:
         raise BadImage(f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
                        "MONOCHROME1 or MONOCHROME2")
     syntax = file.file_meta.TransferSyntaxUID
-    stored = _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
-    return stored, np.asarray(apply_modality_lut(stored, file))
+    return _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
 
 
 def _decompressed(file, syntax) -> np.ndarray:
@@ -206,6 +236,7 @@ def _decompressed(file, syntax) -> np.ndarray:
     if not decoder.is_available:
         raise BadImage(f"the DICOM file is compressed as {syntax.name}, and no package that reads it is installed; "
                        + remedy)
+    _refuse_endless(file)
     try:
         return file.pixel_array
     except RuntimeError:  # every package that is installed gave up
@@ -213,29 +244,76 @@ def _decompressed(file, syntax) -> np.ndarray:
                        f"cannot read it: it is damaged, or of a rare kind; {remedy}") from None
 
 
-def _shown(file, stored: np.ndarray, values: np.ndarray, asked) -> np.ndarray:
+def _refuse_endless(file) -> None:
+    """Raise BadImage for a JPEG 2000 file inside that has a box of length 0: pydicom 3.0 would look at it for ever."""
+    from pydicom.encaps import generate_frames
+
+    table = [file.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
+    offsets = tuple(table) if all(table) else None
+    for frame in generate_frames(file.PixelData, number_of_frames=1, extended_offsets=offsets):
+        at = 12 if frame.startswith(b"\0\0\0\x0cjP  ") else len(frame)
+        while at < len(frame) and frame[at + 4 : at + 8] != b"jp2c":
+            length = int.from_bytes(frame[at : at + 4], "big")
+            if length == 0:
+                raise BadImage("the DICOM file holds a damaged JPEG 2000 picture; copy it again, or export it as PNG")
+            at += length
+
+
+def _shown(file, stored: np.ndarray, asked) -> np.ndarray:
     """uint8 (H, W): windowed, the right way round, padding black."""
+    show, gray = _display(file, stored, asked), np.zeros(stored.shape, np.uint8)
+    for part in _parts(stored):
+        shown = show(_rescaled(file, stored[part]))
+        if file.PhotometricInterpretation == "MONOCHROME1":
+            shown = 255 - shown
+        gray[part] = np.where(_padding(file, stored[part]), 0, np.rint(shown))
+    return gray
+
+
+def _parts(stored: np.ndarray) -> Iterator[slice]:
+    return (slice(*rows) for rows in strips(*stored.shape[::-1]))
+
+
+def _rescaled(file, stored: np.ndarray) -> np.ndarray:
+    from pydicom.pixels import apply_modality_lut
+
+    values = np.asarray(apply_modality_lut(stored, file))
     if not np.isfinite(values).all():
         raise BadImage("holds values that are not numbers (NaN or infinite)")
-    padding = _padding(file, stored)
+    return values
+
+
+def _display(file, stored: np.ndarray, asked) -> Callable[[np.ndarray], np.ndarray]:
+    """The function from rescaled values to 0..255."""
     center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     if isinstance(asked, tuple):
-        gray = window(values, *asked)
-    elif asked is None and file.get("VOILUTSequence"):
-        gray = _lookup(file, values)
-    elif asked is None and center is not None and width is not None:
+        return lambda values: window(values, *asked)
+    if asked is None and file.get("VOILUTSequence"):
+        return lambda values: _lookup(file, values)
+    if asked is None and center is not None and width is not None:
+        function = file.get("VOILUTFunction") or "LINEAR"
         try:
-            gray = window(values, center, width, file.get("VOILUTFunction") or "LINEAR")
+            window([], center, width, function)
         except ValueError as error:
             raise BadImage(f'the window in the DICOM file cannot be used ({error}); give window=(center, width) or '
                            'window="full"') from None
-    else:
-        inside = values[~padding] if not padding.all() else values
-        low, high = float(inside.min()), float(inside.max())
-        gray = window(values, (low + high) / 2, high - low, "LINEAR_EXACT") if high > low else np.zeros(values.shape)
-    if file.PhotometricInterpretation == "MONOCHROME1":
-        gray = 255 - gray
-    return np.where(padding, 0, np.rint(gray)).astype(np.uint8)
+        return lambda values: window(values, center, width, function)
+    low, high = _range(file, stored)
+    if high == low:
+        return lambda values: np.zeros(values.shape)
+    return lambda values: window(values, (low + high) / 2, high - low, "LINEAR_EXACT")
+
+
+def _range(file, stored: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest rescaled value of the picture; of the padding, where there is nothing else."""
+    inside, everywhere = [], []
+    for part in _parts(stored):
+        values, padding = _rescaled(file, stored[part]), _padding(file, stored[part])
+        everywhere += [values.min(), values.max()]
+        if not padding.all():
+            inside += [values[~padding].min(), values[~padding].max()]
+    found = inside or everywhere
+    return float(min(found)), float(max(found))
 
 
 def _lookup(file, values: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Find the image files of a folder, and read class and split off their paths."""
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from .decode import is_dicom
+from .decode import MAX_BYTES, is_dicom
 
 EXTENSIONS = frozenset(
     {".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"}
@@ -88,6 +89,12 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
                         state = item.stat()
                     except OSError:
                         skipped.append((rel, "a link to a file that does not exist"))
+                        continue
+                    if not stat.S_ISREG(state.st_mode):  # a pipe or a device may never end
+                        skipped.append((rel, "not an ordinary file"))
+                        continue
+                    if state.st_size > MAX_BYTES:
+                        skipped.append((rel, f"larger than {MAX_BYTES // 1_000_000} MB"))
                         continue
                     files.append(File(rel, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
     return sorted(files, key=lambda f: f.rel), sorted(folders), sorted(skipped)

@@ -298,7 +298,8 @@ def _plan_folder(path: str, patient: str | None = None) -> tuple[Path, Layout, S
             "class, or train/ and test/ folders that do."
         )
     layout = by_folder(root)
-    labels = sorted(set(layout.folders.values()))
+    # A set nested in the folder may have a class of its own.
+    labels = sorted({*layout.folders.values(), *(f.label for f in layout.files)})
     if not labels:
         raise ValueError(
             f"{path} holds no class folders with images. Expected {path}/CLASS/... or "

@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import json
 import multiprocessing
 import os
 import platform
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import cxrlib
 
-from ..files import atomic_path, write_json
+from ..files import atomic_path, has_shape, read_json, write_json
 from ..progress import bar
 from . import report
 from .exercise import Exercise
@@ -31,8 +30,11 @@ from .similar import near_identical
 from .submissions import Submission, collect
 from .verdict import judge
 
-_FIELDS = {"exercise", "student", "key", "file", "ids", "digest", "status", "review", "points", "max_points", "tasks",
-           "notes", "printed", "answers"}  # of a result
+_CHECK = {"check": str, "title": str, "points": float, "max_points": float, "passed": bool, "message": str}
+_TASK = {"task": str, "state": str, "points": float, "max_points": float, "error": str, "checks": [_CHECK]}
+_RESULT = {"exercise": str, "student": str, "key": str, "file": str, "ids": {str: str}, "digest": str, "status": str,
+           "review": [str], "points": float, "max_points": float, "tasks": [_TASK], "notes": [str], "printed": str,
+           "answers": {str: str}}
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,11 @@ def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -
     """Make the batch's folder, or continue it; returns the seed."""
     record = out / "batch.json"
     if record.exists():
-        before = json.loads(record.read_text(encoding="utf-8"))
         if not resume:
             raise ValueError(f"{out} holds a batch already: continue it with --resume, or name another with --out")
+        before = read_json(record)
+        if not has_shape(before, {"exercise": str, "digest": str, "seed": int}) or before["seed"] < 0:
+            raise ValueError(f"{record} is damaged, so this batch cannot be continued: name another folder with --out")
         if before["digest"] != exercise.digest:
             raise ValueError(f"{out} was graded with another version of {before['exercise']}: name another folder with "
                              "--out, so that everybody is judged alike")
@@ -191,16 +195,15 @@ def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -
 
 
 def _kept(out: Path, submission: Submission) -> dict | None:
-    path = out / "results" / f"{submission.key}.json"
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = read_json(out / "results" / f"{submission.key}.json")
     except (OSError, ValueError):
         return None
     digest = hashlib.sha256(submission.data).hexdigest() if submission.data is not None else ""
-    if not isinstance(result, dict) or not set(result) >= _FIELDS or not isinstance(result["review"], list):
+    if not has_shape(result, _RESULT) or result["status"] not in report.STATUSES:
         return None
-    failed = any(reason.startswith("the grader itself failed") for reason in result.get("review", ()))
-    return result if result.get("digest") == digest and not failed else None
+    failed = any(reason.startswith("the grader itself failed") for reason in result["review"])
+    return result if (result["digest"], result["key"]) == (digest, submission.key) and not failed else None
 
 
 def _save(out: Path, exercise: Exercise, result: dict) -> None:

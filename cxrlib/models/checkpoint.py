@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import reprlib
+import zipfile
 from pathlib import Path
 
 import torch
 
+from ..files import has_shape, write_torch
 from .net import CxrNet, build_model
 
 _FORMAT = "cxrlib-model-1"
@@ -36,24 +38,8 @@ def save_model(model: CxrNet, path: str | os.PathLike, **extra) -> Path:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"path: {path} is a folder; give the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
-    content = {"format": _FORMAT, "config": model.config, "state": state, "extra": extra}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes a private file, but results are there to be shared.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return write_torch(path, {"format": _FORMAT, "config": model.config, "state": state, "extra": extra})
 
 
 def load_model(
@@ -89,9 +75,8 @@ def load_model(
             offline = {"pretrained": False} if "pretrained" in config else {}
             into = build_model(**{**config, **offline}).to(device)
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path}: this version cannot rebuild the model {config.get('name')!r}: {error}"
-            ) from error
+            name = reprlib.repr(config.get("name"))
+            raise ValueError(f"{path}: this version cannot rebuild the model {name}: {str(error)[:400]}") from error
     else:
         _check_same(path, config, into)
     _check_state(path, config["name"], state, into)
@@ -114,6 +99,7 @@ def _read(path: Path) -> dict:
         raise ValueError(f"{path} is empty; save the model again")
     if start != b"PK":  # torch writes zip archives
         raise ValueError(f"{path} is not a checkpoint; give a file that save_model wrote")
+    _refuse_bomb(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types here, pickle and runtime errors among them
@@ -125,10 +111,24 @@ def _read(path: Path) -> dict:
                 "give a file that save_model wrote"
             ) from error
         raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
-    known = isinstance(content, dict) and content.get("format") == _FORMAT
+    known = isinstance(content, dict) and str(content.get("format")) == _FORMAT
     if not known or not isinstance(content.get("config"), dict) or not isinstance(content.get("state"), dict):
         raise ValueError(f"{path} is not a checkpoint of this library; give a file that save_model wrote")
+    if not _is_config(content["config"]) or not has_shape(content["config"], {"name": str, "classes": [str]}):
+        raise ValueError(f"{path} is damaged: its settings are not those of a model; copy or save it again")
     return content
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Raise a ValueError for a file that unpacks to more than it is: torch packs nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except Exception as error:  # zipfile raises many types, too
+        raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
+    if size > path.stat().st_size:
+        raise ValueError(f"{path} unpacks to {size:,} bytes, more than the file has, and is not loaded; give a file "
+                         "that save_model wrote")
 
 
 def _check_same(path: Path, config: dict, model: CxrNet) -> None:
@@ -148,6 +148,8 @@ def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
     own = model.state_dict()
     for key in [*own, *state]:
         here, there = own.get(key), state.get(key)
+        if there is not None and not is_dense(there):
+            raise ValueError(f"{path} is damaged: {str(key)[:80]!r} is no tensor of numbers; copy or save it again")
         if here is None or there is None:
             where = "the file" if there is None else "the model"
             raise ValueError(
@@ -159,6 +161,24 @@ def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
                 f"{tuple(there.shape)} in the file "
                 f"and {tuple(here.shape)} in the model"
             )
+
+
+def _is_config(value) -> bool:
+    """Whether a value is numbers and text, in lists and dictionaries: no tensor, which may pretend to any length."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_config(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_config, value))
+    return type(value) in (str, int, float, bool, type(None))
+
+
+def is_dense(value) -> bool:
+    """Whether a value is an ordinary tensor that has a place in memory for each of its numbers.
+
+    A tensor in a file may say that it repeats one number a million million times.
+    """
+    return (isinstance(value, torch.Tensor) and value.layout is torch.strided and not value.is_complex()
+            and value.untyped_storage().nbytes() >= value.numel() * value.element_size())
 
 
 def _check_plain(key: str, value) -> None:

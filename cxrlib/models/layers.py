@@ -13,6 +13,7 @@ LETTERS = {
     "F": "flatten",
     "D": "dense layer + ReLU + dropout",
 }
+MAX_WEIGHTS = 500_000_000  # of one layer: 2 GB
 _GRAMMAR = re.compile(r"[CP]+(F?|FD+)")
 
 
@@ -44,6 +45,13 @@ def check_layers(layers: str) -> None:
     )
 
 
+def check_weights(layer: str, weights: int) -> None:
+    """Raise a ValueError for a layer that no machine of a course has the memory for."""
+    if weights > MAX_WEIGHTS:
+        raise ValueError(f"{layer} would have more than {MAX_WEIGHTS:,} weights; use smaller images, more P, or "
+                         "smaller filters, kernel or hidden")
+
+
 def build_layers(
     layers: str,
     classes: int,
@@ -68,11 +76,13 @@ def build_layers(
     head.add_module("flatten", nn.Flatten())
     features = channels * side * side if "F" in layers else channels
     for number in range(1, layers.count("D") + 1):
+        check_weights(f"layers {layers!r}: dense layer {number}", features * hidden)
         head.add_module(f"dense{number}", nn.Linear(features, hidden))
         head.add_module(f"relu{number}", nn.ReLU())
         if dropout:
             head.add_module(f"dropout{number}", nn.Dropout(dropout))
         features = hidden
+    check_weights(f"layers {layers!r}: the output layer", features * classes)
     head.add_module("output", nn.Linear(features, classes))
     _initialize(body, head)
     return body, head
@@ -88,6 +98,7 @@ def _build_body(layers: str, size: int, filters: Sequence[int], padding: str, ke
             after = side if padding == "same" else side - kernel + 1
             width = filters[min(block, len(filters) - 1)]
             convolutions += 1
+            check_weights(f"layers {layers!r}: convolution {convolutions}", channels * width * kernel**2)
             body.add_module(f"conv{convolutions}", nn.Conv2d(channels, width, kernel, padding=padding))
             body.add_module(f"relu{convolutions}", nn.ReLU())
             channels = width

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
+import reprlib
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -13,10 +14,11 @@ from torch import nn
 from .backbones import BACKBONES, GRAY_MEAN, GRAY_SD, build_backbone
 from .freeze import freeze as freeze_layers
 from .freeze import hold_frozen_norms
-from .layers import build_layers, smallest_side
+from .layers import build_layers, check_weights, smallest_side
 
 CNN5 = "CPCPCPFDD"
 MODELS = ("cnn5", *BACKBONES)
+MAX_LETTERS = 200
 _LAYER_DEFAULTS = {"filters": None, "hidden": 128, "dropout": 0.3, "padding": "same", "kernel": 3}
 _BACKBONE_DEFAULTS = {"pretrained": False, "head_dropout": 0.0, "head_batchnorm": False, "head_hidden": None}
 
@@ -205,10 +207,12 @@ def _build_head(
     if batchnorm:
         head.add_module("norm", nn.BatchNorm1d(channels))
     if hidden is not None:
+        check_weights(f"head_hidden={hidden}: the dense layer", channels * hidden)
         head.add_module("dense", nn.Linear(channels, hidden))
         head.add_module("relu", nn.ReLU())
     if dropout:
         head.add_module("dropout", nn.Dropout(dropout))
+    check_weights("the output layer", (hidden or channels) * classes)
     head.add_module("output", nn.Linear(hidden or channels, classes))
     return head
 
@@ -219,7 +223,7 @@ def _seeded(seed: int | None):
         yield
         return
     if not isinstance(seed, int) or isinstance(seed, bool):
-        raise ValueError(f"seed: give an integer or None, got {seed!r}")
+        raise ValueError(f"seed: give an integer or None, got {reprlib.repr(seed)}")
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
@@ -228,7 +232,9 @@ def _seeded(seed: int | None):
 def _layer_string(name: str) -> str | None:
     """The layers of a model name; None for a back-bone."""
     if not isinstance(name, str) or not name:
-        raise ValueError(f"name: give the name of a model or a layer string, got {name!r}")
+        raise ValueError(f"name: give the name of a model or a layer string, got {reprlib.repr(name)}")
+    if len(name) > MAX_LETTERS:
+        raise ValueError(f"name: a layer string has at most {MAX_LETTERS} letters, got {len(name)}")
     if name == "cnn5":
         return CNN5
     if name in BACKBONES:
@@ -247,10 +253,10 @@ def _layer_string(name: str) -> str | None:
 
 def _check_classes(classes) -> tuple[str, ...]:
     if isinstance(classes, str) or not isinstance(classes, Iterable) or len(classes := list(classes)) < 2:
-        raise ValueError(f"classes: give at least two class names, such as data.classes; got {classes!r}")
+        raise ValueError(f"classes: give at least two class names, such as data.classes; got {reprlib.repr(classes)}")
     names = tuple(str(name) for name in classes)
     if len(set(names)) < len(names):
-        raise ValueError(f"classes: every name may stand only once, got {names!r}")
+        raise ValueError(f"classes: every name may stand only once, got {reprlib.repr(names)}")
     return names
 
 
@@ -260,29 +266,29 @@ def _check_kind(name: str, is_layers: bool, given: dict) -> None:
         if given[key] != default:
             kind, other = ("a layer string", "back-bones") if is_layers else ("a back-bone", "layer strings")
             listed = ", ".join(BACKBONES) if is_layers else f"'cnn5' or {CNN5!r}"
-            raise ValueError(f"{key}={given[key]!r} is for {other} ({listed}); {name!r} is {kind}")
+            raise ValueError(f"{key}={reprlib.repr(given[key])} is for {other} ({listed}); {name!r} is {kind}")
 
 
 def _check_common(name: str, size: int, normalize: str, given: dict) -> None:
     smallest = BACKBONES[name].smallest if name in BACKBONES else 1
     if not isinstance(size, int) or isinstance(size, bool) or size < smallest:
-        raise ValueError(f"size: {name!r} needs an image side of at least {smallest} px, got {size!r}")
+        raise ValueError(f"size: {name!r} needs an image side of at least {smallest} px, got {reprlib.repr(size)}")
     if normalize not in ("fixed", "image"):
-        raise ValueError(f"normalize: give 'fixed' or 'image', got {normalize!r}")
+        raise ValueError(f"normalize: give 'fixed' or 'image', got {reprlib.repr(normalize)}")
     if given["padding"] not in ("same", "valid"):
-        raise ValueError(f"padding: give 'same' or 'valid', got {given['padding']!r}")
+        raise ValueError(f"padding: give 'same' or 'valid', got {reprlib.repr(given['padding'])}")
     if given["pretrained"] not in (True, False, "imagenet"):
-        raise ValueError(f"pretrained: give True, False or 'imagenet', got {given['pretrained']!r}")
+        raise ValueError(f"pretrained: give True, False or 'imagenet', got {reprlib.repr(given['pretrained'])}")
     for key in ("dropout", "head_dropout"):
         value = given[key]
         if not isinstance(value, int | float) or math.isnan(value) or not 0 <= value < 1:
-            raise ValueError(f"{key}: give a share from 0 to below 1, got {value!r}")
+            raise ValueError(f"{key}: give a share from 0 to below 1, got {reprlib.repr(value)}")
     for key in ("hidden", "kernel", "head_hidden"):
         value = given[key]
         if value is None and key == "head_hidden":
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{key}: give a positive whole number, got {value!r}")
+            raise ValueError(f"{key}: give a positive whole number, got {reprlib.repr(value)}")
 
 
 def _check_filters(filters, default: tuple[int, ...]) -> tuple[int, ...]:
@@ -290,5 +296,5 @@ def _check_filters(filters, default: tuple[int, ...]) -> tuple[int, ...]:
         return default
     values = (filters,) if isinstance(filters, int) else tuple(filters)
     if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-        raise ValueError(f"filters: give positive whole numbers such as (64, 128), got {filters!r}")
+        raise ValueError(f"filters: give positive whole numbers such as (64, 128), got {reprlib.repr(filters)}")
     return values

@@ -21,6 +21,7 @@ from .render import Options, render
 _CHUNK = 25
 _SMALL = 64  # below this a second process costs more than it saves
 _MIN_SIZE = 32
+_MOST_PIXELS = 20_000_000_000  # of a set: with its masks three times as many bytes
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,9 @@ def _check(n, size, seed, confounder, lesion_contrast, label_noise, age, shift, 
         raise ValueError(f"n must be an integer >= 1, got {n!r}")
     if not isinstance(size, Integral) or size < _MIN_SIZE:
         raise ValueError(f"size must be an integer >= {_MIN_SIZE} pixels, got {size!r}")
+    if n * size**2 > _MOST_PIXELS:
+        raise ValueError(f"n={n} images of {size} x {size} pixels are too many: at most {_MOST_PIXELS // size**2:,} "
+                         "of that size")
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
     if age not in ("child", "adult"):

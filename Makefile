@@ -27,8 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)."; \
 	  exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the packages into $(VENV): once, a few minutes."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,grade,app,dev]"
+	@echo "Installing the packages into $(VENV): once, some minutes, about 3 GB."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,grade,app,dev]"
 	@touch $@
 
 install: $(STAMP) ## everything into .venv; the other targets do it by themselves
@@ -67,6 +67,7 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 	$(BIN)/python tools/results.py
 
 address: $(STAMP) ## set the repository's address everywhere: make address URL=https://github.com/OWNER/NAME
+	@test -n "$(URL)" || { echo "Which address? make address URL=https://github.com/OWNER/NAME"; exit 1; }
 	$(BIN)/python tools/address.py "$(URL)" $(if $(BRANCH),--branch "$(BRANCH)")
 
 bench: $(STAMP) ## measure the performance figures again

@@ -66,7 +66,7 @@ def main() -> None:
             for box in tab.get_by_role("checkbox").all():
                 box.set_checked(mode != "no")
             tab.wait_for_timeout(500)
-            for slider in ("Opacity", "Threshold"):
+            for slider in ("Opacity", "Hide below"):
                 whole, drawing = tab.evaluate(MEASURE, [slider, MOVES])
                 slowest = sorted(whole)[int(0.95 * MOVES) - 1]
                 print(f"{title}, {slider.lower()} slider: redraw median {statistics.median(whole):.0f} ms, "

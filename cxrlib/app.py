@@ -119,7 +119,8 @@ def page(folder: str | Path | None = None):
 def _head() -> str:
     return (f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector "
             "(PNG, JPEG or DICOM), or choose one of the examples, which are computed, not real. The picture stays in "
-            "this computer's memory: it is not kept, and not sent anywhere.</p>"
+            "this computer's memory: it is not kept, and not sent anywhere. On the second tab you see how often the "
+            "model is right, and choose where it decides.</p>"
             f"<p role='note'><b>{NO_DEVICE}</b></p>")
 
 

@@ -119,7 +119,8 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
           quiet) -> None:
     """Train a model by a named recipe and score it on the test split.
 
-    Everything is chosen on validation patients; the test split is scored once, at the end.
+    Everything is chosen on validation patients; the test split is scored once, at the end. Ctrl-C stops; the same
+    command continues.
     """
     from . import recipes
     from .experiment import _public, run
@@ -131,8 +132,12 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
         chosen = chosen.but(model_options={})  # options of the recipe's own model may not fit another
     public = _public(source).replace(":", "-")
     out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
-    done = run(source, chosen, root=root, protocol=protocol, by=by, folder=out, options=_options(options),
-               name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet)
+    try:
+        done = run(source, chosen, root=root, protocol=protocol, by=by, folder=out, options=_options(options),
+                   name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet, interrupted="raise")
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped: nothing was scored. The same command continues after the last finished "
+                                   "epoch") from None
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
     for path in filter(None, (out / "result.json", record)):
         write_json(path, done.record)
@@ -156,8 +161,8 @@ def _recipe(recipes: dict, name: str):
         import difflib
 
         close = difflib.get_close_matches(name, recipes, n=1)
-        raise ValueError(f"there is no recipe {name!r}" + (f"; did you mean {close[0]!r}?" if close else "") +
-                         f" Recipes: {', '.join(recipes)}")
+        raise ValueError(f"there is no recipe {name!r}" + (f"; did you mean {close[0]!r}" if close else "") +
+                         ". `cxr recipes` lists them")
     return recipes[name]
 
 
@@ -172,11 +177,11 @@ def _recipe(recipes: dict, name: str):
 @option_load
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
-    """Score a saved MODEL (model.pt of `cxr train`) on a data set."""
+    """Score a saved MODEL (a folder of `cxr train`, or its model.pt) on a data set."""
     from . import evaluate as score
     from . import load, load_model
 
-    net = load_model(model)
+    net = load_model(model / "model.pt" if model.is_dir() else model)
     images = load(source, net.config["size"], root=root, progress=not quiet, **_options(options))
     if part != "all" and (images.table["split"] == part).any():
         images = images.where(split=part)

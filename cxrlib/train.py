@@ -419,7 +419,7 @@ class _State:
         })
 
     def load(self, path: Path, fingerprint: str) -> None:
-        remedy = "delete the file to start anew, or give another checkpoint="
+        remedy = "delete the file to start anew, or name another one (checkpoint=, or --out of `cxr train`)"
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
@@ -434,7 +434,7 @@ class _State:
         then = _plain(Recipe().to_dict()) | saved["recipe"]  # a checkpoint may be older than a field
         if different := sorted(k for k in now if k != "about" and now[k] != then.get(k)):
             changes = "; ".join(f"{k} was {then.get(k)!r}, is {now[k]!r}" for k in different)
-            raise ValueError(f"{path} belongs to another recipe ({changes[:400]}); {remedy}")
+            raise ValueError(f"{path} was made with other settings ({changes[:400]}); {remedy}")
         if saved["data"] != fingerprint:
             raise ValueError(f"{path} was trained on other images than those given as train; {remedy}")
         if has_shape(saved, {"model": {}}) and not _fits(saved["model"], self.model.state_dict()):

@@ -126,3 +126,23 @@ def test_the_module_runs_too():
 def test_an_option_of_the_command_is_none_of_the_source(option):
     done = CliRunner().invoke(main, ["data", "-o", "n=12", "-o", option])
     assert done.exit_code == 2 and f"{option.partition('=')[0]} is no option of a data source" in done.output
+
+
+def test_ctrl_c_in_training_scores_nothing_and_says_how_to_go_on(tmp_path, monkeypatch):
+    from cxrlib import experiment
+    from cxrlib.train import History
+
+    def stopped(model, train, val, recipe, **_):
+        return History(recipe, stopped="interrupted")
+
+    monkeypatch.setattr(experiment, "fit", stopped)
+    answer = CliRunner().invoke(main, ["train", *FAST, "-o", "n=80", "--out", str(tmp_path / "run")])
+    assert answer.exit_code == 1 and "The same command continues" in answer.output
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_evaluate_takes_the_folder_of_a_run(tmp_path):
+    cxr("train", *FAST, "-o", "n=80", "--out", tmp_path / "run")
+    same = [cxr("evaluate", path, "--data", "phantom", "-o", "n=80", "--quiet")
+            for path in (tmp_path / "run", tmp_path / "run" / "model.pt")]
+    assert same[0] == same[1] and "accuracy" in same[0]

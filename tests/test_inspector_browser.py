@@ -198,8 +198,8 @@ def test_every_control_changes_the_picture(reader, inspector):
     for colors in ("cividis", "inferno", "magma", "viridis"):
         reader.choose("Color map", colors)
     reader.slide("Opacity", 80)
-    reader.slide("Threshold", 60)
-    reader.slide("Threshold", 0)
+    reader.slide("Hide below", 60)
+    reader.slide("Hide below", 0)
     reader.choose("Maximum from", "images")
     reader.choose("Maximum from", "map")
     for label in ("Lesion", "Lungs", "Marker"):
@@ -298,7 +298,7 @@ def test_the_keyboard_reaches_everything(reader):
             reader.changes("arrow in the classes", lambda: page.keyboard.press("ArrowDown"))
         elif label == "Layer":
             reader.changes("arrow in the layers", lambda: page.keyboard.press("ArrowUp"))
-        elif label in ("Opacity", "Threshold"):
+        elif label in ("Opacity", "Hide below"):
             before = page.evaluate("document.activeElement.value")
             page.keyboard.press("PageUp")
             assert page.evaluate("document.activeElement.value") != before
@@ -307,7 +307,7 @@ def test_the_keyboard_reaches_everything(reader):
         elif label == "Lungs":
             reader.changes("space on the outline", lambda: page.keyboard.press("Space"))
     for control in ("Sort images", "Layer", "Method", "Side by side", "Color map", "Maximum from",
-                    "Opacity", "Threshold", "Lesion", "Lungs", "Marker"):
+                    "Opacity", "Hide below", "Lesion", "Lungs", "Marker"):
         assert control in seen, f"{control} is not reached by Tab: {seen}"
 
 

@@ -48,7 +48,7 @@ def packages(root: Path = ROOT) -> list[Finding]:
     found = f"{len(pins) - len(missing)} of {len(pins)} of the tested set"
     if missing:
         return [Finding("packages", f"{found}; missing: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}",
-                        "rm .venv/.installed and run `make test` again", needed=True)]
+                        "rm -f .venv/.installed, then `make install`", needed=True)]
     return [Finding("packages", found + (f"; differing: {', '.join(other[:5])}" if other else ""))]
 
 

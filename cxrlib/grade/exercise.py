@@ -97,7 +97,7 @@ def load_exercise(name: str, *folders: Path) -> Exercise:
     name = Path(name).stem if name.endswith(".ipynb") else name
     fitting = [name] if name in names else [other for other in names if other.startswith(name)]
     if len(fitting) != 1:
-        where = ", ".join(str(folder) for folder in folders)
+        where = ", ".join(f"'{folder.resolve()}'" for folder in folders)
         known = f"There are: {', '.join(names)}" if names else "There are none; name the course's folder with --course"
         raise FileNotFoundError(f"no {'single ' if fitting else ''}exercise {name!r} in {where}. {known}.")
     name = fitting[0]

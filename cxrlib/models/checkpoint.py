@@ -90,7 +90,7 @@ def load_model(
 
 def _read(path: Path) -> dict:
     if not path.exists():
-        raise FileNotFoundError(f"there is no checkpoint {path}; save_model(model, path) writes one")
+        raise FileNotFoundError(f"there is no checkpoint {path}; `cxr train` or save_model(model, path) writes one")
     if not path.is_file():
         raise ValueError(f"{path} is a folder; give the file that save_model wrote")
     with path.open("rb") as file:

@@ -283,7 +283,7 @@ function inspect(root, page, ask) {
       h("fieldset", {}, h("legend", {}, "Colors"),
         field("Color map", select("Color map", Object.keys(page.colors).map((n) => [n, n]), view.colors, (v) => choose({ colors: v }))),
         field("Maximum from", select("Maximum from", Object.entries(SCALES), view.scale, (v) => choose({ scale: v }))),
-        slider("Opacity", "opacity"), slider("Threshold", "threshold")),
+        slider("Opacity", "opacity"), slider("Hide below", "threshold")),
       ...(outlineBoxes.length ? [h("fieldset.outlines", {}, h("legend", {}, "Outlines"), ...outlineBoxes)] : []),
       more),
     hint, live);
@@ -366,8 +366,9 @@ function inspect(root, page, ask) {
     if (page.decision != null) {
       const said = predicted(item);
       verdict.hidden = false;
+      const own = item.row == null ? " It answers for every picture, also for one that is no chest X-ray." : "";
       verdict.replaceChildren("The model says ", h("b", {}, page.classes[said]),
-        `: ${page.classes[1]} is ${said ? "at or above" : "below"} the threshold of ${percent(page.decision)}.`);
+        `: ${page.classes[1]} is ${said ? "at or above" : "below"} the threshold of ${percent(page.decision)}.${own}`);
       bars.lastElementChild.style.setProperty("--cut", `${100 * page.decision}%`);
       bars.lastElementChild.classList.add("cut");
     }

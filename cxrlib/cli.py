@@ -138,6 +138,8 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
     except KeyboardInterrupt:
         raise click.ClickException("stopped: nothing was scored. The same command continues after the last finished "
                                    "epoch") from None
+    if done.history.resumed_at == len(done.history.epochs):
+        click.secho(f"note: the run in {out} was finished before: nothing was trained now", fg="yellow", err=True)
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
     for path in filter(None, (out / "result.json", record)):
         write_json(path, done.record)
@@ -209,7 +211,9 @@ def app(run, port, no_browser, quiet) -> None:
     from .app import demo, serve
 
     try:
-        status = serve(run or demo(Path("runs/app"), progress=not quiet), port=port, browser=not no_browser)
+        folder = run or demo(Path("runs/app"), progress=not quiet)
+        click.echo("Starting: the address of the page follows, Ctrl-C ends it.")
+        status = serve(folder, port=port, browser=not no_browser)
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
     if status:

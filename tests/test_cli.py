@@ -79,6 +79,9 @@ def test_train_on_the_phantom(tmp_path):
     assert result["data"]["source"] == "phantom" and result["data"]["options"] == {"n": 80}
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         "model.pt", "result.json", "predictions.json", "checkpoint.pt"}
+    again = cxr("train", *FAST, "-o", "n=80", "--out", tmp_path / "run")
+    assert "was finished before" in again
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["test"] == result["test"]
 
 
 def test_data_shows_an_audit(folder, tmp_path):

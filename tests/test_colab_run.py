@@ -39,7 +39,7 @@ assert "google.colab" in sys.modules
 assert os.environ["CXR_FAST"] == "1"
 command = ["git", "ls-remote", "ADDRESS", "HEAD"]
 found = subprocess.run(command, capture_output=True, text=True)
-assert found.stdout.split()[1:] == ["HEAD"], found.stderr
+assert "HEAD" in found.stdout.split(), found.stderr
 """
     address = colab_run.Site.read().url
     assert tried(write(source.replace("ADDRESS", address))) == 0

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -124,13 +125,23 @@ def test_the_dials_hold_every_setting_of_the_phantom(dials):
     images, masks = dials.page["images"], dials.page["masks"]
     assert len(images) == 2 * 5 * 2 * 2 and len(masks) == 2 * 2 * 2
     for k, contrast in enumerate(dials.page["contrasts"]):
-        made = make_phantoms(1, size=64, classes=("normal", "tuberculosis"), seed=2, lesion_contrast=contrast,
+        made = make_phantoms(2, size=64, classes=("normal", "tuberculosis"), seed=2, lesion_contrast=contrast,
                              age="adult", bedside=1, progress=False, workers=1)
-        assert np.abs(decode(images[f"tuberculosis/{k}/1/1"]) - made.images[0, 0]).mean() < 3  # WebP is lossy
-        assert ((decode(masks["tuberculosis/1/1"]) > 127) == made.masks[0]).all()
+        assert sorted(made.labels) == [0, 1]
+        ill = list(made.labels).index(1)
+        assert np.abs(decode(images[f"tuberculosis/{k}/1/1"]) - made.images[ill, 0]).mean() < 3  # WebP is lossy
+        assert ((decode(masks["tuberculosis/1/1"]) > 127) == made.masks[ill]).all()
     mask = decode(masks["viral/0/0"]) > 127
     change = np.abs(decode(images["viral/4/0/0"]) - decode(images["viral/0/0/0"]))
     assert change[mask].mean() > 4 * change[~mask].mean(), "the dial changes more than the lesion"
+
+
+def test_every_disease_has_a_lesion_that_the_contrast_changes():
+    page = PhantomDials(size=64).page
+    for disease, age, bed in itertools.product(page["diseases"], range(2), range(2)):
+        assert (decode(page["masks"][f"{disease}/{age}/{bed}"]) > 127).any(), f"{disease}: no lesion"
+        none, full = (decode(page["images"][f"{disease}/{k}/{age}/{bed}"]) for k in (0, 4))
+        assert np.abs(none - full).max() > 20, f"{disease}: the contrast changes nothing"
 
 
 def test_the_dials_refuse_what_has_no_lesion():

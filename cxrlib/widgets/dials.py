@@ -51,11 +51,12 @@ class PhantomDials(StaticWidget):
         images, masks = {}, {}
         for disease, (a, age), (b, bedside) in itertools.product(diseases, enumerate(AGES), enumerate(BEDSIDE)):
             for k, contrast in enumerate(CONTRASTS):
-                # of two classes one image is made of the second
-                made = make_phantoms(1, size=size, classes=("normal", disease), seed=seed, lesion_contrast=contrast,
+                # of two images one is of the second class, whatever the share of the ill
+                made = make_phantoms(2, size=size, classes=("normal", disease), seed=seed, lesion_contrast=contrast,
                                      age=age, bedside=bedside, progress=False, workers=1)
-                images[f"{disease}/{k}/{a}/{b}"] = _encode(made.images[0, 0], "WEBP", quality=82)
-            masks[f"{disease}/{a}/{b}"] = _encode(made.masks[0].astype(np.uint8) * 255, "PNG", optimize=True)
+                ill = int(np.flatnonzero(made.labels)[0])
+                images[f"{disease}/{k}/{a}/{b}"] = _encode(made.images[ill, 0], "WEBP", quality=82)
+            masks[f"{disease}/{a}/{b}"] = _encode(made.masks[ill].astype(np.uint8) * 255, "PNG", optimize=True)
         super().__init__(page={"diseases": list(diseases), "contrasts": list(CONTRASTS), "ages": list(AGES),
                                "size": size, "images": images, "masks": masks})
 

@@ -10,6 +10,8 @@ function h(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value != null) element.setAttribute(key, value);
   }
+  // a browser that goes back would put old values into the controls, but not into what they control
+  if (name === "input" || name === "select") element.autocomplete = "off";
   element.append(...children);
   return element;
 }

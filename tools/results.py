@@ -30,7 +30,8 @@ BOOK_PAGE = """\
 # Recorded results
 
 What the course's recipes scored on the real images: *Chest X-Ray Images (Pneumonia)* of Kermany et al. (2018), re-saved
-at 224 by 224 pixels, official test split. Weights and thresholds were chosen on validation patients, and each run was
+at 224 by 224 pixels, official test split. A *recipe* is one fixed way to train; the number beside its name is the seed,
+from which everything random in it is drawn. Weights and thresholds were chosen on validation patients, and each run was
 scored once on the test split. The design of the recipes is not as innocent: that the test images are exposed
 differently was known when exposure augmentation and the standardization of each image were put into them. In brackets:
 95 % intervals, bootstrap over patients. This page is made from the records in `results/`.

@@ -86,4 +86,4 @@ clean: ## remove what was built (not .venv)
 	find cxrlib tests tools book benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## remove .venv too
-	rm -rf $(VENV) .colab
+	rm -rf $(VENV) .colab .bench

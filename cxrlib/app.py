@@ -7,7 +7,6 @@ No image of a data set is shown: the examples are phantoms.
 from __future__ import annotations
 
 import html
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import numpy as np
 from . import calibration
 from .ensemble import predict_views
 from .experiment import PREDICTIONS
-from .files import write_json
+from .files import read_json, write_json
 from .metrics import Report
 from .models import load_model
 from .phantom import CLASSES, make_phantoms
@@ -70,8 +69,7 @@ def open_run(folder: str | Path) -> Run:
             raise FileNotFoundError(f"{folder} holds no {name}; `cxr train --out {folder} ...` writes it")
     model = load_model(folder / "model.pt")
     try:
-        record, found = (json.loads((folder / name).read_text(encoding="utf-8")) for name in
-                         ("result.json", PREDICTIONS))
+        record, found = (read_json(folder / name) for name in ("result.json", PREDICTIONS))
         parts = {part: (np.array(found[part]["labels"]), np.array(found[part]["probs"], float))
                  for part in ("validation", "test")}
         T = calibration.temperature(calibration.logits_of(parts["validation"][1]), parts["validation"][0])
@@ -152,7 +150,9 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
 
     folder = Path(folder)
     if not all((folder / name).is_file() for name in ("model.pt", "result.json", PREDICTIONS)):
-        run("phantom", recipes["augmented"].but(size=96), folder=folder, name="app", progress=progress)
+        # half of a training would be taken for the whole the next time
+        run("phantom", recipes["augmented"].but(size=96), folder=folder, name="app", progress=progress,
+            interrupted="raise")
     return folder
 
 

@@ -131,6 +131,18 @@ def test_without_voila_the_command_says_how_to_get_it(finished, monkeypatch):
     assert answer.exit_code == 1 and "cxrlib[app]" in answer.output
 
 
+def test_a_demo_that_was_stopped_is_not_taken_for_a_finished_one(tmp_path, monkeypatch):
+    from cxrlib import experiment
+    from cxrlib.train import History
+
+    monkeypatch.setattr(experiment, "load", lambda *a, **k: cxr.load("phantom", 32, n=60, progress=False))
+    monkeypatch.setattr(experiment, "fit", lambda model, train, val, recipe, **k: History(
+        recipe, stopped="interrupted"))
+    with pytest.raises(KeyboardInterrupt):
+        app.demo(tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "predictions.json").exists()
+
+
 # -- in a browser ------------------------------------------------------------------------------------------------------
 
 

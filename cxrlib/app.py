@@ -151,8 +151,7 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
     folder = Path(folder)
     if not all((folder / name).is_file() for name in ("model.pt", "result.json", PREDICTIONS)):
         # half of a training would be taken for the whole the next time
-        run("phantom", recipes["augmented"].but(size=96), folder=folder, name="app", progress=progress,
-            interrupted="raise")
+        run("phantom", recipes["augmented"].but(size=96), folder=folder, name="app", progress=progress)
     return folder
 
 

@@ -121,6 +121,10 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
 
     Everything is chosen on validation patients; the test split is scored once, at the end. Ctrl-C stops; the same
     command continues.
+
+    \b
+    On several GPUs or processes, which share the recipe's batch:
+      torchrun --nproc_per_node 4 -m cxrlib train ...
     """
     from . import recipes
     from .experiment import _public, run
@@ -134,10 +138,14 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
     out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
     try:
         done = run(source, chosen, root=root, protocol=protocol, by=by, folder=out, options=_options(options),
-                   name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet, interrupted="raise")
+                   name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet)
     except KeyboardInterrupt:
         raise click.ClickException("stopped: nothing was scored. The same command continues after the last finished "
                                    "epoch") from None
+    finally:
+        _leave_group()
+    if done is None:  # one of several processes, and not the first
+        return
     if done.history.resumed_at == len(done.history.epochs):
         click.secho(f"note: the run in {out} was finished before: nothing was trained now", fg="yellow", err=True)
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
@@ -145,6 +153,14 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
         write_json(path, done.record)
     click.echo(f"{done.history}\nvalidation: {done.validation}\ntest:       {done.test}")
     click.echo(f"wrote {out / 'model.pt'} and {out / 'result.json'}" + (f" and {record}" if record else ""), err=True)
+
+
+def _leave_group() -> None:
+    """torch asks for this where several processes have worked together."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...]) -> str:
@@ -309,9 +325,12 @@ def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, s
       cxr reproduce --row A-v6-lite0 --data-root PATH   one row
       cxr reproduce all --data phantom --fast           a try with nothing downloaded
     """
+    from .device import processes_started
     from .reproduce import reproduce as runs
     from .reproduce import select
 
+    if processes_started() > 1:
+        raise click.UsageError("reproduce runs in one process; it is `cxr train` that can use several")
     rows = select(sources or (() if ids or not show else ("all",)), ids)
     if not rows:
         raise click.UsageError("name a source (A, B, C, D, E or all) or a --row; --list shows the plan")

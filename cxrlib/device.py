@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import torch
@@ -28,6 +29,16 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     if precision == "fp16" and device.type != "cuda":
         raise ValueError(f'precision="fp16" needs a CUDA device, this one is {device}; take "auto" or "bf16"')
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
+
+
+def processes_started() -> int:
+    """How many processes ``torchrun`` or ``accelerate launch`` has started to train together; 1 without them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """False in all but the first of these processes."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def describe(device: torch.device | None = None) -> dict:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .data import load, split
 from .data.split import PROTOCOLS
+from .device import is_main_process
 from .files import write_json
 from .metrics import Report, best_threshold, evaluate
 from .models import build_model, freeze, save_model
@@ -51,7 +52,7 @@ def build(recipe: Recipe, classes):
 
 def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | None = None, val: float = 0.1,
         by: str = "patient", folder: str | Path | None = None, options: dict | None = None, bootstrap: int = 1000,
-        name: str = "", progress: bool = True, interrupted: str = "score") -> Experiment:
+        name: str = "", progress: bool = True) -> Experiment | None:
     """Load, split, build, train and evaluate: all is chosen on the validation split, the test split is scored once.
 
     Parameters
@@ -63,10 +64,15 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
     folder : where ``model.pt``, ``result.json``, ``predictions.json`` (of the validation and test images) and the
         checkpoint go; a run that was killed continues from there. None writes nothing.
     bootstrap : resamples for the intervals.
-    interrupted : what to do when Ctrl-C ends the training: "score" what there is, or "raise" KeyboardInterrupt.
 
+    Under ``torchrun`` the processes train together; the first one scores and writes, the others return None.
     The record names no folder of this machine, no file and no patient.
+
+    Raises
+    ------
+    KeyboardInterrupt : Ctrl-C ended the training; nothing was scored.
     """
+    progress = progress and is_main_process()
     if data is None:
         data = load(source, recipe.size, root=root, progress=progress, **(options or {}))
     train, validation, test = split(data, val=val, by=by, seed=recipe.seed, protocol=protocol)
@@ -76,8 +82,10 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
         folder = Path(folder)
         checkpoint = folder / "checkpoint.pt"
     history = fit(model, train, validation, recipe, checkpoint=checkpoint, progress=progress)
-    if history.stopped == "interrupted" and interrupted == "raise":
+    if history.stopped == "interrupted":
         raise KeyboardInterrupt
+    if not is_main_process():
+        return None
     scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "views": recipe.views,
               "progress": progress}
     on_validation = evaluate(model, validation, **scored)

@@ -259,8 +259,7 @@ class _Job:
             shutil.rmtree(folder, ignore_errors=True)
         try:
             done = run(self.data, self.recipe, data=images, protocol=self.row.protocol, by=self.row.by, folder=folder,
-                       options=self.options, bootstrap=self.bootstrap, name=self.name, progress=progress,
-                       interrupted="raise")
+                       options=self.options, bootstrap=self.bootstrap, name=self.name, progress=progress)
         except (ValueError, RuntimeError, OSError, MemoryError) as error:  # one bad row must not end a long night
             text = str(error).strip() or type(error).__name__
             return self._outcome("failed", text.splitlines()[0])

@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
 from . import plot
-from .device import autocast_dtype, describe
+from .device import autocast_dtype, describe, processes_started
 from .files import has_shape, write_torch
 from .metrics import auc_of
 from .models.checkpoint import is_dense
@@ -135,27 +135,30 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     ValueError : empty data, a model that knows other classes than the data, class weights of the wrong length, a
         checkpoint of another recipe or another data set.
     """
-    from accelerate import Accelerator  # takes half a second to import
+    from accelerate import Accelerator, DataLoaderConfiguration  # takes half a second to import
+    from accelerate.utils import broadcast
 
     recipe = (recipe or Recipe()).but(**changes)
     _check(model, train, val, recipe)
     head = _train_head(model, train, val, recipe, checkpoint, progress) if recipe.head_epochs else None
-    accelerator = Accelerator()
-    device = accelerator.device
+    # the recipe's batch is divided among the processes, and the recipe alone says in which numbers to compute
+    accelerator = Accelerator(mixed_precision="no", dataloader_config=DataLoaderConfiguration(split_batches=True),
+                              cpu=processes_started() > 1 and not torch.cuda.is_available())
+    device, processes = accelerator.device, accelerator.num_processes
     dtype = autocast_dtype(recipe.precision, device)
     torch.manual_seed(recipe.seed)
 
     layout = torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
     model.to(device=device, memory_format=layout)
     order = _Shuffle(len(train), recipe.seed)
-    batch_size = min(recipe.batch_size, len(train))
+    batch_size = _batch_size(recipe, len(train), processes)
     loader = accelerator.prepare(DataLoader(train, batch_size, sampler=order, collate_fn=_as_is, drop_last=True))
     optimizer = _optimizer(model, recipe)
     schedule = _schedule(optimizer, recipe, len(loader))
     scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
     weights = _class_weights(recipe.class_weights, train)
     weights = None if weights is None else weights.to(device)
-    history = History(recipe, hardware=describe(device), head=head.epochs if head else [])
+    history = History(recipe, hardware=describe(device) | {"processes": processes}, head=head.epochs if head else [])
     if head and head.stopped in ("interrupted", "diverged"):
         history.stopped = head.stopped
         return history
@@ -165,9 +168,9 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
         checkpoint = Path(checkpoint)
         if checkpoint.exists():
             state.load(checkpoint, train.fingerprint)
+    first = _same_everywhere(accelerator, len(history.epochs))
     net = accelerator.prepare(model)
 
-    first = len(history.epochs)
     bar = progress_bar(total=recipe.epochs * len(loader), initial=first * len(loader), desc=recipe.model, unit="step",
                        show=progress and accelerator.is_main_process)
     live = _LiveCurve(enabled=progress and accelerator.is_main_process)
@@ -212,6 +215,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
                    "accuracy": hits / seen}
             if val is not None:
                 judged = net if averaged is None else averaged
+                if averaged is not None and processes > 1:  # each has seen its own images' batch statistics
+                    broadcast([*averaged.buffers()])
                 row |= _validate(accelerator, judged, val, recipe, dtype, weights, layout)
             row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start,
                     "images_per_second": seen / trained}
@@ -235,9 +240,32 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
         live.clear()
         state.keep_final()
         model.eval()
-        if device.type != "cpu":  # it collects garbage, which can take longer than a short run
+        if device.type != "cpu" or processes > 1:  # it collects garbage, which can take longer than a short run
             accelerator.free_memory()
     return history
+
+
+def _batch_size(recipe: Recipe, images: int, processes: int) -> int:
+    """Images in a step, over all processes together."""
+    if recipe.batch_size % processes:
+        raise ValueError(f"recipe: a batch of {recipe.batch_size} images cannot be shared by {processes} processes; "
+                         f"take a batch_size that {processes} divides (--batch-size of `cxr train`)")
+    if images < processes:
+        raise ValueError(f"there are only {images} images to train on, fewer than the {processes} processes")
+    return min(recipe.batch_size, images - images % processes)
+
+
+def _same_everywhere(accelerator, epochs: int) -> int:
+    """The number of finished epochs. Processes that see different checkpoints would wait for each other forever."""
+    if accelerator.num_processes == 1:
+        return epochs
+    from accelerate.utils import gather_object
+
+    found = gather_object([epochs])
+    if len(set(found)) > 1:
+        raise ValueError(f"the processes continue after different epochs ({short(found)}): the checkpoint must lie in "
+                         "a folder that all of them share")
+    return epochs
 
 
 def _train_head(model, train, val, recipe: Recipe, checkpoint, progress: bool) -> History:
@@ -345,7 +373,9 @@ def _class_weights(weights, train) -> torch.Tensor | None:
 
 @torch.no_grad()
 def _validate(accelerator, net, val, recipe, dtype, weights, layout) -> dict:
-    loader = accelerator.prepare(DataLoader(val, max(recipe.batch_size, 64), collate_fn=_as_is))
+    processes = accelerator.num_processes
+    loader = accelerator.prepare(DataLoader(val, -(-max(recipe.batch_size, 64) // processes) * processes,
+                                            collate_fn=_as_is))
     net.eval()
     logits, labels = [], []
     for images, y in loader:

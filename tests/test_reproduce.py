@@ -170,8 +170,7 @@ def test_a_killed_run_continues(tmp_path, xrays):
 
 
 def test_ctrl_c_leaves_no_record(tmp_path, xrays, monkeypatch):
-    def stopped(*args, interrupted, **kwargs):
-        assert interrupted == "raise"
+    def stopped(*args, **kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "run", stopped)
@@ -180,7 +179,7 @@ def test_ctrl_c_leaves_no_record(tmp_path, xrays, monkeypatch):
     assert not (tmp_path / "results").exists()
 
 
-def test_an_interrupted_training_can_raise(tmp_path, monkeypatch):
+def test_an_interrupted_training_raises(tmp_path, monkeypatch):
     from cxrlib import History, experiment
 
     def stopped(model, train, val, recipe, **_):
@@ -188,8 +187,7 @@ def test_an_interrupted_training_can_raise(tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiment, "fit", stopped)
     with pytest.raises(KeyboardInterrupt):
-        experiment.run("phantom", recipes["layers-CPCFDD"].but(size=32), options={"n": 60}, progress=False,
-                       interrupted="raise")
+        experiment.run("phantom", recipes["layers-CPCFDD"].but(size=32), options={"n": 60}, progress=False)
 
 
 def test_a_failing_row_does_not_stop_the_others(tmp_path, xrays, monkeypatch):

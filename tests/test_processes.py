@@ -1,0 +1,91 @@
+"""Training in several processes, as torchrun and accelerate start them, against training in one."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+# No dropout, no augmentation and no batch norm: their numbers depend on which images one process sees. All else must be
+# the same. The rate is so high that validation gets worse again.
+SCRIPT = """
+import json, sys
+from cxrlib import Recipe
+from cxrlib.experiment import run
+recipe = Recipe(model="CPCPFD", model_options={"filters": (8, 8), "hidden": 16, "dropout": 0.0}, size=32, batch_size=16,
+                lr=0.01, optimizer="adamw", class_weights="balanced", label_smoothing=0.1, precision="fp32",
+                **json.loads(sys.argv[2]))
+done = run("phantom", recipe, options={"n": 331}, folder=sys.argv[1], bootstrap=10, progress=False)
+"""
+
+
+def start(count: int, *command, folder) -> subprocess.CompletedProcess:
+    """Run a Python command in so many processes, or in this many beside torchrun's own."""
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)] if count > 1 else []
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "CXR_CACHE_DIR": str(folder / "cache")}
+    return subprocess.run([sys.executable, *several, *map(str, command)], capture_output=True, text=True, env=env,
+                          cwd=folder, timeout=300)
+
+
+def trained(folder, count: int, name: str, **changes):
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    done = start(count, script, folder / name, json.dumps(changes), folder=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((folder / name / "result.json").read_text())
+    return record, torch.load(folder / name / "model.pt", weights_only=True)["state"]
+
+
+@pytest.mark.parametrize("changes", [
+    {"epochs": 12, "early_stopping": 2, "schedule": "plateau", "schedule_options": {"patience": 0}},
+    {"epochs": 3, "average": 0.9, "schedule": "onecycle", "head_epochs": 1}], ids=["early stopping", "average, head"])
+def test_two_processes_give_what_one_gives(tmp_path, changes):
+    one, weights = trained(tmp_path, 1, "one", **changes)
+    two, theirs = trained(tmp_path, 2, "two", **changes)
+    assert (one["training"]["hardware"]["processes"], two["training"]["hardware"]["processes"]) == (1, 2)
+    assert one["training"]["stopped"] == two["training"]["stopped"]
+    assert one["training"]["best_epoch"] == two["training"]["best_epoch"]
+    rows = [[*r["training"]["head"], *r["training"]["epochs"]] for r in (one, two)]
+    assert len(rows[0]) == len(rows[1])
+    for a, b in zip(*rows, strict=True):
+        for key in ("lr", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc"):
+            assert a[key] == pytest.approx(b[key], abs=2e-3), key
+    for name, value in weights.items():
+        np.testing.assert_allclose(value.numpy(), theirs[name].numpy(), atol=2e-3, err_msg=name)
+    assert two["test"]["values"] == pytest.approx(one["test"]["values"], abs=2e-3)
+
+
+def test_the_command_runs_under_torchrun_writes_once_and_continues(tmp_path):
+    train = ("-m", "cxrlib", "train", "--data", "phantom", "-o", "n=120", "--recipe", "baseline", "--size", "32",
+             "--out", tmp_path / "run", "--epochs")
+    done = start(2, *train, "2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("test:") == 1 and "Traceback" not in done.stderr and "destroy_process" not in done.stderr
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"model.pt", "result.json", "predictions.json",
+                                                              "checkpoint.pt"}
+    again = start(2, *train, "2", folder=tmp_path)
+    assert again.returncode == 0 and "finished before" in again.stderr
+    other = start(2, *train, "3", folder=tmp_path)
+    assert other.returncode == 1 and "epochs was 2, is 3" in other.stderr
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
+    done = start(2, "-m", "cxrlib", "train", "--data", "phantom", "-o", "n=120", "--size", "32", "--batch-size", "15",
+                 "--epochs", "1", folder=tmp_path)
+    assert done.returncode == 1 and "a batch of 15 images cannot be shared by 2 processes" in done.stderr
+
+
+def test_accelerate_starts_them_as_well(tmp_path):
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+               "-m", "cxrlib"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CXR_CACHE_DIR": str(tmp_path / "cache"), "HF_HOME": str(tmp_path)}
+    done = subprocess.run([*command, "train", "--data", "phantom", "-o", "n=120", "--size", "32", "--epochs", "1",
+                           "--out", str(tmp_path / "run")], capture_output=True, text=True, env=env, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["training"]["hardware"]["processes"] == 2

@@ -1,4 +1,6 @@
-# Everything runs in .venv, which is made first from pyproject.toml and constraints.txt. Nothing is installed by hand.
+# Everything runs in .venv, which is made first. Nothing is installed by hand: requirements.lock holds the tested set of
+# packages with the hashes of their files; torch and torchvision, which have other builds for other machines, are pinned
+# by version (constraints.txt).
 #   PYTHON=python3.12 make book      another interpreter
 #   CXR_FAST=1 make book             small sizes and few epochs: a quick look
 #   CXR_DATA=pneumonia make book     the chapters on the real X-rays
@@ -19,7 +21,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "cxrlib needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
 	  echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
@@ -28,6 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the packages into $(VENV): once, some minutes, about 3 GB."
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,grade,app,dev]"
 	@touch $@
 
@@ -74,9 +77,12 @@ bench: $(STAMP) ## measure the performance figures again
 	@for name in $(BENCHES); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python tools/results.py
 
-constraints: $(STAMP) ## pin what .venv holds now as the tested set
+constraints: $(STAMP) ## pin what .venv holds now as the tested set, with the hashes of all its files
+	$(BIN)/python -m pip install --quiet uv
 	@echo "# The tested set: what the book is built and the tests are run with. Made by \`make constraints\`." > constraints.txt
-	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//' >> constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable --exclude uv | sed -E 's/\+[a-z0-9.]+$$//' >> constraints.txt
+	$(BIN)/uv pip compile --quiet --no-deps --no-annotate --generate-hashes --no-emit-package torch \
+	  --no-emit-package torchvision --custom-compile-command "make constraints" constraints.txt -o requirements.lock
 
 mathjax: ## fetch MathJax from npm into book/_static again
 	tools/mathjax.sh

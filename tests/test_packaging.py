@@ -64,6 +64,18 @@ def test_the_pins_are_one_exact_version_per_package_and_satisfy_every_requiremen
         assert requirement.specifier.contains(version, prereleases=True), f"{requirement} against {version}"
 
 
+def test_every_pin_has_the_hashes_of_its_files():
+    """torch and torchvision come in builds for many machines; all else is installed by hash."""
+    text = re.sub(r" *#.*", "", (ROOT / "requirements.lock").read_text()).replace("\\\n", " ")
+    locked = {}
+    for line in filter(str.strip, text.splitlines()):
+        pin, *hashes = line.split()
+        name, _, version = pin.partition("==")
+        locked[canonicalize_name(name)] = version
+        assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", text) for text in hashes), pin
+    assert locked == {name: version for name, version in pins().items() if name not in ("torch", "torchvision")}
+
+
 def test_conda_and_binder_get_the_same_requirements():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
@@ -118,8 +130,9 @@ def test_make_alone_explains_the_targets():
 
 def test_targets_install_first_and_not_twice():
     stale = make("-n", "test", "-W", "constraints.txt")
-    assert "pip install" in stale.stdout and "-c constraints.txt" in stale.stdout
-    assert "-m pytest" in stale.stdout.split("pip install")[1]
+    before, hashed, rest = stale.stdout.split("pip install")
+    assert "--require-hashes" in hashed and "requirements.lock" in hashed and "-m pytest" not in before + hashed
+    assert "-c constraints.txt" in rest and "-m pytest" in rest
 
 
 def fake_python(folder: Path, version: str, answers: str) -> Path:
@@ -139,7 +152,7 @@ def fake_python(folder: Path, version: str, answers: str) -> Path:
     ids=["too old", "no venv"],
 )
 def test_make_says_what_the_interpreter_lacks(tmp_path, version, answers, said):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
     done = make("test", f"PYTHON={fake_python(tmp_path, version, answers)}", cwd=tmp_path)
     assert done.returncode != 0

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 import cxrlib as cxr
 from cxrlib.augment import Augment
-from cxrlib.device import describe
+from cxrlib.device import cores, describe
 from cxrlib.files import write_json
 from cxrlib.phantom import make_phantoms
 
@@ -89,8 +89,7 @@ def measure(count: int, side: int, base: Path) -> dict:
     folder = base / str(side)
     write_files(folder, count, side)
     first, mine = ours(folder)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    others = {workers: theirs(folder, workers) for workers in (0, cores)}
+    others = {workers: theirs(folder, workers) for workers in (0, cores())}
     for epoch in (mine, *others.values()):
         epoch()  # workers are started, files are in the system's cache
     fast = {"cxrlib": [], **{workers: [] for workers in others}}

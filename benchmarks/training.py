@@ -10,7 +10,6 @@ on torchvision's ResNet-18. Rounds alternate; a ratio is the median over rounds.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 import cxrlib as cxr
-from cxrlib.device import describe
+from cxrlib.device import cores, describe
 from cxrlib.files import write_json
 from cxrlib.phantom import make_phantoms
 
@@ -91,7 +90,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1280)
     count = parser.parse_args().images
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     made = make_phantoms(count, size=SIZE, seed=0, progress=False)
     data = cxr.CxrDataset(made.images, made.labels, made.classes, made.patients)
     python, speeds = fastai_python(), {"cxrlib": [], "plain": [], "fastai": []}
@@ -103,7 +101,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             speeds["cxrlib"].append(ours(data))
             speeds["plain"].append(plain(data))
-            speeds["fastai"].append(fastai(python, Path(name), cores))
+            speeds["fastai"].append(fastai(python, Path(name), cores()))
             print(", ".join(f"{k} {v[-1]:.0f} images/s" for k, v in speeds.items()), flush=True)
     rows = [{"against": other, "images_per_second": median(speeds[other]), "bar": bar,
              "ratio": median(a / b for a, b in zip(speeds["cxrlib"], speeds[other], strict=True))}

@@ -31,6 +31,11 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
 
 
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processes_started() -> int:
     """How many processes ``torchrun`` or ``accelerate launch`` has started to train together; 1 without them."""
     return int(os.environ.get("WORLD_SIZE", "1"))

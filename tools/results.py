@@ -9,9 +9,10 @@ import functools
 import re
 import statistics
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+import performance
+from performance import table
 
 from cxrlib.files import read_json
 from cxrlib.reproduce import NOT_RUN, PLAN, command, why
@@ -69,16 +70,6 @@ The recipe `best` with one change at a time: {size} px instead of its own size, 
 {training_images:,} training images, and judged on {validation_images} validation images of other patients, as they are
 and under a stress that no training image went through: shading and lost sharpness. The test images were not opened.
 One seed a row, so only large differences mean something; the intervals are for other patients, not for other seeds."""
-
-PERFORMANCE_PAGE = """\
-# How fast, and how we know
-
-`make bench` measures all of this again, and this page is made from what it recorded. A ratio is taken in one run on one
-machine, ours and theirs in turn, so it hardly depends on how fast the machine is; seconds do. "Bar" is what we set out
-to reach before we measured. A missed one stays in the table.
-
-{parts}
-"""
 
 SOURCES_HEAD = """\
 ## The source projects, run again
@@ -154,11 +145,6 @@ def training_minutes(record: dict) -> float:
 def interval(report: dict, name: str) -> str:
     low, high = report["intervals"][name]
     return f"{report['values'][name]:.3f} ({low:.3f}–{high:.3f})"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def training_table(records: list[dict]) -> str:
@@ -331,126 +317,16 @@ def readme_block(records: list[dict]) -> str:
     return "\n\n".join([*parts, anchors()])
 
 
-class Figure(NamedTuple):
-    """One line of the performance tables. bar: text, or nothing; met: None where there is no bar."""
-
-    what: str
-    measured: str
-    bar: str = ""
-    met: bool | None = None
-
-    @property
-    def cells(self) -> list[str]:
-        return [self.what, self.measured, self.bar, {True: "yes", False: "no", None: ""}[self.met]]
-
-
-def _pipeline(found: dict) -> Iterator[Figure]:
-    for row in found["rows"]:
-        least = f"at least {row['bar']}×" if row["bar"] > 1 else "never slower"
-        yield Figure(f"augmented images a second from JPEGs of {row['side']:,} px, against torchvision with "
-                     f"{row['torchvision_workers']} workers", f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
-
-
-def _training(found: dict) -> Iterator[Figure]:
-    names = {"plain": "a plain float32 loop", "fastai": "fastai's `vision_learner`"}
-    for row in found["rows"]:
-        least = f"at least {row['bar']}×" if row["bar"] > 1 else "no slower"
-        yield Figure(f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}",
-                     f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
-
-
-def _cam(found: dict) -> Iterator[Figure]:
-    for row in found["speed"]:
-        yield Figure(f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}",
-                     f"{row['ratio']:.1f}×", f"at least {row['bar']}×", row["ratio"] >= row["bar"])
-    few, many = found["peak_memory_mib"]["100"], found["peak_memory_mib"]["1000"]
-    yield Figure("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "under 1.1×", many < 1.1 * few)
-
-
-def _inspector(found: dict) -> Iterator[Figure]:
-    yield Figure(f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers",
-                 f"{found['page_megabytes']:.2f} MB", "under 1.5 MB", found["page_megabytes"] < 1.5)
-    for row in found["redraws"]:
-        yield Figure(f"inspector redraw, {row['what']}", f"{row['median_ms']:.0f} ms", "under 50 ms",
-                     row["median_ms"] < 50)
-
-
-def _phantom(found: dict) -> Iterator[Figure]:
-    yield Figure(f"{found['images']:,} phantoms of {found['size']} px, new process", f"{found['seconds']:.1f} s",
-                 f"under {found['bar']} s", found["seconds"] < found["bar"])
-
-
-def _starting(found: dict) -> Iterator[Figure]:
-    for row in found["rows"]:
-        yield Figure(f"`{row['what']}`" if row["what"].startswith("cxr") else row["what"], f"{row['seconds']:.2f} s",
-                     f"under {row['bar']:g} s", row["seconds"] < row["bar"])
-
-
-def _book(found: dict) -> Iterator[Figure]:
-    for row in found["rows"]:
-        bar = row["bar"]
-        yield Figure(f"book build, {row['what']}", f"{row['seconds']:.0f} s", f"under {bar} s" if bar else "",
-                     row["seconds"] < bar if bar else None)
-
-
-def _grading(found: dict) -> Iterator[Figure]:
-    for row in found["runs"]:
-        held = row["jobs"] >= found["cores"]  # the bar is for as many at a time as there are cores, or more
-        yield Figure(f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores",
-                     f"{row['per_minute']:.0f}", f"at least {found['bar_per_minute']}" if held else "",
-                     row["per_minute"] >= found["bar_per_minute"] if held else None)
-
-
-def _fuzz(found: dict) -> Iterator[Figure]:
-    yield Figure(f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}",
-                 f"{found['survived']:,}", "all", found["survived"] == found["inputs"])
-
-
-def _faults(found: dict) -> Iterator[Figure]:
-    yield Figure(f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults",
-                 str(found["lost"]), "none", found["lost"] == 0)
-
-
-#: benchmarks/NAME.json -> the title of its part, and its lines
-BENCHMARKS = {
-    "starting": ("Starting", _starting),
-    "pipeline": ("From files to batches", _pipeline),
-    "training": ("Training", _training),
-    "cam": ("Class activation maps", _cam),
-    "inspector": ("The inspector", _inspector),
-    "phantom": ("Phantoms", _phantom),
-    "grading": ("Grading", _grading),
-    "book": ("The book", _book),
-    "fuzz": ("Bad input", _fuzz),
-    "faults": ("Faults", _faults),
-}
-PERFORMANCE_HEAD = ["what", "measured", "bar", "met"]
-
-
-def performance(folder: Path) -> dict[str, tuple[dict, list[Figure]]]:
-    """What `make bench` measured last: NAME -> its record and its lines, from benchmarks/*.json."""
-    found = {name: read_json(folder / f"{name}.json") for name in BENCHMARKS if (folder / f"{name}.json").is_file()}
-    return {name: (record, list(BENCHMARKS[name][1](record))) for name, record in found.items()}
-
-
-def machines(records: Iterable[dict]) -> str:
-    kinds = {(m["device"], m["threads"], m["cpu_capability"]) for r in records if (m := r.get("machine"))}
-    return "; ".join(f"{device}, {threads} threads, {capability}" for device, threads, capability in sorted(kinds))
-
-
-def performance_block(folder: Path) -> str:
-    found = performance(folder)
-    rows = [figure.cells for _, figures in found.values() for figure in figures]
-    return f"{table(PERFORMANCE_HEAD, rows)}\n\nMachine: {machines(record for record, _ in found.values())}."
-
-
-def performance_page(folder: Path) -> str:
-    parts = []
-    for name, (record, figures) in performance(folder).items():
-        parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(PERFORMANCE_HEAD, [f.cells for f in figures])}\n\n"
-                     f"`{record.get('command', f'python benchmarks/{name}.py')}`; "
-                     f"{machines([record]) or 'machine not recorded'}.")
-    return PERFORMANCE_PAGE.format(parts="\n\n".join(parts))
+def time_to_accuracy(records: list[dict]) -> dict | None:
+    """How long the best recipe trains, beside the source project with the highest accuracy on the same test images."""
+    best = figures_of("A").dropna(subset="accuracy").sort_values("accuracy").iloc[-1]
+    runs = [r for r in records if is_training(r) and recipe_of(r) == "best"]
+    if not runs:
+        return None
+    hardware = runs[0]["training"]["hardware"]
+    return {"recipe": "best", "goal": float(best["accuracy"]), "reported_minutes": float(best["minutes"]),
+            "runs": [{"accuracy": r["test"]["values"]["accuracy"], "minutes": training_minutes(r)} for r in runs],
+            "command": "cxr train --data folder:chest_xray --recipe best --seed 0", "machine": hardware}
 
 
 def fill(text: str, name: str, block: str) -> str:
@@ -472,9 +348,12 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
                             phantom=phantom_text(records), choices=choices_text(records), sources=sources_text(records))
     page = re.sub(r"\n{3,}", "\n\n", page)  # a part without records is empty
     text = fill(readme.read_text(encoding="utf-8"), "results", readme_block(records))
-    text = fill(text, "performance", performance_block(root / "benchmarks"))
+    measured = performance.read(root / "benchmarks")
+    if accuracy := time_to_accuracy(records):
+        measured["accuracy"] = accuracy
+    text = fill(text, "performance", performance.block(measured))
     return {readme: text, root / "book" / "results.md": page.rstrip() + "\n",
-            root / "book" / "performance.md": performance_page(root / "benchmarks")}
+            root / "book" / "performance.md": performance.page(measured)}
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
+from ..device import cores
 from ..files import FULL
 from ..progress import bar as progress_bar
 from .decode import DECODE_VERSION, BadImage, decode, is_dicom
@@ -346,17 +347,10 @@ def _columns(table: pd.DataFrame) -> list[dict]:
 # -- helpers ------------------------------------------------------------------
 
 
-def _workers() -> int:
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
 def _parallel(function: Callable, items: Iterable, progress: bool, what: str) -> Iterator:
     """function(item) for all items, in order, in threads; no more than a few results wait in memory."""
     items = list(items)
-    workers = _workers()
+    workers = cores()
     waiting: deque[Future] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cxr")
     try:

@@ -1,0 +1,181 @@
+"""What benchmarks/ measured, as tables and pages: the part of tools/results.py that is about speed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cxrlib.files import read_json
+
+PAGE = """\
+# How fast, and how we know
+
+`make bench` measures all of this again, and this page is made from what it recorded. A ratio is taken in one run on one
+machine, ours and theirs in turn, so it hardly depends on how fast the machine is; seconds do. "Bar" is what we set out
+to reach before we measured. A missed one stays in the table.
+
+{parts}
+"""
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+class Figure(NamedTuple):
+    """One line of the performance tables. bar: text, or nothing; met: None where there is no bar."""
+
+    what: str
+    measured: str
+    bar: str = ""
+    met: bool | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        return [self.what, self.measured, self.bar, {True: "yes", False: "no", None: ""}[self.met]]
+
+
+def _pipeline(found: dict) -> Iterator[Figure]:
+    for row in found["rows"]:
+        least = f"at least {row['bar']}×" if row["bar"] > 1 else "never slower"
+        yield Figure(f"augmented images a second from JPEGs of {row['side']:,} px, against torchvision with "
+                     f"{row['torchvision_workers']} workers", f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
+
+
+def _training(found: dict) -> Iterator[Figure]:
+    names = {"plain": "a plain float32 loop", "fastai": "fastai's `vision_learner`"}
+    for row in found["rows"]:
+        least = f"at least {row['bar']}×" if row["bar"] > 1 else "no slower"
+        yield Figure(f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}",
+                     f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
+
+
+def _cam(found: dict) -> Iterator[Figure]:
+    for row in found["speed"]:
+        yield Figure(f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}",
+                     f"{row['ratio']:.1f}×", f"at least {row['bar']}×", row["ratio"] >= row["bar"])
+    few, many = found["peak_memory_mib"]["100"], found["peak_memory_mib"]["1000"]
+    yield Figure("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "under 1.1×", many < 1.1 * few)
+
+
+def _inspector(found: dict) -> Iterator[Figure]:
+    yield Figure(f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers",
+                 f"{found['page_megabytes']:.2f} MB", "under 1.5 MB", found["page_megabytes"] < 1.5)
+    for row in found["redraws"]:
+        yield Figure(f"inspector redraw, {row['what']}", f"{row['median_ms']:.0f} ms", "under 50 ms",
+                     row["median_ms"] < 50)
+
+
+def _phantom(found: dict) -> Iterator[Figure]:
+    yield Figure(f"{found['images']:,} phantoms of {found['size']} px, new process", f"{found['seconds']:.1f} s",
+                 f"under {found['bar']} s", found["seconds"] < found["bar"])
+
+
+def _starting(found: dict) -> Iterator[Figure]:
+    for row in found["rows"]:
+        yield Figure(f"`{row['what']}`" if row["what"].startswith("cxr") else row["what"], f"{row['seconds']:.2f} s",
+                     f"under {row['bar']:g} s", row["seconds"] < row["bar"])
+
+
+def _book(found: dict) -> Iterator[Figure]:
+    for row in found["rows"]:
+        bar = row["bar"]
+        yield Figure(f"book build, {row['what']}", f"{row['seconds']:.0f} s", f"under {bar} s" if bar else "",
+                     row["seconds"] < bar if bar else None)
+
+
+def _grading(found: dict) -> Iterator[Figure]:
+    for row in found["runs"]:
+        held = row["jobs"] >= found["cores"]  # the bar is for as many at a time as there are cores, or more
+        yield Figure(f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores",
+                     f"{row['per_minute']:.0f}", f"at least {found['bar_per_minute']}" if held else "",
+                     row["per_minute"] >= found["bar_per_minute"] if held else None)
+
+
+def _fuzz(found: dict) -> Iterator[Figure]:
+    yield Figure(f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}",
+                 f"{found['survived']:,}", "all", found["survived"] == found["inputs"])
+
+
+def _faults(found: dict) -> Iterator[Figure]:
+    yield Figure(f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults",
+                 str(found["lost"]), "none", found["lost"] == 0)
+
+
+def _processes(found: dict) -> Iterator[Figure]:
+    yield Figure(f"training images a second in {found['processes']} processes, against one", f"{found['ratio']:.2f}×",
+                 f"at least {found['bar']:g}×", found["ratio"] >= found["bar"])
+
+
+def _large(found: dict) -> Iterator[Figure]:
+    memory = f"{found['limit_megabytes'] / 1000:g} GB of memory"
+    what = f"{found['images']:,} images ({found['gigabytes']:.1f} GB of pixels) with {memory}"
+    yield Figure(f"training on {what}, against no limit", f"{found['ratio']:.2f}×")
+    own = found["under_limit"]["own_megabytes"]
+    yield Figure(f"memory of its own for {what}", f"{own:.0f} MB", f"under {found['limit_megabytes']:,} MB",
+                 own < found["limit_megabytes"])
+
+
+def _accuracy(found: dict) -> Iterator[Figure]:
+    runs = found["runs"]
+    reached = [run for run in runs if run["accuracy"] >= found["goal"]]
+    minutes = statistics.mean(run["minutes"] for run in runs)
+    yield Figure(f"training of `{found['recipe']}` on one core; {len(reached)} of {len(runs)} seeds reach the best "
+                 f"source project's test accuracy of {found['goal']:.3f}", f"{minutes:.0f} min",
+                 f"under the {found['reported_minutes']:g} min that it reported",
+                 minutes < found["reported_minutes"] and len(reached) == len(runs))
+
+
+#: NAME of a record -> the title of its part, and its lines
+BENCHMARKS = {
+    "starting": ("Starting", _starting),
+    "pipeline": ("From files to batches", _pipeline),
+    "training": ("Training", _training),
+    "accuracy": ("Time to the source project's accuracy", _accuracy),
+    "processes": ("Several processes", _processes),
+    "large": ("A data set larger than memory", _large),
+    "cam": ("Class activation maps", _cam),
+    "inspector": ("The inspector", _inspector),
+    "phantom": ("Phantoms", _phantom),
+    "grading": ("Grading", _grading),
+    "book": ("The book", _book),
+    "fuzz": ("Bad input", _fuzz),
+    "faults": ("Faults", _faults),
+}
+HEAD = ["what", "measured", "bar", "met"]
+
+
+def read(folder: Path) -> dict[str, dict]:
+    """What was measured last: NAME -> record, from benchmarks/*.json."""
+    return {name: read_json(folder / f"{name}.json") for name in BENCHMARKS if (folder / f"{name}.json").is_file()}
+
+
+def figures(name: str, record: dict) -> list[Figure]:
+    return list(BENCHMARKS[name][1](record))
+
+
+def machines(records: Iterable[dict]) -> str:
+    kinds = {(m["device"], m["threads"], m["cpu_capability"]) for r in records if (m := r.get("machine"))}
+    return "; ".join(f"{device}, {threads} thread{'s' if threads > 1 else ''}, {capability}"
+                     for device, threads, capability in sorted(kinds))
+
+
+def block(records: dict[str, dict]) -> str:
+    """All lines in one table, for the README."""
+    rows = [figure.cells for name in BENCHMARKS if name in records for figure in figures(name, records[name])]
+    return f"{table(HEAD, rows)}\n\nMachine: {machines(records.values())}."
+
+
+def page(records: dict[str, dict]) -> str:
+    """A part for each benchmark, for the book."""
+    parts = []
+    for name in filter(records.get, BENCHMARKS):
+        record = records[name]
+        lines = [figure.cells for figure in figures(name, record)]
+        parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(HEAD, lines)}\n\n"
+                     f"`{record.get('command', f'python benchmarks/{name}.py')}`; "
+                     f"{machines([record]) or 'machine not recorded'}.")
+    return PAGE.format(parts="\n\n".join(parts))

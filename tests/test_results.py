@@ -265,3 +265,36 @@ def test_every_benchmark_that_is_recorded_has_its_lines():
     assert set(recorded) == {path.stem for path in folder.glob("*.json")}
     assert all((folder / f"{n}.py").exists() or (ROOT / "tools" / f"{n}.py").exists() for n in recorded)
     assert all(performance.figures(name, record) for name, record in recorded.items())
+
+
+# --- the calculation on paper
+
+MACHINE = {"device": "cpu", "threads": 2, "cpu_capability": "AVX2"}
+MEASURED = {
+    "pipeline": {"machine": MACHINE, "rows": [{"side": 1500, "images": 100, "first_look_seconds": 2.0},
+                                              {"side": 224, "images": 100, "first_look_seconds": 1.0}]},
+    "processes": {"machine": MACHINE, "processes": 2, "ratio": 1.6},
+    "large": {"machine": MACHINE, "images": 100_000, "size": 100, "gigabytes": 1.0, "limit_megabytes": 900,
+              "ratio": 0.95, "under_limit": {"own_megabytes": 400.0, "feed_images_per_second": 1000.0}},
+    "grading": {"machine": MACHINE, "cores": 2, "runs": [{"jobs": 1, "per_minute": 10.0},
+                                                         {"jobs": 2, "per_minute": 16.0}]}}
+NETWORK = {"parameters": 10_000_000, "training": {"recipe": {"model": "resnet18"}}}
+
+
+def test_the_paper_calculation_is_right():
+    text = " ".join(tool.scaling.page(MEASURED, NETWORK).split())
+    assert "25 files a second and core" in text  # 100 files in 2 s on 2 cores
+    assert "take 11 hours of one core, or 10 minutes of 64 cores" in text  # 40,000 s
+    assert "At 100 px the pixels are 10 GB" in text
+    assert "read 8,000 a second: an epoch cannot take less than 125 s" in text
+    assert "80% efficiency with 2 processes" in text
+    assert "| 500 | 3,200 | 5.2 min | the GPUs |" in text and "| 2,000 | 8,000 | 2.1 min | feeding |" in text
+    assert "70 MB a step around a ring of 8" in text  # 2 * 7/8 * 40 MB
+    # two at a time are 1.6 times as fast: 1 / (s + (1 - s) / 2) = 1.6 for s = 1/4
+    assert "25.0% of the work did not get faster" in text
+    assert "all of it is shared, 16 minutes" in text and "(Amdahl's law), 262 minutes" in text
+
+
+def test_no_calculation_without_its_measurements(monkeypatch):
+    monkeypatch.setattr(tool.performance, "read", lambda folder: {})
+    assert "scaling.md" not in {path.name for path in tool.outputs()}

@@ -1,4 +1,4 @@
-"""Write the recorded runs of results/ and benchmarks/ into README.md, book/results.md and book/performance.md.
+"""Write the recorded runs of results/ and benchmarks/ into README.md and three pages of the book.
 
 Run by `make generated`. No number in either table is typed: change a record, and the tables follow.
 """
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import performance
+import scaling
 from performance import table
 
 from cxrlib.files import read_json
@@ -339,7 +340,7 @@ def fill(text: str, name: str, block: str) -> str:
 
 
 def outputs(root: Path = ROOT) -> dict[Path, str]:
-    """What README.md, book/results.md and book/performance.md should hold."""
+    """What README.md and the generated pages of the book should hold."""
     records = load(root / "results")
     readme = root / "README.md"
     page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
@@ -352,8 +353,12 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy
     text = fill(text, "performance", performance.block(measured))
-    return {readme: text, root / "book" / "results.md": page.rstrip() + "\n",
+    made = {readme: text, root / "book" / "results.md": page.rstrip() + "\n",
             root / "book" / "performance.md": performance.page(measured)}
+    resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
+    if resnet and set(scaling.NEEDED) <= set(measured):
+        made[root / "book" / "scaling.md"] = scaling.page(measured, resnet)
+    return made
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ SIZE, BATCH, ROUNDS = 128, 32, 3
 BARS = {"plain": 1.8, "fastai": 1.0}
 FASTAI = """
 import sys, time, json, torch
+import cxrlib  # so that a torchvision of another build can be imported
 from fastai.vision.all import ImageDataLoaders, vision_learner, resnet18, accuracy
 torch.set_num_threads(int(sys.argv[3]))
 dls = ImageDataLoaders.from_folder(sys.argv[1], train=".", valid_pct=0.02, bs=int(sys.argv[2]),
@@ -74,7 +75,7 @@ def fastai_python() -> Path:
         venv.create(folder, with_pip=True)
         here = next(Path(p) for p in sys.path if p.endswith("site-packages"))
         there = next((folder / "lib").glob("python*/site-packages"))
-        (there / "_main.pth").write_text(f"{here}\n")
+        (there / "_main.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "fastai"], check=True)
     return python
 

@@ -330,7 +330,7 @@ class Report:
         wrong = self.mistakes.head(n)
         if wrong.empty:
             raise ValueError("there are no mistakes to show")
-        titles = [f"{r.true}, called {r.predicted}\n{r.probability:.2f}" for r in wrong.itertuples()]
+        titles = [f"{r.true}, called\n{r.predicted} {r.probability:.2f}" for r in wrong.itertuples()]
         return plot.xrays(self.data[wrong["row"].to_numpy()], titles)
 
     def plot(self) -> plot.Figure:

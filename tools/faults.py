@@ -207,6 +207,12 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate()
 
 
+def first_difference(wanted: bytes, found: bytes) -> str:
+    at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), min(len(wanted), len(found)))
+    before, after = (text[max(0, at - 40):at + 40].decode(errors="replace") for text in (wanted, found))
+    return f"{before!r} became {after!r}"
+
+
 @dataclass
 class Tally:
     """What became of a target or of a trial."""
@@ -236,11 +242,12 @@ def kill_again_and_again(target: Target, kills: int, rng: random.Random, base: P
         with tempfile.TemporaryDirectory(dir=base) as name:
             folder = Path(name)
             command = target.prepare(folder)
-            moment = rng.uniform(0, seconds)
-            for again in range(rng.choice((1, 1, 2))):  # sometimes the second start is killed, too
+            # sometimes the second start is killed, too
+            moments = [rng.uniform(0, seconds) for _ in range(rng.choice((1, 1, 2)))]
+            for moment in moments:
                 process = start(command, folder)
                 try:
-                    process.wait(moment if not again else rng.uniform(0, seconds))
+                    process.wait(moment)
                     tally.too_late += 1
                     process.communicate()
                 except subprocess.TimeoutExpired:
@@ -248,17 +255,17 @@ def kill_again_and_again(target: Target, kills: int, rng: random.Random, base: P
                     tally.done += 1
                     bar.update()
             status, output = finish(start(command, folder))
-            what = f"killed after {moment:.1f} of {seconds:.1f} s"
+            what = f"killed after {' and '.join(f'{m:.1f}' for m in moments)} of {seconds:.1f} s"
             if status:
                 tally.lost.append(f"{what}, the next start failed: {last_line(output)}")
                 continue
             try:
-                same = target.result(folder) == wanted
+                found = target.result(folder)
             except Exception as error:  # whatever it is: the result cannot be read
                 tally.lost.append(f"{what}, the result cannot be read: {error!r}")
                 continue
-            if not same:
-                tally.lost.append(f"{what}, the result differs")
+            if found != wanted:
+                tally.lost.append(f"{what}, the result differs: {first_difference(wanted, found)}")
     return tally
 
 

@@ -67,8 +67,10 @@ def main() -> int:
         print("The library, the pins or the settings changed: the chapters are executed again.")
         shutil.rmtree(build)
     if not complete.exists():
-        # Sphinx does not repeat the warnings of pages it has read: after a failed build, read them all again
-        shutil.rmtree(build / ".doctrees", ignore_errors=True)
+        # Sphinx does not repeat the warnings of pages it has read, and stamps a style sheet that an earlier build left:
+        # after a build that did not end, all pages are made again, from the executed chapters
+        for part in (".doctrees", "html"):
+            shutil.rmtree(build / part, ignore_errors=True)
     build.mkdir(exist_ok=True)
     key_file.write_text(key)
     complete.unlink(missing_ok=True)

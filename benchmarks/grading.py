@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
-import os
 import tempfile
 import time
 from pathlib import Path
 
+from cxrlib.device import cores as cores_here
 from cxrlib.device import describe
 from cxrlib.files import write_json
 from cxrlib.grade import grade_batch, load_exercise
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--submissions", type=int, default=100)
     count = parser.parse_args().submissions
-    exercise, cores = load_exercise(NAME, ROOT), os.cpu_count()
+    exercise, cores = load_exercise(NAME, ROOT), cores_here()
     runs, grades = [], set()
     with tempfile.TemporaryDirectory() as folder:
         handed_in = Path(folder) / "handed in"

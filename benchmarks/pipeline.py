@@ -114,7 +114,8 @@ def main() -> None:
         os.environ["CXR_CACHE_DIR"] = str(Path(base) / "cache")
         rows = [measure(count, side, Path(base)) for side in BARS]
     write_json(Path(__file__).with_suffix(".json"), {
-        "benchmark": "pipeline", "command": "python benchmarks/pipeline.py", "size": SIZE, "batch": BATCH, "rows": rows,
+        "benchmark": "pipeline", "command": "python benchmarks/pipeline.py", "size": SIZE, "batch": BATCH,
+        "cores": cores(), "rows": rows,
         "machine": describe()})
 
 

@@ -43,7 +43,7 @@ def processes_started() -> int:
 
 def is_main_process() -> bool:
     """False in all but the first of these processes."""
-    return os.environ.get("RANK", "0") == "0"
+    return processes_started() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def describe(device: torch.device | None = None) -> dict:

@@ -126,6 +126,10 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
         head's own epochs (``recipe.head_epochs``) have another one beside it.
     progress : show a progress bar and, in a notebook, a live curve.
 
+    Processes that ``torchrun`` or ``accelerate launch`` has started divide each batch: same steps, learning rates and
+    images in a step. Batch norm, dropout and augmentation see the share of their process, so the numbers differ a
+    little.
+
     Returns
     -------
     History. Ctrl-C (or the notebook's stop button) ends the training early and returns what there is.
@@ -133,7 +137,7 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     Raises
     ------
     ValueError : empty data, a model that knows other classes than the data, class weights of the wrong length, a
-        checkpoint of another recipe or another data set.
+        checkpoint of another recipe or another data set, a batch that the processes cannot divide.
     """
     from accelerate import Accelerator, DataLoaderConfiguration  # takes half a second to import
     from accelerate.utils import broadcast
@@ -145,6 +149,9 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     accelerator = Accelerator(mixed_precision="no", dataloader_config=DataLoaderConfiguration(split_batches=True),
                               cpu=processes_started() > 1 and not torch.cuda.is_available())
     device, processes = accelerator.device, accelerator.num_processes
+    if processes != processes_started():
+        raise ValueError(f"WORLD_SIZE says that {processes_started()} processes train together, but only {processes} "
+                         "can find each other: start them with torchrun or accelerate launch")
     dtype = autocast_dtype(recipe.precision, device)
     torch.manual_seed(recipe.seed)
 
@@ -216,7 +223,7 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
             if val is not None:
                 judged = net if averaged is None else averaged
                 if averaged is not None and processes > 1:  # each has seen its own images' batch statistics
-                    broadcast([*averaged.buffers()])
+                    broadcast([*averaged.module.buffers()])
                 row |= _validate(accelerator, judged, val, recipe, dtype, weights, layout)
             row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start,
                     "images_per_second": seen / trained}

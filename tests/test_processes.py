@@ -20,7 +20,7 @@ from cxrlib.experiment import run
 recipe = Recipe(model="CPCPFD", model_options={"filters": (8, 8), "hidden": 16, "dropout": 0.0}, size=32, batch_size=16,
                 lr=0.01, optimizer="adamw", class_weights="balanced", label_smoothing=0.1, precision="fp32",
                 **json.loads(sys.argv[2]))
-done = run("phantom", recipe, options={"n": 331}, folder=sys.argv[1], bootstrap=10, progress=False)
+done = run("phantom", recipe, options={"n": 461}, val=0.3, folder=sys.argv[1], bootstrap=10, progress=False)
 """
 
 
@@ -32,9 +32,9 @@ def start(count: int, *command, folder) -> subprocess.CompletedProcess:
                           cwd=folder, timeout=300)
 
 
-def trained(folder, count: int, name: str, **changes):
+def trained(folder, count: int, name: str, text: str = SCRIPT, **changes):
     script = folder / "script.py"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     done = start(count, script, folder / name, json.dumps(changes), folder=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     record = json.loads((folder / name / "result.json").read_text())
@@ -48,16 +48,30 @@ def test_two_processes_give_what_one_gives(tmp_path, changes):
     one, weights = trained(tmp_path, 1, "one", **changes)
     two, theirs = trained(tmp_path, 2, "two", **changes)
     assert (one["training"]["hardware"]["processes"], two["training"]["hardware"]["processes"]) == (1, 2)
-    assert one["training"]["stopped"] == two["training"]["stopped"]
+    assert one["training"]["stopped"] == two["training"]["stopped"] == (
+        "early" if "early_stopping" in changes else "finished")
     assert one["training"]["best_epoch"] == two["training"]["best_epoch"]
     rows = [[*r["training"]["head"], *r["training"]["epochs"]] for r in (one, two)]
-    assert len(rows[0]) == len(rows[1])
+    assert len(rows[0]) == len(rows[1]) and len({row["lr"] for row in rows[0]}) > 1
     for a, b in zip(*rows, strict=True):
         for key in ("lr", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc"):
             assert a[key] == pytest.approx(b[key], abs=2e-3), key
     for name, value in weights.items():
         np.testing.assert_allclose(value.numpy(), theirs[name].numpy(), atol=2e-3, err_msg=name)
     assert two["test"]["values"] == pytest.approx(one["test"]["values"], abs=2e-3)
+
+
+def test_the_average_that_is_validated_is_the_one_that_is_kept(tmp_path):
+    """Each process sees other images, so its batch norms would validate their share with other statistics."""
+    script = SCRIPT
+    for old, new in (('"CPCPFD", model_options={"filters": (8, 8), "hidden": 16, "dropout": 0.0}', '"resnet18"'),
+                     (' class_weights="balanced", label_smoothing=0.1,', "")):
+        assert old in script
+        script = script.replace(old, new)
+    record, _ = trained(tmp_path, 2, "run", script, epochs=2, average=0.5, restore_best=False)
+    kept = json.loads((tmp_path / "run" / "predictions.json").read_text())["validation"]
+    loss = -np.log(np.array(kept["probs"])[range(len(kept["labels"])), kept["labels"]]).mean()
+    assert record["training"]["epochs"][-1]["val_loss"] == pytest.approx(loss, rel=1e-4)
 
 
 def test_the_command_runs_under_torchrun_writes_once_and_continues(tmp_path):
@@ -83,7 +97,8 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
 def test_accelerate_starts_them_as_well(tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                "-m", "cxrlib"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CXR_CACHE_DIR": str(tmp_path / "cache"), "HF_HOME": str(tmp_path)}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "CXR_CACHE_DIR": str(tmp_path / "cache"),
+           "HF_HOME": str(tmp_path)}
     done = subprocess.run([*command, "train", "--data", "phantom", "-o", "n=120", "--size", "32", "--epochs", "1",
                            "--out", str(tmp_path / "run")], capture_output=True, text=True, env=env, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]

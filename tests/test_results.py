@@ -269,9 +269,9 @@ def test_every_benchmark_that_is_recorded_has_its_lines():
 
 # --- the calculation on paper
 
-MACHINE = {"device": "cpu", "threads": 2, "cpu_capability": "AVX2"}
+MACHINE = {"device": "cpu", "threads": 1, "cpu_capability": "AVX2"}
 MEASURED = {
-    "pipeline": {"machine": MACHINE, "rows": [{"side": 1500, "images": 100, "first_look_seconds": 2.0},
+    "pipeline": {"machine": MACHINE, "cores": 2, "rows": [{"side": 1500, "images": 100, "first_look_seconds": 2.0},
                                               {"side": 224, "images": 100, "first_look_seconds": 1.0}]},
     "processes": {"machine": MACHINE, "processes": 2, "ratio": 1.6},
     "large": {"machine": MACHINE, "images": 100_000, "size": 100, "gigabytes": 1.0, "limit_megabytes": 900,

@@ -47,9 +47,9 @@ assumption.
 for a {model}, {exchange:.0f} MB a step around a ring of {gpus}. With {batch} images a step that is {steps:,} steps
 and {epoch_exchange:.0f} GB an epoch for each GPU.
 
-**The batch.** `fit` divides the recipe's batch among the processes, so the same recipe means the same training. Batch
-norm sees the images of its own process only: {share} of {batch}. A larger batch wants another learning rate; choose
-it on validation patients.
+**The batch.** `fit` divides the recipe's batch among the processes: the same steps and images as on one. Only batch
+norm, dropout and augmentation see the share of their own process: {share} of {batch}. A larger batch wants another
+learning rate; choose it on validation patients.
 
 ```bash
 torchrun --nproc_per_node {gpus} -m cxrlib train --data folder:PATH --recipe augmented --batch-size {batch}
@@ -57,7 +57,7 @@ torchrun --nproc_per_node {gpus} -m cxrlib train --data folder:PATH --recipe aug
 
 ## Ten thousand submissions on a Dask cluster
 
-Measured: {one:.0f} submissions a minute one at a time, {two:.0f} with {jobs} at a time on {cores} cores. So
+Measured: {one:.0f} submissions a minute one at a time, {two:.0f} with {jobs} at a time on {jobs} cores. So
 {serial:.1%} of the work did not get faster; which part that is was not measured. Two estimates for
 {submissions:,} submissions on {many} cores: if all of it is shared, {best:.0f} minutes; if that part stays with one
 process (Amdahl's law), {likely:.0f} minutes. On this machine alone it would be {alone:.1f} hours. Each submission may
@@ -86,7 +86,7 @@ def page(records: dict[str, dict], training: dict) -> str:
     """The page. training: a record of `cxr train`, for the size of its network."""
     pipeline, processes, large, grading = (records[name] for name in NEEDED)
     files = max(pipeline["rows"], key=lambda row: row["side"])
-    cores = pipeline["machine"]["threads"]
+    cores = pipeline["cores"]
     decode = files["images"] / files["first_look_seconds"] / cores
     efficiency = min(1.0, processes["ratio"] / processes["processes"])
     feed = large["under_limit"]["feed_images_per_second"]
@@ -94,7 +94,7 @@ def page(records: dict[str, dict], training: dict) -> str:
     jobs = grading["cores"]
     # Amdahl: with s the serial share, rate(jobs) / rate(1) = 1 / (s + (1 - s) / jobs)
     serial = max(0.0, (jobs * rates[1] / rates[jobs] - 1) / (jobs - 1))
-    exchange = 2 * (GPUS - 1) / GPUS * training["parameters"] * 4
+    exchange = 2 * (GPUS - 1) / GPUS * training.get("trained_parameters", training["parameters"]) * 4
     steps = IMAGES // BATCH
     text = PAGE.format(
         machine=machines(records[name] for name in NEEDED), gpus=GPUS, images=IMAGES, many=CORES, cores=cores,

@@ -116,7 +116,7 @@ def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bo
     final = parent / key
     if complete(final):
         return final
-    with _locked(parent, key):
+    with locked(parent, key):
         if complete(final):  # another process built it meanwhile
             return final
         _remove_stale(parent, key)
@@ -140,7 +140,8 @@ def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bo
 
 
 @contextmanager
-def _locked(parent: Path, key: str) -> Iterator[None]:
+def locked(parent: Path, key: str) -> Iterator[None]:
+    """Alone among all processes; says so when it has to wait."""
     lock = FileLock(parent / f"{key}.lock")
     try:
         lock.acquire(timeout=2)

@@ -208,7 +208,8 @@ def _find(source: Source, root) -> Path:
     if place := _downloaded(source):
         return place
     try:
-        return _download(source)
+        with cache.locked(cache.cache_dir(), source.slug):  # two at once would write into one archive
+            return _downloaded(source) or _download(source)
     except Exception as error:  # kagglehub raises many types: no network, no such page, no login, no disk
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
         tried.append(f"download with kagglehub ({type(error).__name__}{': ' + reason if reason else ''})")

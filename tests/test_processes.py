@@ -25,7 +25,7 @@ done = run("phantom", recipe, options={"n": 461}, val=0.3, folder=sys.argv[1], b
 
 
 def start(count: int, *command, folder) -> subprocess.CompletedProcess:
-    """Run a Python command in so many processes, or in this many beside torchrun's own."""
+    """Run a Python command in so many processes; more than one are started by torchrun."""
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)] if count > 1 else []
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "CXR_CACHE_DIR": str(folder / "cache")}
     return subprocess.run([sys.executable, *several, *map(str, command)], capture_output=True, text=True, env=env,

@@ -1,6 +1,8 @@
 """CxrDataset: selection, sharing of memory, torch."""
 
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,6 +126,32 @@ def test_a_memory_map_travels_to_workers_as_a_file_name(tmp_path):
     d = make(images=file, masks=None)[[7, 3]]
     packed = pickle.dumps(d)
     assert len(packed) < 20_000 and np.array_equal(pickle.loads(packed).images, d.images)
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts what Linux reads from the disk")
+@pytest.mark.parametrize("read", [lambda d, rows: d.batch(rows)[:, 0, 0, 0].tolist(),
+                                  lambda d, rows: [round(d[row][0].max().item() * 255) for row in rows]],
+                         ids=["batch", "one by one"])
+def test_random_rows_of_a_memory_map_read_little_more_than_themselves(tmp_path, read):
+    n, size = 1500, 160
+    written = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(n, 1, size, size))
+    written[:] = (np.arange(n) % 251)[:, None, None, None]
+    written.flush()
+    del written
+    with open(tmp_path / "x.npy", "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # or nothing had to be read
+    d = make(n, images=np.load(tmp_path / "x.npy", mmap_mode="c"), masks=None)
+    rows = np.random.default_rng(0).permutation(n)[:60]
+    read(d, [0])  # what this code itself loads from the disk
+    before = bytes_read()
+    values = read(d, rows)
+    assert bytes_read() - before < 4 * len(rows) * size * size
+    assert values == (rows % 251).tolist()
+
+
+def bytes_read() -> int:
+    return int(Path("/proc/self/io").read_text().partition("\nread_bytes: ")[2].split()[0])
 
 
 def test_fingerprint_follows_content():

@@ -105,6 +105,7 @@ class CxrDataset(Dataset):
             if not -len(self) <= key < len(self):
                 raise IndexError(f"image {key} is out of range: the data set has {len(self)} images.")
             row = self.rows[key]
+            _ask_for(self._images, [row])
             pixels = torch.from_numpy(np.array(self._images[row], dtype=np.float32))
             return pixels.div_(255.0), int(self._labels[row])
         return self._take(self._positions(key))
@@ -116,7 +117,9 @@ class CxrDataset(Dataset):
 
     def batch(self, rows: Sequence[int]) -> np.ndarray:
         """Pixels of the images at these positions only: a new uint8 array (B, 1, H, W)."""
-        return np.array(self._images[self.rows[self._positions(rows)]])
+        rows = self.rows[self._positions(rows)]
+        _ask_for(self._images, rows)
+        return np.array(self._images[rows])
 
     def where(self, **columns) -> "CxrDataset":
         """The images whose table columns equal these values: `d.where(split="train")`; a list means "one
@@ -291,11 +294,7 @@ class CxrDataset(Dataset):
         for key in ("_images", "_masks", "_lungs"):
             array = state[key]
             # A worker process opens the same file again instead of receiving a copy of all pixels.
-            if (
-                isinstance(array, np.memmap)
-                and isinstance(array.base, mmap.mmap)
-                and array.filename is not None
-            ):
+            if _is_map(array) and array.filename is not None:
                 state[key] = _MapOf(str(array.filename), array.dtype.str, array.shape, int(array.offset))
         return state
 
@@ -304,6 +303,26 @@ class CxrDataset(Dataset):
             if isinstance(state[key], _MapOf):
                 state[key] = state[key].open()
         self.__dict__.update(state)
+
+
+def _is_map(array) -> bool:
+    return isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
+
+
+def _ask_for(images, rows) -> None:
+    """Have the system read these rows of a memory map now, in one piece each.
+
+    Left alone it reads far more around every page that is touched. With a file larger than memory nearly all of that is
+    thrown away before it is used (benchmarks/large.py).
+    """
+    if not (_is_map(images) and hasattr(mmap, "MADV_WILLNEED")):
+        return
+    size = images[:1].nbytes
+    first = images.offset % mmap.ALLOCATIONGRANULARITY  # the map begins at a whole page of the file
+    for row in rows:
+        start = first + int(row) * size
+        page = start - start % mmap.PAGESIZE
+        images.base.madvise(mmap.MADV_WILLNEED, page, start + size - page)
 
 
 class _MapOf(tuple):

@@ -154,6 +154,26 @@ def test_the_key_of_the_build_changes_with_the_library_and_the_settings_only(tmp
     assert len(set(keys)) == len(keys)
 
 
+def test_pages_are_executed_once_and_one_that_fails_does_not_stop_the_others(tmp_path, capsys):
+    tool = load_script("tools/execute_chapters.py")
+    good, bad, prose = (tmp_path / f"{name}.md" for name in ("good", "bad", "prose"))
+    good.write_text(CHAPTER)
+    bad.write_text(CHAPTER.replace("import", "1 / 0; import", 1))
+    prose.write_text("# No code\n")
+
+    def execute() -> str:
+        tool.execute_all([good, bad, prose], tmp_path / "cache", timeout=60)
+        return capsys.readouterr().out
+
+    first, second = execute(), execute()
+    assert "execute: 2" in first and "bad: failed" in first and re.search(r"good: \d+ s", first)
+    assert "execute: 1" in second and "good" not in second
+    bad.write_text(CHAPTER.replace("import", "# mended\nimport", 1))
+    assert re.search(r"bad: \d+ s", execute())
+    good.write_text(CHAPTER + "\nMore prose.\n")
+    assert execute() == ""
+
+
 def test_every_chapter_and_page_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     listed = {toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])}

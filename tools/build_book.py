@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import execute_chapters
 import yaml
 
 import notebooks
@@ -37,7 +38,8 @@ def build_key(root: Path, environment: dict[str, str]) -> str:
 
 def build_environment() -> dict[str, str]:
     """The environment of the build and of the chapters' kernels."""
-    env = dict(os.environ, TQDM_DISABLE="1", JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    env = dict(os.environ, TQDM_DISABLE="1", JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1",
+               OMP_NUM_THREADS="1")  # there are as many kernels as cores
     # a relative folder is meant from where `make` was called, but the kernels run in chapters/
     if env.get("CXR_DATA_DIR"):
         env["CXR_DATA_DIR"] = str(Path(env["CXR_DATA_DIR"]).expanduser().resolve())
@@ -56,6 +58,13 @@ def table_of_contents(root: Path, build: Path) -> Path:
     extended = build / "_toc.yml"
     extended.write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
     return extended
+
+
+def pages_of(toc: Path, root: Path) -> list[Path]:
+    """The source files that a table of contents names."""
+    contents = yaml.safe_load(toc.read_text(encoding="utf-8"))
+    names = [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+    return [root / f"{name}.md" for name in names]
 
 
 def main() -> int:
@@ -84,8 +93,13 @@ def main() -> int:
     site = notebooks.Site.read()
     if site.is_placeholder:
         print("Note: the repository has no address yet, so the Colab buttons lead nowhere: make address URL=...")
+    os.environ.update(env)  # for the kernels
+    toc = table_of_contents(ROOT, build)
+    timeout = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["execute"]["timeout"]
+    execute_chapters.execute_all(pages_of(toc, ROOT), build / ".jupyter_cache", timeout)
+
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", "_config.yml"]
-    command += ["--toc", str(table_of_contents(ROOT, build)), "-W", "--keep-going", "-n", *sys.argv[1:]]
+    command += ["--toc", str(toc), "-W", "--keep-going", "-n", *sys.argv[1:]]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     if code == 0:
         try:

@@ -1,0 +1,60 @@
+"""Execute the pages of the book that hold code, several at once, into the cache that Sphinx reads.
+
+One page after the other would leave cores idle: the chapters' networks are small, and the threads of one kernel wait
+for each other. So there are as many kernels as cores, with one thread each. That also makes the numbers of a chapter
+independent of how many cores there are.
+
+A page that fails stays out of the cache. Sphinx then executes it again and reports the failure where people look for
+it.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from myst_nb.core.read import is_myst_markdown_notebook
+
+from cxrlib.device import cores
+
+READER = {"type": "plugin", "name": "myst_nb_md"}
+
+
+def lacking(pages: list[Path], cache_folder: Path) -> list[Path]:
+    """Those of these pages that hold code and are not in the cache as they stand now."""
+    cache = get_cache(cache_folder)
+    with_code = [page for page in pages if is_myst_markdown_notebook(page.read_text(encoding="utf-8"))]
+    for page in with_code:
+        cache.add_nb_to_project(page, read_data=READER)
+    return [page for page in with_code if cache.get_cached_project_nb(str(page)) is None]
+
+
+def execute(page: Path, cache_folder: Path, timeout: int) -> str:
+    """Execute a page and keep what came out. Returns how it went, in words."""
+    cache = get_cache(cache_folder)
+    notebook = cache.get_project_notebook(str(page)).nb
+    result = single_nb_execution(notebook, cwd=str(page.parent), timeout=timeout, allow_errors=False)
+    if result.err is not None:
+        return "failed"
+    cache.cache_notebook_bundle(CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time}),
+                                check_validity=False, overwrite=True)
+    return f"{result.time:.0f} s"
+
+
+def execute_all(pages: list[Path], cache_folder: Path, timeout: int) -> None:
+    """Execute the pages that are not in the cache; the environment is this process's, with one thread a kernel."""
+    pages = lacking(pages, cache_folder)
+    if not pages:
+        return
+    kernels = min(cores(), len(pages))
+    print(f"Pages with code to execute: {len(pages)}, {kernels} at a time.", flush=True)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(kernels) as pool:
+        waiting = {pool.submit(execute, page, cache_folder, timeout): page for page in pages}
+        for number, done in enumerate(as_completed(waiting), 1):
+            print(f"[{number}/{len(pages)}] {waiting[done].stem}: {done.result()}", flush=True)
+    print(f"Executed in {time.perf_counter() - start:.0f} s.", flush=True)

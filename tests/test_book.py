@@ -6,12 +6,15 @@ The browser looks at a small book made here and, after `make book`, at every pag
 import importlib.util
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import psutil
 import pytest
 import yaml
 
@@ -172,6 +175,31 @@ def test_pages_are_executed_once_and_one_that_fails_does_not_stop_the_others(tmp
     assert re.search(r"bad: \d+ s", execute())
     good.write_text(CHAPTER + "\nMore prose.\n")
     assert execute() == ""
+
+
+def test_an_interrupted_build_ends_at_once_and_leaves_no_kernel(tmp_path):
+    book, kernel = SmallBook(tmp_path / "root"), tmp_path / "kernel"
+    wait = f"import os, pathlib, time; pathlib.Path({str(kernel)!r}).write_text(str(os.getpid())); time.sleep(300)"
+    book.chapter.write_text(CHAPTER.replace("import", f"{wait}\nimport", 1))
+    with subprocess.Popen([sys.executable, book.root / "tools" / "build_book.py"], stdout=subprocess.DEVNULL) as build:
+        wait_until(lambda: kernel.is_file() and kernel.read_text())
+        build.send_signal(signal.SIGINT)
+        assert build.wait(10) == -signal.SIGINT
+    wait_until(lambda: not is_running(int(kernel.read_text())))
+
+
+def wait_until(happened, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"it did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_every_chapter_and_page_is_in_the_table_of_contents():

@@ -10,6 +10,7 @@ it.
 
 from __future__ import annotations
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -53,8 +54,11 @@ def execute_all(pages: list[Path], cache_folder: Path, timeout: int) -> None:
     kernels = min(cores(), len(pages))
     print(f"Pages with code to execute: {len(pages)}, {kernels} at a time.", flush=True)
     start = time.perf_counter()
+    # With Ctrl-C the pool would first finish all pages. So end at once; a kernel ends when its parent has.
+    usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
     with ThreadPoolExecutor(kernels) as pool:
         waiting = {pool.submit(execute, page, cache_folder, timeout): page for page in pages}
         for number, done in enumerate(as_completed(waiting), 1):
             print(f"[{number}/{len(pages)}] {waiting[done].stem}: {done.result()}", flush=True)
+    signal.signal(signal.SIGINT, usual)
     print(f"Executed in {time.perf_counter() - start:.0f} s.", flush=True)

@@ -191,7 +191,8 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
             generator = torch.Generator().manual_seed(seed)  # augmentation
             start, cpu_start = time.perf_counter(), time.process_time()
             model.train()
-            losses, hits, seen = [], 0.0, 0
+            # filled in place: small tensors kept from every step would lie between large ones, and memory would grow
+            losses, hits, seen, steps = torch.empty(len(loader), device=device), 0.0, 0, 0
             for images, labels in loader:
                 x = images.to(dtype=torch.float32).div_(255)
                 y = nn.functional.one_hot(labels, len(train.classes)).to(x.dtype)
@@ -209,14 +210,15 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
                     averaged.update_parameters(model)
                 if recipe.schedule in ("cyclic", "onecycle", "cosine"):
                     schedule.step()
-                losses.append(loss.detach())
+                losses[steps] = loss.detach()
+                steps += 1
                 hits += (logits.argmax(1) == y.argmax(1)).sum()
                 seen += len(y)
                 bar.update()
-                if len(losses) % 10 == 0:
+                if steps % 10 == 0:
                     bar.set_postfix(epoch=epoch, loss=f"{loss.item():.3f}", refresh=False)
             trained = time.perf_counter() - start
-            totals = torch.tensor([float(torch.stack(losses).sum()), float(hits), seen, len(losses)], device=device)
+            totals = torch.tensor([float(losses[:steps].sum()), float(hits), seen, steps], device=device)
             loss_sum, hits, seen, steps = accelerator.reduce(totals, "sum").tolist()
             row = {"epoch": epoch, "lr": float(optimizer.param_groups[0]["lr"]), "loss": loss_sum / steps,
                    "accuracy": hits / seen}

@@ -159,19 +159,22 @@ def test_the_key_of_the_build_changes_with_the_library_and_the_settings_only(tmp
 
 def test_pages_are_executed_once_and_one_that_fails_does_not_stop_the_others(tmp_path, capsys):
     tool = load_script("tools/execute_chapters.py")
-    good, bad, prose = (tmp_path / f"{name}.md" for name in ("good", "bad", "prose"))
+    good, bad, dead, prose = (tmp_path / f"{name}.md" for name in ("good", "bad", "dead", "prose"))
     good.write_text(CHAPTER)
     bad.write_text(CHAPTER.replace("import", "1 / 0; import", 1))
+    dead.write_text(CHAPTER.replace("import", "import os; os._exit(1); import", 1))
     prose.write_text("# No code\n")
 
     def execute() -> str:
-        tool.execute_all([good, bad, prose], tmp_path / "cache", timeout=60)
+        tool.execute_all([good, bad, dead, prose], tmp_path / "cache", timeout=60)
         return capsys.readouterr().out
 
     first, second = execute(), execute()
-    assert "execute: 2" in first and "bad: failed" in first and re.search(r"good: \d+ s", first)
-    assert "execute: 1" in second and "good" not in second
+    assert "execute: 3" in first and "dead: failed, the kernel died" in first
+    assert "bad: failed" in first and re.search(r"good: \d+ s", first)
+    assert "execute: 2" in second and "good" not in second
     bad.write_text(CHAPTER.replace("import", "# mended\nimport", 1))
+    dead.write_text("# No code\n")
     assert re.search(r"bad: \d+ s", execute())
     good.write_text(CHAPTER + "\nMore prose.\n")
     assert execute() == ""

@@ -19,6 +19,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import is_myst_markdown_notebook
+from nbclient.exceptions import DeadKernelError
 
 from cxrlib.device import cores
 
@@ -38,7 +39,10 @@ def execute(page: Path, cache_folder: Path, timeout: int) -> str:
     """Execute a page and keep what came out. Returns how it went, in words."""
     cache = get_cache(cache_folder)
     notebook = cache.get_project_notebook(str(page)).nb
-    result = single_nb_execution(notebook, cwd=str(page.parent), timeout=timeout, allow_errors=False)
+    try:
+        result = single_nb_execution(notebook, cwd=str(page.parent), timeout=timeout, allow_errors=False)
+    except DeadKernelError:
+        return "failed, the kernel died (was there enough memory?)"
     if result.err is not None:
         return "failed"
     cache.cache_notebook_bundle(CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time}),

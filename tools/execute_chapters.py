@@ -1,8 +1,7 @@
 """Execute the pages of the book that hold code, several at once, into the cache that Sphinx reads.
 
-One page after the other would leave cores idle: the chapters' networks are small, and the threads of one kernel wait
-for each other. So there are as many kernels as cores, with one thread each. That also makes the numbers of a chapter
-independent of how many cores there are.
+The chapters' networks are small, and a second thread does not make them twice as fast. So there are as many kernels as
+cores, with one thread each.
 
 A page that fails stays out of the cache. Sphinx then executes it again and reports the failure where people look for
 it.

@@ -1,5 +1,6 @@
 """Training: it learns, it is repeatable, it survives being killed, and each field of a recipe does what it says."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -50,6 +51,19 @@ def test_it_learns_and_says_what_happened():
     assert {"val_loss", "val_accuracy", "val_auc", "lr", "seconds", "cpu_seconds", "images_per_second"} <= set(frame)
     assert history.stopped == "finished" and not model.training
     assert "8 epochs" in str(history) and 'alt="Learning curves' in history._repr_html_()
+
+
+def test_an_epoch_keeps_nothing_of_its_steps(monkeypatch):
+    read, alive = cxr.CxrDataset.__getitems__, []
+
+    def counting(self, rows):
+        alive.append(sum(type(o) is torch.Tensor for o in gc.get_objects()) if len(alive) in (10, 90) else 0)
+        return read(self, rows)
+
+    monkeypatch.setattr(cxr.CxrDataset, "__getitems__", counting)
+    quiet(tiny_model(), toy(200), recipe=TINY, batch_size=2, epochs=1)
+    assert len(alive) == 100 and alive[10] > 10
+    assert alive[90] <= alive[10] + 5, "memory grows with the number of steps"
 
 
 def test_same_seed_same_weights_other_seed_other_weights():

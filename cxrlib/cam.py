@@ -201,16 +201,14 @@ class _Batch:
         if output.shape[2] * output.shape[3] == 1:
             raise ValueError(
                 f"layer: {self.name!r} gives maps of a single pixel for images of {self.x.shape[2]} x "
-                f"{self.x.shape[3]} "
-                "px; choose an earlier layer, or larger images"
+                f"{self.x.shape[3]} px; choose an earlier layer, or larger images"
             )
         bad = ~output.isfinite().flatten(1).all(1)
         if bad.any():
             at = self.start + int(bad.nonzero()[0])
             raise ValueError(
                 f"layer: the activations at {self.name!r} hold NaN or infinite values (first in image {at}); "
-                "the weights "
-                "or the image are damaged, or the training diverged"
+                "the weights or the image are damaged, or the training diverged"
             )
         return output
 
@@ -341,8 +339,7 @@ def _pooled_weights(model: CxrNet) -> torch.Tensor | None:
 
 
 def _is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
-    """True when the output of ``module`` is the output of the body: it, its last child, the last child of "
-    "that ..."""
+    """True when the output of ``module`` is the output of the body: it, its last child, that one's last child ..."""
     end = model.body
     while end is not module and isinstance(end, nn.Sequential) and len(end):
         end = end[-1]
@@ -381,8 +378,7 @@ def _find_layer(model: CxrNet, layer: str | None) -> tuple[str, nn.Module]:
     top = ", ".join(key for key, _ in model.body.named_children())
     raise ValueError(
         f"layer: {model.name!r} has no layer {layer!r}; {_close(name, names)}the parts of its body are "
-        f"{top}; "
-        "layers(model) lists all"
+        f"{top}; layers(model) lists all"
     )
 
 
@@ -426,12 +422,9 @@ def _close(name, known: Iterable[str]) -> str:
 
 
 def _reader(images) -> tuple[Callable[[range], torch.Tensor], int]:
-    """A function that reads images at given positions as float (B, 1, H, W) in [0, 1], and how many there "
-    "are."""
+    """A function that reads the images of some rows as float (B, 1, H, W) in [0, 1], and how many there are."""
     if hasattr(images, "batch") and hasattr(images, "labels"):
-        return lambda rows: _to_unit(torch.from_numpy(np.ascontiguousarray(images.batch(list(rows))))), len(
-            images
-        )
+        return lambda rows: _to_unit(torch.from_numpy(np.ascontiguousarray(images.batch(list(rows))))), len(images)
     array = images if isinstance(images, torch.Tensor) else np.asanyarray(images)
     shape = tuple(array.shape)
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] != 1):

@@ -1,5 +1,4 @@
-"""Class activation maps: pytorch-grad-cam and plain autograd are the oracles, and no trace stays on the "
-"model."""
+"""Class activation maps: pytorch-grad-cam and plain autograd are the oracles; no trace stays on the model."""
 
 import copy
 import warnings
@@ -19,8 +18,7 @@ GRADIENT_METHODS = ["grad-cam", "grad-cam++", "layer-cam"]
 
 
 def settled(name, **options):
-    """A network with random weights whose batch norms know their statistics, so that signals do not fade "
-    "out."""
+    """A network with random weights whose batch norms know their statistics, so that signals do not fade out."""
     options = {"filters": (8, 16)} if name == "CPCC" else options
     model = build_model(name, CLASSES, size=SIZES.get(name, 64), seed=0, **options)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]

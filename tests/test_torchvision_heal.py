@@ -1,5 +1,4 @@
-"""A torchvision whose compiled part does not fit torch must not stop the library: checked in fresh "
-"interpreters."""
+"""A torchvision whose compiled part does not fit torch must not stop the library; checked in new interpreters."""
 
 import importlib.util
 import subprocess

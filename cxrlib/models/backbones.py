@@ -93,8 +93,10 @@ BACKBONES = {
 
 
 def build_backbone(name: str, pretrained: bool) -> nn.Sequential:
-    """The body of a known back-bone for one-channel input; raises ConnectionError when weights cannot be "
-    "fetched."""
+    """The body of a known back-bone for one-channel input.
+
+    Raises ConnectionError when its weights cannot be fetched.
+    """
     backbone = BACKBONES[name]
     try:
         body = backbone.make(pretrained)

@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
 from . import plot
-from .device import autocast_dtype, describe, processes_started
+from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import has_shape, write_torch
 from .metrics import auc_of
 from .models.checkpoint import is_dense
@@ -155,7 +155,7 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     dtype = autocast_dtype(recipe.precision, device)
     torch.manual_seed(recipe.seed)
 
-    layout = torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
+    layout = memory_layout(device)
     model.to(device=device, memory_format=layout)
     order = _Shuffle(len(train), recipe.seed)
     batch_size = _batch_size(recipe, len(train), processes)

@@ -88,6 +88,14 @@ def test_bfloat16_and_channels_last_agree_with_float32(network):
     assert torch.allclose(fast.float(), exact, atol=0.05 * exact.abs().max().item())
 
 
+@pytest.mark.parametrize("name", ["cnn5", "resnet18"])
+def test_weights_lie_as_the_processor_reads_them_fastest(name, tmp_path):
+    net = small(name, seed=0)
+    for made in (net, load_model(save_model(net, tmp_path / "net.pt"))):
+        kernels = [p for p in made.parameters() if p.ndim == 4 and p.shape[1] > 1]
+        assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+
+
 @pytest.mark.parametrize("name", ["cnn5", "resnet18", "CP"])
 def test_config_rebuilds_the_same_network(name):
     net = small(name, seed=4, freeze=1)

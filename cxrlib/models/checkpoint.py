@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ..device import memory_layout
 from ..files import has_shape, write_torch
 from .net import CxrNet, build_model
 
@@ -73,7 +74,7 @@ def load_model(
     if into is None:
         try:
             offline = {"pretrained": False} if "pretrained" in config else {}
-            into = build_model(**{**config, **offline}).to(device)
+            into = build_model(**{**config, **offline}).to(device, memory_format=memory_layout(torch.device(device)))
         except (TypeError, ValueError) as error:
             name = reprlib.repr(config.get("name"))
             raise ValueError(f"{path}: this version cannot rebuild the model {name}: {str(error)[:400]}") from error

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
+from ..device import memory_layout
 from .backbones import BACKBONES, GRAY_MEAN, GRAY_SD, build_backbone
 from .freeze import freeze as freeze_layers
 from .freeze import hold_frozen_norms
@@ -154,7 +155,8 @@ def build_model(
     Returns
     -------
     CxrNet
-        Input float (B, 1, H, W) in [0, 1]; output logits (B, K).
+        Input float (B, 1, H, W) in [0, 1]; output logits (B, K). The weights lie in memory as the processor
+        reads them fastest (``channels_last``).
 
     Raises
     ------
@@ -195,6 +197,7 @@ def build_model(
             )
             config.update(options)
     model = CxrNet(name, classes, body, head, config)
+    model.to(memory_format=memory_layout(next(model.parameters()).device))
     return model if freeze is None else freeze_layers(model, freeze)
 
 

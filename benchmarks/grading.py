@@ -1,7 +1,8 @@
 """How many submissions a minute `cxr grade` judges, and what more jobs at a time bring.
 
 A hundred submissions of the exercise on Grad-CAM, which imports torch: right, wrong and unfinished ones in turn. Each
-number of jobs grades the same batch; the grades must be the same bytes.
+number of jobs grades the same batch; the grades must be the same bytes. What a submission cannot do without, its own
+sandbox with a Python that has imported torch, is timed alone.
 
     python benchmarks/grading.py [--submissions N]
 """
@@ -14,11 +15,13 @@ import importlib.util
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 from cxrlib.device import cores as cores_here
 from cxrlib.device import describe
 from cxrlib.files import write_json
-from cxrlib.grade import grade_batch, load_exercise
+from cxrlib.grade import Limits, find_sandbox, grade_batch, load_exercise
+from cxrlib.grade.sandbox import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME, BAR = "07_grad_cam", 40
@@ -32,6 +35,18 @@ def hand_in(folder: Path, exercise, count: int) -> None:
     answers = [right, {}, *({**right, wrong["task"]: wrong["code"]} for wrong in material.WRONG.values())]
     for i in range(count):
         (folder / f"student{i:04d}.ipynb").write_bytes(exercise.with_answers(answers[i % len(answers)]))
+
+
+def starting(times: int = 7) -> float:
+    """Seconds from nothing to a sandbox whose Python has imported torch."""
+    def once() -> float:
+        began = time.perf_counter()
+        with Session(find_sandbox(), Limits()) as session:
+            session.run("imports", "import numpy, torch")
+        return time.perf_counter() - began
+
+    once()  # files are in the system's cache
+    return median(once() for _ in range(times))
 
 
 def main() -> None:
@@ -54,9 +69,11 @@ def main() -> None:
             runs.append({"jobs": jobs, "seconds": seconds, "per_minute": 60 * count / seconds})
             print(f"{jobs} at a time: {seconds:.1f} s, {60 * count / seconds:.0f} a minute")
     assert len(grades) == 1, "the grades depend on the number of jobs"
+    start = starting()
+    print(f"a sandbox with torch alone: {start:.2f} s of {runs[0]['seconds'] / count:.2f} s a submission")
     write_json(Path(__file__).with_suffix(".json"), {
         "benchmark": "grading", "command": "python benchmarks/grading.py", "exercise": NAME, "submissions": count,
-        "cores": cores, "bar_per_minute": BAR, "runs": runs, "machine": describe()})
+        "cores": cores, "bar_per_minute": BAR, "runs": runs, "start_seconds": start, "machine": describe()})
 
 
 if __name__ == "__main__":

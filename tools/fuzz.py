@@ -1,7 +1,7 @@
 """Feed the library bad input: what does it do with files and arguments that nobody meant?
 
 Thousands of inputs are made from a seed, most of them valid files with some damage, and given to the functions that
-read what comes from outside (the table is in tools/fuzz_targets.py). Each input has to be accepted, or refused with an
+read what comes from outside (the table is in tools/fuzz_targets). Each input has to be accepted, or refused with an
 error that the library raises on purpose and that says what is wrong. Anything else is a finding: another exception, an
 error without words, a crash of the process, more than SECONDS of time or MEGABYTES of memory (see below).
 
@@ -37,6 +37,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import fuzz_targets
 from fuzz_targets import ROOT, TARGETS, Target
 from tqdm import tqdm
 
@@ -45,6 +46,7 @@ PATIENCE = 60  # for one input on a machine that is busy with other things
 MEGABYTES = 2000  # that one input may add to the process
 ROOM = 3_000  # MB of addresses that the process may have besides what it begins with
 OWN = [ROOT]  # where errors are raised on purpose
+FEEDING = Path(fuzz_targets.__file__).parent  # the code that calls the functions under test
 START = 120  # seconds to import the library, or to make an input
 LONGEST = 2000  # characters of a message
 RAISE = dis.opmap["RAISE_VARARGS"]  # what a raise statement is compiled to
@@ -104,7 +106,7 @@ def attempt(target: Target, case: bytes, folder: Path) -> tuple[str, str, str]:
         if not wrong:
             return "refused", _line(error), ""
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if _is_own(f.filename) and not f.filename.endswith("fuzz_targets.py")]
+        own = [f for f in frames if _is_own(f.filename) and Path(f.filename).parent != FEEDING]
         where = [f"{Path(f.filename).name}:{f.lineno}" for f in (own[-1:] or frames[-1:])]
         return "finding", f"{type(error).__name__} {wrong}: {_line(error)}", f"{type(error).__name__} {where[0]}"
     return "accepted", "", ""

@@ -1,0 +1,79 @@
+"""Records of results: the tables that are made of them, and a reproduction that goes on from one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import json
+import random
+from pathlib import Path
+
+from .damage import packed, text_of, unpacked
+from .target import ROOT
+
+
+@functools.cache
+def _tool():
+    spec = importlib.util.spec_from_file_location("results_tool", ROOT / "tools" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@functools.cache
+def _records() -> list[tuple[str, dict]]:
+    """One record of each kind, shortened."""
+    found = {}
+    for record in _tool().load(ROOT / "results"):
+        kind = record.get("kind") or ("reproduction" if "reproduction" in record else "training")
+        found.setdefault(kind, (record.pop("file"), record))
+    for _, record in found.values():
+        if "training" in record:
+            record["training"]["epochs"] = record["training"]["epochs"][:2]
+    return list(found.values())
+
+
+def make_records(rng: random.Random) -> bytes:
+    _, document = rng.choice(_records())
+    return packed(text=text_of(document, rng, 0.8))
+
+
+def run_records(case: bytes, folder: Path) -> None:
+    plan, tool = unpacked(case), _tool()
+    (folder / "record-chest_xray-seed0.json").write_bytes(plan["text"])
+    _, intact = _records()[0]  # and one that is as it should be
+    (folder / "other-chest_xray-seed0.json").write_text(json.dumps(intact))
+    records = tool.load(folder)
+    for make in (
+        tool.training_table, tool.threshold_table, tool.phantom_text, tool.choices_text, tool.sources_text,
+        tool.readme_block,
+    ):
+        make(records)
+
+
+class _Enough(Exception):
+    """The record was read, and a training would begin now."""
+
+
+def make_reproduce(rng: random.Random) -> bytes:
+    name, document = next((n, r) for n, r in _records() if "reproduction" in r and "training" in r)
+    return text_of({**document, "data": {**document["data"], "fingerprint": "x"}}, rng, 0.85)
+
+
+def run_reproduce(case: bytes, folder: Path) -> None:
+    from cxrlib.reproduce import PLAN, reproduce
+
+    row = next(row for row in PLAN if row.id == "A-baseline")
+    (folder / f"reproduce-{row.id}-seed0.json").write_bytes(case)
+
+    def announce(*_):
+        raise _Enough
+
+    with contextlib.suppress(_Enough):
+        list(
+            reproduce(
+                [row], data="phantom", options={"n": 30}, size=32, seeds=[0], out=folder, work=folder / "work",
+                progress=False, announce=announce,
+            )
+        )

@@ -1,7 +1,6 @@
 """audit: it finds what was planted, and stays silent where nothing was."""
 
 import json
-import time
 
 import numpy as np
 import pandas as pd
@@ -197,9 +196,7 @@ def test_phantoms():
 
 def test_real_images(real_root):
     d = load(f"folder:{real_root}", 224, progress=False)
-    start = time.perf_counter()
     found = audit(d)
-    assert time.perf_counter() - start < 20  # 2 s alone on 2 cores
     patients = found.patients.set_index(["split", "class"])
     assert patients.loc[("train", "pneumonia"), ["with_several", "most"]].tolist() == [573, 30]
     assert patients.loc["test", "patients"].sum() == 428

@@ -39,7 +39,7 @@ def greedy(case, folder):
     bytearray(20 * 2**30)
 
 def large(case, folder):
-    b"x" * (2100 * 2**20)
+    b"x" * (150 * 2**20)
 
 def crash(case, folder):
     ctypes.string_at(0)
@@ -50,7 +50,7 @@ def leave(case, folder):
 def deep(case, folder):
     deep(case, folder)
 
-TARGETS = {f.__name__: Target(f.__name__, 1, f, odd, modules=()) for f in (
+TARGETS = {f.__name__: Target(f.__name__, 1, f, odd, modules=(), megabytes=100) for f in (
     refuse, key_error, bare, silent, endless, greedy, large, crash, leave, deep)}
 '''
 

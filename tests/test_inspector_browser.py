@@ -514,7 +514,7 @@ def test_live_the_page_answers_while_the_kernel_computes(live):
     page, root = live.page, live.root
     # Some kernels answer widgets while a cell runs, so it is the method itself that is slowed down.
     code = ("import time, cxrlib.cam as c\nquick = c.METHODS['eigen-cam']\n"
-            "c.METHODS['eigen-cam'] = lambda batch: (time.sleep(3), quick(batch))[1]")
+            "c.METHODS['eigen-cam'] = lambda batch: (time.sleep(10), quick(batch))[1]")
     page.evaluate("""code => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
         { code }).done""", code)
     root.get_by_label("Side by side").select_option("no")
@@ -522,11 +522,10 @@ def test_live_the_page_answers_while_the_kernel_computes(live):
     root.get_by_label("Method").select_option("eigen-cam")
     root.locator(".message.busy").wait_for()
     assert root.get_attribute("data-busy") is not None and "Computing" in root.locator(".message").inner_text()
-    started = time.monotonic()
     live.page.get_by_label("Lungs").first.click()
     root.get_by_label("Opacity").fill("70")
     assert root.locator(".now").first.inner_text() == "70 %"
-    assert time.monotonic() - started < 2.5, "the page was frozen"
+    assert root.get_attribute("data-busy") is not None, "the page was frozen until the kernel had ended"
     root.locator(".message.busy").wait_for(state="detached")
     page.wait_for_selector(".cxr-cam:not([data-busy])")
     assert "the same for every class" in root.locator(".numbers").inner_text()

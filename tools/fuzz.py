@@ -3,7 +3,7 @@
 Thousands of inputs are made from a seed, most of them valid files with some damage, and given to the functions that
 read what comes from outside (the table is in tools/fuzz_targets). Each input has to be accepted, or refused with an
 error that the library raises on purpose and that says what is wrong. Anything else is a finding: another exception, an
-error without words, a crash of the process, more than SECONDS of time or MEGABYTES of memory (see below).
+error without words, a crash of the process, more than SECONDS of time or `megabytes` of memory.
 
 The inputs run in a child process with a limit on its memory; where it dies or hangs, the input is saved, and a new
 process goes on after it.
@@ -43,7 +43,6 @@ from tqdm import tqdm
 
 SECONDS = 5  # for one input, of the processor's time, or of waiting for something
 PATIENCE = 60  # for one input on a machine that is busy with other things
-MEGABYTES = 2000  # that one input may add to the process
 ROOM = 3_000  # MB of addresses that the process may have besides what it begins with
 OWN = [ROOT]  # where errors are raised on purpose
 FEEDING = Path(fuzz_targets.__file__).parent  # the code that calls the functions under test
@@ -86,7 +85,7 @@ def work(targets: dict[str, Target], scratch: Path) -> None:
             kind, text, where = attempt(target, case, folder)
             seconds = time.process_time() - started
             peak = (_peak() - before) / 2**20
-            if peak > MEGABYTES:
+            if peak > target.megabytes:
                 kind, text, where = "finding", f"took {peak:,.0f} MB of memory", "memory"
             tell(index=index, kind=kind, text=text, where=where, seconds=seconds, peak=peak)
             os.chdir(scratch)
@@ -386,7 +385,7 @@ def record(tallies: list[Tally], seed: int) -> None:
     rows = [{key: value for key, value in asdict(tally).items() if key != "kinds"} for tally in tallies]
     write_json(ROOT / "benchmarks" / "fuzz.json", {
         "benchmark": "fuzz", "command": "make fuzz", "seed": seed, "inputs": sum(t.inputs for t in tallies),
-        "survived": sum(t.survived for t in tallies), "limit_seconds": SECONDS, "limit_mb": MEGABYTES,
+        "survived": sum(t.survived for t in tallies), "limit_seconds": SECONDS, "limit_mb": Target.megabytes,
         "targets": rows, "versions": versions(), "machine": describe()})
 
 

@@ -30,7 +30,7 @@ class Target:
     share: how many of the inputs it gets, in proportion. make: Random -> input, or `strategy` for hypothesis, whose
     values become JSON (bytes and texts stay). run: input, empty folder -> nothing; it raises what the function raises.
     answers: the errors that count as an answer. names: what their text has to hold, such as the file's name. modules:
-    what is imported before the clock runs.
+    what is imported before the clock runs. megabytes: how much memory one input may add to the process.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Target:
     answers: tuple[type[BaseException], ...] = (ValueError,)
     names: str = ""
     modules: tuple[str, ...] = MODULES
+    megabytes: int = 2000
 
     def prepare(self) -> None:
         """What happens once, before the memory is limited: imports, and files that inputs are made of."""

@@ -37,9 +37,9 @@ GPU the augmentation runs there, so reading is all that the processor does. {gpu
 read {feed_all:,.0f} a second: an epoch cannot take less than {feed_seconds:.0f} s.
 
 **Training.** How many images a second one GPU trains was not measured. `cxr train` prints yours when it ends; look
-it up here. Two effects are in the table: the limit from feeding, and the loss from working together, which was
-{efficiency:.0%} efficiency with {processes} processes on one machine. That {gpus} GPUs lose no more than that is an
-assumption.
+it up here. Two effects are in the table: the limit from feeding, and the loss from working together. With
+{processes} processes on one machine each worked at {together} of its speed alone. The table takes the lowest of these.
+That {gpus} GPUs lose no more than that is an assumption.
 
 {gpu_table}
 
@@ -88,7 +88,8 @@ def page(records: dict[str, dict], training: dict) -> str:
     files = max(pipeline["rows"], key=lambda row: row["side"])
     cores = pipeline["cores"]
     decode = files["images"] / files["first_look_seconds"] / cores
-    efficiency = min(1.0, processes["ratio"] / processes["processes"])
+    efficiencies = {row["model"]: min(1.0, row["ratio"] / processes["processes"]) for row in processes["rows"]}
+    efficiency = min(efficiencies.values())
     feed = large["under_limit"]["feed_images_per_second"]
     rates = {run["jobs"]: run["per_minute"] for run in grading["runs"]}
     jobs = grading["cores"]
@@ -102,7 +103,8 @@ def page(records: dict[str, dict], training: dict) -> str:
         decode_hours=IMAGES / decode / 3600, decode_minutes=IMAGES / decode / CORES / 60, size=large["size"],
         cache=IMAGES * large["size"] ** 2 / 1e9, large_images=large["images"], large_gigabytes=large["gigabytes"],
         limit=large["limit_megabytes"] / 1000, large_ratio=large["ratio"], own=large["under_limit"]["own_megabytes"],
-        feed=feed, feed_all=GPUS * feed, feed_seconds=IMAGES / feed / GPUS, efficiency=efficiency,
+        feed=feed, feed_all=GPUS * feed, feed_seconds=IMAGES / feed / GPUS,
+        together=" or ".join(f"{share:.0%} ({model})" for model, share in efficiencies.items()),
         processes=processes["processes"], gpu_table=gpu_table(feed, efficiency),
         model=training["training"]["recipe"]["model"], parameters=training["parameters"] / 1e6,
         exchange=exchange / 1e6, batch=BATCH, steps=steps, epoch_exchange=steps * exchange / 1e9, share=BATCH // GPUS,

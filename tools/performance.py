@@ -167,6 +167,9 @@ For one class pytorch-grad-cam runs the network forward and backward; cxrlib run
 off the head's weights. So with passes that are equally fast there is little more to gain than the time of the backward
 pass: see the row in which both have the same memory layout. The rest comes from the layout and from bfloat16, and for
 several classes from doing all of them in one pass.""",
+    "book": """\
+A prose edit and a second build use the pages that were executed before. The row on the real X-rays has its own command:
+`python benchmarks/book.py --real PATH`, with the folder of the Kaggle set.""",
 }
 HEAD = ["what", "measured", "bar", "met"]
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from cxrlib import models
 from cxrlib.models import MODELS, build_model, freeze, leaves, load_model, save_model, summary, unfreeze
+from cxrlib.models.layers import Dense
 
 CLASSES = ("normal", "bacterial", "viral")
 # The smallest images that keep every back-bone honest and the tests quick.
@@ -226,7 +227,7 @@ def test_downloaded_weights_are_summed_over_the_colors(monkeypatch):
 
 
 def kinds(net):
-    short = {nn.Conv2d: "C", nn.MaxPool2d: "P", nn.Flatten: "F", nn.Linear: "D"}
+    short = {nn.Conv2d: "C", nn.MaxPool2d: "P", nn.Flatten: "F", Dense: "D"}
     layers = [*net.body, *net.head]
     return "".join(short.get(type(layer), "") for layer in layers)
 
@@ -683,3 +684,16 @@ def test_loading_into_a_model(tmp_path):
 
 def test_public_names():
     assert set(models.__all__) <= set(dir(models))
+
+
+def test_a_wide_dense_layer_keeps_its_numbers_under_autocast():
+    # 12 images of 131,072 features: oneDNN's bfloat16 product of this size kills the process on processors with AMX
+    net = build_model("CPFD", CLASSES, size=64, filters=128, hidden=8, seed=0).eval()
+    maps = torch.rand(12, 128, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = net.head(maps)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net.head(maps)
+            half = net.head(maps.bfloat16())
+    assert logits.dtype == half.dtype == torch.float32 and torch.equal(logits, expected)
+    assert torch.allclose(half, expected, atol=0.05 * expected.abs().max().item())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 LETTERS = {
@@ -15,6 +16,19 @@ LETTERS = {
 }
 MAX_WEIGHTS = 500_000_000  # of one layer: 2 GB
 _GRAMMAR = re.compile(r"[CP]+(F?|FD+)")
+
+
+class Dense(nn.Linear):
+    """A dense layer that computes in the number format of its weights, also under autocast.
+
+    A flattened map makes it wide, and oneDNN's bfloat16 product divides by zero on processors with AMX when
+    rows times features hit one size (3 MiB of numbers where a core has 2 MiB of cache): the process dies. It
+    loses no time: autocast would convert all its weights in each step, which takes longer than their product.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
 
 
 def check_layers(layers: str) -> None:
@@ -77,13 +91,13 @@ def build_layers(
     features = channels * side * side if "F" in layers else channels
     for number in range(1, layers.count("D") + 1):
         check_weights(f"layers {layers!r}: dense layer {number}", features * hidden)
-        head.add_module(f"dense{number}", nn.Linear(features, hidden))
+        head.add_module(f"dense{number}", Dense(features, hidden))
         head.add_module(f"relu{number}", nn.ReLU())
         if dropout:
             head.add_module(f"dropout{number}", nn.Dropout(dropout))
         features = hidden
     check_weights(f"layers {layers!r}: the output layer", features * classes)
-    head.add_module("output", nn.Linear(features, classes))
+    head.add_module("output", Dense(features, classes))
     _initialize(body, head)
     return body, head
 

@@ -872,7 +872,9 @@ def test_the_sandbox_dies_with_the_grader(tmp_path):
 def test_an_interrupt_does_not_wait_for_a_sleeping_submission(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "slow.ipynb").write_bytes(submission(before=["import time; time.sleep(500)"]))
-    code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    # a shell starts what it puts into the background with interrupts ignored, and children inherit that
+    code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
             "from test_grade_hostile import EXERCISE, Limits, grade_batch\n"
             "from cxrlib.grade import batch\n"
             "batch.prove = lambda *_: None\n"

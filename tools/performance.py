@@ -161,7 +161,7 @@ NOTES = {
 In each step the processes exchange their gradients, on the same cores that compute. Where the gradients are large and
 the step is short, this takes a larger part of it. Tried without effect on that row: gradients kept as views of what is
 sent, no exchange of the batch norms' averages, a static graph, larger messages. The exchange in bfloat16, which halves
-what is sent, is refused by PyTorch for processors.""",
+what is sent, is refused by PyTorch on a CPU.""",
     "cam": """\
 For one class pytorch-grad-cam runs the network forward and backward; cxrlib runs it forward once and reads the gradient
 off the head's weights. So with passes that are equally fast there is little more to gain than the time of the backward

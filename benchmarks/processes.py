@@ -48,7 +48,7 @@ def compare(recipe: str, several: int, folder: Path) -> dict:
     print(f"{recipe}, {several} processes: {ratio:.2f} times one (bar: {bar:.1f})")
     used = record["training"]["recipe"]
     return {"recipe": recipe, "model": used["model"], "size": used["size"],
-            "gradient_megabytes": record.get("trained_parameters", record["parameters"]) * 4 / 1e6,
+            "gradient_megabytes": record["trained_parameters"] * 4 / 1e6,
             "images_per_second": {str(count): median(found) for count, found in speeds.items()}, "ratio": ratio,
             "bar": bar}
 

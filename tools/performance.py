@@ -163,10 +163,10 @@ the step is short, this takes a larger part of it. Tried without effect on that 
 sent, no exchange of the batch norms' averages, a static graph, larger messages. The exchange in bfloat16, which halves
 what is sent, is refused by PyTorch on a CPU.""",
     "cam": """\
-For one class pytorch-grad-cam runs the network forward and backward; cxrlib runs it forward once and reads the gradient
-off the head's weights. So with passes that are equally fast there is little more to gain than the time of the backward
-pass: see the row in which both have the same memory layout. The rest comes from the layout and from bfloat16, and for
-several classes from doing all of them in one pass.""",
+For one class, at the end of the network, pytorch-grad-cam runs it forward and backward; cxrlib runs it forward once and
+reads the gradient off the head's weights. So with passes that are equally fast there is little more to gain than the
+time of the backward pass: see the row in which both have the same memory layout. The rest comes from the layout and
+from bfloat16, and for several classes from doing all of them in one pass.""",
     "book": """\
 A prose edit and a second build use the pages that were executed before. The row on the real X-rays has its own command:
 `python benchmarks/book.py --real PATH`, with the folder of the Kaggle set.""",

@@ -21,9 +21,9 @@ _GRAMMAR = re.compile(r"[CP]+(F?|FD+)")
 class Dense(nn.Linear):
     """A dense layer that computes in the number format of its weights, also under autocast.
 
-    A flattened map makes it wide, and oneDNN's bfloat16 product divides by zero on processors with AMX when
-    rows times features hit one size (3 MiB of numbers where a core has 2 MiB of cache): the process dies. It
-    loses no time: autocast would convert all its weights in each step, which takes longer than their product.
+    A flattened map makes it wide, and PyTorch's bfloat16 product on processors with AMX ends the process with a
+    floating point exception when rows times features hit one size: 12 images of 131,072 features are one case.
+    Autocast would also convert all these weights in each step.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

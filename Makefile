@@ -61,7 +61,8 @@ colab: $(STAMP) ## run the notebooks in a fresh environment of Google Colab's ve
 	@$(BIN)/python tools/colab_contract.py
 	@OMP_NUM_THREADS=1 $(BIN)/python tools/colab_run.py
 
-lint: $(STAMP) ## ruff over the code
+lint: $(STAMP) ## ruff over the code: format, rules, docstrings
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, tables from results/: after editing them

@@ -35,8 +35,9 @@ def copy(folder: Path) -> None:
 def build(folder: Path, **settings: str) -> float:
     env = {**os.environ, "PYTHONPATH": str(folder), **settings}  # the copy's library, not the one that is installed
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, folder / "tools" / "build_book.py"], cwd=folder, env=env,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, folder / "tools" / "build_book.py"], cwd=folder, env=env, capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError(f"the book was not built:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return time.perf_counter() - start
@@ -67,8 +68,15 @@ def main() -> None:
     if os.environ.get("CXR_FAST") != "1":
         before = read_json(RECORD)["rows"] if RECORD.is_file() else []
         kept = [row for row in before if (row["what"] == REAL) != bool(real)]
-        write_json(RECORD, {"benchmark": "book", "command": "python benchmarks/book.py",
-                            "rows": [*kept, *rows] if real else [*rows, *kept], "machine": describe()})
+        write_json(
+            RECORD,
+            {
+                "benchmark": "book",
+                "command": "python benchmarks/book.py",
+                "rows": [*kept, *rows] if real else [*rows, *kept],
+                "machine": describe(),
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -81,8 +81,10 @@ def speed(repeats):
     cases = {
         "one class": (one, reference(usual, usual.body[-1], [1])),
         "four classes": (cxr.explain, reference(usual, usual.body[-1], range(4))),
-        "one class at layer3": (lambda m, x: cxr.explain(m, x, layer="layer3", target=1)[:, None],
-                                reference(usual, usual.body.get_submodule("layer3"), [1])),
+        "one class at layer3": (
+            lambda m, x: cxr.explain(m, x, layer="layer3", target=1)[:, None],
+            reference(usual, usual.body.get_submodule("layer3"), [1]),
+        ),
         SAME: (one, reference(model, model.body[-1], [1])),
     }
     rows = []
@@ -92,9 +94,17 @@ def speed(repeats):
             if case == SAME and variant != "float32":
                 continue
             a, b, ratio = race(lambda o=ours, m=m, i=images: o(m, i), lambda t=theirs: t(x), repeats)
-            rows.append({"case": case, "cxrlib_runs_in": variant, "cxrlib_images_per_second": BATCH / a,
-                         "pytorch_grad_cam_images_per_second": BATCH / b, "ratio": ratio, "bar": BARS.get(case),
-                         "largest_difference": agreement(ours(m, images), expected)})
+            rows.append(
+                {
+                    "case": case,
+                    "cxrlib_runs_in": variant,
+                    "cxrlib_images_per_second": BATCH / a,
+                    "pytorch_grad_cam_images_per_second": BATCH / b,
+                    "ratio": ratio,
+                    "bar": BARS.get(case),
+                    "largest_difference": agreement(ours(m, images), expected),
+                }
+            )
     return rows
 
 
@@ -140,15 +150,20 @@ def main():
     print(f"ResNet-18, {SIZE} px, batch {BATCH}; images a second, median of {args.repeats} calls")
     print(f"{'':34s}{'cxrlib runs in':16s}{'cxrlib':>8s}{'grad-cam':>10s}{'ratio':>8s}{'bar':>6s}{'difference':>13s}")
     for r in rows:
-        print(f"{r['case']:34s}{r['cxrlib_runs_in']:16s}{r['cxrlib_images_per_second']:8.1f}"
-              f"{r['pytorch_grad_cam_images_per_second']:10.1f}{r['ratio']:8.1f}{r['bar'] or '':>6}"
-              f"{r['largest_difference']:13.1e}")
+        print(
+            f"{r['case']:34s}{r['cxrlib_runs_in']:16s}{r['cxrlib_images_per_second']:8.1f}"
+            f"{r['pytorch_grad_cam_images_per_second']:10.1f}{r['ratio']:8.1f}{r['bar'] or '':>6}"
+            f"{r['largest_difference']:13.1e}"
+        )
     memory = {n: peak_memory(n) for n in (100, 1000)}
     print("peak memory: " + ", ".join(f"{mib:.0f} MiB for {n} images" for n, mib in memory.items()))
     result = {
         "speed": [{k: round(v, 6) if isinstance(v, float) else v for k, v in r.items()} for r in rows],
         "peak_memory_mib": {str(n): round(mib, 1) for n, mib in memory.items()},
-        "size": SIZE, "batch": BATCH, "repeats": args.repeats, "machine": describe(torch.device("cpu")),
+        "size": SIZE,
+        "batch": BATCH,
+        "repeats": args.repeats,
+        "machine": describe(torch.device("cpu")),
         "versions": {name: version(name) for name in ("torch", "grad-cam", "numpy")} | {"cxrlib": cxr.__version__},
     }
     part = Path(args.json).with_suffix(".part")

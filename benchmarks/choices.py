@@ -42,8 +42,12 @@ CHANGES = {
     "half the learning rate": {"lr": BEST.lr / 2},
     "twice the learning rate": {"lr": BEST.lr * 2},
     "batch norms held": {"hold_norms": True},
-    "ResNet-18 from scratch": {"model": "resnet18", "precision": "auto", "lr": 2e-3,
-                               "model_options": {"normalize": "image"}},
+    "ResNet-18 from scratch": {
+        "model": "resnet18",
+        "precision": "auto",
+        "lr": 2e-3,
+        "model_options": {"normalize": "image"},
+    },
 }
 
 
@@ -87,8 +91,15 @@ def main() -> None:
     data = cxr.load("pneumonia", options.size, root=options.root)
     train, val, _ = cxr.split(data, by="patient", seed=options.seed)
     settings = {"size": options.size, "epochs": options.epochs, "seed": options.seed, "fingerprint": data.fingerprint}
-    record = {"kind": "choices", **settings, "training_images": len(train), "validation_images": len(val),
-              "machine": describe(), "versions": versions(), "rows": []}
+    record = {
+        "kind": "choices",
+        **settings,
+        "training_images": len(train),
+        "validation_images": len(val),
+        "machine": describe(),
+        "versions": versions(),
+        "rows": [],
+    }
     if options.out.exists():
         before = json.loads(options.out.read_text(encoding="utf-8"))
         if any(before.get(name) != value for name, value in settings.items()):

@@ -39,6 +39,7 @@ def hand_in(folder: Path, exercise, count: int) -> None:
 
 def starting(times: int = 7) -> float:
     """Seconds from nothing to a sandbox whose Python has imported torch."""
+
     def once() -> float:
         began = time.perf_counter()
         with Session(find_sandbox(), Limits()) as session:
@@ -71,9 +72,20 @@ def main() -> None:
     assert len(grades) == 1, "the grades depend on the number of jobs"
     start = starting()
     print(f"a sandbox with torch alone: {start:.2f} s of {runs[0]['seconds'] / count:.2f} s a submission")
-    write_json(Path(__file__).with_suffix(".json"), {
-        "benchmark": "grading", "command": "python benchmarks/grading.py", "exercise": NAME, "submissions": count,
-        "cores": cores, "bar_per_minute": BAR, "runs": runs, "start_seconds": start, "machine": describe()})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "benchmark": "grading",
+            "command": "python benchmarks/grading.py",
+            "exercise": NAME,
+            "submissions": count,
+            "cores": cores,
+            "bar_per_minute": BAR,
+            "runs": runs,
+            "start_seconds": start,
+            "machine": describe(),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -69,15 +69,30 @@ def main() -> None:
             for slider in ("Opacity", "Hide below"):
                 whole, drawing = tab.evaluate(MEASURE, [slider, MOVES])
                 slowest = sorted(whole)[int(0.95 * MOVES) - 1]
-                print(f"{title}, {slider.lower()} slider: redraw median {statistics.median(whole):.0f} ms, "
-                      f"95 % under {slowest:.0f} ms (script alone {statistics.median(drawing):.1f} ms)")
-                redraws.append({"what": f"{title}, {slider.lower()} slider", "p95_ms": round(slowest, 1),
-                                "median_ms": round(statistics.median(whole), 1)})
+                print(
+                    f"{title}, {slider.lower()} slider: redraw median {statistics.median(whole):.0f} ms, "
+                    f"95 % under {slowest:.0f} ms (script alone {statistics.median(drawing):.1f} ms)"
+                )
+                redraws.append(
+                    {
+                        "what": f"{title}, {slider.lower()} slider",
+                        "p95_ms": round(slowest, 1),
+                        "median_ms": round(statistics.median(whole), 1),
+                    }
+                )
             tab.close()
         browser.close()
-    write_json(Path(__file__).with_suffix(".json"), {
-        "page_megabytes": round(html / 1e6, 3), "images": counts[0], "classes": counts[1], "layers": counts[2],
-        "redraws": redraws, "machine": describe()})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "page_megabytes": round(html / 1e6, 3),
+            "images": counts[0],
+            "classes": counts[1],
+            "layers": counts[2],
+            "redraws": redraws,
+            "machine": describe(),
+        },
+    )
 
 
 if __name__ == "__main__":

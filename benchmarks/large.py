@@ -77,9 +77,13 @@ def look(folder: Path) -> dict:
     model = cxr.build_model(recipe.model, data.classes, size=SIZE, seed=0, **recipe.model_options)
     history = cxr.fit(model, data, recipe=recipe, progress=False)
     finished.set()
-    return {"images": len(data), "load_seconds": loaded, "feed_images_per_second": feed,
-            "images_per_second": history.images_per_second,
-            "own_megabytes": max(highest) / 1e6}
+    return {
+        "images": len(data),
+        "load_seconds": loaded,
+        "feed_images_per_second": feed,
+        "images_per_second": history.images_per_second,
+        "own_megabytes": max(highest) / 1e6,
+    }
 
 
 @contextmanager
@@ -102,8 +106,13 @@ def limited(megabytes: int):
 
 def run(folder: Path, cache: Path, group: Path | None) -> dict:
     join = (lambda: group.write_text(str(os.getpid()))) if group else None
-    done = subprocess.run([sys.executable, __file__, "--look", str(folder)], capture_output=True, text=True,
-                          env={**os.environ, "CXR_CACHE_DIR": str(cache)}, preexec_fn=join)
+    done = subprocess.run(
+        [sys.executable, __file__, "--look", str(folder)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CXR_CACHE_DIR": str(cache)},
+        preexec_fn=join,
+    )
     if done.returncode:
         raise RuntimeError(f"it ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -120,14 +129,27 @@ def compare(images: int, limit: int) -> None:
         print(f"without a limit: {free}", flush=True)
     gigabytes = under["images"] * SIZE * SIZE / 1e9
     ratio = under["images_per_second"] / free["images_per_second"]
-    print(f"{under['images']:,} images ({gigabytes:.1f} GB) under {limit / 1000:g} GB: "
-          f"{under['images_per_second']:.0f} images/s, {ratio:.2f} of the speed without a limit")
+    print(
+        f"{under['images']:,} images ({gigabytes:.1f} GB) under {limit / 1000:g} GB: "
+        f"{under['images_per_second']:.0f} images/s, {ratio:.2f} of the speed without a limit"
+    )
     if (images, limit) != (IMAGES, LIMIT):
         return  # a try, not the benchmark
-    write_json(Path(__file__).with_suffix(".json"), {
-        "benchmark": "large", "command": "python benchmarks/large.py", "images": under["images"], "size": SIZE,
-        "gigabytes": gigabytes, "limit_megabytes": limit, "under_limit": under, "without_limit": free,
-        "ratio": ratio, "machine": describe()})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "benchmark": "large",
+            "command": "python benchmarks/large.py",
+            "images": under["images"],
+            "size": SIZE,
+            "gigabytes": gigabytes,
+            "limit_megabytes": limit,
+            "under_limit": under,
+            "without_limit": free,
+            "ratio": ratio,
+            "machine": describe(),
+        },
+    )
 
 
 def main() -> None:
@@ -143,7 +165,6 @@ def main() -> None:
         compare(options.images, options.limit)
     except (FileNotFoundError, PermissionError) as error:
         print(f"no control group can be made here ({error}): this needs Linux, root, and the memory controller")
-
 
 
 if __name__ == "__main__":

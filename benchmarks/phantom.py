@@ -1,6 +1,6 @@
 """How fast are phantoms made? 1,000 images of 224 pixels in a fresh process, its start and imports included.
 
-    python benchmarks/phantom.py             # writes benchmarks/phantom.json
+python benchmarks/phantom.py             # writes benchmarks/phantom.json
 """
 
 import subprocess
@@ -28,11 +28,21 @@ def main():
         seconds.append(time.perf_counter() - start)
         hashes.add(done.stdout.strip())
     best = sorted(seconds)[1]
-    print(f"{N} phantoms of {SIZE} px: median of 3 runs {best:.1f} s (bar: under {BAR} s), "
-          f"{'the same bytes each time' if len(hashes) == 1 else 'DIFFERENT bytes'}")
-    write_json(Path(__file__).with_suffix(".json"), {
-        "images": N, "size": SIZE, "seconds": round(best, 2), "bar": BAR, "same_bytes": len(hashes) == 1,
-        "machine": describe()})
+    print(
+        f"{N} phantoms of {SIZE} px: median of 3 runs {best:.1f} s (bar: under {BAR} s), "
+        f"{'the same bytes each time' if len(hashes) == 1 else 'DIFFERENT bytes'}"
+    )
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "images": N,
+            "size": SIZE,
+            "seconds": round(best, 2),
+            "bar": BAR,
+            "same_bytes": len(hashes) == 1,
+            "machine": describe(),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -33,15 +33,7 @@ RECIPE = cxr.Recipe(
     class_weights="balanced",
     label_smoothing=0.1,
     augment=cxr.Augment(
-        flip=0.5,
-        rotate=15,
-        shift=0.10,
-        zoom=0.25,
-        brightness=0.25,
-        contrast=0.5,
-        gamma=1.0,
-        noise=0.06,
-        blur=1.5,
+        flip=0.5, rotate=15, shift=0.10, zoom=0.25, brightness=0.25, contrast=0.5, gamma=1.0, noise=0.06, blur=1.5
     ),
     about="Phantoms to real X-rays: small images and strong augmentation.",
 )
@@ -67,13 +59,9 @@ def real_images(root, split, size, limit, seed):
     rows = np.arange(len(data))
     if limit:
         rng = np.random.default_rng(seed)
-        rows = np.sort(
-            np.concatenate([rng.permutation(np.flatnonzero(labels == k))[: limit // 2] for k in (0, 1)])
-        )
+        rows = np.sort(np.concatenate([rng.permutation(np.flatnonzero(labels == k))[: limit // 2] for k in (0, 1)]))
     images = shrink(data[rows].images, size)
-    return cxr.CxrDataset(
-        images, labels[rows], ("normal", "pneumonia"), data.patients[rows], name=f"real {split}"
-    )
+    return cxr.CxrDataset(images, labels[rows], ("normal", "pneumonia"), data.patients[rows], name=f"real {split}")
 
 
 def phantom_images(n, size, seed):
@@ -96,8 +84,14 @@ def run(args, seed):
     print(
         f"seed {seed}: AUC {auc:.3f} ({low:.3f} to {high:.3f}); {len(real)} real {args.split} images, {seconds:.0f} s"
     )
-    return {"seed": seed, "auc": auc, "interval": [low, high], "images": len(real),
-            "patients": len(set(real.patients.tolist())), "seconds": round(seconds, 1)}
+    return {
+        "seed": seed,
+        "auc": auc,
+        "interval": [low, high],
+        "images": len(real),
+        "patients": len(set(real.patients.tolist())),
+        "seconds": round(seconds, 1),
+    }
 
 
 def main():
@@ -117,8 +111,17 @@ def main():
     runs = [run(args, seed) for seed in args.seeds]
     if args.json:
         recipe = RECIPE.but(size=args.size, epochs=args.epochs).to_dict()
-        write_json(args.json, {"kind": "phantom transfer", "recipe": recipe, "phantoms": args.n, "split": args.split,
-                               "runs": runs, "versions": versions()})
+        write_json(
+            args.json,
+            {
+                "kind": "phantom transfer",
+                "recipe": recipe,
+                "phantoms": args.n,
+                "split": args.split,
+                "runs": runs,
+                "versions": versions(),
+            },
+        )
 
 
 if __name__ == "__main__":

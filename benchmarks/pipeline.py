@@ -66,12 +66,25 @@ def theirs(folder: Path, workers: int):
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
 
-    transform = v2.Compose([
-        v2.Grayscale(), v2.Resize((SIZE, SIZE)), v2.RandomHorizontalFlip(),
-        v2.RandomAffine(10, translate=(0.05, 0.05), scale=(0.9, 1.1)), v2.ColorJitter(brightness=0.2, contrast=0.2),
-        v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    loader = DataLoader(ImageFolder(folder / "train", transform), BATCH, shuffle=True, num_workers=workers,
-                        drop_last=True, persistent_workers=workers > 0)
+    transform = v2.Compose(
+        [
+            v2.Grayscale(),
+            v2.Resize((SIZE, SIZE)),
+            v2.RandomHorizontalFlip(),
+            v2.RandomAffine(10, translate=(0.05, 0.05), scale=(0.9, 1.1)),
+            v2.ColorJitter(brightness=0.2, contrast=0.2),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+        ]
+    )
+    loader = DataLoader(
+        ImageFolder(folder / "train", transform),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        drop_last=True,
+        persistent_workers=workers > 0,
+    )
 
     def epoch() -> int:
         return sum(len(x) for x, _ in loader)
@@ -98,11 +111,21 @@ def measure(count: int, side: int, base: Path) -> dict:
         for workers, epoch in others.items():
             fast[workers].append(speed(epoch))
     best = max(others, key=lambda workers: median(fast[workers]))
-    row = {"side": side, "images": count, "first_look_seconds": first, "cxrlib": median(fast["cxrlib"]),
-           "torchvision": median(fast[best]), "torchvision_workers": best,
-           "ratio": median(a / b for a, b in zip(fast["cxrlib"], fast[best], strict=True)), "bar": BARS[side]}
-    print(f"files of {side} px: {row['cxrlib']:.0f} images/s against {row['torchvision']:.0f} with {best} workers: "
-          f"{row['ratio']:.1f} times (bar: {row['bar']}); decoding all of them once took {first:.1f} s", flush=True)
+    row = {
+        "side": side,
+        "images": count,
+        "first_look_seconds": first,
+        "cxrlib": median(fast["cxrlib"]),
+        "torchvision": median(fast[best]),
+        "torchvision_workers": best,
+        "ratio": median(a / b for a, b in zip(fast["cxrlib"], fast[best], strict=True)),
+        "bar": BARS[side],
+    }
+    print(
+        f"files of {side} px: {row['cxrlib']:.0f} images/s against {row['torchvision']:.0f} with {best} workers: "
+        f"{row['ratio']:.1f} times (bar: {row['bar']}); decoding all of them once took {first:.1f} s",
+        flush=True,
+    )
     return row
 
 
@@ -113,10 +136,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base:
         os.environ["CXR_CACHE_DIR"] = str(Path(base) / "cache")
         rows = [measure(count, side, Path(base)) for side in BARS]
-    write_json(Path(__file__).with_suffix(".json"), {
-        "benchmark": "pipeline", "command": "python benchmarks/pipeline.py", "size": SIZE, "batch": BATCH,
-        "cores": cores(), "rows": rows,
-        "machine": describe()})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "benchmark": "pipeline",
+            "command": "python benchmarks/pipeline.py",
+            "size": SIZE,
+            "batch": BATCH,
+            "cores": cores(),
+            "rows": rows,
+            "machine": describe(),
+        },
+    )
 
 
 if __name__ == "__main__":

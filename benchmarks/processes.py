@@ -23,9 +23,28 @@ EFFICIENCY = 0.8  # of each process, beside others
 
 def train(recipe: str, processes: int, folder: Path) -> dict:
     """The record that `cxr train` writes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
-               "-m", "cxrlib", "train", "--data", "phantom", "-o", f"n={IMAGES}", "--recipe", recipe,
-               "--epochs", str(EPOCHS), "--out", folder, "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(processes),
+        "-m",
+        "cxrlib",
+        "train",
+        "--data",
+        "phantom",
+        "-o",
+        f"n={IMAGES}",
+        "--recipe",
+        recipe,
+        "--epochs",
+        str(EPOCHS),
+        "--out",
+        folder,
+        "--quiet",
+    ]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=env)
     if done.returncode:
@@ -47,10 +66,15 @@ def compare(recipe: str, several: int, folder: Path) -> dict:
     bar = EFFICIENCY * several
     print(f"{recipe}, {several} processes: {ratio:.2f} times one (bar: {bar:.1f})")
     used = record["training"]["recipe"]
-    return {"recipe": recipe, "model": used["model"], "size": used["size"],
-            "gradient_megabytes": record["trained_parameters"] * 4 / 1e6,
-            "images_per_second": {str(count): median(found) for count, found in speeds.items()}, "ratio": ratio,
-            "bar": bar}
+    return {
+        "recipe": recipe,
+        "model": used["model"],
+        "size": used["size"],
+        "gradient_megabytes": record["trained_parameters"] * 4 / 1e6,
+        "images_per_second": {str(count): median(found) for count, found in speeds.items()},
+        "ratio": ratio,
+        "bar": bar,
+    }
 
 
 def main() -> None:
@@ -60,9 +84,16 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         rows = [compare(recipe, several, Path(name)) for recipe in RECIPES]
-    write_json(Path(__file__).with_suffix(".json"), {
-        "benchmark": "processes", "command": "python benchmarks/processes.py", "processes": several, "rows": rows,
-        "machine": describe()})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "benchmark": "processes",
+            "command": "python benchmarks/processes.py",
+            "processes": several,
+            "rows": rows,
+            "machine": describe(),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -104,15 +104,31 @@ def main() -> None:
             speeds["plain"].append(plain(data))
             speeds["fastai"].append(fastai(python, Path(name), cores()))
             print(", ".join(f"{k} {v[-1]:.0f} images/s" for k, v in speeds.items()), flush=True)
-    rows = [{"against": other, "images_per_second": median(speeds[other]), "bar": bar,
-             "ratio": median(a / b for a, b in zip(speeds["cxrlib"], speeds[other], strict=True))}
-            for other, bar in BARS.items()]
+    rows = [
+        {
+            "against": other,
+            "images_per_second": median(speeds[other]),
+            "bar": bar,
+            "ratio": median(a / b for a, b in zip(speeds["cxrlib"], speeds[other], strict=True)),
+        }
+        for other, bar in BARS.items()
+    ]
     for row in rows:
         print(f"against {row['against']}: {row['ratio']:.2f} times (bar: {row['bar']})")
-    write_json(Path(__file__).with_suffix(".json"), {
-        "benchmark": "training", "command": "python benchmarks/training.py", "model": "resnet18", "size": SIZE,
-        "batch": BATCH, "images": count, "cxrlib_images_per_second": median(speeds["cxrlib"]), "rows": rows,
-        "machine": describe()})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {
+            "benchmark": "training",
+            "command": "python benchmarks/training.py",
+            "model": "resnet18",
+            "size": SIZE,
+            "batch": BATCH,
+            "images": count,
+            "cxrlib_images_per_second": median(speeds["cxrlib"]),
+            "rows": rows,
+            "machine": describe(),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -40,8 +40,20 @@ _HOME = {
     "CamInspector": "widgets",
     "reported": "source_projects",
 }
-_MODULES = ("augment", "cam", "data", "experiment", "localization", "metrics", "models", "phantom", "plot",
-            "shortcut", "train", "widgets")
+_MODULES = (
+    "augment",
+    "cam",
+    "data",
+    "experiment",
+    "localization",
+    "metrics",
+    "models",
+    "phantom",
+    "plot",
+    "shortcut",
+    "train",
+    "widgets",
+)
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 

@@ -28,18 +28,34 @@ RUN = "CXR_APP_RUN"  # the environment variable through which `serve` tells the 
 NO_DEVICE = "This is a course, not a medical device. Nothing here is fit for looking after patients."
 EXAMPLES = 8
 # Voilà's page asks another host for icons. An X-ray is open on it: the browser is told to talk to this computer only.
-_POLICY = ("default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://127.0.0.1:* "
-           "ws://localhost:*; form-action 'self'; frame-ancestors 'self'")
-_SETTINGS = {"Voila": {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}}},
-             "VoilaConfiguration": {"show_tracebacks": True}}
+_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://127.0.0.1:* "
+    "ws://localhost:*; form-action 'self'; frame-ancestors 'self'"
+)
+_SETTINGS = {
+    "Voila": {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}}},
+    "VoilaConfiguration": {"show_tracebacks": True},
+}
 # The names of the tabs that are not open are too pale to be read in Jupyter's theme.
 _STYLE = ".jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { color: #333; }"
 _NOTEBOOK = {
-    "nbformat": 4, "nbformat_minor": 5,
-    "metadata": {"title": "What does the network see?",
-                 "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    "cells": [{"cell_type": "code", "id": "page", "source": "from cxrlib.app import page\npage()", "outputs": [],
-               "execution_count": None, "metadata": {}}]}
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {
+        "title": "What does the network see?",
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+    },
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "page",
+            "source": "from cxrlib.app import page\npage()",
+            "outputs": [],
+            "execution_count": None,
+            "metadata": {},
+        }
+    ],
+}
 
 
 @dataclass
@@ -70,17 +86,22 @@ def open_run(folder: str | Path) -> Run:
     model = load_model(folder / "model.pt")
     try:
         record, found = (read_json(folder / name) for name in ("result.json", PREDICTIONS))
-        parts = {part: (np.array(found[part]["labels"]), np.array(found[part]["probs"], float))
-                 for part in ("validation", "test")}
+        parts = {
+            part: (np.array(found[part]["labels"]), np.array(found[part]["probs"], float))
+            for part in ("validation", "test")
+        }
         T = calibration.temperature(calibration.logits_of(parts["validation"][1]), parts["validation"][0])
-        reports = {part: Report(labels, calibration.apply(calibration.logits_of(probs), T), tuple(model.classes),
-                                bootstrap=0) for part, (labels, probs) in parts.items()}
+        reports = {
+            part: Report(labels, calibration.apply(calibration.logits_of(probs), T), tuple(model.classes), bootstrap=0)
+            for part, (labels, probs) in parts.items()
+        }
         run = Run(model, record, T, reports)
         record["training"]["recipe"]["precision"]  # what `predict` and the page read must be there
         record["data"]["source"], record["test"]["values"], record["test"]["intervals"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder}: result.json, {PREDICTIONS} and model.pt do not fit together ({error}); run "
-                         "`cxr train` again") from error
+        raise ValueError(
+            f"{folder}: result.json, {PREDICTIONS} and model.pt do not fit together ({error}); run `cxr train` again"
+        ) from error
     return run
 
 
@@ -97,12 +118,21 @@ def page(folder: str | Path | None = None):
     run = open_run(folder)
     classes = tuple(run.model.classes)
     known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
-    made = make_phantoms(EXAMPLES, size=run.model.config["size"], classes=classes if known else CLASSES[:2], seed=0,
-                         progress=False)
+    made = make_phantoms(
+        EXAMPLES, size=run.model.config["size"], classes=classes if known else CLASSES[:2], seed=0, progress=False
+    )
     examples = CxrDataset(made.images, made.labels, classes, made.patients, made.table, made.masks, made.lungs)
     two = len(classes) == 2
-    inspector = CamInspector(run.model, examples, images=range(len(examples)), names=[run.model.name],
-                             predict=run.predict, decision=0.5 if two else None, truth=known, precompute=False)
+    inspector = CamInspector(
+        run.model,
+        examples,
+        images=range(len(examples)),
+        names=[run.model.name],
+        predict=run.predict,
+        decision=0.5 if two else None,
+        truth=known,
+        precompute=False,
+    )
     if two:
         explorer = ThresholdExplorer(run.reports, threshold=0.5)
         explorer.observe(lambda change: inspector.decide(change["new"]), "threshold")
@@ -115,11 +145,13 @@ def page(folder: str | Path | None = None):
 
 
 def _head() -> str:
-    return (f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector "
-            "(PNG, JPEG or DICOM), or choose one of the examples, which are computed, not real. The picture stays in "
-            "this computer's memory: it is not kept, and not sent anywhere. On the second tab you see how often the "
-            "model is right, and choose where it decides.</p>"
-            f"<p role='note'><b>{NO_DEVICE}</b></p>")
+    return (
+        f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector "
+        "(PNG, JPEG or DICOM), or choose one of the examples, which are computed, not real. The picture stays in "
+        "this computer's memory: it is not kept, and not sent anywhere. On the second tab you see how often the "
+        "model is right, and choose where it decides.</p>"
+        f"<p role='note'><b>{NO_DEVICE}</b></p>"
+    )
 
 
 def _about(run: Run) -> str:
@@ -130,17 +162,27 @@ def _about(run: Run) -> str:
         low, high = intervals.get(name) or (None, None)
         return f"{values[name]:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None else "")
 
-    rows = {"network": f"{recipe['model']}, {recipe['size']} px", "classes": ", ".join(run.model.classes),
-            "trained on": record["data"]["source"], "accuracy on its test images": measured("accuracy"),
-            "AUC on its test images": measured("auc"), "temperature": f"{run.temperature:.2f}"}
-    cells = "".join(f"<tr><th scope='row' style='text-align:left;padding-right:1.5em'>{escape(k)}</th>"
-                    f"<td>{escape(str(v))}</td></tr>" for k, v in rows.items())
-    return (f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training "
-            "images come from; on X-rays of another hospital the network may be much worse, and nothing here would "
-            "show it. It answers for any picture, a holiday photograph included: it was never taught to say that "
-            "something is no chest X-ray. Probabilities are calibrated with one temperature, fitted on the validation "
-            "images (chapter 10). A heat map shows what the network used, not where an illness is (chapters 7 and 8)."
-            "</p>")
+    rows = {
+        "network": f"{recipe['model']}, {recipe['size']} px",
+        "classes": ", ".join(run.model.classes),
+        "trained on": record["data"]["source"],
+        "accuracy on its test images": measured("accuracy"),
+        "AUC on its test images": measured("auc"),
+        "temperature": f"{run.temperature:.2f}",
+    }
+    cells = "".join(
+        f"<tr><th scope='row' style='text-align:left;padding-right:1.5em'>{escape(k)}</th>"
+        f"<td>{escape(str(v))}</td></tr>"
+        for k, v in rows.items()
+    )
+    return (
+        f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training "
+        "images come from; on X-rays of another hospital the network may be much worse, and nothing here would "
+        "show it. It answers for any picture, a holiday photograph included: it was never taught to say that "
+        "something is no chest X-ray. Probabilities are calibrated with one temperature, fitted on the validation "
+        "images (chapter 10). A heat map shows what the network used, not where an illness is (chapters 7 and 8)."
+        "</p>"
+    )
 
 
 def demo(folder: str | Path, progress: bool = True) -> Path:

@@ -11,21 +11,9 @@ import torch.nn.functional as F
 
 # Columns of the table of random numbers: one row an image. The table always has all columns, so that
 # switching one operation on or off does not change what the others do under the same seed.
-(
-    _FLIP,
-    _ROTATE,
-    _SHIFT_X,
-    _SHIFT_Y,
-    _ZOOM,
-    _CROP,
-    _CROP_X,
-    _CROP_Y,
-    _BRIGHT,
-    _CONTRAST,
-    _GAMMA,
-    _BLUR,
-    _NOISE,
-) = range(13)
+(_FLIP, _ROTATE, _SHIFT_X, _SHIFT_Y, _ZOOM, _CROP, _CROP_X, _CROP_Y, _BRIGHT, _CONTRAST, _GAMMA, _BLUR, _NOISE) = range(
+    13
+)
 
 _RANGES = {
     "flip": (1.0, "a probability from 0 to 1"),
@@ -111,10 +99,7 @@ class Augment:
 
     def __bool__(self) -> bool:
         """True when any magnitude is on."""
-        return (
-            any(getattr(self, f.name) not in (0, None) for f in fields(self) if f.name != "crop")
-            or self._crops
-        )
+        return any(getattr(self, f.name) not in (0, None) for f in fields(self) if f.name != "crop") or self._crops
 
     def __call__(
         self, x: torch.Tensor, y: torch.Tensor | None = None, generator: torch.Generator | None = None

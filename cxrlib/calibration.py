@@ -17,8 +17,9 @@ def logits_of(probs) -> np.ndarray:
     """
     probs = _table("probs", probs)
     if (probs < 0).any() or (probs > 1 + 1e-6).any():
-        raise ValueError(f"probs must lie between 0 and 1, got {probs.min():.3g} to {probs.max():.3g}; these may "
-                         "already be logits")
+        raise ValueError(
+            f"probs must lie between 0 and 1, got {probs.min():.3g} to {probs.max():.3g}; these may already be logits"
+        )
     return np.log(np.maximum(probs, np.finfo(float).tiny))
 
 

@@ -301,10 +301,7 @@ def _patches(height: int, width: int, grid: int) -> Iterator[tuple[int, int, int
     def spans(length):
         cell = length / grid
         for i in range(grid):
-            yield (
-                max(0, round((i - 0.5) * cell)),
-                min(length, max(round((i + 1.5) * cell), round(i * cell) + 1)),
-            )
+            yield (max(0, round((i - 0.5) * cell)), min(length, max(round((i + 1.5) * cell), round(i * cell) + 1)))
 
     for top, bottom in spans(height):
         for left, right in spans(width):
@@ -371,8 +368,7 @@ def _find_layer(model: CxrNet, layer: str | None) -> tuple[str, nn.Module]:
         return name, known[name]
     if layer.partition(".")[0] in ("head", "input"):
         raise ValueError(
-            f"layer: {layer!r} is not in the body of the network, and only there are maps; layers(model) "
-            "lists them"
+            f"layer: {layer!r} is not in the body of the network, and only there are maps; layers(model) lists them"
         )
     names = [key for key in known if key]
     top = ", ".join(key for key, _ in model.body.named_children())
@@ -408,9 +404,7 @@ def _find_class(target, classes: tuple[str, ...]) -> int:
             raise TypeError
         index = operator.index(target)
     except TypeError:
-        raise ValueError(
-            f"target: give a class index or name, got {target!r}; the classes are {listed}"
-        ) from None
+        raise ValueError(f"target: give a class index or name, got {target!r}; the classes are {listed}") from None
     if not 0 <= index < len(classes):
         raise ValueError(f"target: there is no class {index}; the classes are {listed}")
     return index
@@ -428,9 +422,7 @@ def _reader(images) -> tuple[Callable[[range], torch.Tensor], int]:
     array = images if isinstance(images, torch.Tensor) else np.asanyarray(images)
     shape = tuple(array.shape)
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] != 1):
-        raise ValueError(
-            f"images: give a CxrDataset or an array (N, 1, H, W) or (N, H, W), got the shape {shape}"
-        )
+        raise ValueError(f"images: give a CxrDataset or an array (N, 1, H, W) or (N, H, W), got the shape {shape}")
 
     def read(rows: range) -> torch.Tensor:
         part = torch.as_tensor(array[rows.start : rows.stop])

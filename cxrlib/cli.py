@@ -11,8 +11,10 @@ import click
 
 # torch and the rest are imported inside the commands, so that `cxr --help` answers at once.
 
-DATA_HELP = ("phantom (built in, nothing to download), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), "
-             "or folder:PATH for images of your own.")
+DATA_HELP = (
+    "phantom (built in, nothing to download), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), "
+    "or folder:PATH for images of your own."
+)
 
 
 class _Friendly(click.Group):
@@ -53,8 +55,10 @@ def _options(text: tuple[str, ...]) -> dict:
         if not sep or not key.isidentifier():
             raise click.BadParameter(f"{item[:80]!r} is not of the form NAME=VALUE, e.g. n=600", param_hint="-o")
         if key in ("name", "size", "root", "progress"):
-            raise click.BadParameter(f"{key} is no option of a data source; --size, --root and --quiet are options of "
-                                     "the command itself", param_hint="-o")
+            raise click.BadParameter(
+                f"{key} is no option of a data source; --size, --root and --quiet are options of the command itself",
+                param_hint="-o",
+            )
         try:
             found[key] = json.loads(value)
         except ValueError:
@@ -62,10 +66,19 @@ def _options(text: tuple[str, ...]) -> dict:
     return found
 
 
-option_root = click.option("--root", type=click.Path(path_type=Path), help="Local copy of a Kaggle data set "
-                           "(else the variable CXR_DATA_DIR, else a download).")
-option_load = click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE",
-                           help="Option of the data source, e.g. -o n=600 for the phantom. Repeatable.")
+option_root = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, else a download).",
+)
+option_load = click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the data source, e.g. -o n=600 for the phantom. Repeatable.",
+)
 
 
 @main.command()
@@ -87,9 +100,12 @@ def data(name, size, root, options, as_json, html) -> None:
         from .files import atomic_path
 
         with atomic_path(html) as temporary:
-            temporary.write_text(f"<!doctype html><meta charset=utf-8><title>Audit of {name}</title>"
-                                 f"<body style='font-family:sans-serif;max-width:60rem;margin:auto'>"
-                                 f"{found._repr_html_()}", encoding="utf-8")
+            temporary.write_text(
+                f"<!doctype html><meta charset=utf-8><title>Audit of {name}</title>"
+                f"<body style='font-family:sans-serif;max-width:60rem;margin:auto'>"
+                f"{found._repr_html_()}",
+                encoding="utf-8",
+            )
         click.echo(f"wrote {html}", err=True)
     click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
 
@@ -102,21 +118,38 @@ def data(name, size, root, options, as_json, html) -> None:
 @click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of the split, the weights, the order of the images.")
-@click.option("--protocol", help="A source project's split: val10, train82, merged82 or pooled. Default: the official "
-              "test split, validation cut from the rest by patient.")
-@click.option("--by", type=click.Choice(["patient", "image"]), default="patient", show_default=True,
-              help="What a split keeps together. `image` leaks patients; it is there to show that.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder for model.pt, result.json and the checkpoint [default: runs/RECIPE-DATA-seedN]. "
-              "Started again with the same folder, a killed run continues.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the split, the weights, the order of the images.",
+)
+@click.option(
+    "--protocol",
+    help="A source project's split: val10, train82, merged82 or pooled. Default: the official "
+    "test split, validation cut from the rest by patient.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["patient", "image"]),
+    default="patient",
+    show_default=True,
+    help="What a split keeps together. `image` leaks patients; it is there to show that.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for model.pt, result.json and the checkpoint [default: runs/RECIPE-DATA-seedN]. "
+    "Started again with the same folder, a killed run continues.",
+)
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result to this file.")
 @option_root
 @option_load
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protocol, by, out, record, root, options,
-          quiet) -> None:
+def train(
+    source, recipe_name, model, size, epochs, batch_size, lr, seed, protocol, by, out, record, root, options, quiet
+) -> None:
     """Train a model by a named recipe and score it on the test split.
 
     Everything is chosen on validation patients; the test split is scored once, at the end. Ctrl-C stops; the same
@@ -137,11 +170,21 @@ def train(source, recipe_name, model, size, epochs, batch_size, lr, seed, protoc
     public = _public(source).replace(":", "-")
     out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
     try:
-        done = run(source, chosen, root=root, protocol=protocol, by=by, folder=out, options=_options(options),
-                   name=f"{recipe_name}-{public}-seed{seed}", progress=not quiet)
+        done = run(
+            source,
+            chosen,
+            root=root,
+            protocol=protocol,
+            by=by,
+            folder=out,
+            options=_options(options),
+            name=f"{recipe_name}-{public}-seed{seed}",
+            progress=not quiet,
+        )
     except KeyboardInterrupt:
-        raise click.ClickException("stopped: nothing was scored. The same command continues after the last finished "
-                                   "epoch") from None
+        raise click.ClickException(
+            "stopped: nothing was scored. The same command continues after the last finished epoch"
+        ) from None
     finally:
         _leave_group()
     if done is None:  # one of several processes, and not the first
@@ -179,16 +222,25 @@ def _recipe(recipes: dict, name: str):
         import difflib
 
         close = difflib.get_close_matches(name, recipes, n=1)
-        raise ValueError(f"there is no recipe {name!r}" + (f"; did you mean {close[0]!r}" if close else "") +
-                         ". `cxr recipes` lists them")
+        raise ValueError(
+            f"there is no recipe {name!r}"
+            + (f"; did you mean {close[0]!r}" if close else "")
+            + ". `cxr recipes` lists them"
+        )
     return recipes[name]
 
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", "source", default="phantom", show_default=True, help=DATA_HELP)
-@click.option("--split", "part", type=click.Choice(["test", "train", "val", "all"]), default="test", show_default=True,
-              help="Which images of the data set's own split.")
+@click.option(
+    "--split",
+    "part",
+    type=click.Choice(["test", "train", "val", "all"]),
+    default="test",
+    show_default=True,
+    help="Which images of the data set's own split.",
+)
 @click.option("--threshold", type=float, help="Decide for the second of two classes at this probability.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this JSON file.")
 @option_root
@@ -239,19 +291,33 @@ def app(run, port, no_browser, quiet) -> None:
 @main.command()
 @click.argument("exercise")
 @click.argument("submissions", type=click.Path(path_type=Path, exists=True))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder for the grades [default: graded/EXERCISE].")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the grades [default: graded/EXERCISE]."
+)
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Submissions at a time [default: one a processor core].")
-@click.option("--roster", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="Class list: the Canvas gradebook or Moodle grading worksheet as exported, or a CSV with id, name, "
-              "email. Comes back as roster.csv with the points filled in.")
+@click.option(
+    "--roster",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Class list: the Canvas gradebook or Moodle grading worksheet as exported, or a CSV with id, name, "
+    "email. Comes back as roster.csv with the points filled in.",
+)
 @click.option("--resume", is_flag=True, help="Continue a batch; what is graded is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once a batch].")
-@click.option("--timeout", type=click.FloatRange(1), default=180, show_default=True,
-              help="Seconds that one submission may take in all.")
-@click.option("--course", "courses", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True,
-              help="Folder with exercises/ and solutions/ [default: this one]. Repeatable: the first that has the "
-              "exercise counts, so name a private overlay before the public course.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=180,
+    show_default=True,
+    help="Seconds that one submission may take in all.",
+)
+@click.option(
+    "--course",
+    "courses",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    help="Folder with exercises/ and solutions/ [default: this one]. Repeatable: the first that has the "
+    "exercise counts, so name a private overlay before the public course.",
+)
 @click.option("--dask", metavar="ADDRESS", help="Judge on the workers of this Dask scheduler, e.g. tcp://HOST:8786.")
 @click.option("--unsafe", is_flag=True, help="Without a sandbox: every submission runs with all your rights.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -276,8 +342,19 @@ def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, cours
     if unsafe:
         click.secho("note: --unsafe: the submissions run with all your rights", fg="yellow", err=True)
     try:
-        batch = grade_batch(loaded, submissions, out, jobs=jobs, seed=seed, roster=roster, resume=resume, dask=dask,
-                            limits=Limits(total=timeout), unsafe=unsafe, progress=not quiet)
+        batch = grade_batch(
+            loaded,
+            submissions,
+            out,
+            jobs=jobs,
+            seed=seed,
+            roster=roster,
+            resume=resume,
+            dask=dask,
+            limits=Limits(total=timeout),
+            unsafe=unsafe,
+            progress=not quiet,
+        )
     except SandboxMissing as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -288,21 +365,36 @@ def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, cours
         click.secho(f"note: {warning}", fg="yellow", err=True)
     if batch.pairs:
         click.echo(f"{len(batch.pairs)} pairs of near-identical answers: see the summary")
-    click.echo(f"wrote {out / 'summary.html'}, grades.csv beside it, and one page a student in {out / 'feedback'}",
-               err=True)
+    click.echo(
+        f"wrote {out / 'summary.html'}, grades.csv beside it, and one page a student in {out / 'feedback'}", err=True
+    )
 
 
 @main.command()
 @click.argument("sources", nargs=-1, metavar="[A|B|C|D|E|all]...")
 @click.option("--list", "show", is_flag=True, help="Print the plan (with sources or rows: that part) and run nothing.")
-@click.option("--row", "ids", multiple=True, metavar="ID", help="One row of the plan instead of a whole source. "
-              "Repeatable.")
-@click.option("--data-root", "--root", "root", type=click.Path(path_type=Path), help="Local copy of a Kaggle data set "
-              "(else the variable CXR_DATA_DIR, else a download).")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the records [default: "
-              "results; with --fast, --epochs, --size or --data: runs/tries].")
-@click.option("--work", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/reproduce"),
-              show_default=True, help="Folder for models, and for the checkpoints that a killed run continues from.")
+@click.option(
+    "--row", "ids", multiple=True, metavar="ID", help="One row of the plan instead of a whole source. Repeatable."
+)
+@click.option(
+    "--data-root",
+    "--root",
+    "root",
+    type=click.Path(path_type=Path),
+    help="Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, else a download).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the records [default: results; with --fast, --epochs, --size or --data: runs/tries].",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/reproduce"),
+    show_default=True,
+    help="Folder for models, and for the checkpoints that a killed run continues from.",
+)
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Instead of the plan's seeds. Repeatable.")
 @click.option("--force", is_flag=True, help="Run again what is recorded.")
 @click.option("--fast", is_flag=True, help="To try it: one epoch, 64 px, one seed.")
@@ -343,12 +435,27 @@ def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, s
     count, failed = {}, []
 
     def announce(row, seed, recipe):
-        click.echo(f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {row.experiment}; {recipe.model}, "
-                   f"{recipe.size} px, up to {recipe.epochs} epochs")
+        click.echo(
+            f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {row.experiment}; {recipe.model}, "
+            f"{recipe.size} px, up to {recipe.epochs} epochs"
+        )
 
     try:
-        for done in runs(rows, root=root, data=data, options=_options(options), out=out, work=work, seeds=seeds or None,
-                         epochs=epochs, size=size, fast=fast, force=force, progress=not quiet, announce=announce):
+        for done in runs(
+            rows,
+            root=root,
+            data=data,
+            options=_options(options),
+            out=out,
+            work=work,
+            seeds=seeds or None,
+            epochs=epochs,
+            size=size,
+            fast=fast,
+            force=force,
+            progress=not quiet,
+            announce=announce,
+        ):
             count[done.status] = count.get(done.status, 0) + 1
             line = f"[{sum(count.values())}/{total}] {done.row.id}, seed {done.seed}: {done.status}"
             if done.record and "test" in done.record:
@@ -356,8 +463,11 @@ def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, s
                 line += f", test accuracy {values['accuracy']:.3f}"
                 if done.status == "ran":
                     line += f", {done.record['training']['seconds'] / 60:.1f} min"
-            click.secho(line + (f" ({done.reason})" if done.reason else ""), err=done.status == "failed",
-                        fg={"failed": "red", "not run": "yellow"}.get(done.status))
+            click.secho(
+                line + (f" ({done.reason})" if done.reason else ""),
+                err=done.status == "failed",
+                fg={"failed": "red", "not run": "yellow"}.get(done.status),
+            )
             if done.status == "failed":
                 failed.append(done.row.id)
     except KeyboardInterrupt:
@@ -375,9 +485,19 @@ def _plan_table(rows) -> str:
     lines = [("row", "experiment", "model", "data", "split", "px", "epochs", "seeds", "reported")]
     for row in rows:
         recipe, accuracy = recipes[row.recipe], figures[row.source, row.experiment]
-        lines.append((row.id, row.experiment, recipe.model, row.data,
-                      row.protocol + (" by image" if row.by == "image" else ""), str(recipe.size), str(recipe.epochs),
-                      " ".join(map(str, row.seeds)), "" if accuracy != accuracy else f"{accuracy:.3f}"))
+        lines.append(
+            (
+                row.id,
+                row.experiment,
+                recipe.model,
+                row.data,
+                row.protocol + (" by image" if row.by == "image" else ""),
+                str(recipe.size),
+                str(recipe.epochs),
+                " ".join(map(str, row.seeds)),
+                "" if accuracy != accuracy else f"{accuracy:.3f}",
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 

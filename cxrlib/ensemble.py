@@ -16,8 +16,9 @@ def _moved(down: int, right: int) -> Callable[[np.ndarray], np.ndarray]:
         height, width = images.shape[2:]
         dy, dx = round(SHIFT * height) * down, round(SHIFT * width) * right
         out = np.zeros_like(images)  # black outside, as in Augment
-        out[:, :, max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = (
-            images[:, :, max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)])
+        out[:, :, max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = images[
+            :, :, max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
+        ]
         return out
 
     return move
@@ -47,13 +48,15 @@ class _Seen:
         images = self.data.batch(rows)
         seen = np.asarray(self.view(images))
         if seen.shape != images.shape or seen.dtype != np.uint8:
-            raise ValueError(f"views: a view must return uint8 images of the shape {images.shape}, got {seen.dtype} "
-                             f"{seen.shape}")
+            raise ValueError(
+                f"views: a view must return uint8 images of the shape {images.shape}, got {seen.dtype} {seen.shape}"
+            )
         return seen
 
 
-def predict_views(model, data, views: Sequence = ("identity", "shift-left", "shift-right", "shift-up", "shift-down"),
-                  **options) -> np.ndarray:
+def predict_views(
+    model, data, views: Sequence = ("identity", "shift-left", "shift-right", "shift-up", "shift-down"), **options
+) -> np.ndarray:
     """Test-time augmentation: the mean of the class probabilities (N, K) over several views of every image.
 
     Parameters
@@ -104,12 +107,15 @@ def average(probs: Sequence, weights: Sequence[float] | None = None) -> np.ndarr
         raise ValueError("probs is empty: give the probabilities of at least one model")
     shape = arrays[0].shape
     if len(shape) != 2 or any(a.shape != shape for a in arrays):
-        raise ValueError("probs: give arrays of one shape (images, classes), got " +
-                         ", ".join(str(a.shape) for a in arrays))
+        raise ValueError(
+            "probs: give arrays of one shape (images, classes), got " + ", ".join(str(a.shape) for a in arrays)
+        )
     for m, a in enumerate(arrays):
         if not np.isfinite(a).all() or (a < 0).any() or not np.allclose(a.sum(1), 1, atol=1e-4):
-            raise ValueError(f"probs[{m}] holds no probabilities: every row must be at least 0 and have the sum 1; "
-                             "apply softmax to logits first")
+            raise ValueError(
+                f"probs[{m}] holds no probabilities: every row must be at least 0 and have the sum 1; "
+                "apply softmax to logits first"
+            )
     w = np.ones(len(arrays)) if weights is None else np.asarray(weights, dtype=float)
     if w.shape != (len(arrays),) or not np.isfinite(w).all() or (w < 0).any() or w.sum() == 0:
         raise ValueError(f"weights: give {len(arrays)} numbers of at least 0, not all 0; got {weights!r}")

@@ -50,9 +50,21 @@ def build(recipe: Recipe, classes):
     return freeze(model, layers, hold_norms=recipe.hold_norms)
 
 
-def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | None = None, val: float = 0.1,
-        by: str = "patient", folder: str | Path | None = None, options: dict | None = None, bootstrap: int = 1000,
-        name: str = "", progress: bool = True) -> Experiment | None:
+def run(
+    source: str,
+    recipe: Recipe,
+    *,
+    data=None,
+    root=None,
+    protocol: str | None = None,
+    val: float = 0.1,
+    by: str = "patient",
+    folder: str | Path | None = None,
+    options: dict | None = None,
+    bootstrap: int = 1000,
+    name: str = "",
+    progress: bool = True,
+) -> Experiment | None:
     """Load, split, build, train and evaluate: all is chosen on the validation split, the test split is scored once.
 
     Parameters
@@ -86,19 +98,35 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
         raise KeyboardInterrupt
     if not is_main_process():
         return None
-    scored = {"bootstrap": bootstrap, "seed": recipe.seed, "precision": recipe.precision, "views": recipe.views,
-              "progress": progress}
+    scored = {
+        "bootstrap": bootstrap,
+        "seed": recipe.seed,
+        "precision": recipe.precision,
+        "views": recipe.views,
+        "progress": progress,
+    }
     on_validation = evaluate(model, validation, **scored)
     on_test = evaluate(model, test, **scored)  # the one time the test images are looked at
     record = {
         "format": RESULT_FORMAT,
         "name": name or f"{recipe.model}-{_public(source)}-seed{recipe.seed}",
-        "data": {"source": _public(source), "options": options or {}, "fingerprint": data.fingerprint,
-                 "skipped": len(data.skipped), "protocol": protocol,
-                 "val": PROTOCOLS[protocol][1] if protocol else val, "by": by,
-                 "splits": {part: {"images": len(d), "patients": int(len(np.unique(d.patients))),
-                                   "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)}}
-                            for part, d in (("train", train), ("val", validation), ("test", test))}},
+        "data": {
+            "source": _public(source),
+            "options": options or {},
+            "fingerprint": data.fingerprint,
+            "skipped": len(data.skipped),
+            "protocol": protocol,
+            "val": PROTOCOLS[protocol][1] if protocol else val,
+            "by": by,
+            "splits": {
+                part: {
+                    "images": len(d),
+                    "patients": int(len(np.unique(d.patients))),
+                    "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)},
+                }
+                for part, d in (("train", train), ("val", validation), ("test", test))
+            },
+        },
         "training": history.to_dict(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -112,8 +140,10 @@ def run(source: str, recipe: Recipe, *, data=None, root=None, protocol: str | No
         record["test_at_validation_threshold"] = at_cut.to_dict()
     if folder is not None:
         save_model(model, folder / "model.pt")
-        write_json(folder / PREDICTIONS, {part: _predictions(report) for part, report in
-                                          (("validation", on_validation), ("test", on_test))})
+        write_json(
+            folder / PREDICTIONS,
+            {part: _predictions(report) for part, report in (("validation", on_validation), ("test", on_test))},
+        )
         write_json(folder / "result.json", record)
     return Experiment(model, history, on_validation, on_test, record)
 
@@ -133,8 +163,10 @@ def versions() -> dict[str, str]:
 
 def _predictions(report: Report) -> dict:
     """True classes and probabilities in the order of the images: no file, no patient."""
-    return {"labels": [int(k) for k in report.labels],
-            "probs": [[round(float(p), 9) for p in row] for row in report.probs]}
+    return {
+        "labels": [int(k) for k in report.labels],
+        "probs": [[round(float(p), 9) for p in row] for row in report.probs],
+    }
 
 
 def _public(source: str) -> str:

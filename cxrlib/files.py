@@ -28,8 +28,11 @@ def atomic_path(path: str | Path):
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise OSError(error.errno, f"The disk of {path.parent} is full. Free some space, or write to another one; "
-                      "nothing half-written was kept") from None
+        raise OSError(
+            error.errno,
+            f"The disk of {path.parent} is full. Free some space, or write to another one; "
+            "nothing half-written was kept",
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -56,6 +59,7 @@ def write_torch(path: str | Path, value) -> Path:
 
 def read_json(path: str | Path):
     """The value in a JSON file. Raises ValueError that names the file and what is wrong with it, OSError as `open`."""
+
     def refuse(name: str):
         raise ValueError(f"{name} is no number")
 
@@ -79,10 +83,12 @@ def has_shape(value, shape) -> bool:
         return isinstance(value, list) and all(has_shape(item, shape[0]) for item in value)
     if isinstance(shape, dict):
         if str in shape:
-            return isinstance(value, dict) and all(has_shape(k, str) and has_shape(v, shape[str])
-                                                   for k, v in value.items())
-        return isinstance(value, dict) and all(name in value and has_shape(value[name], part)
-                                               for name, part in shape.items())
+            return isinstance(value, dict) and all(
+                has_shape(k, str) and has_shape(v, shape[str]) for k, v in value.items()
+            )
+        return isinstance(value, dict) and all(
+            name in value and has_shape(value[name], part) for name, part in shape.items()
+        )
     if shape is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     if shape is str:  # a lone surrogate can be read, and never be written

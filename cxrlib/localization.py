@@ -40,8 +40,18 @@ NAMES = {
 # ---- scores against the truth ------------------------------------------------------------------------------------
 
 
-def score_maps(maps, masks, lungs=None, markers=None, patients=None, images=None, *, threshold=None,
-               bootstrap: int = 1000, seed: int = 0) -> MapScores:
+def score_maps(
+    maps,
+    masks,
+    lungs=None,
+    markers=None,
+    patients=None,
+    images=None,
+    *,
+    threshold=None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> MapScores:
     """Score class activation maps against lesion masks.
 
     The maps are enlarged to the size of the masks (bilinear) and their negative part is cut off. Images without a
@@ -84,8 +94,10 @@ def score_maps(maps, masks, lungs=None, markers=None, patients=None, images=None
     if images is not None:
         count, shape = len(images), getattr(images, "images", images).shape[-2:]
         if (count, *shape) != masks.shape:
-            raise ValueError(f"masks: {n} masks of {size[0]} x {size[1]} px do not fit {count} images of "
-                             f"{shape[0]} x {shape[1]} px; load images and masks at the same size")
+            raise ValueError(
+                f"masks: {n} masks of {size[0]} x {size[1]} px do not fit {count} images of "
+                f"{shape[0]} x {shape[1]} px; load images and masks at the same size"
+            )
     regions = {"energy_lung": _check_region("lungs", lungs, masks), "energy_marker": _marker_masks(markers, masks)}
     patients = np.arange(n) if patients is None else np.asarray(patients)
     if patients.shape != (n,):
@@ -104,9 +116,19 @@ def score_maps(maps, masks, lungs=None, markers=None, patients=None, images=None
             measured[kind].append(_measure(enlarge(coarse, size), truth, inside, cuts[kind]))
     frames = {kind: pd.concat(parts, ignore_index=True).set_index(rows) for kind, parts in measured.items()}
     blank = int(frames["map"].pop("blank").sum())
-    return MapScores(frames["map"], frames["ceiling"].drop(columns="blank"), frames["floor"].drop(columns="blank"),
-                     patients[rows], left_out=n - len(rows), blank=blank, grid=grid, size=size,
-                     threshold=cuts["map"], bootstrap=bootstrap, seed=seed)
+    return MapScores(
+        frames["map"],
+        frames["ceiling"].drop(columns="blank"),
+        frames["floor"].drop(columns="blank"),
+        patients[rows],
+        left_out=n - len(rows),
+        blank=blank,
+        grid=grid,
+        size=size,
+        threshold=cuts["map"],
+        bootstrap=bootstrap,
+        seed=seed,
+    )
 
 
 def tune_threshold(maps, masks) -> float:
@@ -211,19 +233,26 @@ def _thresholds(threshold, grid, masks) -> dict:
         try:
             other_maps, others = threshold
         except (TypeError, ValueError):
-            raise ValueError("threshold: give a number between 0 and 1, or a pair (maps, masks) of other images; "
-                             f"got {type(threshold).__name__}") from None
+            raise ValueError(
+                "threshold: give a number between 0 and 1, or a pair (maps, masks) of other images; "
+                f"got {type(threshold).__name__}"
+            ) from None
         chosen, others = tune_threshold(other_maps, others), np.asarray(others)
     others = others[others.any((1, 2))]
-    return {"map": chosen, "ceiling": tune_threshold(perfect_maps(others, grid), others),
-            "floor": tune_threshold(centered_blobs(len(others), grid), others)}
+    return {
+        "map": chosen,
+        "ceiling": tune_threshold(perfect_maps(others, grid), others),
+        "floor": tune_threshold(centered_blobs(len(others), grid), others),
+    }
 
 
 def _check_maps(maps, masks) -> tuple[np.ndarray, np.ndarray]:
     maps, masks = np.asarray(maps), np.asarray(masks)
     if maps.ndim == 4:
-        raise ValueError(f"maps: got the shape {maps.shape}, maps of {maps.shape[1]} classes; choose one class: "
-                         "maps[:, k], or explain(..., target=k)")
+        raise ValueError(
+            f"maps: got the shape {maps.shape}, maps of {maps.shape[1]} classes; choose one class: "
+            "maps[:, k], or explain(..., target=k)"
+        )
     if maps.ndim != 3 or maps.dtype.kind != "f":
         raise ValueError(f"maps: must be float of shape (N, h, w), got {maps.dtype} of shape {maps.shape}")
     if masks.ndim != 3 or masks.dtype != bool:
@@ -231,8 +260,10 @@ def _check_maps(maps, masks) -> tuple[np.ndarray, np.ndarray]:
     if len(maps) != len(masks):
         raise ValueError(f"maps and masks: {len(maps)} maps do not fit {len(masks)} masks")
     if maps.shape[1] > masks.shape[1] or maps.shape[2] > masks.shape[2]:
-        raise ValueError(f"masks: {masks.shape[1]} x {masks.shape[2]} px are fewer than the maps' {maps.shape[1]} x "
-                         f"{maps.shape[2]}; give masks at the size of the images")
+        raise ValueError(
+            f"masks: {masks.shape[1]} x {masks.shape[2]} px are fewer than the maps' {maps.shape[1]} x "
+            f"{maps.shape[2]}; give masks at the size of the images"
+        )
     bad = ~np.isfinite(maps).all((1, 2))
     if bad.any():
         raise ValueError(f"maps: {bad.sum()} of {len(maps)} hold NaN or infinite values (first: map {bad.argmax()})")
@@ -246,8 +277,9 @@ def _check_region(name, region, masks):
         return None
     region = np.asarray(region)
     if region.shape != masks.shape or region.dtype != bool:
-        raise ValueError(f"{name}: must be bool of shape {masks.shape} as masks, got {region.dtype} of shape "
-                         f"{region.shape}")
+        raise ValueError(
+            f"{name}: must be bool of shape {masks.shape} as masks, got {region.dtype} of shape {region.shape}"
+        )
     return region
 
 
@@ -264,15 +296,19 @@ def _marker_masks(markers, masks):
     if markers.ndim == 3:
         return _check_region("markers", markers, masks)
     if markers.shape != (len(masks), 4):
-        raise ValueError(f"markers: give x0, y0, x1, y1 for each of the {len(masks)} maps, got the shape "
-                         f"{markers.shape}")
+        raise ValueError(
+            f"markers: give x0, y0, x1, y1 for each of the {len(masks)} maps, got the shape {markers.shape}"
+        )
     height, width = masks.shape[1:]
     present = markers[:, 0] >= 0
     x0, y0, x1, y1 = markers.T[:, :, None, None]
-    if present.any() and (markers[present].min() < 0 or markers[present][:, 2].max() > width
-                          or markers[present][:, 3].max() > height):
-        raise ValueError(f"markers: a box lies outside the masks of {height} x {width} px; the boxes belong to images "
-                         "of another size")
+    if present.any() and (
+        markers[present].min() < 0 or markers[present][:, 2].max() > width or markers[present][:, 3].max() > height
+    ):
+        raise ValueError(
+            f"markers: a box lies outside the masks of {height} x {width} px; the boxes belong to images "
+            "of another size"
+        )
     y, x = np.arange(height)[:, None], np.arange(width)
     boxes = (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & present[:, None, None]
     return boxes if boxes.any() else None
@@ -309,9 +345,19 @@ class MapScores:
         gain = self.per_image - self.floor
         low, high = _bootstrap_means(self.per_image, self.patients, self.bootstrap, self.seed)
         gain_low, gain_high = _bootstrap_means(gain, self.patients, self.bootstrap, self.seed)
-        return pd.DataFrame({"value": self.per_image.mean(), "low": low, "high": high, "ceiling": self.ceiling.mean(),
-                             "floor": self.floor.mean(), "gain": gain.mean(), "gain_low": gain_low,
-                             "gain_high": gain_high, "images": self.per_image.count()}).rename_axis("score")
+        return pd.DataFrame(
+            {
+                "value": self.per_image.mean(),
+                "low": low,
+                "high": high,
+                "ceiling": self.ceiling.mean(),
+                "floor": self.floor.mean(),
+                "gain": gain.mean(),
+                "gain_low": gain_low,
+                "gain_high": gain_high,
+                "images": self.per_image.count(),
+            }
+        ).rename_axis("score")
 
     def __getitem__(self, name: str) -> float:
         """The mean of a score by name: ``scores["pointing"]``."""
@@ -326,42 +372,58 @@ class MapScores:
     def to_dict(self) -> dict:
         """Plain values for JSON: no images, no patients."""
         rows = {name: {k: _plain(v) for k, v in row.items()} for name, row in self.table.to_dict("index").items()}
-        return {"scores": rows, "images": len(self.per_image), "patients": len(np.unique(self.patients)),
-                "left_out": self.left_out, "blank": self.blank, "grid": list(self.grid), "size": list(self.size),
-                "threshold": self.threshold, "bootstrap": self.bootstrap}
+        return {
+            "scores": rows,
+            "images": len(self.per_image),
+            "patients": len(np.unique(self.patients)),
+            "left_out": self.left_out,
+            "blank": self.blank,
+            "grid": list(self.grid),
+            "size": list(self.size),
+            "threshold": self.threshold,
+            "bootstrap": self.bootstrap,
+        }
 
     def plot(self) -> plot.Figure:
         """Every score with its interval, between its floor and its ceiling."""
         return plot_scores({"map": self})
 
     def __str__(self) -> str:
-        return (f"{len(self.per_image)} maps of {self.grid[0]} x {self.grid[1]}: "
-                + ", ".join(f"{_label(name)} {self[name]:.3f}" for name in self.per_image))
+        return f"{len(self.per_image)} maps of {self.grid[0]} x {self.grid[1]}: " + ", ".join(
+            f"{_label(name)} {self[name]:.3f}" for name in self.per_image
+        )
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         body = []
         for name, r in self.table.iterrows():
+
             def cell(value, low, high):
                 small = f"<br><small>{low:.3f} to {high:.3f}</small>" if np.isfinite(low) else ""
                 return f"<td>{value:.3f}{small}</td>"
-            body.append(f"<tr><th scope='row'>{html.escape(_label(name))}</th>{cell(r['value'], r['low'], r['high'])}"
-                        f"<td>{r['ceiling']:.3f}</td><td>{r['floor']:.3f}</td>"
-                        f"{cell(r['gain'], r['gain_low'], r['gain_high'])}<td>{r['images']:.0f}</td></tr>")
+
+            body.append(
+                f"<tr><th scope='row'>{html.escape(_label(name))}</th>{cell(r['value'], r['low'], r['high'])}"
+                f"<td>{r['ceiling']:.3f}</td><td>{r['floor']:.3f}</td>"
+                f"{cell(r['gain'], r['gain_low'], r['gain_high'])}<td>{r['images']:.0f}</td></tr>"
+            )
         titles = ("score", "map", "ceiling: perfect map", "floor: centered blob", "map minus floor", "images")
         head = "".join(f"<th scope='col'>{t}</th>" for t in titles)
-        note = [f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels",
-                f"{self.left_out} images without a lesion left out"]
+        note = [
+            f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels",
+            f"{self.left_out} images without a lesion left out",
+        ]
         if self.blank:
             note.append(f"{self.blank} blank maps, counted as 0")
         if self.threshold is not None:
             note.append(f"tuned threshold {self.threshold:.2f} of the maximum")
         if self.bootstrap:
-            note.append("small print: 95 % intervals, bootstrap over "
-                        f"{len(np.unique(self.patients))} patients")
-        return (f"<div class='cxr-table'><table class='dataframe'><thead><tr>{head}</tr></thead>"
-                f"<tbody>{''.join(body)}</tbody></table></div><p><small>{'; '.join(note)}.</small></p>")
+            note.append(f"small print: 95 % intervals, bootstrap over {len(np.unique(self.patients))} patients")
+        return (
+            f"<div class='cxr-table'><table class='dataframe'><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(body)}</tbody></table></div><p><small>{'; '.join(note)}.</small></p>"
+        )
 
 
 def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
@@ -374,8 +436,15 @@ def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
     columns = [c for c in a.per_image if c in b.per_image]
     difference = b.per_image[columns] - a.per_image[columns]
     low, high = _bootstrap_means(difference, a.patients, a.bootstrap, a.seed)
-    return pd.DataFrame({"a": a.per_image[columns].mean(), "b": b.per_image[columns].mean(),
-                         "difference": difference.mean(), "low": low, "high": high}).rename_axis("score")
+    return pd.DataFrame(
+        {
+            "a": a.per_image[columns].mean(),
+            "b": b.per_image[columns].mean(),
+            "difference": difference.mean(),
+            "low": low,
+            "high": high,
+        }
+    ).rename_axis("score")
 
 
 def plot_scores(scores: dict[str, MapScores], names=None) -> plot.Figure:
@@ -394,12 +463,23 @@ def plot_scores(scores: dict[str, MapScores], names=None) -> plot.Figure:
         t = s.table.reindex(names)
         y = -np.arange(len(names)) + (len(scores) / 2 - k - 0.5) * step
         value = t["value"].to_numpy()
-        ax.errorbar(value, y, xerr=np.clip([value - t["low"], t["high"] - value], 0, None), fmt="o", capsize=3, ms=4,
-                    color=plot.COLORS[k % len(plot.COLORS)], label=label if len(scores) > 1 else "map")
+        ax.errorbar(
+            value,
+            y,
+            xerr=np.clip([value - t["low"], t["high"] - value], 0, None),
+            fmt="o",
+            capsize=3,
+            ms=4,
+            color=plot.COLORS[k % len(plot.COLORS)],
+            label=label if len(scores) > 1 else "map",
+        )
         for column, color in (("floor", plot.GRAY), ("ceiling", "black")):
             ax.vlines(t[column], y - step / 2, y + step / 2, color=color, lw=2, label=column if k == 0 else None)
-        text += [f"{label}, {_label(n)}: {r.value:.2f} ({r.low:.2f} to {r.high:.2f}), floor {r.floor:.2f}, ceiling "
-                 f"{r.ceiling:.2f}" for n, r in zip(names, t.itertuples(), strict=True)]
+        text += [
+            f"{label}, {_label(n)}: {r.value:.2f} ({r.low:.2f} to {r.high:.2f}), floor {r.floor:.2f}, ceiling "
+            f"{r.ceiling:.2f}"
+            for n, r in zip(names, t.itertuples(), strict=True)
+        ]
     ax.set_yticks(-np.arange(len(names)), [_label(n) for n in names])
     ax.set(xlabel="mean over the images", xlim=(-0.02, 1.02), ylim=(0.5 - len(names), 0.5))
     ax.grid(axis="y", visible=False)
@@ -441,8 +521,9 @@ def _bootstrap_means(frame: pd.DataFrame, patients, resamples: int, seed: int):
     weights = draws[:, group].astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = weights @ np.where(known, values, 0) / (weights @ known)
-    ends = [np.percentile(m[np.isfinite(m)], [2.5, 97.5]) if np.isfinite(m).any() else (np.nan, np.nan)
-            for m in means.T]
+    ends = [
+        np.percentile(m[np.isfinite(m)], [2.5, 97.5]) if np.isfinite(m).any() else (np.nan, np.nan) for m in means.T
+    ]
     return tuple(pd.Series(e, frame.columns) for e in np.transpose(ends))
 
 
@@ -477,8 +558,13 @@ class Curves:
             area, chance = (self._area(getattr(self, prefix + name)) for prefix in ("", "random_"))
             gain = pd.DataFrame({name: area - chance})
             low, high = _bootstrap_means(gain, self.patients, self.bootstrap, self.seed)
-            rows[name] = {"map": area.mean(), "random": chance.mean(), "difference": (area - chance).mean(),
-                          "low": float(np.squeeze(low)), "high": float(np.squeeze(high))}
+            rows[name] = {
+                "map": area.mean(),
+                "random": chance.mean(),
+                "difference": (area - chance).mean(),
+                "low": float(np.squeeze(low)),
+                "high": float(np.squeeze(high)),
+            }
         return pd.DataFrame(rows).T.rename_axis("area under the curve")
 
     def _area(self, curves):
@@ -491,19 +577,25 @@ class Curves:
             for ax, name in zip(axes, ("deletion", "insertion"), strict=True):
                 ax.plot(self.share, getattr(self, name).mean(0), label="in the map's order")
                 ax.plot(self.share, getattr(self, "random_" + name).mean(0), ls="--", label="in random order")
-                ax.set(title=name, xlabel="share of pixels " + ("removed" if name == "deletion" else "shown"),
-                       ylim=(-0.03, 1.03))
+                ax.set(
+                    title=name,
+                    xlabel="share of pixels " + ("removed" if name == "deletion" else "shown"),
+                    ylim=(-0.03, 1.03),
+                )
             axes[0].set_ylabel("probability of the class")
             axes[0].legend()
         fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images. " + " ".join(
             f"Area under the {n} curve: {r['map']:.3f} in the map's order, {r['random']:.3f} in random order."
-            for n, r in self.table.iterrows())
+            for n, r in self.table.iterrows()
+        )
         return fig
 
     def to_dict(self) -> dict:
         """Plain values for JSON: mean curves and areas."""
-        means = {n: [round(float(v), 5) for v in getattr(self, n).mean(0)]
-                 for n in ("deletion", "insertion", "random_deletion", "random_insertion")}
+        means = {
+            n: [round(float(v), 5) for v in getattr(self, n).mean(0)]
+            for n in ("deletion", "insertion", "random_deletion", "random_insertion")
+        }
         areas = {n: {k: _plain(v) for k, v in r.items()} for n, r in self.table.to_dict("index").items()}
         share = [round(float(v), 5) for v in self.share]
         return {"images": len(self.deletion), "share": share, **means, "areas": areas}
@@ -515,8 +607,18 @@ class Curves:
         return self.plot().to_html() + self.table.to_html(float_format="{:.3f}".format, border=0)
 
 
-def deletion_insertion(model, images, maps, target, steps: int = 20, *, patients=None, batch_size: int = 64,
-                       bootstrap: int = 1000, seed: int = 0) -> Curves:
+def deletion_insertion(
+    model,
+    images,
+    maps,
+    target,
+    steps: int = 20,
+    *,
+    patients=None,
+    batch_size: int = 64,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Curves:
     """Remove the pixels a map calls important, and bring them back: does the model notice?
 
     Deletion replaces pixels by the image's mean, the most important first; insertion starts from a blurred image
@@ -594,15 +696,24 @@ class SanityCheck:
         t = self.table
         fig, ax = plot.subplots(figsize=(7.2, 3.2))
         value = t["rank_correlation"].to_numpy()
-        ax.errorbar(range(len(t)), value, yerr=np.clip([value - t["low"], t["high"] - value], 0, None), fmt="o-",
-                    color=plot.BLUE, capsize=3, label="with the original map")
+        ax.errorbar(
+            range(len(t)),
+            value,
+            yerr=np.clip([value - t["low"], t["high"] - value], 0, None),
+            fmt="o-",
+            color=plot.BLUE,
+            capsize=3,
+            label="with the original map",
+        )
         ax.axhline(self.reference, color=plot.GRAY, ls=":", label="between maps of different images")
         ax.set_xticks(range(len(t)), t.index, rotation=30, ha="right")
         ax.set(xlabel="randomized from the top down to", ylabel="rank correlation", ylim=(-1.05, 1.05))
         ax.legend(fontsize=8)
-        fig.alt = ("Rank correlation of the maps with the original maps. "
-                   + "; ".join(f"{n}: {v:.2f}" for n, v in t["rank_correlation"].items())
-                   + f". Between maps of different images: {self.reference:.2f}.")
+        fig.alt = (
+            "Rank correlation of the maps with the original maps. "
+            + "; ".join(f"{n}: {v:.2f}" for n, v in t["rank_correlation"].items())
+            + f". Between maps of different images: {self.reference:.2f}."
+        )
         return fig
 
     def to_dict(self) -> dict:
@@ -617,8 +728,18 @@ class SanityCheck:
         return self.plot().to_html() + self.table.to_html(float_format="{:.3f}".format, border=0)
 
 
-def sanity_check(model, images, target=None, layer=None, method: str = "grad-cam", *, repeats: int = 3, patients=None,
-                 bootstrap: int = 1000, seed: int = 0) -> SanityCheck:
+def sanity_check(
+    model,
+    images,
+    target=None,
+    layer=None,
+    method: str = "grad-cam",
+    *,
+    repeats: int = 3,
+    patients=None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> SanityCheck:
     """Does the map depend on what the network has learned?
 
     The weights are replaced by those of a network that was never trained, part by part from the output down
@@ -675,8 +796,9 @@ def sanity_check(model, images, target=None, layer=None, method: str = "grad-cam
     size = pd.DataFrame(np.abs(found).mean(0).T, columns=parts)
     size.insert(0, "nothing", mean["nothing"])
     low, high = _bootstrap_means(mean, patients, bootstrap, seed)
-    table = pd.DataFrame({"rank_correlation": mean.mean(), "low": low, "high": high,
-                          "absolute": size.mean()}).rename_axis("randomized down to")
+    table = pd.DataFrame(
+        {"rank_correlation": mean.mean(), "low": low, "high": high, "absolute": size.mean()}
+    ).rename_axis("randomized down to")
     reference = float(np.nanmean((original * np.roll(original, 1, axis=0)).sum(1)))
     return SanityCheck(table, reference, undefined, mean)
 
@@ -688,8 +810,12 @@ def _untrained(model, seed: int):
 
 def _parts(model) -> list:
     """The parts of a network that hold weights, from the output to the image."""
-    parts = [(f"{side}.{name}", m) for side in ("body", "head") for name, m in getattr(model, side).named_children()
-             if next(m.parameters(), None) is not None]
+    parts = [
+        (f"{side}.{name}", m)
+        for side in ("body", "head")
+        for name, m in getattr(model, side).named_children()
+        if next(m.parameters(), None) is not None
+    ]
     return parts[::-1]
 
 
@@ -699,8 +825,10 @@ def _pixels(images) -> torch.Tensor:
     if x.dtype == torch.uint8:
         x = x.float() / 255
     if x.ndim != 4 or x.shape[1] != 1 or not x.is_floating_point():
-        raise ValueError(f"images: give a CxrDataset or an array (N, 1, H, W), uint8 or float in [0, 1]; got "
-                         f"{x.dtype} of shape {tuple(x.shape)}")
+        raise ValueError(
+            f"images: give a CxrDataset or an array (N, 1, H, W), uint8 or float in [0, 1]; got "
+            f"{x.dtype} of shape {tuple(x.shape)}"
+        )
     return x.float()
 
 
@@ -712,8 +840,10 @@ def _targets(target, classes, n: int) -> torch.Tensor:
     found = [names.index(t) if isinstance(t, str) and t in names else t for t in given]
     for t in found:
         if isinstance(t, str) or not 0 <= int(t) < len(names):
-            raise ValueError(f"target: there is no class {t!r}; the classes are "
-                             + ", ".join(f"{i} {c!r}" for i, c in enumerate(names)))
+            raise ValueError(
+                f"target: there is no class {t!r}; the classes are "
+                + ", ".join(f"{i} {c!r}" for i, c in enumerate(names))
+            )
     return torch.tensor([int(t) for t in found])
 
 

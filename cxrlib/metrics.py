@@ -48,8 +48,18 @@ def predict(model, data, *, batch_size: int = 64, precision: str = "auto", progr
     return np.concatenate(probs) if probs else np.empty((0, len(data.classes)))
 
 
-def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 0, views=(), batch_size: int = 64,
-             precision: str = "auto", progress: bool = False) -> Report:
+def evaluate(
+    model,
+    data,
+    *,
+    threshold=None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    views=(),
+    batch_size: int = 64,
+    precision: str = "auto",
+    progress: bool = False,
+) -> Report:
     """Score ``model`` on ``data`` and return a :class:`Report`.
 
     Parameters
@@ -72,8 +82,11 @@ def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 
     known = tuple(getattr(model, "classes", data.classes))
     if tuple(data.classes) != known:
         unknown = [c for c in data.classes if c not in known]
-        raise ValueError((f"the model does not know the class(es) {unknown}; " if unknown else "") +
-                         f"it was built for {list(known)}, data has {list(data.classes)}")
+        raise ValueError(
+            (f"the model does not know the class(es) {unknown}; " if unknown else "")
+            + f"it was built for {list(known)}, data has {list(data.classes)}"
+        )
+
     def scores(images) -> np.ndarray:
         options = {"batch_size": batch_size, "precision": precision, "progress": progress}
         if not views:
@@ -91,8 +104,17 @@ def evaluate(model, data, *, threshold=None, bootstrap: int = 1000, seed: int = 
         else:
             chosen = best_threshold(threshold.labels, scores(threshold)[:, 1])
             source = f"chosen on {len(threshold)} validation images"
-    return Report(data.labels, scores(data), data.classes, data.patients, threshold=chosen,
-                  threshold_source=source, bootstrap=bootstrap, seed=seed, data=data)
+    return Report(
+        data.labels,
+        scores(data),
+        data.classes,
+        data.patients,
+        threshold=chosen,
+        threshold_source=source,
+        bootstrap=bootstrap,
+        seed=seed,
+        data=data,
+    )
 
 
 def best_threshold(labels, scores) -> float:
@@ -121,8 +143,9 @@ def _array(name: str, values, numbers: bool = True) -> np.ndarray:
     if not numbers and found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
         found = found.astype(str)
     if found.dtype.kind not in ("biuf" if numbers else "biufUS") and found.size or not found.ndim:
-        raise ValueError(f"{name} must be {'numbers' if numbers else 'numbers or texts'} in an array, got "
-                         f"{reprlib.repr(values)}")
+        raise ValueError(
+            f"{name} must be {'numbers' if numbers else 'numbers or texts'} in an array, got {reprlib.repr(values)}"
+        )
     return found
 
 
@@ -156,12 +179,16 @@ class Report:
     def __post_init__(self):
         self.labels = _array("labels", self.labels)
         self.probs = _array("probs", self.probs).astype(float)
-        if isinstance(self.classes, str) or not isinstance(self.classes, Sequence | np.ndarray) or len(
-                set(map(str, self.classes))) < len(self.classes):
+        if (
+            isinstance(self.classes, str)
+            or not isinstance(self.classes, Sequence | np.ndarray)
+            or len(set(map(str, self.classes))) < len(self.classes)
+        ):
             raise ValueError(f"classes must be a list of different names, got {reprlib.repr(self.classes)}")
         if self.labels.ndim != 1 or (len(self.labels) and self.labels.dtype.kind not in "iub"):
-            raise ValueError(f"labels must be a list of whole numbers, one for each image, got "
-                             f"{reprlib.repr(self.labels.tolist())}")
+            raise ValueError(
+                f"labels must be a list of whole numbers, one for each image, got {reprlib.repr(self.labels.tolist())}"
+            )
         n, k = len(self.labels), len(self.classes)
         if self.probs.shape != (n, k):
             raise ValueError(f"probs must have the shape (images, classes) = ({n}, {k}), got {self.probs.shape}")
@@ -203,10 +230,17 @@ class Report:
     def values(self) -> dict[str, float]:
         k = range(len(self.classes))
         precision, recall, f1, _ = sk.precision_recall_fscore_support(
-            self.labels, self.predicted, labels=k, zero_division=0)
-        values = {"accuracy": sk.accuracy_score(self.labels, self.predicted), "macro_recall": recall.mean(),
-                  "macro_precision": precision.mean(), "macro_f1": f1.mean(), "auc": auc_of(self.labels, self.probs),
-                  "average_precision": self._average_precision(), "ece": self.ece()}
+            self.labels, self.predicted, labels=k, zero_division=0
+        )
+        values = {
+            "accuracy": sk.accuracy_score(self.labels, self.predicted),
+            "macro_recall": recall.mean(),
+            "macro_precision": precision.mean(),
+            "macro_f1": f1.mean(),
+            "auc": auc_of(self.labels, self.probs),
+            "average_precision": self._average_precision(),
+            "ece": self.ece(),
+        }
         for c, p, r, f in zip(self.classes, precision, recall, f1, strict=True):
             values |= {f"precision[{c}]": p, f"recall[{c}]": r, f"f1[{c}]": f}
         return {name: float(v) for name, v in values.items()}
@@ -223,8 +257,16 @@ class Report:
         return [1] if len(self.classes) == 2 else list(range(len(self.classes)))
 
     def _average_precision(self) -> float:
-        return float(np.mean([sk.average_precision_score(self.labels == k, self.probs[:, k]) if (self.labels == k).any()
-                              else np.nan for k in self.curve_classes]))
+        return float(
+            np.mean(
+                [
+                    sk.average_precision_score(self.labels == k, self.probs[:, k])
+                    if (self.labels == k).any()
+                    else np.nan
+                    for k in self.curve_classes
+                ]
+            )
+        )
 
     def roc(self, k: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """False positive rate, true positive rate and thresholds of class ``k`` against the rest."""
@@ -286,10 +328,14 @@ class Report:
             weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=b)[:, group].astype(float)
             for name, value in _from_confusions((weights @ cell).reshape(b, k, k), self.classes).items():
                 drawn.setdefault(name, []).append(value)
-            drawn.setdefault("auc", []).append(np.mean(
-                [weighted_auc(self.labels == j, self.probs[:, j], weights) for j in self.curve_classes], axis=0))
-        return {name: tuple(float(x) for x in np.nanpercentile(np.concatenate(v), [2.5, 97.5]))
-                for name, v in drawn.items() if not np.isnan(np.concatenate(v)).all()}
+            drawn.setdefault("auc", []).append(
+                np.mean([weighted_auc(self.labels == j, self.probs[:, j], weights) for j in self.curve_classes], axis=0)
+            )
+        return {
+            name: tuple(float(x) for x in np.nanpercentile(np.concatenate(v), [2.5, 97.5]))
+            for name, v in drawn.items()
+            if not np.isnan(np.concatenate(v)).all()
+        }
 
     def interval(self, name: str) -> tuple[float, float, float]:
         """(value, low, high) by name."""
@@ -316,9 +362,15 @@ class Report:
         rows = np.flatnonzero(self.predicted != self.labels)
         probability = self.probs[rows, self.predicted[rows]]
         rows, probability = rows[np.argsort(-probability)], np.sort(probability)[::-1]
-        frame = pd.DataFrame({"row": rows, "true": [self.classes[i] for i in self.labels[rows]],
-                              "predicted": [self.classes[i] for i in self.predicted[rows]],
-                              "probability": probability, "patient": self.patients[rows]})
+        frame = pd.DataFrame(
+            {
+                "row": rows,
+                "true": [self.classes[i] for i in self.labels[rows]],
+                "predicted": [self.classes[i] for i in self.predicted[rows]],
+                "probability": probability,
+                "patient": self.patients[rows],
+            }
+        )
         if self.data is not None and "file" in self.data.table:
             frame["file"] = self.data.table["file"].to_numpy()[rows]
         return frame
@@ -339,6 +391,7 @@ class Report:
 
     def to_dict(self) -> dict:
         """Plain values for JSON: no images, no patient keys, no file names."""
+
         def clean(v):
             return None if not np.isfinite(v) else round(float(v), 6)
 
@@ -348,12 +401,16 @@ class Report:
             keep = np.unique(np.linspace(0, len(fpr) - 1, 200).round().astype(int))
             curves[self.classes[k]] = {"fpr": [clean(v) for v in fpr[keep]], "tpr": [clean(v) for v in tpr[keep]]}
         return {
-            "classes": list(self.classes), "images": len(self.labels), "patients": int(len(np.unique(self.patients))),
+            "classes": list(self.classes),
+            "images": len(self.labels),
+            "patients": int(len(np.unique(self.patients))),
             "threshold": clean(self.threshold) if len(self.classes) == 2 else None,
-            "threshold_source": self.threshold_source, "bootstrap": self.bootstrap,
+            "threshold_source": self.threshold_source,
+            "bootstrap": self.bootstrap,
             "values": {n: clean(v) for n, v in self.values.items()},
             "intervals": {n: [clean(lo), clean(hi)] for n, (lo, hi) in self.intervals.items()},
-            "confusion": self.confusion.tolist(), "roc": curves,
+            "confusion": self.confusion.tolist(),
+            "roc": curves,
         }
 
     def save(self, path: str | Path) -> Path:
@@ -364,6 +421,7 @@ class Report:
         def line(name):
             value, low, high = self.interval(name)
             return f"{name} {value:.3f}" + (f" ({low:.3f} to {high:.3f})" if np.isfinite(low) else "")
+
         names = ["accuracy", "macro_f1", "auc", *(f"recall[{c}]" for c in self.classes)]
         head = f"{len(self.labels)} images of {len(np.unique(self.patients))} patients"
         if len(self.classes) == 2:
@@ -377,22 +435,27 @@ class Report:
             value, low, high = self.interval(name)
             text = f"{value:.3f}" if np.isfinite(value) else "undefined"
             return text + (f"<br><small>{low:.3f} to {high:.3f}</small>" if np.isfinite(low) else "")
+
         overall = ["accuracy", "macro_recall", "macro_f1", "auc", "average_precision", "ece"]
         rows = "".join(
             f"<tr><th scope='row'>{html.escape(c)}</th><td>{int((self.labels == i).sum())}</td>"
-            + "".join(f"<td>{cell(f'{m}[{c}]')}</td>" for m in ("precision", "recall", "f1")) + "</tr>"
-            for i, c in enumerate(self.classes))
+            + "".join(f"<td>{cell(f'{m}[{c}]')}</td>" for m in ("precision", "recall", "f1"))
+            + "</tr>"
+            for i, c in enumerate(self.classes)
+        )
         head = "".join(f"<th scope='col'>{SHOWN.get(n, n.replace('_', ' '))}</th>" for n in overall)
         note = f"{len(self.labels)} images of {len(np.unique(self.patients))} patients"
         if self.bootstrap:
             note += "; small print: 95 % intervals, bootstrap over patients"
         if len(self.classes) == 2:
             note += f"; threshold {self.threshold:.3f} ({self.threshold_source})"
-        return (f"{self.plot().to_html()}<div class='cxr-table'><table class='dataframe'><thead><tr>{head}</tr></thead>"
-                f"<tbody><tr>{''.join(f'<td>{cell(n)}</td>' for n in overall)}</tr></tbody></table>"
-                "<table class='dataframe'><thead><tr><th scope='col'>class</th><th scope='col'>images</th>"
-                "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th></tr></thead>"
-                f"<tbody>{rows}</tbody></table></div><p><small>{note}.</small></p>")
+        return (
+            f"{self.plot().to_html()}<div class='cxr-table'><table class='dataframe'><thead><tr>{head}</tr></thead>"
+            f"<tbody><tr>{''.join(f'<td>{cell(n)}</td>' for n in overall)}</tr></tbody></table>"
+            "<table class='dataframe'><thead><tr><th scope='col'>class</th><th scope='col'>images</th>"
+            "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table></div><p><small>{note}.</small></p>"
+        )
 
 
 def auc_of(labels, probs) -> float:
@@ -434,8 +497,12 @@ def _from_confusions(matrices: np.ndarray, classes) -> dict[str, np.ndarray]:
         precision = np.where(called > 0, hits / called, 0)
         f1 = 2 * hits / (true + called)
     precision, f1 = np.where(true > 0, precision, np.nan), np.where(true > 0, f1, np.nan)
-    values = {"accuracy": hits.sum(1) / matrices.sum((1, 2)), "macro_recall": recall.mean(1),
-              "macro_precision": precision.mean(1), "macro_f1": f1.mean(1)}
+    values = {
+        "accuracy": hits.sum(1) / matrices.sum((1, 2)),
+        "macro_recall": recall.mean(1),
+        "macro_precision": precision.mean(1),
+        "macro_f1": f1.mean(1),
+    }
     for i, c in enumerate(classes):
         values |= {f"precision[{c}]": precision[:, i], f"recall[{c}]": recall[:, i], f"f1[{c}]": f1[:, i]}
     return values

@@ -116,8 +116,13 @@ def xrays(data, titles=None, columns: int = 6, outlines: bool = False, width: fl
     side = width / columns
     counts = ", ".join(f"{names.count(c)} {c}" for c in data.classes if c in names)
     drawn = " with the lesions outlined" if outlines and data.masks is not None else ""
-    fig, axes = subplots(rows, columns, figsize=(width, rows * (side + 0.25)), squeeze=False,
-                         alt=f"Grid of {n} chest X-rays ({counts}){drawn}.")
+    fig, axes = subplots(
+        rows,
+        columns,
+        figsize=(width, rows * (side + 0.25)),
+        squeeze=False,
+        alt=f"Grid of {n} chest X-rays ({counts}){drawn}.",
+    )
     images, masks = data.images, data.masks
     for i, ax in enumerate(axes.flat):
         if i < n:
@@ -138,13 +143,18 @@ def curves(histories: dict, metrics=("loss", "accuracy")) -> Figure:
     for name, history in histories.items():
         last = history.frame.iloc[-1]
         values = "; ".join(
-            f"{metric} {last[metric]:.3f} training" + (f", {last['val_' + metric]:.3f} validation"
-                                                        if "val_" + metric in last else "")
+            f"{metric} {last[metric]:.3f} training"
+            + (f", {last['val_' + metric]:.3f} validation" if "val_" + metric in last else "")
             for metric in metrics
         )
         ends.append(f"{name + ': ' if len(histories) > 1 else ''}after epoch {int(last['epoch'])}, {values}")
-    fig, axes = subplots(1, len(metrics), figsize=(4.4 * len(metrics), 3.1), squeeze=False,
-                         alt="Learning curves. " + ". ".join(ends) + ".")
+    fig, axes = subplots(
+        1,
+        len(metrics),
+        figsize=(4.4 * len(metrics), 3.1),
+        squeeze=False,
+        alt="Learning curves. " + ". ".join(ends) + ".",
+    )
     with style():
         for ax, metric in zip(axes.flat, metrics, strict=True):
             for color, (name, history) in zip(_cycle(len(histories)), histories.items(), strict=True):
@@ -152,19 +162,38 @@ def curves(histories: dict, metrics=("loss", "accuracy")) -> Figure:
                 both = "val_" + metric in frame
                 label = f"{name} " if len(histories) > 1 else ""
                 marker = "o" if len(frame) < 12 else None
-                ax.plot(frame["epoch"], frame[metric], ls="--" if both else "-", marker=marker, ms=3.5,
-                        color=color, alpha=0.65 if both else 1, label=f"{label}training")
+                ax.plot(
+                    frame["epoch"],
+                    frame[metric],
+                    ls="--" if both else "-",
+                    marker=marker,
+                    ms=3.5,
+                    color=color,
+                    alpha=0.65 if both else 1,
+                    label=f"{label}training",
+                )
                 if both:
-                    ax.plot(frame["epoch"], frame["val_" + metric], marker=marker, ms=3.5, color=color,
-                            label=f"{label}validation")
+                    ax.plot(
+                        frame["epoch"],
+                        frame["val_" + metric],
+                        marker=marker,
+                        ms=3.5,
+                        color=color,
+                        label=f"{label}validation",
+                    )
             ax.set(xlabel="epoch", title=metric)
             ax.xaxis.get_major_locator().set_params(integer=True)
         if len(histories) <= 3:
             axes.flat[0].legend()
         else:  # one entry a run is enough: dashed and solid are explained in the caption
             handles = [mpl.lines.Line2D([], [], color=c) for c in _cycle(len(histories))]
-            fig.legend(handles, list(histories), loc="outside right center",
-                       title="solid: validation\ndashed: training", title_fontsize=8)
+            fig.legend(
+                handles,
+                list(histories),
+                loc="outside right center",
+                title="solid: validation\ndashed: training",
+                title_fontsize=8,
+            )
     return fig
 
 
@@ -180,8 +209,15 @@ def confusion(ax, matrix, classes) -> None:
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):
-        ax.text(j, i, f"{count:g}\n{share[i, j]:.0%}", ha="center", va="center", fontsize=9,
-                color="white" if share[i, j] > 0.55 else "#111827")
+        ax.text(
+            j,
+            i,
+            f"{count:g}\n{share[i, j]:.0%}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if share[i, j] > 0.55 else "#111827",
+        )
     ticks = range(len(classes))
     ax.set_xticks(ticks, classes, rotation=30 if max(map(len, classes)) > 9 or len(classes) > 3 else 0)
     ax.set_yticks(ticks, classes)
@@ -193,10 +229,16 @@ def report(rep) -> Figure:
     """Confusion matrix, ROC curve, precision-recall curve and reliability diagram of a Report."""
     v = rep.values
     wrong = int(rep.confusion.sum() - np.trace(rep.confusion))
-    fig, axes = subplots(2, 2, figsize=(8.4, 6.4), alt=(
-        f"Four panels for {len(rep.labels)} images. Confusion matrix: {wrong} wrong. "
-        f"ROC curve: area {v['auc']:.3f}. Precision-recall curve: average precision "
-        f"{v['average_precision']:.3f}. Reliability: expected calibration error {v['ece']:.3f}."))
+    fig, axes = subplots(
+        2,
+        2,
+        figsize=(8.4, 6.4),
+        alt=(
+            f"Four panels for {len(rep.labels)} images. Confusion matrix: {wrong} wrong. "
+            f"ROC curve: area {v['auc']:.3f}. Precision-recall curve: average precision "
+            f"{v['average_precision']:.3f}. Reliability: expected calibration error {v['ece']:.3f}."
+        ),
+    )
     axes = axes.ravel()
     with style():
         confusion(axes[0], rep.confusion, rep.classes)
@@ -214,15 +256,21 @@ def report(rep) -> Figure:
             axes[1].plot(fpr, tpr, "o", color=VERMILION, label=f"threshold {rep.threshold:.2f}")
             axes[2].axhline((rep.labels == k).mean(), color=GRAY, ls=":", lw=1)
         axes[1].legend(loc="lower right")
-        axes[1].set(xlabel="false positive rate", ylabel="recall (true positive rate)",
-                    title=f"ROC, AUC {v['auc']:.3f}")
+        axes[1].set(
+            xlabel="false positive rate", ylabel="recall (true positive rate)", title=f"ROC, AUC {v['auc']:.3f}"
+        )
         axes[2].set(xlabel="recall", ylabel="precision", title="Precision-recall", ylim=(0, 1.03))
         confidence, correct, count = rep.reliability()
         axes[3].plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
         axes[3].plot(confidence, correct, "-", color=BLUE, lw=1)
         axes[3].scatter(confidence, correct, s=12 + 120 * count / max(count.max(), 1), color=BLUE)
-        axes[3].set(xlabel="confidence", ylabel="share correct", title=f"Reliability, ECE {v['ece']:.3f}",
-                    xlim=(1 / len(rep.classes) - 0.03, 1.03), ylim=(-0.03, 1.03))
+        axes[3].set(
+            xlabel="confidence",
+            ylabel="share correct",
+            title=f"Reliability, ECE {v['ece']:.3f}",
+            xlim=(1 / len(rep.classes) - 0.03, 1.03),
+            ylim=(-0.03, 1.03),
+        )
     return fig
 
 

@@ -95,34 +95,59 @@ class Recipe:
     about: str = ""
 
     def __post_init__(self):
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS),
-                              ("monitor", ("val_loss", "val_accuracy", "val_auc"))):
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("monitor", ("val_loss", "val_accuracy", "val_auc")),
+        ):
             self._require(name, getattr(self, name) in allowed, f"is not one of {', '.join(allowed)}")
         for name in ("model", "about"):
             self._require(name, isinstance(getattr(self, name), str), "must be text")
         for name in ("model_options", "schedule_options"):
             value = getattr(self, name)
-            self._require(name, isinstance(value, dict) and all(isinstance(key, str) for key in value),
-                          "must be a dictionary of options")
+            self._require(
+                name,
+                isinstance(value, dict) and all(isinstance(key, str) for key in value),
+                "must be a dictionary of options",
+            )
         for name, least in (("epochs", 1), ("batch_size", 1), ("size", 1), ("head_epochs", 0), ("seed", 0)):
             self._require(name, _is_whole(getattr(self, name), least), f"must be a whole number, {least} or more")
-        self._require("trainable", self.trainable in ("all", "head") or _is_whole(self.trainable, 1),
-                      'must be "all", "head" or the number of top layers of the body that learn (at least 1)')
+        self._require(
+            "trainable",
+            self.trainable in ("all", "head") or _is_whole(self.trainable, 1),
+            'must be "all", "head" or the number of top layers of the body that learn (at least 1)',
+        )
         for name in ("lr", "head_lr"):
             value = getattr(self, name)
             self._require(name, _is_number(value, 0) and value > 0, "must be a number above 0")
         self._require("weight_decay", _is_number(self.weight_decay, 0), "must be a number, 0 or more")
         for name in ("label_smoothing", "average"):
             self._require(name, _is_number(getattr(self, name), 0, 1), "must be a number in [0, 1)")
-        self._require("early_stopping", self.early_stopping is None or _is_whole(self.early_stopping, 1),
-                      "must be a whole number of epochs, at least 1, or None")
+        self._require(
+            "early_stopping",
+            self.early_stopping is None or _is_whole(self.early_stopping, 1),
+            "must be a whole number of epochs, at least 1, or None",
+        )
         weights = self.class_weights
-        self._require("class_weights", weights is None or (isinstance(weights, str) and weights == "balanced") or (
-            isinstance(weights, list | tuple | np.ndarray) and all(_is_number(w, 0) for w in weights) and any(weights)),
-            'must be None, "balanced" or one number for each class, 0 or more and not all 0')
+        self._require(
+            "class_weights",
+            weights is None
+            or (isinstance(weights, str) and weights == "balanced")
+            or (
+                isinstance(weights, list | tuple | np.ndarray)
+                and all(_is_number(w, 0) for w in weights)
+                and any(weights)
+            ),
+            'must be None, "balanced" or one number for each class, 0 or more and not all 0',
+        )
         self._require("augment", isinstance(self.augment, Augment | None), "must be an Augment or None")
-        self._require("views", isinstance(self.views, list | tuple) and all(
-            isinstance(view, str) or callable(view) for view in self.views), "must be a list of views")
+        self._require(
+            "views",
+            isinstance(self.views, list | tuple)
+            and all(isinstance(view, str) or callable(view) for view in self.views),
+            "must be a list of views",
+        )
 
     def _require(self, name: str, right: bool, what: str) -> None:
         if not right:
@@ -147,68 +172,156 @@ def _layout(layers: str, about: str, **changes) -> Recipe:
 
 def _ladder(model: str, size: int, suffix: str = "", **changes) -> dict[str, Recipe]:
     """Source A's transfer-learning runs: each step keeps what the one before changed."""
-    step = Recipe(model=model, model_options={"pretrained": True}, trainable="head", size=size, epochs=8, lr=1e-3,
-                  early_stopping=3, about="ImageNet weights, frozen: only the new head learns.").but(**changes)
+    step = Recipe(
+        model=model,
+        model_options={"pretrained": True},
+        trainable="head",
+        size=size,
+        epochs=8,
+        lr=1e-3,
+        early_stopping=3,
+        about="ImageNet weights, frozen: only the new head learns.",
+    ).but(**changes)
     steps = {"frozen": step}
 
     def then(name, about, **changes):
         nonlocal step
         step = steps[name] = step.but(about=about, **changes)
 
-    then("v1", "After the head, the top 50 layers learn too; dropout 0.3.", trainable=50, hold_norms=True,
-         head_epochs=3, lr=1e-5, model_options={"pretrained": True, "head_dropout": 0.3})
+    then(
+        "v1",
+        "After the head, the top 50 layers learn too; dropout 0.3.",
+        trainable=50,
+        hold_norms=True,
+        head_epochs=3,
+        lr=1e-5,
+        model_options={"pretrained": True, "head_dropout": 0.3},
+    )
     then("v2", "v1 with the top 100 layers, learning rate 1e-6.", trainable=100, lr=1e-6)
     then("v3", "v2 with rotation, shift and brightness.", augment=Augment(rotate=15, shift=0.1, brightness=0.15))
-    then("v4", "v3 with dropout 0.5 and more patience before it stops.", early_stopping=6,
-         model_options={"pretrained": True, "head_dropout": 0.5})
+    then(
+        "v4",
+        "v3 with dropout 0.5 and more patience before it stops.",
+        early_stopping=6,
+        model_options={"pretrained": True, "head_dropout": 0.5},
+    )
     then("v5", "v4 with class weights.", class_weights="balanced")
-    then("v6", "v5 with label smoothing, ReduceLROnPlateau, learning rate 1e-4 and zoom.", label_smoothing=0.1,
-         lr=1e-4, schedule="plateau", schedule_options={"factor": 0.5, "patience": 2},
-         augment=Augment(rotate=15, shift=0.1, brightness=0.15, zoom=0.15))
+    then(
+        "v6",
+        "v5 with label smoothing, ReduceLROnPlateau, learning rate 1e-4 and zoom.",
+        label_smoothing=0.1,
+        lr=1e-4,
+        schedule="plateau",
+        schedule_options={"factor": 0.5, "patience": 2},
+        augment=Augment(rotate=15, shift=0.1, brightness=0.15, zoom=0.15),
+    )
     return {f"A-{name}{suffix}": recipe for name, recipe in steps.items()}
 
 
 def _frozen_base(model: str, size: int = 256) -> Recipe:
     options = {"pretrained": True, "head_dropout": 0.3, "head_batchnorm": True}
-    return Recipe(model=model, model_options=options, trainable="head", size=size, epochs=20, batch_size=32, lr=1e-3,
-                  early_stopping=10, about="A frozen base with the same head as its rivals.")
+    return Recipe(
+        model=model,
+        model_options=options,
+        trainable="head",
+        size=size,
+        epochs=20,
+        batch_size=32,
+        lr=1e-3,
+        early_stopping=10,
+        about="A frozen base with the same head as its rivals.",
+    )
 
 
 def _fine_tuned(model: str, size: int, **changes) -> Recipe:
-    return _frozen_base(model, size).but(trainable="all", head_epochs=3, batch_size=8, lr=1e-4, epochs=40,
-                                         about="All of the network learns, batch norm in the head.").but(**changes)
+    return (
+        _frozen_base(model, size)
+        .but(
+            trainable="all",
+            head_epochs=3,
+            batch_size=8,
+            lr=1e-4,
+            epochs=40,
+            about="All of the network learns, batch norm in the head.",
+        )
+        .but(**changes)
+    )
 
 
-_CYCLIC = Recipe(model="resnet34", model_options={"pretrained": True}, size=224, epochs=8, lr=1e-3, schedule="cyclic",
-                 schedule_options={"base_lr": 1e-5, "step_epochs": 2},
-                 about="Triangular cyclic learning rate, 1e-5 to 1e-3, two epochs up and two down.")
-_ONE_EPOCH = Recipe(model_options={"pretrained": True}, size=224, epochs=1, lr=1e-3,
-                    about="One epoch, to compare back-bones.")
+_CYCLIC = Recipe(
+    model="resnet34",
+    model_options={"pretrained": True},
+    size=224,
+    epochs=8,
+    lr=1e-3,
+    schedule="cyclic",
+    schedule_options={"base_lr": 1e-5, "step_epochs": 2},
+    about="Triangular cyclic learning rate, 1e-5 to 1e-3, two epochs up and two down.",
+)
+_ONE_EPOCH = Recipe(
+    model_options={"pretrained": True}, size=224, epochs=1, lr=1e-3, about="One epoch, to compare back-bones."
+)
 _SCRATCH = {"model_options": {}, "size": 96}  # offline and on two cores: no pretrained weights, a smaller image
-_LITE0 = {"model": "efficientnet_lite0", "model_options": {"pretrained": True}, "size": 128,
-          "precision": "fp32"}  # CPUs compute its depthwise convolutions slower in bf16
+_LITE0 = {
+    "model": "efficientnet_lite0",
+    "model_options": {"pretrained": True},
+    "size": 128,
+    "precision": "fp32",
+}  # CPUs compute its depthwise convolutions slower in bf16
 
 #: The course's named recipes.
 recipes: dict[str, Recipe] = {
     "baseline": Recipe(about="The five-layer CNN, no augmentation."),
     "augmented": Recipe(
-        model="resnet18", model_options={"normalize": "image"}, epochs=10, lr=2e-3, optimizer="adamw",
-        weight_decay=0.05, schedule="onecycle", monitor="val_auc",
-        augment=Augment(flip=0.5, rotate=10, shift=0.06, zoom=0.12, brightness=0.15, contrast=0.25, gamma=0.3,
-                        noise=0.02, blur=0.8),
-        about="ResNet-18 from scratch with augmentation of geometry and exposure."),
+        model="resnet18",
+        model_options={"normalize": "image"},
+        epochs=10,
+        lr=2e-3,
+        optimizer="adamw",
+        weight_decay=0.05,
+        schedule="onecycle",
+        monitor="val_auc",
+        augment=Augment(
+            flip=0.5, rotate=10, shift=0.06, zoom=0.12, brightness=0.15, contrast=0.25, gamma=0.3, noise=0.02, blur=0.8
+        ),
+        about="ResNet-18 from scratch with augmentation of geometry and exposure.",
+    ),
     "best": Recipe(
-        model="efficientnet_lite0", model_options={"pretrained": True, "normalize": "image", "head_dropout": 0.2},
-        size=160, epochs=8, lr=5e-4, optimizer="adamw", weight_decay=0.05, schedule="onecycle", average=0.995,
-        restore_best=False, class_weights="balanced",
-        augment=Augment(flip=0.5, rotate=15, shift=0.08, zoom=0.2, brightness=0.2, contrast=0.4, gamma=0.5,
-                        noise=0.03, blur=1.2, mixup=0.2),
-        views=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"), precision="fp32",
-        about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored."),
-    **{f"layers-{s}": _layout(s, "One of the five layer orders of the layer-order comparison.")
-       for s in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")},
-    **{f"lr-{name}": _layout("CPCFDD", "The learning-rate comparison.", lr=lr)
-       for name, lr in (("1e-3", 1e-3), ("1e-4", 1e-4), ("1e-5", 1e-5), ("1e-6", 1e-6))},
+        model="efficientnet_lite0",
+        model_options={"pretrained": True, "normalize": "image", "head_dropout": 0.2},
+        size=160,
+        epochs=8,
+        lr=5e-4,
+        optimizer="adamw",
+        weight_decay=0.05,
+        schedule="onecycle",
+        average=0.995,
+        restore_best=False,
+        class_weights="balanced",
+        augment=Augment(
+            flip=0.5,
+            rotate=15,
+            shift=0.08,
+            zoom=0.2,
+            brightness=0.2,
+            contrast=0.4,
+            gamma=0.5,
+            noise=0.03,
+            blur=1.2,
+            mixup=0.2,
+        ),
+        views=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
+        precision="fp32",
+        about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored.",
+    ),
+    **{
+        f"layers-{s}": _layout(s, "One of the five layer orders of the layer-order comparison.")
+        for s in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")
+    },
+    **{
+        f"lr-{name}": _layout("CPCFDD", "The learning-rate comparison.", lr=lr)
+        for name, lr in (("1e-3", 1e-3), ("1e-4", 1e-4), ("1e-5", 1e-5), ("1e-6", 1e-6))
+    },
     # The source projects' experiments, by letter; what `cxr reproduce` runs. "-lite0" puts the back-bone whose weights
     # a package carries in the place of one that must be downloaded.
     "A-baseline": Recipe(epochs=10, early_stopping=3, about="The baseline CNN."),
@@ -231,9 +344,15 @@ recipes: dict[str, Recipe] = {
     "C-cyclic-scratch": _CYCLIC.but(**_SCRATCH),
     "C-cyclic-lite0": _CYCLIC.but(**_LITE0),
     "E-cnn5": Recipe(size=96, epochs=30, batch_size=32, lr=1e-3, about="The five-layer CNN for several diseases."),
-    "E-resnet18": Recipe(model="resnet18", size=96, epochs=15, lr=1e-3,
-                         about="ResNet-18 from scratch, no augmentation."),
+    "E-resnet18": Recipe(
+        model="resnet18", size=96, epochs=15, lr=1e-3, about="ResNet-18 from scratch, no augmentation."
+    ),
     "E-resnet18-augmented": Recipe(
-        model="resnet18", size=96, epochs=15, lr=1e-3, augment=Augment(flip=0.5, rotate=10, crop=0.8),
-        about="ResNet-18 from scratch with flip, rotation and crop."),
+        model="resnet18",
+        size=96,
+        epochs=15,
+        lr=1e-3,
+        augment=Augment(flip=0.5, rotate=10, crop=0.8),
+        about="ResNet-18 from scratch with flip, rotation and crop.",
+    ),
 }

@@ -59,10 +59,16 @@ def _plan() -> Iterator[Row]:
     for experiment, base in zip(names["B"][2:], ("lite0", "lite0-tuned"), strict=True):
         yield Row(f"B-{base}-pneumonia3", "B", experiment, f"B-{base}", "pneumonia3", "val10")
 
-    for experiment, variants in zip(names["C"], (
-            ("resnet18", "resnet18-scratch"), ("resnet34", "resnet34-scratch"),
-            ("efficientnet_b0", "efficientnet_b0-scratch", "lite0"), ("cyclic", "cyclic-scratch", "cyclic-lite0")),
-            strict=True):
+    for experiment, variants in zip(
+        names["C"],
+        (
+            ("resnet18", "resnet18-scratch"),
+            ("resnet34", "resnet34-scratch"),
+            ("efficientnet_b0", "efficientnet_b0-scratch", "lite0"),
+            ("cyclic", "cyclic-scratch", "cyclic-lite0"),
+        ),
+        strict=True,
+    ):
         for name in variants:
             yield Row(f"C-{name}", "C", experiment, f"C-{name}", "pneumonia", "train82")
 
@@ -98,8 +104,11 @@ def select(sources: Iterable[str] = (), ids: Iterable[str] = ()) -> list[Row]:
         import difflib
 
         close = difflib.get_close_matches(min(unknown), [row.id for row in PLAN], n=1)
-        raise ValueError(f"the plan has no row {', '.join(sorted(unknown))}" +
-                         (f"; did you mean {close[0]}?" if close else "") + " `cxr reproduce --list` shows all")
+        raise ValueError(
+            f"the plan has no row {', '.join(sorted(unknown))}"
+            + (f"; did you mean {close[0]}?" if close else "")
+            + " `cxr reproduce --list` shows all"
+        )
     return [row for row in PLAN if row.source in letters or "ALL" in letters or row.id in ids]
 
 
@@ -119,11 +128,23 @@ class _CannotRun(Exception):
     """Something is missing here: data, an official split, weights."""
 
 
-def reproduce(rows: Iterable[Row], *, root=None, data: str | None = None, options: dict | None = None,
-              out: str | Path = "results", work: str | Path = "runs/reproduce", seeds: Iterable[int] | None = None,
-              epochs: int | None = None, size: int | None = None, fast: bool = False, bootstrap: int = 1000,
-              force: bool = False, progress: bool = True,
-              announce: Callable[[Row, int, Recipe], None] | None = None) -> Iterator[Outcome]:
+def reproduce(
+    rows: Iterable[Row],
+    *,
+    root=None,
+    data: str | None = None,
+    options: dict | None = None,
+    out: str | Path = "results",
+    work: str | Path = "runs/reproduce",
+    seeds: Iterable[int] | None = None,
+    epochs: int | None = None,
+    size: int | None = None,
+    fast: bool = False,
+    bootstrap: int = 1000,
+    force: bool = False,
+    progress: bool = True,
+    announce: Callable[[Row, int, Recipe], None] | None = None,
+) -> Iterator[Outcome]:
     """Run rows of the plan one after another; yield an Outcome for each row and seed.
 
     A run writes ``out``/reproduce-ID-seedN.json when it is complete. A run whose record is there with the same recipe,
@@ -148,14 +169,22 @@ def reproduce(rows: Iterable[Row], *, root=None, data: str | None = None, option
         bootstrap = min(bootstrap, FAST["bootstrap"])
     shop = _Shop(root, options, progress)
     for row in rows:
-        for seed in (seeds or (row.seeds[:1] if fast else row.seeds)):
+        for seed in seeds or (row.seeds[:1] if fast else row.seeds):
             recipe = recipes[row.recipe].but(seed=seed, **{k: v for k, v in changes.items() if v})
             if fast:
                 recipe = recipe.but(head_epochs=min(recipe.head_epochs, 1))
             if fast and size is None and recipe.model in BACKBONES:
                 recipe = recipe.but(size=max(recipe.size, BACKBONES[recipe.model].smallest))
-            job = _Job(row, recipe, data or row.data, dict(options or {}), Path(out), Path(work), bootstrap,
-                       command(row, seed, data=data, options=options, epochs=epochs, size=size, fast=fast))
+            job = _Job(
+                row,
+                recipe,
+                data or row.data,
+                dict(options or {}),
+                Path(out),
+                Path(work),
+                bootstrap,
+                command(row, seed, data=data, options=options, epochs=epochs, size=size, fast=fast),
+            )
             yield job.do(shop, force, progress, announce)
 
 
@@ -199,8 +228,10 @@ class _Shop:
                     raise
         from .data.sources import SOURCES as KNOWN
 
-        self.no_data[name] = (f"the data set {name} ({KNOWN[name].title}, Kaggle: {KNOWN[name].handle}) is not here "
-                              "and could not be downloaded")
+        self.no_data[name] = (
+            f"the data set {name} ({KNOWN[name].title}, Kaggle: {KNOWN[name].handle}) is not here "
+            "and could not be downloaded"
+        )
         raise _CannotRun(self.no_data[name])
 
     def check_weights(self, recipe: Recipe) -> None:
@@ -258,8 +289,18 @@ class _Job:
         if force:
             shutil.rmtree(folder, ignore_errors=True)
         try:
-            done = run(self.data, self.recipe, data=images, protocol=self.row.protocol, by=self.row.by, folder=folder,
-                       options=self.options, bootstrap=self.bootstrap, name=self.name, progress=progress)
+            done = run(
+                self.data,
+                self.recipe,
+                data=images,
+                protocol=self.row.protocol,
+                by=self.row.by,
+                folder=folder,
+                options=self.options,
+                bootstrap=self.bootstrap,
+                name=self.name,
+                progress=progress,
+            )
         except (ValueError, RuntimeError, OSError, MemoryError) as error:  # one bad row must not end a long night
             text = str(error).strip() or type(error).__name__
             return self._outcome("failed", text.splitlines()[0])
@@ -280,8 +321,10 @@ class _Job:
     def _check_split(self, images) -> None:
         needed = {"train", "test", *PROTOCOLS[self.row.protocol][0]} if self.row.protocol != "pooled" else set()
         if missing := needed - set(images.table["split"].astype(str)):
-            raise _CannotRun(f"the split {self.row.protocol} needs the official {' and '.join(sorted(missing))} "
-                             f"images, which this copy of {self.data.partition(':')[0]} does not have")
+            raise _CannotRun(
+                f"the split {self.row.protocol} needs the official {' and '.join(sorted(missing))} "
+                f"images, which this copy of {self.data.partition(':')[0]} does not have"
+            )
 
     def _is_same(self, record: dict, fingerprint: str) -> bool:
         if not has_shape(record, {"data": {}, "training": {"recipe": {}}}):
@@ -300,17 +343,27 @@ class _Job:
             return self._outcome("kept", reason, before)
         from .experiment import _public
 
-        record = {"format": RESULT_FORMAT, "kind": NOT_RUN, "name": self.name, "reproduction": self._what(),
-                  "recipe": _plain(self.recipe.to_dict()),
-                  "data": {"source": _public(self.data), "protocol": self.row.protocol, "by": self.row.by},
-                  "reason": reason, "command": self.command}
+        record = {
+            "format": RESULT_FORMAT,
+            "kind": NOT_RUN,
+            "name": self.name,
+            "reproduction": self._what(),
+            "recipe": _plain(self.recipe.to_dict()),
+            "data": {"source": _public(self.data), "protocol": self.row.protocol, "by": self.row.by},
+            "reason": reason,
+            "command": self.command,
+        }
         if record != before:
             write_json(self.path, record)
         return self._outcome(NOT_RUN, reason, record)
 
     def _what(self) -> dict:
-        return {"row": self.row.id, "source": self.row.source, "experiment": self.row.experiment,
-                "recipe": self.row.recipe}
+        return {
+            "row": self.row.id,
+            "source": self.row.source,
+            "experiment": self.row.experiment,
+            "recipe": self.row.recipe,
+        }
 
     def _outcome(self, status: str, reason: str = "", record: dict | None = None) -> Outcome:
         return Outcome(self.row, self.recipe.seed, status, reason, record, self.path if record else None)
@@ -336,18 +389,32 @@ def _read(path: Path) -> dict | None:
 # -- why a record and its source differ ---------------------------------------------------------------------------
 
 _WORDS = {
-    "data": "data", "protocol": "split", "model": "model", "trainable": "layers that learn", "size": "image size",
-    "epochs": "epochs", "batch_size": "batch", "lr": "learning rate", "early_stopping": "early stopping",
-    "label_smoothing": "label smoothing", "schedule": "schedule", "schedule_options.base_lr": "lowest learning rate",
-    "schedule_options.step_epochs": "epochs of a half cycle", "model_options.head_dropout": "dropout",
-    "model_options.head_batchnorm": "batch norm in the head", "model_options.dropout": "dropout",
-    "model_options.pretrained": "ImageNet weights", "model_options.filters": "filters",
+    "data": "data",
+    "protocol": "split",
+    "model": "model",
+    "trainable": "layers that learn",
+    "size": "image size",
+    "epochs": "epochs",
+    "batch_size": "batch",
+    "lr": "learning rate",
+    "early_stopping": "early stopping",
+    "label_smoothing": "label smoothing",
+    "schedule": "schedule",
+    "schedule_options.base_lr": "lowest learning rate",
+    "schedule_options.step_epochs": "epochs of a half cycle",
+    "model_options.head_dropout": "dropout",
+    "model_options.head_batchnorm": "batch norm in the head",
+    "model_options.dropout": "dropout",
+    "model_options.pretrained": "ImageNet weights",
+    "model_options.filters": "filters",
     "model_options.hidden": "dense units",
 }
-_SPLIT_WORDS = {"val10": "a tenth of train for validation, official test images",
-                "train82": "train cut 8:2, official test images",
-                "merged82": "train and val merged and cut 8:2, official test images",
-                "pooled": "all images pooled and cut again"}
+_SPLIT_WORDS = {
+    "val10": "a tenth of train for validation, official test images",
+    "train82": "train cut 8:2, official test images",
+    "merged82": "train and val merged and cut 8:2, official test images",
+    "pooled": "all images pooled and cut again",
+}
 # What a reader wants to know even where the source does not tell.
 _ASKED = ("model_options.pretrained", "size", "epochs", "batch_size", "lr")
 
@@ -365,8 +432,11 @@ def used(record: dict) -> dict:
 def differing(record: dict) -> list[tuple[str, object, object]]:
     """The settings known of the source that a record does not share: (setting, the source's, the record's)."""
     what, ours = record["reproduction"], used(record)
-    return [(name, theirs, ours.get(name)) for name, theirs in settings(what["source"], what["experiment"]).items()
-            if _plain(theirs) != _plain(ours.get(name))]
+    return [
+        (name, theirs, ours.get(name))
+        for name, theirs in settings(what["source"], what["experiment"]).items()
+        if _plain(theirs) != _plain(ours.get(name))
+    ]
 
 
 def why(records: list[dict]) -> str:
@@ -376,12 +446,17 @@ def why(records: list[dict]) -> str:
     known = settings(what["source"], what["experiment"])
     ours = used(record)
     parts = [_against(records)]
-    changed = [f"{_WORDS[name]} {_say(name, here)} instead of {_say(name, theirs)}"
-               for name, theirs, here in differing(record)]
-    parts.append("unlike the source: " + "; ".join(changed) if changed else
-                 "nothing that is known of the source's setting differs")
-    if unknown := [f"{_WORDS[name]} (here {_say(name, ours[name])})" for name in _ASKED
-                   if name not in known and name in ours]:
+    changed = [
+        f"{_WORDS[name]} {_say(name, here)} instead of {_say(name, theirs)}" for name, theirs, here in differing(record)
+    ]
+    parts.append(
+        "unlike the source: " + "; ".join(changed)
+        if changed
+        else "nothing that is known of the source's setting differs"
+    )
+    if unknown := [
+        f"{_WORDS[name]} (here {_say(name, ours[name])})" for name in _ASKED if name not in known and name in ours
+    ]:
         parts.append("not known of the source: " + ", ".join(unknown))
     if record["data"]["by"] == "image":
         parts.append("cut image by image, so that a patient can be on both sides")
@@ -393,8 +468,7 @@ def _against(records: list[dict]) -> str:
     what = records[0]["reproduction"]
     frame = reported(what["source"])
     figures = frame[frame["experiment"] == what["experiment"]].iloc[0]
-    for column, metric, name in (("accuracy", "accuracy", "accuracy"), ("auc", "auc", "AUC"),
-                                 ("f1", "macro_f1", "F1")):
+    for column, metric, name in (("accuracy", "accuracy", "accuracy"), ("auc", "auc", "AUC"), ("f1", "macro_f1", "F1")):
         value = figures[column]
         if value != value:  # NaN: not reported
             continue

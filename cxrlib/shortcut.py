@@ -29,9 +29,18 @@ from .train import fit
 
 SHARES = (0.5, 0.7, 0.9, 1.0)
 CLASSES = ("normal", "bacterial")  # healthy and ill
-RECIPE = Recipe(model="resnet18", size=64, epochs=5, optimizer="adamw", lr=2e-3, weight_decay=0.05,
-                schedule="onecycle", class_weights="balanced", augment=Augment(flip=0.5),
-                about="ResNet-18 on small phantoms, for the shortcut laboratory.")
+RECIPE = Recipe(
+    model="resnet18",
+    size=64,
+    epochs=5,
+    optimizer="adamw",
+    lr=2e-3,
+    weight_decay=0.05,
+    schedule="onecycle",
+    class_weights="balanced",
+    augment=Augment(flip=0.5),
+    about="ResNet-18 on small phantoms, for the shortcut laboratory.",
+)
 LAYER = "layer2"  # of ResNet-18: 8 x 8 maps at 64 px
 
 
@@ -120,8 +129,14 @@ def accuracies(model, tests: dict[str, CxrDataset]) -> pd.DataFrame:
     for name, data in tests.items():
         report = evaluate(model, data)
         (value, low, high), (auc, auc_low, auc_high) = report.interval("macro_recall"), report.interval("auc")
-        rows[name] = {"balanced_accuracy": value, "low": low, "high": high, "auc": auc, "auc_low": auc_low,
-                      "auc_high": auc_high}
+        rows[name] = {
+            "balanced_accuracy": value,
+            "low": low,
+            "high": high,
+            "auc": auc,
+            "auc_low": auc_low,
+            "auc_high": auc_high,
+        }
     return pd.DataFrame(rows).T.rename_axis("test")
 
 
@@ -157,8 +172,14 @@ def maps_of(model, data: CxrDataset, target: int = 1, layer: str | None = LAYER)
     return explain(model, data, layer=layer, target=target, relu=False)
 
 
-def dose_response(train_pairs: Pairs, test_pairs: Pairs, shares=SHARES, recipe: Recipe = RECIPE,
-                  layer: str | None = LAYER, seed: int = 0):
+def dose_response(
+    train_pairs: Pairs,
+    test_pairs: Pairs,
+    shares=SHARES,
+    recipe: Recipe = RECIPE,
+    layer: str | None = LAYER,
+    seed: int = 0,
+):
     """Train at every p and test: the shortcut's dose and the network's response.
 
     Returns a DataFrame, one row a p, and the networks {p: model}. Columns: balanced accuracy on the three tests
@@ -175,8 +196,12 @@ def dose_response(train_pairs: Pairs, test_pairs: Pairs, shares=SHARES, recipe: 
         for name, r in accuracies(model, three_tests(test_pairs, p, seed)).iterrows():
             row |= {name: r["balanced_accuracy"], f"{name}_low": r["low"], f"{name}_high": r["high"]}
         flips = flip_rate(model, test_pairs.marked, test_pairs.plain)
-        row |= {"flips": flips["flips"], "flips_low": flips["low"], "flips_high": flips["high"],
-                "shift": flips["shift"]}
+        row |= {
+            "flips": flips["flips"],
+            "flips_low": flips["low"],
+            "flips_high": flips["high"],
+            "shift": flips["shift"],
+        }
         maps = maps_of(model, seen, 1, layer)
         scores = score_maps(maps, seen.masks, seen.lungs, marker_boxes(seen, seen.size // maps.shape[1]), seen.patients)
         for name in ("energy_marker", "energy_lesion"):
@@ -200,8 +225,17 @@ def _filled(boxes, size: int) -> np.ndarray:
     return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
 
 
-def invisible(n_train: int, n_test: int, confounder: dict, size: int = 64, seed: int = 0, recipe: Recipe = RECIPE,
-              layer: str | None = LAYER, clean=None, **options):
+def invisible(
+    n_train: int,
+    n_test: int,
+    confounder: dict,
+    size: int = 64,
+    seed: int = 0,
+    recipe: Recipe = RECIPE,
+    layer: str | None = LAYER,
+    clean=None,
+    **options,
+):
     """A shortcut that has no place: the ill were exposed or focused differently.
 
     ``confounder`` gives the class 1 images another ``gamma`` or ``blur``, e.g. ``{"gamma": 1.3}`` (the display curve;
@@ -218,16 +252,20 @@ def invisible(n_train: int, n_test: int, confounder: dict, size: int = 64, seed:
     options = {"bedside": 0, "shift": 0, "progress": False} | options
 
     def images(n, on, seed):
-        dials = {"marker": 0.5} | ({name: {CLASSES[on]: value} for name, value in confounder.items()}
-                                   if on is not None else {})
+        dials = {"marker": 0.5} | (
+            {name: {CLASSES[on]: value} for name, value in confounder.items()} if on is not None else {}
+        )
         return as_data(make_phantoms(n, size, CLASSES, seed, dials, **options))
 
     def everywhere(n, seed):
         dials = {"marker": 0.5} | {name: dict.fromkeys(CLASSES, value) for name, value in confounder.items()}
         return as_data(make_phantoms(n, size, CLASSES, seed, dials, **options))
 
-    tests = {"same": images(n_test, 1, seed + 1), "removed": images(n_test, None, seed + 1),
-             "swapped": images(n_test, 0, seed + 1)}
+    tests = {
+        "same": images(n_test, 1, seed + 1),
+        "removed": images(n_test, None, seed + 1),
+        "swapped": images(n_test, 0, seed + 1),
+    }
     switched = everywhere(n_test, seed + 1)
     ill = np.flatnonzero(tests["same"].masks.any((1, 2)))
     rows, models = {}, {}
@@ -241,14 +279,20 @@ def invisible(n_train: int, n_test: int, confounder: dict, size: int = 64, seed:
         row |= {"flips": flips["flips"], "flips_low": flips["low"], "flips_high": flips["high"]}
         seen = tests["same"][ill]
         scores = score_maps(maps_of(model, seen, 1, layer), seen.masks, seen.lungs, None, seen.patients)
-        row |= dict(zip(("energy_lesion", "energy_lesion_low", "energy_lesion_high"),
-                        scores.interval("energy_lesion"), strict=True))
+        row |= dict(
+            zip(
+                ("energy_lesion", "energy_lesion_low", "energy_lesion_high"),
+                scores.interval("energy_lesion"),
+                strict=True,
+            )
+        )
         rows[name] = row
     return pd.DataFrame(rows).T.rename_axis("trained on"), models
 
 
-def lung_control(train_pairs: Pairs, test_pairs: Pairs, shares=(0.5, 1.0), recipe: Recipe = RECIPE,
-                 seed: int = 0) -> pd.DataFrame:
+def lung_control(
+    train_pairs: Pairs, test_pairs: Pairs, shares=(0.5, 1.0), recipe: Recipe = RECIPE, seed: int = 0
+) -> pd.DataFrame:
     """Train and test with the lungs blacked out (Maguolo and Nanni, Information Fusion 76, 2021).
 
     A network that still tells ill from healthy uses something that is not in the lungs. Returns a DataFrame, one row a
@@ -269,9 +313,11 @@ def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
 
     ``uniform`` draws a line: the energy in the marker's box of a map that is the same everywhere.
     """
-    panels = (("Balanced accuracy", {"same": "as trained", "removed": "marker removed", "swapped": "marker swapped"}),
-              ("Flip rate", {"flips": "marker switched"}),
-              ("Energy of the map", {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"}))
+    panels = (
+        ("Balanced accuracy", {"same": "as trained", "removed": "marker removed", "swapped": "marker swapped"}),
+        ("Flip rate", {"flips": "marker switched"}),
+        ("Energy of the map", {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"}),
+    )
     fig, axes = plot.subplots(1, 3, figsize=(10, 3.1))
     text = []
     with plot.style():

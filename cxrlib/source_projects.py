@@ -14,8 +14,10 @@ SOURCES = {
 
 # Published figures on the official test split of Kaggle pneumonia (normal against pneumonia): accuracy, AUC.
 # Yang et al., MedMNIST v2, Scientific Data 2023: the same split at 28 px as PneumoniaMNIST.
-LITERATURE = {"Kermany et al. (2018)": (0.928, 0.968),
-              "Google AutoML Vision on PneumoniaMNIST, 28 px (Yang et al., 2023)": (0.946, 0.991)}
+LITERATURE = {
+    "Kermany et al. (2018)": (0.928, 0.968),
+    "Google AutoML Vision on PneumoniaMNIST, 28 px (Yang et al., 2023)": (0.946, 0.991),
+}
 
 _ROWS = [
     # source, experiment, accuracy, f1, auc, minutes, remark
@@ -60,8 +62,16 @@ _SETTINGS: dict[str, dict] = {
 }
 _PRETRAINED = {"model_options.pretrained": True}
 _RESNET50 = {**_PRETRAINED, "model": "resnet50"}
-_TUNED = {**_PRETRAINED, "model": "efficientnet_b7", "trainable": "all", "model_options.head_dropout": 0.3,
-          "model_options.head_batchnorm": True, "size": 256, "batch_size": 8, "early_stopping": 10}
+_TUNED = {
+    **_PRETRAINED,
+    "model": "efficientnet_b7",
+    "trainable": "all",
+    "model_options.head_dropout": 0.3,
+    "model_options.head_batchnorm": True,
+    "size": 256,
+    "batch_size": 8,
+    "early_stopping": 10,
+}
 _SETTINGS_OF: dict[tuple[str, str], dict] = {
     ("A", "ResNet50, frozen"): {**_RESNET50, "trainable": "head"},
     ("A", "v1: top 50 layers, dropout .3"): {**_RESNET50, "trainable": 50, "model_options.head_dropout": 0.3},
@@ -70,7 +80,11 @@ _SETTINGS_OF: dict[tuple[str, str], dict] = {
     ("A", "v4: dropout .5, looser early stopping"): {**_RESNET50, "model_options.head_dropout": 0.5},
     ("A", "v5: class weights"): {**_RESNET50},
     ("A", "v6: label smoothing, ReduceLROnPlateau"): {
-        **_RESNET50, "label_smoothing": 0.1, "schedule": "plateau", "lr": 1e-4},
+        **_RESNET50,
+        "label_smoothing": 0.1,
+        "schedule": "plateau",
+        "lr": 1e-4,
+    },
     ("B", "ResNet50, frozen"): {**_RESNET50, "trainable": "head"},
     ("B", "InceptionResNetV2, frozen"): {**_PRETRAINED, "model": "inception_resnet_v2", "trainable": "head"},
     ("B", "EfficientNetB7, frozen"): {**_PRETRAINED, "model": "efficientnet_b7", "trainable": "head"},
@@ -79,8 +93,12 @@ _SETTINGS_OF: dict[tuple[str, str], dict] = {
     ("C", "ResNet34, one epoch"): {"model": "resnet34", "epochs": 1},
     ("C", "EfficientNetB0, one epoch"): {"model": "efficientnet_b0", "epochs": 1},
     ("C", "ResNet34, cyclic learning rate"): {
-        "model": "resnet34", "schedule": "cyclic", "lr": 1e-3, "schedule_options.base_lr": 1e-5,
-        "schedule_options.step_epochs": 2},
+        "model": "resnet34",
+        "schedule": "cyclic",
+        "lr": 1e-3,
+        "schedule_options.base_lr": 1e-5,
+        "schedule_options.step_epochs": 2,
+    },
     **{("D", layers): {"model": layers} for layers in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")},
     ("D", "CPCFDD, lr 1e-3"): {"model": "CPCFDD", "lr": 1e-3},
     ("D", "CPCFDD, lr 1e-5"): {"model": "CPCFDD", "lr": 1e-5},

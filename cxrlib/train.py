@@ -67,20 +67,30 @@ class History:
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
-        return {"recipe": self.recipe.to_dict(), "epochs": self.epochs, "head": self.head, "stopped": self.stopped,
-                "best_epoch": self.best_epoch, "hardware": self.hardware, "seconds": self.seconds,
-                "images_per_second": self.images_per_second}
+        return {
+            "recipe": self.recipe.to_dict(),
+            "epochs": self.epochs,
+            "head": self.head,
+            "stopped": self.stopped,
+            "best_epoch": self.best_epoch,
+            "hardware": self.hardware,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
 
     def __str__(self) -> str:
         if not self.epochs:
             return f"{self.recipe.model}: no finished epoch ({self.stopped or 'not started'})"
         last = self.epochs[-1]
-        values = ", ".join(f"{k} {last[k]:.3f}" for k in ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
-                           if k in last)
+        values = ", ".join(
+            f"{k} {last[k]:.3f}" for k in ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc") if k in last
+        )
         kept = self.best_epoch if self.recipe.restore_best else None
         best = f"; weights of epoch {kept} kept" if kept else ""
-        return (f"{self.recipe.model}: {len(self.epochs)} epochs in {self.seconds:.0f} s "
-                f"({self.images_per_second:.0f} images/s), {self.stopped}{best}. Last epoch: {values}.")
+        return (
+            f"{self.recipe.model}: {len(self.epochs)} epochs in {self.seconds:.0f} s "
+            f"({self.images_per_second:.0f} images/s), {self.stopped}{best}. Last epoch: {values}."
+        )
 
     __repr__ = __str__
 
@@ -111,8 +121,16 @@ def _as_is(batch):
     return batch  # CxrDataset.__getitems__ has already made tensors of the whole batch
 
 
-def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, checkpoint=None, progress: bool = True,
-        **changes) -> History:
+def fit(
+    model: nn.Module,
+    train,
+    val=None,
+    recipe: Recipe | None = None,
+    *,
+    checkpoint=None,
+    progress: bool = True,
+    **changes,
+) -> History:
     """Train ``model`` in place and return its :class:`History`.
 
     Parameters
@@ -146,12 +164,17 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     _check(model, train, val, recipe)
     head = _train_head(model, train, val, recipe, checkpoint, progress) if recipe.head_epochs else None
     # the recipe's batch is divided among the processes, and the recipe alone says in which numbers to compute
-    accelerator = Accelerator(mixed_precision="no", dataloader_config=DataLoaderConfiguration(split_batches=True),
-                              cpu=processes_started() > 1 and not torch.cuda.is_available())
+    accelerator = Accelerator(
+        mixed_precision="no",
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        cpu=processes_started() > 1 and not torch.cuda.is_available(),
+    )
     device, processes = accelerator.device, accelerator.num_processes
     if processes != processes_started():
-        raise ValueError(f"WORLD_SIZE says that {processes_started()} processes train together, but only {processes} "
-                         "can find each other: start them with torchrun or accelerate launch")
+        raise ValueError(
+            f"WORLD_SIZE says that {processes_started()} processes train together, but only {processes} "
+            "can find each other: start them with torchrun or accelerate launch"
+        )
     dtype = autocast_dtype(recipe.precision, device)
     torch.manual_seed(recipe.seed)
 
@@ -178,8 +201,13 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
     first = _same_everywhere(accelerator, len(history.epochs))
     net = accelerator.prepare(model)
 
-    bar = progress_bar(total=recipe.epochs * len(loader), initial=first * len(loader), desc=recipe.model, unit="step",
-                       show=progress and accelerator.is_main_process)
+    bar = progress_bar(
+        total=recipe.epochs * len(loader),
+        initial=first * len(loader),
+        desc=recipe.model,
+        unit="step",
+        show=progress and accelerator.is_main_process,
+    )
     live = _LiveCurve(enabled=progress and accelerator.is_main_process)
     if state.finished:
         first = recipe.epochs
@@ -200,8 +228,9 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
                     x, y = recipe.augment(x, y, generator)
                 with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
                     logits = net(x.contiguous(memory_format=layout))
-                loss = nn.functional.cross_entropy(logits.float(), y, weight=weights,
-                                                   label_smoothing=recipe.label_smoothing)
+                loss = nn.functional.cross_entropy(
+                    logits.float(), y, weight=weights, label_smoothing=recipe.label_smoothing
+                )
                 optimizer.zero_grad(set_to_none=True)
                 accelerator.backward(scaler.scale(loss))
                 scaler.step(optimizer)
@@ -220,15 +249,22 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
             trained = time.perf_counter() - start
             totals = torch.tensor([float(losses[:steps].sum()), float(hits), seen, steps], device=device)
             loss_sum, hits, seen, steps = accelerator.reduce(totals, "sum").tolist()
-            row = {"epoch": epoch, "lr": float(optimizer.param_groups[0]["lr"]), "loss": loss_sum / steps,
-                   "accuracy": hits / seen}
+            row = {
+                "epoch": epoch,
+                "lr": float(optimizer.param_groups[0]["lr"]),
+                "loss": loss_sum / steps,
+                "accuracy": hits / seen,
+            }
             if val is not None:
                 judged = net if averaged is None else averaged
                 if averaged is not None and processes > 1:  # each has seen its own images' batch statistics
                     broadcast([*averaged.module.buffers()])
                 row |= _validate(accelerator, judged, val, recipe, dtype, weights, layout)
-            row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start,
-                    "images_per_second": seen / trained}
+            row |= {
+                "seconds": time.perf_counter() - start,
+                "cpu_seconds": time.process_time() - cpu_start,
+                "images_per_second": seen / trained,
+            }
             history.epochs.append(row)
             if recipe.schedule == "plateau":
                 schedule.step(row[recipe.monitor] if val is not None else row["loss"])
@@ -242,8 +278,9 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
         history.stopped = history.stopped or "finished"
     except KeyboardInterrupt:
         history.stopped = "interrupted"
-        warnings.warn(f"training was interrupted in epoch {len(history.epochs) + 1}; returning what there is",
-                      stacklevel=2)
+        warnings.warn(
+            f"training was interrupted in epoch {len(history.epochs) + 1}; returning what there is", stacklevel=2
+        )
     finally:
         bar.close()
         live.clear()
@@ -257,8 +294,10 @@ def fit(model: nn.Module, train, val=None, recipe: Recipe | None = None, *, chec
 def _batch_size(recipe: Recipe, images: int, processes: int) -> int:
     """Images in a step, over all processes together."""
     if recipe.batch_size % processes:
-        raise ValueError(f"recipe: a batch of {recipe.batch_size} images cannot be shared by {processes} processes; "
-                         f"take a batch_size that {processes} divides (--batch-size of `cxr train`)")
+        raise ValueError(
+            f"recipe: a batch of {recipe.batch_size} images cannot be shared by {processes} processes; "
+            f"take a batch_size that {processes} divides (--batch-size of `cxr train`)"
+        )
     if images < processes:
         raise ValueError(f"there are only {images} images to train on, fewer than the {processes} processes")
     return min(recipe.batch_size, images - images % processes)
@@ -272,8 +311,10 @@ def _same_everywhere(accelerator, epochs: int) -> int:
 
     found = gather_object([epochs])
     if len(set(found)) > 1:
-        raise ValueError(f"the processes continue after different epochs ({short(found)}): the checkpoint must lie in "
-                         "a folder that all of them share")
+        raise ValueError(
+            f"the processes continue after different epochs ({short(found)}): the checkpoint must lie in "
+            "a folder that all of them share"
+        )
     return epochs
 
 
@@ -282,8 +323,15 @@ def _train_head(model, train, val, recipe: Recipe, checkpoint, progress: bool) -
     flags = [(p, p.requires_grad) for p in model.parameters()]
     frozen = model.config["freeze"]
     freeze(model, "all")
-    first = recipe.but(head_epochs=0, trainable="head", epochs=recipe.head_epochs, lr=recipe.head_lr,
-                       schedule="constant", schedule_options={}, early_stopping=None)
+    first = recipe.but(
+        head_epochs=0,
+        trainable="head",
+        epochs=recipe.head_epochs,
+        lr=recipe.head_lr,
+        schedule="constant",
+        schedule_options={},
+        early_stopping=None,
+    )
     if checkpoint is not None:
         checkpoint = Path(checkpoint)
         checkpoint = checkpoint.with_name(f"{checkpoint.stem}-head{checkpoint.suffix}")
@@ -303,12 +351,16 @@ def _check(model, train, val, recipe: Recipe) -> None:
             raise ValueError(f"{name} is empty: there are no images to {'train' if name == 'train' else 'validate'} on")
         classes = getattr(model, "classes", None)
         if classes is not None and tuple(classes) != tuple(data.classes):
-            raise ValueError(f"the model was built for the classes {list(classes)}, {name} has {list(data.classes)}: "
-                             f"build it with build_model(..., classes={name}.classes)")
+            raise ValueError(
+                f"the model was built for the classes {list(classes)}, {name} has {list(data.classes)}: "
+                f"build it with build_model(..., classes={name}.classes)"
+            )
     asked = {"all": None, "head": "all"}.get(recipe.trainable, recipe.trainable)
     if asked is not None and getattr(model, "config", {}).get("freeze") != asked:
-        raise ValueError(f"the recipe trains only a part of the network (trainable={recipe.trainable!r}), but the "
-                         f"model is not frozen so: freeze(model, {asked!r}) first, or fit(..., trainable='all')")
+        raise ValueError(
+            f"the recipe trains only a part of the network (trainable={recipe.trainable!r}), but the "
+            f"model is not frozen so: freeze(model, {asked!r}) first, or fit(..., trainable='all')"
+        )
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
     if val is None and (recipe.early_stopping or recipe.monitor != "val_loss"):
@@ -342,23 +394,40 @@ def _schedule(optimizer, recipe: Recipe, steps: int):
         match recipe.schedule:
             case "plateau":
                 mode = "min" if recipe.monitor == "val_loss" else "max"
-                made = lrs.ReduceLROnPlateau(optimizer, mode, options.pop("factor", 0.1), options.pop("patience", 2),
-                                             min_lr=options.pop("min_lr", 0.0))
+                made = lrs.ReduceLROnPlateau(
+                    optimizer,
+                    mode,
+                    options.pop("factor", 0.1),
+                    options.pop("patience", 2),
+                    min_lr=options.pop("min_lr", 0.0),
+                )
             case "cyclic":
-                made = lrs.CyclicLR(optimizer, base_lr=options.pop("base_lr", recipe.lr / 100), max_lr=recipe.lr,
-                                    step_size_up=max(1, round(options.pop("step_epochs", 2) * steps)),
-                                    mode="triangular", cycle_momentum=False)
+                made = lrs.CyclicLR(
+                    optimizer,
+                    base_lr=options.pop("base_lr", recipe.lr / 100),
+                    max_lr=recipe.lr,
+                    step_size_up=max(1, round(options.pop("step_epochs", 2) * steps)),
+                    mode="triangular",
+                    cycle_momentum=False,
+                )
             case "onecycle":
-                made = lrs.OneCycleLR(optimizer, recipe.lr, total_steps=max(total, 2), cycle_momentum=False,
-                                      pct_start=options.pop("pct_start", 0.3),
-                                      div_factor=options.pop("div_factor", 25.0))
+                made = lrs.OneCycleLR(
+                    optimizer,
+                    recipe.lr,
+                    total_steps=max(total, 2),
+                    cycle_momentum=False,
+                    pct_start=options.pop("pct_start", 0.3),
+                    div_factor=options.pop("div_factor", 25.0),
+                )
             case "cosine":
                 made = lrs.CosineAnnealingLR(optimizer, total, eta_min=options.pop("min_lr", 0.0))
             case _:
                 made = lrs.ConstantLR(optimizer, factor=1.0)
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise ValueError(f"recipe: the schedule {recipe.schedule!r} cannot be made with the schedule_options "
-                         f"{short(recipe.schedule_options)}: {error}") from error
+        raise ValueError(
+            f"recipe: the schedule {recipe.schedule!r} cannot be made with the schedule_options "
+            f"{short(recipe.schedule_options)}: {error}"
+        ) from error
     if options:
         raise ValueError(f"recipe: schedule {recipe.schedule!r} does not know the option(s) {sorted(options)}")
     return made
@@ -383,8 +452,9 @@ def _class_weights(weights, train) -> torch.Tensor | None:
 @torch.no_grad()
 def _validate(accelerator, net, val, recipe, dtype, weights, layout) -> dict:
     processes = accelerator.num_processes
-    loader = accelerator.prepare(DataLoader(val, -(-max(recipe.batch_size, 64) // processes) * processes,
-                                            collate_fn=_as_is))
+    loader = accelerator.prepare(
+        DataLoader(val, -(-max(recipe.batch_size, 64) // processes) * processes, collate_fn=_as_is)
+    )
     net.eval()
     logits, labels = [], []
     for images, y in loader:
@@ -419,8 +489,11 @@ class _State:
         recipe = self.history.recipe
         if not np.isfinite(row["loss"]):
             self.history.stopped, self.finished = "diverged", True
-            warnings.warn(f"the loss became {row['loss']} in epoch {row['epoch']}: training stopped. "
-                          f"A lower learning rate than {recipe.lr:g} usually helps", stacklevel=3)
+            warnings.warn(
+                f"the loss became {row['loss']} in epoch {row['epoch']}: training stopped. "
+                f"A lower learning rate than {recipe.lr:g} usually helps",
+                stacklevel=3,
+            )
         elif validated:
             value = row[recipe.monitor] if recipe.monitor == "val_loss" else -row[recipe.monitor]
             if self.best_value is None or value < self.best_value:
@@ -446,16 +519,27 @@ class _State:
             self.model.load_state_dict(self.averaged.module.state_dict())
 
     def save(self, path: Path, fingerprint: str) -> None:
-        write_torch(path, {
-            "format": CHECKPOINT_FORMAT, "kind": "cxrlib training checkpoint", "data": fingerprint,
-            "recipe": _plain(self.history.recipe.to_dict()), "epochs": self.history.epochs,
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
-            "averaged": None if self.averaged is None else self.averaged.state_dict(),
-            "scaler": self.scaler.state_dict(), "best": self.best, "best_value": self.best_value,
-            "best_epoch": self.history.best_epoch, "waited": self.waited, "stopped": self.history.stopped,
-            "finished": self.finished,
-        })
+        write_torch(
+            path,
+            {
+                "format": CHECKPOINT_FORMAT,
+                "kind": "cxrlib training checkpoint",
+                "data": fingerprint,
+                "recipe": _plain(self.history.recipe.to_dict()),
+                "epochs": self.history.epochs,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
+                "averaged": None if self.averaged is None else self.averaged.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "best": self.best,
+                "best_value": self.best_value,
+                "best_epoch": self.history.best_epoch,
+                "waited": self.waited,
+                "stopped": self.history.stopped,
+                "finished": self.finished,
+            },
+        )
 
     def load(self, path: Path, fingerprint: str) -> None:
         remedy = "delete the file to start anew, or name another one (checkpoint=, or --out of `cxr train`)"
@@ -497,9 +581,16 @@ class _State:
 
     def _holds(self, saved: dict) -> bool:
         """Whether all parts of a checkpoint are there, and such that this run can go on with them."""
-        shape = {"model": {}, "optimizer": {"state": {}, "param_groups": [{"lr": float, "params": [int]}]},
-                 "schedule": {}, "scaler": {}, "waited": int, "finished": bool, "stopped": str,
-                 "epochs": [{"epoch": int, "seconds": float, "images_per_second": float}]}
+        shape = {
+            "model": {},
+            "optimizer": {"state": {}, "param_groups": [{"lr": float, "params": [int]}]},
+            "schedule": {},
+            "scaler": {},
+            "waited": int,
+            "finished": bool,
+            "stopped": str,
+            "epochs": [{"epoch": int, "seconds": float, "images_per_second": float}],
+        }
         if not has_shape(saved, shape) or not {"averaged", "best", "best_value", "best_epoch"} <= set(saved):
             return False
         if not all(_is_number(v) for row in saved["epochs"] for v in row.values()):
@@ -511,15 +602,25 @@ class _State:
         if saved["best"] is not None and not _fits(saved["best"], self.model.state_dict()):
             return False
         groups = zip(saved["optimizer"]["param_groups"], self.optimizer.param_groups, strict=False)
-        pairs = [(saved["schedule"], self.schedule.state_dict()), (saved["scaler"], self.scaler.state_dict()),
-                 *((theirs, {k: v for k, v in ours.items() if k != "params"}) for theirs, ours in groups)]
+        pairs = [
+            (saved["schedule"], self.schedule.state_dict()),
+            (saved["scaler"], self.scaler.state_dict()),
+            *((theirs, {k: v for k, v in ours.items() if k != "params"}) for theirs, ours in groups),
+        ]
         if not all(_fits(theirs[k], ours[k]) for theirs, ours in pairs for k in theirs.keys() & ours.keys()):
             return False
         params = [p for group in self.optimizer.param_groups for p in group["params"]]
         parts = {"sgd": {"momentum_buffer"}}.get(self.history.recipe.optimizer, {"step", "exp_avg", "exp_avg_sq"})
-        return all(number in range(len(params)) and isinstance(state, dict) and parts <= set(state) and all(
-            _is_number(v) or v is None or (is_dense(v) and v.shape in ((), params[number].shape))
-            for v in state.values()) for number, state in saved["optimizer"]["state"].items())
+        return all(
+            number in range(len(params))
+            and isinstance(state, dict)
+            and parts <= set(state)
+            and all(
+                _is_number(v) or v is None or (is_dense(v) and v.shape in ((), params[number].shape))
+                for v in state.values()
+            )
+            for number, state in saved["optimizer"]["state"].items()
+        )
 
 
 def _is_number(value) -> bool:

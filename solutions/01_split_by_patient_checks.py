@@ -31,19 +31,27 @@ def parts(value, n):
 
 # Task 1
 
+
 @check("lazy_accuracy", points=1)
 def commonest_class_of_training(student, rng):
     """The answer comes from the training images, the accuracy from the test images."""
     common, other = rng.permutation(3)[:2]
     train = rng.permutation(np.repeat([common, other, 3], [60, 25, 10]))
     test = rng.permutation(np.repeat([common, other, 3], [20, 70, 17]))
-    close(student.lazy_accuracy(train, test), 20 / 107, "the accuracy", {
-        "it is that of the most common class of the test images; the model only knows the training images": 70 / 107,
-        "it was measured on the training images, not on the test images": 60 / 95,
-        "it is the share of the mistakes (1 minus the accuracy)": 87 / 107,
-        "the images were counted; divide by the number of test images": 20,
-        "it is a percentage; give a share from 0 to 1": 2000 / 107,
-        "it is the number of the class; asked is the accuracy": common})
+    close(
+        student.lazy_accuracy(train, test),
+        20 / 107,
+        "the accuracy",
+        {
+            "it is that of the most common class of the test images; the model only knows the training images": 70
+            / 107,
+            "it was measured on the training images, not on the test images": 60 / 95,
+            "it is the share of the mistakes (1 minus the accuracy)": 87 / 107,
+            "the images were counted; divide by the number of test images": 20,
+            "it is a percentage; give a share from 0 to 1": 2000 / 107,
+            "it is the number of the class; asked is the accuracy": common,
+        },
+    )
 
 
 @check("lazy_accuracy", points=1)
@@ -54,11 +62,16 @@ def class_missing_in_the_test(student, rng):
     assert got == 0, f"no test image has the most common training class, so the accuracy must be 0; got {got:.4g}"
     train = np.repeat([4, 1, 3], [10, 10, 4])  # the higher number is met first
     test = rng.permutation(np.repeat([4, 1], [9, 21]))
-    close(student.lazy_accuracy(train, test), 0.7, "the accuracy", {
-        "two classes are equally common in training: take the one with the lower number": 0.3})
+    close(
+        student.lazy_accuracy(train, test),
+        0.7,
+        "the accuracy",
+        {"two classes are equally common in training: take the one with the lower number": 0.3},
+    )
 
 
 # Task 2
+
 
 @check("leaked_patients", points=2)
 def counts_patients_and_test_images(student, rng):
@@ -66,19 +79,35 @@ def counts_patients_and_test_images(student, rng):
     names = np.array([f"person{i}" for i in rng.permutation(500)[:40]])
     both, in_train, in_test = names[:8], names[8:30], names[30:]
     train = rng.permutation(np.concatenate([np.repeat(both, 3), np.repeat(in_train, 2)]))  # 68 images, 24 leaked
-    test = rng.permutation(np.concatenate([np.repeat(both, 5), np.repeat(in_test, 2)]))    # 60 images, 40 leaked
+    test = rng.permutation(np.concatenate([np.repeat(both, 5), np.repeat(in_test, 2)]))  # 60 images, 40 leaked
     count, share = pair(student.leaked_patients(train, test), "a number of patients and a share")
-    close(count, 8, "the number of leaked patients", {
-        "it counts test images; one patient has several": 40, "it counts training images; one patient has several": 24,
-        "it counts images of both parts; one patient has several": 64,
-        "it counts pairs of images; count each patient once": 120,
-        "it counts all patients, also those who are in one part only": 40})
-    close(share, 40 / 60, "the share of the test images", {
-        "it is the share of the training images": 24 / 68, "it is the share of the test's patients, not of its images":
-        8 / 18, "it is the share of all patients": 8 / 40, "it is the share of all images": 64 / 128,
-        "the number of leaked patients was divided by the number of test images; count images, not patients": 8 / 60,
-        "it is the share of the images that are not leaked": 20 / 60, "it is a percentage; give a share from 0 to 1":
-        4000 / 60})
+    close(
+        count,
+        8,
+        "the number of leaked patients",
+        {
+            "it counts test images; one patient has several": 40,
+            "it counts training images; one patient has several": 24,
+            "it counts images of both parts; one patient has several": 64,
+            "it counts pairs of images; count each patient once": 120,
+            "it counts all patients, also those who are in one part only": 40,
+        },
+    )
+    close(
+        share,
+        40 / 60,
+        "the share of the test images",
+        {
+            "it is the share of the training images": 24 / 68,
+            "it is the share of the test's patients, not of its images": 8 / 18,
+            "it is the share of all patients": 8 / 40,
+            "it is the share of all images": 64 / 128,
+            "the number of leaked patients was divided by the number of test images; count images, not patients": 8
+            / 60,
+            "it is the share of the images that are not leaked": 20 / 60,
+            "it is a percentage; give a share from 0 to 1": 4000 / 60,
+        },
+    )
 
 
 @check("leaked_patients", points=1)
@@ -95,6 +124,7 @@ def no_leak_and_all_leaked(student, rng):
 
 # Task 3
 
+
 def many_patients(rng, n=40):
     """n patients with 1 to 9 images each, in a mixed order."""
     names = np.array([f"p{i}" for i in rng.permutation(900)[:n]])
@@ -107,10 +137,14 @@ def patients_stay_whole(student, rng):
     patients = many_patients(rng)
     train, val = parts(student.split_by_patient(patients, 0.3, int(rng.integers(1000))), len(patients))
     shared = set(patients[train]) & set(patients[val])
-    assert not shared, (f"{len(shared)} patients are in both parts: the split was made by image, not by patient"
-                        if not set(train) & set(val) else "some images are in both parts")
+    assert not shared, (
+        f"{len(shared)} patients are in both parts: the split was made by image, not by patient"
+        if not set(train) & set(val)
+        else "some images are in both parts"
+    )
     assert len(train) + len(val) == len(patients), (
-        f"each image must be in one part; got {len(train)} + {len(val)} of {len(patients)}")
+        f"each image must be in one part; got {len(train)} + {len(val)} of {len(patients)}"
+    )
 
 
 @check("split_by_patient", points=2)
@@ -122,14 +156,16 @@ def share_of_the_patients(student, rng):
         got = len(np.unique(patients[val])) / 40
         assert abs(got - (1 - share)) > 0.026, "the two parts are swapped: the first must be the training part"
         assert abs(got - share) < 0.026, (
-            f"the validation part should hold the share {share} of the patients, but it holds {got:.3f}")
+            f"the validation part should hold the share {share} of the patients, but it holds {got:.3f}"
+        )
     found = []
     for _ in range(4):  # the same 40 patients, in an order that a split without a shuffle would keep
         patients = np.arange(40).repeat(3)
         _, val = parts(student.split_by_patient(patients, 0.5, int(rng.integers(10**6))), len(patients))
         found.append(np.unique(patients[val]))
     assert any(np.ptp(names) + 1 > len(names) for names in found), (
-        "the validation part is always a block of neighboring patients: the patients were not shuffled")
+        "the validation part is always a block of neighboring patients: the patients were not shuffled"
+    )
 
 
 @check("split_by_patient", points=1)
@@ -149,14 +185,16 @@ def one_image_each_and_a_giant(student, rng):
     single = rng.permutation(3000)[:50]
     train, val = parts(student.split_by_patient(single, 0.2, int(rng.integers(1000))), 50)
     assert len(val) == 10 and len(train) == 40, (
-        f"50 patients with one image each, share 0.2: the validation part should have 10 images; got {len(val)}")
+        f"50 patients with one image each, share 0.2: the validation part should have 10 images; got {len(val)}"
+    )
     giant = rng.permutation(np.concatenate([np.repeat("giant", 160), [f"p{i}" for i in range(19)]]))
     for seed in rng.integers(0, 10_000, 4):
         train, val = parts(student.split_by_patient(giant, 0.25, int(seed)), len(giant))
         assert not set(giant[train]) & set(giant[val]), "a patient with most of the images is in both parts"
         assert len(np.unique(giant[val])) == 5, (
             "with one patient who has most of the images, the share of the patients is wrong: count patients, "
-            "not images")
+            "not images"
+        )
     two = np.array(["a", "a", "b"])
     for share in (0.01, 0.99):
         train, val = parts(student.split_by_patient(two, share, int(rng.integers(1000))), 3)
@@ -165,6 +203,7 @@ def one_image_each_and_a_giant(student, rng):
 
 
 # Task 4
+
 
 @check("find_copies", points=2)
 def finds_every_copy(student, rng):
@@ -196,11 +235,14 @@ def only_exact_copies(student, rng):
     test[4] = test[4].T
     got = rows(student.find_copies(train, test), 6, "the result")
     for wrong in (1, 2, 4):
-        assert wrong not in got, ("an image with the same pixels in another order counts as a copy: a mean, a sum or a "
-                                  "histogram does not see the order; compare the images pixel by pixel")
+        assert wrong not in got, (
+            "an image with the same pixels in another order counts as a copy: a mean, a sum or a "
+            "histogram does not see the order; compare the images pixel by pixel"
+        )
     assert 0 not in got and 3 not in got, (
         "an image that differs in one or two pixels near the middle counts as a copy: every pixel must be compared, "
-        "and exactly (str() of a large array leaves out its middle)")
+        "and exactly (str() of a large array leaves out its middle)"
+    )
     assert got.tolist() == [5], "the one exact copy was not found"
 
 
@@ -210,14 +252,18 @@ def nothing_to_find(student, rng):
     images = rng.integers(0, 256, (12, 16, 16), dtype=np.uint8)
     test = images[[6, 7, 8, 6]]
     got = rows(student.find_copies(images[:6], test), 4, "the result")
-    assert not len(got), ("two test images are copies of each other, but not of a training image; they do not count"
-                          if set(got) <= {0, 3} else f"{len(got)} copies were named, but there are none")
+    assert not len(got), (
+        "two test images are copies of each other, but not of a training image; they do not count"
+        if set(got) <= {0, 3}
+        else f"{len(got)} copies were named, but there are none"
+    )
     test[2] = images[int(rng.integers(6))]
     got = rows(student.find_copies(images[:6], test), 4, "the result")
     assert got.tolist() == [2], "then one image was replaced by a copy of a training image, and it was not found"
 
 
 # Task 5
+
 
 def shares_with(images, labels, classes, rule):
     return [rule(images[labels == k]).mean() for k in range(classes)]
@@ -232,18 +278,28 @@ def pixels_below_five(student, rng):
     images[rng.random(images.shape) < 0.1] = 5
     want = shares_with(images, labels, 3, lambda x: x < 5)
     black = (images < 5).sum((1, 2))
-    close(student.near_black_share(images, labels, 3), want, "the share", {
-        "a pixel with the value 5 was counted; near-black means below 5": shares_with(images, labels, 3,
-                                                                                      lambda x: x <= 5),
-        "only pixels with the value 0 were counted": shares_with(images, labels, 3, lambda x: x == 0),
-        "the bright pixels were counted, not the near-black ones": [1 - w for w in want],
-        "it is a number of pixels; divide by all pixels of the class": np.bincount(labels, black),
-        "it is a number of pixels for each image; divide by the pixels of an image, too":
-            np.bincount(labels, black) / np.bincount(labels),
-        "the pixels of a class were divided by the pixels of all classes": np.bincount(labels, black) / images.size,
-        "it says which share of the near-black pixels each class has; divide by the pixels of that class":
-            np.bincount(labels, black) / black.sum(),
-        "it is a percentage; give a share from 0 to 1": [100 * w for w in want]}, rtol=1e-6)
+    close(
+        student.near_black_share(images, labels, 3),
+        want,
+        "the share",
+        {
+            "a pixel with the value 5 was counted; near-black means below 5": shares_with(
+                images, labels, 3, lambda x: x <= 5
+            ),
+            "only pixels with the value 0 were counted": shares_with(images, labels, 3, lambda x: x == 0),
+            "the bright pixels were counted, not the near-black ones": [1 - w for w in want],
+            "it is a number of pixels; divide by all pixels of the class": np.bincount(labels, black),
+            "it is a number of pixels for each image; divide by the pixels of an image, too": np.bincount(labels, black)
+            / np.bincount(labels),
+            "the pixels of a class were divided by the pixels of all classes": np.bincount(labels, black) / images.size,
+            "it says which share of the near-black pixels each class has; divide by the pixels of that class": np.bincount(
+                labels, black
+            )
+            / black.sum(),
+            "it is a percentage; give a share from 0 to 1": [100 * w for w in want],
+        },
+        rtol=1e-6,
+    )
 
 
 @check("near_black_share", points=1)
@@ -253,6 +309,18 @@ def class_without_images(student, rng):
     images = rng.integers(0, 20, (10, 9, 9), dtype=np.uint8)
     first, last = (images[labels == k] for k in (0, 3))
     first, last = (first < 5).mean(), (last < 5).mean()
-    close(student.near_black_share(images, labels, 5), [first, np.nan, np.nan, last, np.nan], "the share", {
-        "a class without images has the value 0; 0 would mean that its images are bright. Give nan":
-            [first, 0, 0, last, 0]}, rtol=1e-6)
+    close(
+        student.near_black_share(images, labels, 5),
+        [first, np.nan, np.nan, last, np.nan],
+        "the share",
+        {
+            "a class without images has the value 0; 0 would mean that its images are bright. Give nan": [
+                first,
+                0,
+                0,
+                last,
+                0,
+            ]
+        },
+        rtol=1e-6,
+    )

@@ -57,14 +57,14 @@ def walk(layers, size, filters, hidden, classes, rule=""):
 
 RULES = {
     "each C": "each C took the next number of filters; all convolutions of a block have the same number, and only a P "
-              "after a C moves on",
+    "after a C moves on",
     "each P": "each P moved on to the next number of filters; only a P that stands directly after a C does",
     "never": "all convolutions got the same number of filters; a P after a C moves on to the next one",
     "around": "after the last number of filters it started again with the first one; the last one is used again",
     "up": "pooling rounded an odd side up; it rounds down",
     "no padding": "each C made the map smaller by 2; with padding 1 it keeps the side",
     "average": "the average of a word without F got a shape of its own; there is one shape for each letter and one for "
-               "the output layer",
+    "the output layer",
 }
 
 
@@ -86,11 +86,14 @@ def compare_shapes(student, cases):
         letters = [*case[0], "output"]
         assert len(got) != len(want) - 1, "one shape is missing: is the output layer there?"
         assert len(got) == len(want), (
-            f"{len(want) - 1} letters and the output layer give {len(want)} shapes; got {len(got)}")
+            f"{len(want) - 1} letters and the output layer give {len(want)} shapes; got {len(got)}"
+        )
         place = next(i for i, pair in enumerate(zip(got, want, strict=True)) if pair[0] != pair[1])
         letter = letters[place]
-        raise AssertionError(f"the shape after {'the output layer' if letter == 'output' else f'a letter {letter}'} is "
-                             f"wrong; got {got[place][:4]}")
+        raise AssertionError(
+            f"the shape after {'the output layer' if letter == 'output' else f'a letter {letter}'} is "
+            f"wrong; got {got[place][:4]}"
+        )
 
 
 def some_filters(rng, n):
@@ -98,6 +101,7 @@ def some_filters(rng, n):
 
 
 # Task 1
+
 
 @check("output_shapes", points=1)
 def side_of_the_maps(student, rng):
@@ -110,20 +114,30 @@ def side_of_the_maps(student, rng):
 def filters_follow_blocks(student, rng):
     """A block of convolutions has the same number of filters; only a P after a C moves on."""
     filters = some_filters(rng, 2)
-    compare_shapes(student, [("CCPCCPFD", 16, filters, 9, 2), ("CPPCFD", 24, filters, 9, 2),
-                             ("PCPCF", 16, filters, 9, 4),
-                             ("CPCPCPCPF", 32, filters, 9, 2), ("CPPPCCPCFDD", 49, some_filters(rng, 3), 15, 5)])
+    compare_shapes(
+        student,
+        [
+            ("CCPCCPFD", 16, filters, 9, 2),
+            ("CPPCFD", 24, filters, 9, 2),
+            ("PCPCF", 16, filters, 9, 4),
+            ("CPCPCPCPF", 32, filters, 9, 2),
+            ("CPPPCCPCFDD", 49, some_filters(rng, 3), 15, 5),
+        ],
+    )
 
 
 @check("output_shapes", points=1)
 def words_without_f_or_d(student, rng):
     """Words without F, and words with F but without D."""
     filters, classes = some_filters(rng, 3), int(rng.integers(2, 6))
-    compare_shapes(student, [("CPCPC", 20, filters, 16, classes), ("C", 5, filters, 16, classes),
-                             ("CCPF", 13, filters, 16, classes)])
+    compare_shapes(
+        student,
+        [("CPCPC", 20, filters, 16, classes), ("C", 5, filters, 16, classes), ("CCPF", 13, filters, 16, classes)],
+    )
 
 
 # Task 2
+
 
 def counts(layers, size, filters, hidden, classes, change=""):
     """Parameters of each letter and of the output layer, by formula; `change` names a mistake."""
@@ -150,24 +164,40 @@ def compare_counts(student, cases):
         layers = layer_of_each_letter(case[0], reference(*case))
         want = [sum(p.numel() for p in layer.parameters()) for layer in layers]
         got = array(student.parameter_counts(*case), (None,), "the list of counts")
-        assert len(got) == len(want), (f"{len(want) - 1} letters and the output layer give {len(want)} numbers; got "
-                                       f"{len(got)}")
-        mistakes = {text: counts(*case, change) for change, text in {
-            "no bias": "the biases are missing: one for each outgoing map or number",
-            "bias once": "there is one bias for the whole layer; each outgoing map or number has its own",
-            "one map": "a filter of a convolution has 9 weights for each incoming map, not 9 altogether",
-            "no kernel": "a filter has 3 times 3 weights for each incoming map, not one",
-            "not averaged": "without F the maps are averaged: the output layer gets one number for each map, not all "
-                            "pixels"}.items()}
-        close(got, want, "the number of parameters", {text: m for text, m in mistakes.items() if m != want}, rtol=0,
-              atol=0.1)
+        assert len(got) == len(want), (
+            f"{len(want) - 1} letters and the output layer give {len(want)} numbers; got {len(got)}"
+        )
+        mistakes = {
+            text: counts(*case, change)
+            for change, text in {
+                "no bias": "the biases are missing: one for each outgoing map or number",
+                "bias once": "there is one bias for the whole layer; each outgoing map or number has its own",
+                "one map": "a filter of a convolution has 9 weights for each incoming map, not 9 altogether",
+                "no kernel": "a filter has 3 times 3 weights for each incoming map, not one",
+                "not averaged": "without F the maps are averaged: the output layer gets one number for each map, not all "
+                "pixels",
+            }.items()
+        }
+        close(
+            got,
+            want,
+            "the number of parameters",
+            {text: m for text, m in mistakes.items() if m != want},
+            rtol=0,
+            atol=0.1,
+        )
 
 
 @check("parameter_counts", points=2)
 def weights_and_biases(student, rng):
     """Convolutions and dense layers: weights for each pair, one bias for each output."""
-    compare_counts(student, [("CPCPCPFDD", int(rng.integers(16, 30)), some_filters(rng, 3), 17, 3),
-                             ("CCPCPPCF", int(rng.integers(20, 30)), some_filters(rng, 2), 8, 2)])
+    compare_counts(
+        student,
+        [
+            ("CPCPCPFDD", int(rng.integers(16, 30)), some_filters(rng, 3), 17, 3),
+            ("CCPCPPCF", int(rng.integers(20, 30)), some_filters(rng, 2), 8, 2),
+        ],
+    )
 
 
 @check("parameter_counts", points=1)
@@ -177,6 +207,7 @@ def output_after_the_average(student, rng):
 
 
 # Task 3
+
 
 @check("build_network", points=2)
 def shapes_of_the_weights(student, rng):
@@ -196,11 +227,14 @@ def shapes_of_the_weights(student, rng):
                 before = after
             assert got != wrong, f"the weights have wrong shapes: {text}"
         assert got[:-2] != want and got != want[:-2], (
-            "the output layer is there twice" if len(got) > len(want) else "the output layer is missing")
-        assert len(got) == len(want), (f"{len(want) // 2} layers with weights were asked for (each with a bias); got "
-                                       f"{len(got)} weights and biases")
+            "the output layer is there twice" if len(got) > len(want) else "the output layer is missing"
+        )
+        assert len(got) == len(want), (
+            f"{len(want) // 2} layers with weights were asked for (each with a bias); got {len(got)} weights and biases"
+        )
         assert got[:-2] != want[:-2], "the output layer has a wrong shape" + (
-            ": without F it gets one number for each map (global average pooling)" if "F" not in layers else "")
+            ": without F it gets one number for each map (global average pooling)" if "F" not in layers else ""
+        )
         raise AssertionError("a layer has the wrong number of inputs or outputs, or another filter size than 3 by 3")
 
 
@@ -289,7 +323,7 @@ def dropout_after_each_d(student, rng):
     net = fill(reference(*case), seed)
     with torch.no_grad():
         values = net[:-1](torch.from_numpy(images).float())
-        size = (values**2 @ net[-1].weight.T**2).numpy()
+        size = (values**2 @ net[-1].weight.T ** 2).numpy()
     odds = ((first - second) ** 2 / 2).sum() / size.sum()
     share = odds / (1 + odds)
     assert 0.2 < share < 0.4, f"the dropout after D should leave out a share of 0.3; it seems to be about {share:.1f}"
@@ -298,6 +332,7 @@ def dropout_after_each_d(student, rng):
 
 
 # Task 4
+
 
 def field(layers):
     """From the last map back to the image: the first and the last pixel that one value depends on."""
@@ -315,8 +350,11 @@ def wrong_field(layers, mistake):
         if letter == "C":
             side += {"no step": 2, "three": 3 * step, "one side": step}.get(mistake, 2 * step)
         else:
-            side = 2 * side if mistake == "double" else side + {"narrow": 0, "no step": 1, "three": 2 * step}.get(
-                mistake, step)
+            side = (
+                2 * side
+                if mistake == "double"
+                else side + {"narrow": 0, "no step": 1, "three": 2 * step}.get(mistake, step)
+            )
             step *= 1 if mistake in ("no step", "early", "double") else 2
     return side
 
@@ -325,11 +363,18 @@ def wrong_field(layers, mistake):
 def only_convolutions(student, rng):
     """Words of C only, and the empty word."""
     n = int(rng.integers(3, 9))
-    close(student.receptive_field("C" * n), 2 * n + 1, "the receptive field", {
-        "each C adds 3 pixels; it adds one on each side, so 2": 3 * n + 1,
-        "each C adds 3 pixels; it adds one on each side, so 2, and the value itself is 1": 3 * n,
-        "each C adds 1 pixel; it adds one on each side, so 2": n + 1,
-        "the value itself is missing: start with 1": 2 * n}, rtol=0)
+    close(
+        student.receptive_field("C" * n),
+        2 * n + 1,
+        "the receptive field",
+        {
+            "each C adds 3 pixels; it adds one on each side, so 2": 3 * n + 1,
+            "each C adds 3 pixels; it adds one on each side, so 2, and the value itself is 1": 3 * n,
+            "each C adds 1 pixel; it adds one on each side, so 2": n + 1,
+            "the value itself is missing: start with 1": 2 * n,
+        },
+        rtol=0,
+    )
     assert number(student.receptive_field(""), "the receptive field") == 1, "without a letter a value sees one pixel"
 
 
@@ -337,21 +382,34 @@ def only_convolutions(student, rng):
 def poolings_widen_the_step(student, rng):
     """After a P the next letters reach twice as far."""
     for layers in ("CCPCPC", "CPPCCP", "PCCP" + "CP" * int(rng.integers(1, 4)) + "C"):
-        close(student.receptive_field(layers), field(layers), "the receptive field", {
-            "after a P the step between neighboring values is 2, 4, 8 …; each letter was counted with step 1":
-                wrong_field(layers, "no step"),
-            "a P doubled the step before its own two values were counted; first widen the field, then double the step":
-                wrong_field(layers, "early"),
-            "a P itself also looks at two neighboring values: it widens the field by one step":
-                wrong_field(layers, "narrow"),
-            "a P doubled the field; it widens the field by one step and doubles the step":
-                wrong_field(layers, "double"),
-            "the sides of the filters were added; neighboring filters overlap, so C adds 2 steps and P adds 1":
-                wrong_field(layers, "three"),
-            "a C reaches one step further on each side, so it adds 2 steps": wrong_field(layers, "one side")}, rtol=0)
+        close(
+            student.receptive_field(layers),
+            field(layers),
+            "the receptive field",
+            {
+                "after a P the step between neighboring values is 2, 4, 8 …; each letter was counted with step 1": wrong_field(
+                    layers, "no step"
+                ),
+                "a P doubled the step before its own two values were counted; first widen the field, then double the step": wrong_field(
+                    layers, "early"
+                ),
+                "a P itself also looks at two neighboring values: it widens the field by one step": wrong_field(
+                    layers, "narrow"
+                ),
+                "a P doubled the field; it widens the field by one step and doubles the step": wrong_field(
+                    layers, "double"
+                ),
+                "the sides of the filters were added; neighboring filters overlap, so C adds 2 steps and P adds 1": wrong_field(
+                    layers, "three"
+                ),
+                "a C reaches one step further on each side, so it adds 2 steps": wrong_field(layers, "one side"),
+            },
+            rtol=0,
+        )
 
 
 # Task 5
+
 
 def logits_and_labels(rng, n=14, k=4):
     logits, labels = rng.normal(0, 2, (n, k)), rng.integers(0, k, n)
@@ -374,17 +432,24 @@ def mean_loss(student, rng):
     p = torch.from_numpy(logits).softmax(1)
     y, own = torch.from_numpy(labels), p.numpy()[np.arange(len(labels)), labels]
     got, _ = loss_and_gradient(student.cross_entropy(logits, labels), logits.shape)
-    close(got, want, "the loss", {
-        "it is the sum over the images; asked is the mean": want * len(labels),
-        "it was divided by the number of images times classes; divide by the number of images": want / 4,
-        "the softmax was applied twice": functional.cross_entropy(p, y).item(),
-        "the logarithm has the base 2; asked is the natural one": want / np.log(2),
-        "the logarithm has the base 10; asked is the natural one": want / np.log(10),
-        "the minus sign is missing": -want,
-        "it is the logarithm of the mean probability; asked is the mean of the logarithms": -np.log(own.mean()),
-        "it is 1 minus the probability; asked is the negative logarithm": 1 - own.mean(),
-        "the softmax goes over the images (axis 0); it goes over the classes of each image (axis 1)":
-            functional.nll_loss(torch.from_numpy(logits).log_softmax(0), y).item()})
+    close(
+        got,
+        want,
+        "the loss",
+        {
+            "it is the sum over the images; asked is the mean": want * len(labels),
+            "it was divided by the number of images times classes; divide by the number of images": want / 4,
+            "the softmax was applied twice": functional.cross_entropy(p, y).item(),
+            "the logarithm has the base 2; asked is the natural one": want / np.log(2),
+            "the logarithm has the base 10; asked is the natural one": want / np.log(10),
+            "the minus sign is missing": -want,
+            "it is the logarithm of the mean probability; asked is the mean of the logarithms": -np.log(own.mean()),
+            "it is 1 minus the probability; asked is the negative logarithm": 1 - own.mean(),
+            "the softmax goes over the images (axis 0); it goes over the classes of each image (axis 1)": functional.nll_loss(
+                torch.from_numpy(logits).log_softmax(0), y
+            ).item(),
+        },
+    )
 
 
 @check("cross_entropy", points=2)
@@ -393,15 +458,21 @@ def gradient_by_the_logits(student, rng):
     logits, labels, _, want = logits_and_labels(rng)
     p, truth, n = torch.from_numpy(logits).softmax(1).numpy(), np.eye(4)[labels], len(labels)
     _, got = loss_and_gradient(student.cross_entropy(logits, labels), logits.shape)
-    close(got, want, "the gradient", {
-        "it was not divided by the number of images; the loss is a mean": want * n,
-        "it has the wrong sign: it is softmax minus truth": -want,
-        "the 1 of the true class was not subtracted; this is only the softmax": p / n,
-        "it is the softmax, without the truth and without the division by the number of images": p,
-        "it is the derivative by the probabilities; asked is the derivative by the logits": -truth / p / n,
-        "it was divided by the number of images times classes; divide by the number of images": want / 4,
-        "the raw logits stand where the softmax belongs": (logits - truth) / n,
-        "the softmax was applied twice": (torch.from_numpy(p).softmax(1).numpy() - truth) / n})
+    close(
+        got,
+        want,
+        "the gradient",
+        {
+            "it was not divided by the number of images; the loss is a mean": want * n,
+            "it has the wrong sign: it is softmax minus truth": -want,
+            "the 1 of the true class was not subtracted; this is only the softmax": p / n,
+            "it is the softmax, without the truth and without the division by the number of images": p,
+            "it is the derivative by the probabilities; asked is the derivative by the logits": -truth / p / n,
+            "it was divided by the number of images times classes; divide by the number of images": want / 4,
+            "the raw logits stand where the softmax belongs": (logits - truth) / n,
+            "the softmax was applied twice": (torch.from_numpy(p).softmax(1).numpy() - truth) / n,
+        },
+    )
 
 
 @check("cross_entropy", points=1)
@@ -416,6 +487,7 @@ def large_logits(student, rng):
     loss, gradient = loss_and_gradient(student.cross_entropy(logits, labels), logits.shape)
     assert np.isfinite(loss) and np.isfinite(gradient).all(), (
         "with large logits the result is nan or inf: subtract the largest logit of each image before taking exp, and "
-        "do not take the logarithm of a probability that is 0")
+        "do not take the logarithm of a probability that is 0"
+    )
     close(loss, want.item(), "the loss for large logits")
     close(gradient, z.grad.numpy(), "the gradient for large logits")

@@ -17,6 +17,7 @@ def pair(value, what):
 
 # Task 1
 
+
 def answers(rng, counts, share):
     """True classes, `counts[k]` of class k, and predictions of which `share` are right and the others too high by 1."""
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
@@ -30,12 +31,18 @@ def rows_are_the_truth(student, rng):
     labels, predicted = answers(rng, [30, 50, 20, 10], 0.7)
     want = metrics.confusion_matrix(labels, predicted)
     got = student.confusion_matrix(labels, predicted, 4)
-    close(got, want, "the matrix", {
-        "rows and columns are swapped: rows are the truth, columns are what the model said": want.T,
-        "each pair of classes was counted once only: `matrix[labels, predicted] += 1` does not add up": want > 0,
-        "it holds shares of each row; asked are whole numbers": want / want.sum(1, keepdims=True),
-        "it holds shares of all images; asked are whole numbers": want / want.sum(),
-        "the classes stand in reverse order": want[::-1, ::-1]})
+    close(
+        got,
+        want,
+        "the matrix",
+        {
+            "rows and columns are swapped: rows are the truth, columns are what the model said": want.T,
+            "each pair of classes was counted once only: `matrix[labels, predicted] += 1` does not add up": want > 0,
+            "it holds shares of each row; asked are whole numbers": want / want.sum(1, keepdims=True),
+            "it holds shares of all images; asked are whole numbers": want / want.sum(),
+            "the classes stand in reverse order": want[::-1, ::-1],
+        },
+    )
 
 
 @check("confusion_matrix", points=1)
@@ -43,29 +50,37 @@ def classes_without_images(student, rng):
     """A class that never occurs keeps its row and its column."""
     labels, predicted = np.array([1, 1, 3, 3, 3])[rng.permutation(5)], np.array([3, 1, 3])[rng.integers(0, 3, 5)]
     got = array(student.confusion_matrix(labels, predicted, 6), (None, None), "the matrix")
-    assert len(got) == 6, ("with 6 classes the matrix needs 6 rows and columns, also for a class without images; it "
-                           f"has {len(got)} rows")
+    assert len(got) == 6, (
+        f"with 6 classes the matrix needs 6 rows and columns, also for a class without images; it has {len(got)} rows"
+    )
     want = metrics.confusion_matrix(labels, predicted, labels=range(6))
-    close(got, want, "the matrix", {"rows and columns are swapped": want.T,
-                                    "each pair of classes was counted once only": want > 0})
+    close(
+        got,
+        want,
+        "the matrix",
+        {"rows and columns are swapped": want.T, "each pair of classes was counted once only": want > 0},
+    )
 
 
 # Task 2
+
 
 def three(value, classes):
     """Precision, recall and F1 as the rows of an array."""
     many = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
     assert many and len(value) == 3, f"three arrays were asked for: precision, recall, F1; got {describe(value)}"
-    return [array(v, (classes,), name) for v, name in zip(value, ("the precision", "the recall", "the F1"),
-                                                         strict=True)]
+    return [
+        array(v, (classes,), name) for v, name in zip(value, ("the precision", "the recall", "the F1"), strict=True)
+    ]
 
 
 def oracle(matrix):
     """The three scores by scikit-learn."""
     k = len(matrix)
     labels, predicted = (grid.ravel() for grid in np.indices((k, k)))
-    return metrics.precision_recall_fscore_support(labels, predicted, labels=range(k), sample_weight=matrix.ravel(),
-                                                   zero_division=0)[:3]
+    return metrics.precision_recall_fscore_support(
+        labels, predicted, labels=range(k), sample_weight=matrix.ravel(), zero_division=0
+    )[:3]
 
 
 def unequal_matrix(rng):
@@ -80,11 +95,18 @@ def recall_of_each_class(student, rng):
     precision, recall, f1 = oracle(matrix)
     hits, total = np.diag(matrix), matrix.sum()
     accuracy = (total - matrix.sum(0) - matrix.sum(1) + 2 * hits) / total
-    close(three(student.class_scores(matrix), 4)[1], recall, "the recall", {
-        "this is the precision: recall divides by the images of the class, a row of the matrix": precision,
-        "this is the accuracy of each class against the rest; recall looks only at the images of the class": accuracy,
-        "this is the accuracy of all classes together": np.full(4, hits.sum() / total),
-        "it was divided by the number of all images, not by those of the class": hits / total, "this is F1": f1})
+    close(
+        three(student.class_scores(matrix), 4)[1],
+        recall,
+        "the recall",
+        {
+            "this is the precision: recall divides by the images of the class, a row of the matrix": precision,
+            "this is the accuracy of each class against the rest; recall looks only at the images of the class": accuracy,
+            "this is the accuracy of all classes together": np.full(4, hits.sum() / total),
+            "it was divided by the number of all images, not by those of the class": hits / total,
+            "this is F1": f1,
+        },
+    )
 
 
 @check("class_scores", points=1)
@@ -92,10 +114,16 @@ def precision_of_each_class(student, rng):
     """Precision divides by the images that were called so."""
     matrix = unequal_matrix(rng)
     precision, recall, f1 = oracle(matrix)
-    close(three(student.class_scores(matrix), 4)[0], precision, "the precision", {
-        "this is the recall: precision divides by the images that were called so, a column of the matrix": recall,
-        "it was divided by the number of all images, not by those called so": np.diag(matrix) / matrix.sum(),
-        "this is F1": f1})
+    close(
+        three(student.class_scores(matrix), 4)[0],
+        precision,
+        "the precision",
+        {
+            "this is the recall: precision divides by the images that were called so, a column of the matrix": recall,
+            "it was divided by the number of all images, not by those called so": np.diag(matrix) / matrix.sum(),
+            "this is F1": f1,
+        },
+    )
 
 
 @check("class_scores", points=1)
@@ -103,11 +131,18 @@ def harmonic_mean(student, rng):
     """F1 is the harmonic mean of precision and recall."""
     matrix = unequal_matrix(rng)
     precision, recall, f1 = oracle(matrix)
-    close(three(student.class_scores(matrix), 4)[2], f1, "the F1", {
-        "it is the plain mean (precision + recall) / 2; F1 is the harmonic mean": (precision + recall) / 2,
-        "the factor 2 is missing": f1 / 2, "it is the geometric mean, a square root; F1 is the harmonic mean":
-        np.sqrt(precision * recall), "it is precision times recall": precision * recall,
-        "it is the F1 of all classes together": np.full(4, np.diag(matrix).sum() / matrix.sum())})
+    close(
+        three(student.class_scores(matrix), 4)[2],
+        f1,
+        "the F1",
+        {
+            "it is the plain mean (precision + recall) / 2; F1 is the harmonic mean": (precision + recall) / 2,
+            "the factor 2 is missing": f1 / 2,
+            "it is the geometric mean, a square root; F1 is the harmonic mean": np.sqrt(precision * recall),
+            "it is precision times recall": precision * recall,
+            "it is the F1 of all classes together": np.full(4, np.diag(matrix).sum() / matrix.sum()),
+        },
+    )
 
 
 @check("class_scores", points=2)
@@ -117,14 +152,17 @@ def zero_by_zero(student, rng):
     never_called, no_image = rng.permutation(5)[:2]
     matrix[:, never_called] = 0
     matrix[no_image] = 0
-    for got, want, name in zip(three(student.class_scores(matrix), 5), oracle(matrix),
-                               ("the precision", "the recall", "the F1"), strict=True):
+    for got, want, name in zip(
+        three(student.class_scores(matrix), 5), oracle(matrix), ("the precision", "the recall", "the F1"), strict=True
+    ):
         assert not np.isnan(got).any(), (
-            f"{name} of a class that was never called or has no image is nan; 0/0 counts as 0")
+            f"{name} of a class that was never called or has no image is nan; 0/0 counts as 0"
+        )
         close(got, want, name)
 
 
 # Task 3
+
 
 @check("auc", points=1)
 def share_of_ordered_pairs(student, rng):
@@ -132,15 +170,26 @@ def share_of_ordered_pairs(student, rng):
     labels = rng.permutation(np.repeat([0, 1], [70, 40]))
     scores = rng.normal(labels * 0.9, 1) * 3 + 2
     want, said = metrics.roc_auc_score(labels, scores), scores >= 0.5
-    close(student.auc(labels, scores), want, "the AUC", {
-        "ill and healthy are swapped (1 minus the AUC)": 1 - want,
-        "it is the accuracy at the threshold 0.5; the AUC needs no threshold": np.mean(said == labels),
-        "it is the area of a curve with a single threshold (0.5); compare all pairs":
-            metrics.roc_auc_score(labels, said),
-        "the pairs were counted, not averaged": want * 70 * 40,
-        "the sum over the pairs was divided by all pairs of images, not by the pairs of one ill and one healthy image":
-            want * 70 * 40 / 110**2,
-        "it is the average precision, the area under another curve": metrics.average_precision_score(labels, scores)})
+    close(
+        student.auc(labels, scores),
+        want,
+        "the AUC",
+        {
+            "ill and healthy are swapped (1 minus the AUC)": 1 - want,
+            "it is the accuracy at the threshold 0.5; the AUC needs no threshold": np.mean(said == labels),
+            "it is the area of a curve with a single threshold (0.5); compare all pairs": metrics.roc_auc_score(
+                labels, said
+            ),
+            "the pairs were counted, not averaged": want * 70 * 40,
+            "the sum over the pairs was divided by all pairs of images, not by the pairs of one ill and one healthy image": want
+            * 70
+            * 40
+            / 110**2,
+            "it is the average precision, the area under another curve": metrics.average_precision_score(
+                labels, scores
+            ),
+        },
+    )
 
 
 @check("auc", points=2)
@@ -149,12 +198,18 @@ def equal_scores_count_half(student, rng):
     labels = rng.permutation(np.repeat([0, 1], [60, 45]))
     scores = np.clip(np.round(rng.normal(2 + labels, 1.2)), 0, 5) / 5
     ill, healthy = scores[labels == 1][:, None], scores[labels == 0]
-    close(student.auc(labels, scores), metrics.roc_auc_score(labels, scores), "the AUC", {
-        "two equal scores count 0; they should count one half": np.mean(ill > healthy),
-        "two equal scores count 1; they should count one half": np.mean(ill >= healthy),
-        "pairs with equal scores were left out; they should count one half":
-            np.sum(ill > healthy) / np.sum(ill != healthy),
-        "ill and healthy are swapped (1 minus the AUC)": 1 - metrics.roc_auc_score(labels, scores)})
+    close(
+        student.auc(labels, scores),
+        metrics.roc_auc_score(labels, scores),
+        "the AUC",
+        {
+            "two equal scores count 0; they should count one half": np.mean(ill > healthy),
+            "two equal scores count 1; they should count one half": np.mean(ill >= healthy),
+            "pairs with equal scores were left out; they should count one half": np.sum(ill > healthy)
+            / np.sum(ill != healthy),
+            "ill and healthy are swapped (1 minus the AUC)": 1 - metrics.roc_auc_score(labels, scores),
+        },
+    )
 
 
 @check("auc", points=1)
@@ -162,14 +217,17 @@ def best_worst_and_no_idea(student, rng):
     """1 for a perfect order, 0 for the reversed one, 1/2 for equal scores everywhere."""
     labels = rng.permutation(np.repeat([0, 1], [9, 14]))
     noise = rng.random(23)
-    for scores, want, what in ((labels + noise, 1, "all ill images have higher scores, so the AUC is 1"),
-                               (noise - 2 * labels, 0, "all ill images have lower scores, so the AUC is 0"),
-                               (np.full(23, 0.3), 0.5, "all scores are equal, so the AUC is 1/2")):
+    for scores, want, what in (
+        (labels + noise, 1, "all ill images have higher scores, so the AUC is 1"),
+        (noise - 2 * labels, 0, "all ill images have lower scores, so the AUC is 0"),
+        (np.full(23, 0.3), 0.5, "all scores are equal, so the AUC is 1/2"),
+    ):
         got = number(student.auc(labels, scores), "the AUC")
         assert abs(got - want) < 1e-6, f"{what}; got {got:.4g}"
 
 
 # Task 4
+
 
 def balanced(labels, said):
     return (said[labels == 1].mean() + (~said[labels == 0]).mean()) / 2
@@ -200,9 +258,13 @@ def threshold_case(rng):
         on_test = every_threshold(test, test_scores, balanced)
         by_test = np.unique(test_scores)[on_test.argmax()]
         before = cuts[by[0].argmax() - 1]  # the best one if "ill" were said where score > threshold
-        if (np.diff(np.sort(by[0])[-2:])[0] > 1e-3 and np.diff(np.sort(by[1])[-2:])[0] > 1e-3
-                and len({best, before, by_accuracy, by_f1, by_test, 0.5}) == 6 and abs(best - by_test) > 0.3
-                and on_test.max() - max(balanced(test, test_scores >= t) for t in (best, by_accuracy, by_f1)) > 0.01):
+        if (
+            np.diff(np.sort(by[0])[-2:])[0] > 1e-3
+            and np.diff(np.sort(by[1])[-2:])[0] > 1e-3
+            and len({best, before, by_accuracy, by_f1, by_test, 0.5}) == 6
+            and abs(best - by_test) > 0.3
+            and on_test.max() - max(balanced(test, test_scores >= t) for t in (best, by_accuracy, by_f1)) > 0.01
+        ):
             return val, val_scores, test, test_scores
 
 
@@ -213,12 +275,15 @@ def judge_threshold(threshold, val, val_scores, test, test_scores):
         return
     assert threshold != 0.5, "the threshold is 0.5; that is a habit, not a choice"
     assert balanced(val, val_scores > threshold) < best - 1e-9, (
-        "this threshold would be right for score > threshold; asked is score >= threshold")
+        "this threshold would be right for score > threshold; asked is score >= threshold"
+    )
     assert balanced(test, test_scores >= threshold) < every_threshold(test, test_scores, balanced).max() - 1e-9, (
-        "the threshold was chosen on the test images: then the test is no test any more. Use the validation images")
+        "the threshold was chosen on the test images: then the test is no test any more. Use the validation images"
+    )
     for measure, name in ((accuracy, "accuracy"), (f1, "F1")):
         assert measure(val, val_scores >= threshold) < every_threshold(val, val_scores, measure).max() - 1e-9, (
-            f"this threshold has the highest {name} on the validation images; asked is the highest balanced accuracy")
+            f"this threshold has the highest {name} on the validation images; asked is the highest balanced accuracy"
+        )
     raise AssertionError("another threshold has a higher balanced accuracy on the validation images")
 
 
@@ -234,18 +299,29 @@ def chosen_on_validation(student, rng):
 def measured_on_test(student, rng):
     """The number is the balanced accuracy of this threshold on the test images."""
     val, val_scores, test, test_scores = threshold_case(rng)
-    threshold, got = pair(student.choose_threshold(val, val_scores, test, test_scores),
-                          "the threshold and the balanced accuracy")
+    threshold, got = pair(
+        student.choose_threshold(val, val_scores, test, test_scores), "the threshold and the balanced accuracy"
+    )
     said = test_scores >= threshold
-    close(got, balanced(test, said), "the balanced accuracy", {
-        "it was measured on the validation images; the threshold must be carried over to the test images":
-            balanced(val, val_scores >= threshold),
-        "it is the best value that any threshold reaches on the test images; use the one that was chosen on validation":
-            every_threshold(test, test_scores, balanced).max(),
-        "it is the accuracy; balanced accuracy is the mean of the two recalls": accuracy(test, said),
-        "it is the recall of the ill alone; balanced accuracy is the mean of the two recalls": said[test == 1].mean(),
-        "the two recalls were added; take their mean": 2 * balanced(test, said),
-        "it belongs to score > threshold; asked is score >= threshold": balanced(test, test_scores > threshold)})
+    close(
+        got,
+        balanced(test, said),
+        "the balanced accuracy",
+        {
+            "it was measured on the validation images; the threshold must be carried over to the test images": balanced(
+                val, val_scores >= threshold
+            ),
+            "it is the best value that any threshold reaches on the test images; use the one that was chosen on validation": every_threshold(
+                test, test_scores, balanced
+            ).max(),
+            "it is the accuracy; balanced accuracy is the mean of the two recalls": accuracy(test, said),
+            "it is the recall of the ill alone; balanced accuracy is the mean of the two recalls": said[
+                test == 1
+            ].mean(),
+            "the two recalls were added; take their mean": 2 * balanced(test, said),
+            "it belongs to score > threshold; asked is score >= threshold": balanced(test, test_scores > threshold),
+        },
+    )
 
 
 @check("choose_threshold", points=1)
@@ -259,11 +335,13 @@ def scores_of_any_range(student, rng):
         if balanced(case[0], case[1] >= threshold) < best - 1e-9:
             assert not 0 <= threshold <= 1, (
                 "for scores outside 0 to 1, or very close together, the threshold is not the best one: try the scores "
-                "that occur, not a fixed grid from 0 to 1")
+                "that occur, not a fixed grid from 0 to 1"
+            )
             judge_threshold(threshold, *case)
 
 
 # Task 5
+
 
 def bootstrap(correct, patients, rng, draws=6000, how="patients", level=95):
     """Percentile interval of the accuracy; `how` says which (right or wrong) idea of a draw is used."""
@@ -291,9 +369,11 @@ def patients_not_images(student, rng):
     got = high - low
     assert got > 1.6 * wrong, (
         f"the interval is much too narrow ({got / right:.2f} of the width it should have): images were drawn, not "
-        "patients")
+        "patients"
+    )
     assert 0.8 * right < got < 1.25 * right, (
-        f"the width of the interval is {got / right:.2f} times what drawing whole patients gives")
+        f"the width of the interval is {got / right:.2f} times what drawing whole patients gives"
+    )
 
 
 @check("patient_interval", points=2)
@@ -302,10 +382,12 @@ def patients_of_unequal_size(student, rng):
     sizes = np.repeat([1, 2, 15], [30, 20, 20])
     easy = np.repeat([0.95, 0.9, 0.6], [30, 20, 20])
     names = np.array([f"p{i}" for i in rng.permutation(900)[:70]])
-    correct = np.concatenate([(rng.random(n) < rng.beta(3 * p, 3 * (1 - p))).astype(int)
-                              for n, p in zip(sizes, easy, strict=True)])
-    got = np.array(pair(student.patient_interval(correct, names.repeat(sizes), 4000, int(rng.integers(1000))),
-                        "low and high"))
+    correct = np.concatenate(
+        [(rng.random(n) < rng.beta(3 * p, 3 * (1 - p))).astype(int) for n, p in zip(sizes, easy, strict=True)]
+    )
+    got = np.array(
+        pair(student.patient_interval(correct, names.repeat(sizes), 4000, int(rng.integers(1000))), "low and high")
+    )
     assert not (got > 1.5).any(), "the accuracies are percentages; give shares from 0 to 1"
     want = bootstrap(correct, names.repeat(sizes), rng, 12_000)
     apart = np.abs(got - want).max() / np.ptp(want)
@@ -316,9 +398,12 @@ def patients_of_unequal_size(student, rng):
         "a patient who was drawn twice counts only once: repeat the images of this patient": {"how": "each once"},
         "the mean of the patients' accuracies was taken, so that a patient with one image counts as much as one with "
         "fifteen; divide all right images by all images": {"how": "means"},
-        "this is not the middle 95 %: take the percentiles 2.5 and 97.5, not 5 and 95": {"level": 90}}
-    distance = {idea: np.abs(got - bootstrap(correct, names.repeat(sizes), rng, **options)).max() / np.ptp(want)
-                for idea, options in ideas.items()}
+        "this is not the middle 95 %: take the percentiles 2.5 and 97.5, not 5 and 95": {"level": 90},
+    }
+    distance = {
+        idea: np.abs(got - bootstrap(correct, names.repeat(sizes), rng, **options)).max() / np.ptp(want)
+        for idea, options in ideas.items()
+    }
     nearest = min(distance, key=distance.get)
     assert distance[nearest] > min(apart, 0.06), f"the interval is wrong: {nearest}"
     raise AssertionError("the interval is not the one that drawing whole patients gives")
@@ -333,12 +418,15 @@ def certain_cases(student, rng):
     low, high = pair(student.patient_interval(correct, np.repeat("only", 25), 200, 2), "low and high")
     assert abs(low - 0.72) < 1e-9 and abs(high - 0.72) < 1e-9, (
         "with one patient every draw holds the same images, so low and high are the accuracy; "
-        f"got {'an interval, so images were drawn' if high > low else 'another number'}")
+        f"got {'an interval, so images were drawn' if high > low else 'another number'}"
+    )
     correct, patients = (np.arange(60) > 1).astype(int).repeat(2), np.arange(60).repeat(2)
     low, high = pair(student.patient_interval(correct, patients, 500, int(rng.integers(1000))), "low and high")
-    assert 0 <= low <= high <= 1, ("the interval leaves 0 to 1; an accuracy cannot. Take percentiles of the draws, not "
-                                   "a mean and a standard deviation")
+    assert 0 <= low <= high <= 1, (
+        "the interval leaves 0 to 1; an accuracy cannot. Take percentiles of the draws, not "
+        "a mean and a standard deviation"
+    )
     patients, correct = np.arange(60).repeat(rng.integers(1, 30, 60)), rng.integers(0, 2, 2000)
-    correct, seed = correct[:len(patients)], int(rng.integers(1000))
+    correct, seed = correct[: len(patients)], int(rng.integers(1000))
     first, again = (pair(student.patient_interval(correct, patients, 300, seed), "low and high") for _ in range(2))
     assert first == again, "the same seed gave two different intervals"

@@ -13,8 +13,14 @@ def _normal(rng, *shape):
 
 def _norm(rng, channels):
     """Scale, offset, mean, variance (4, channels)."""
-    return np.stack([rng.uniform(0.5, 1.5, channels), rng.normal(0, 0.5, channels), rng.normal(0, 0.5, channels),
-                     rng.uniform(0.5, 2, channels)]).astype(np.float32)
+    return np.stack(
+        [
+            rng.uniform(0.5, 1.5, channels),
+            rng.normal(0, 0.5, channels),
+            rng.normal(0, 0.5, channels),
+            rng.uniform(0.5, 2, channels),
+        ]
+    ).astype(np.float32)
 
 
 def _conv(weight, stride=1):
@@ -38,9 +44,13 @@ def _block(x, w1, bn1, w2, bn2, stride=1, w_short=None, bn_short=None, wrong="")
     relu = nn.ReLU()
     first, second = (1, stride) if wrong == "stride" else (stride, 1)
     none = nn.Identity()
-    h = nn.Sequential(_conv(w1, first), none if wrong == "no norm" else _bn(bn1),
-                      none if wrong == "no middle" else relu,
-                      _conv(w2, second), none if wrong == "no norm" else _bn(bn2))(x)
+    h = nn.Sequential(
+        _conv(w1, first),
+        none if wrong == "no norm" else _bn(bn1),
+        none if wrong == "no middle" else relu,
+        _conv(w2, second),
+        none if wrong == "no norm" else _bn(bn2),
+    )(x)
     if wrong == "early":
         h = relu(h)
     short = x
@@ -75,7 +85,8 @@ def _torch(*arrays):
 def _judge_block(student, args, options, mistakes, what):
     want = _block(*args, **options)
     got = student.residual_block(
-        *_torch(*args), **{k: v if isinstance(v, int) else _torch(v)[0] for k, v in options.items()})
+        *_torch(*args), **{k: v if isinstance(v, int) else _torch(v)[0] for k, v in options.items()}
+    )
     wrong = {text: _block(*args, **options, wrong=name) for text, name in mistakes.items()}
     close(array(got, want.shape, what), want, what, wrong, rtol=1e-3, atol=1e-4)
 
@@ -84,8 +95,13 @@ def _judge_block(student, args, options, mistakes, what):
 def block_with_the_input_as_shortcut(student, rng):
     """A block that keeps the shape adds its input."""
     c = int(rng.integers(3, 6))
-    args = (_normal(rng, 2, c, 7, 6), 0.5 * _normal(rng, c, c, 3, 3), _norm(rng, c), 0.5 * _normal(rng, c, c, 3, 3),
-            _norm(rng, c))
+    args = (
+        _normal(rng, 2, c, 7, 6),
+        0.5 * _normal(rng, c, c, 3, 3),
+        _norm(rng, c),
+        0.5 * _normal(rng, c, c, 3, 3),
+        _norm(rng, c),
+    )
     _judge_block(student, args, {}, _BLOCK_MISTAKES, "the output of the block")
 
 
@@ -94,8 +110,13 @@ def block_with_a_projection(student, rng):
     """A block that changes the shape projects its input."""
     c, d = int(rng.integers(2, 4)), int(rng.integers(4, 7))
     for stride in (2, 1):
-        args = (_normal(rng, 2, c, 8, 6), 0.5 * _normal(rng, d, c, 3, 3), _norm(rng, d),
-                0.5 * _normal(rng, d, d, 3, 3), _norm(rng, d))
+        args = (
+            _normal(rng, 2, c, 8, 6),
+            0.5 * _normal(rng, d, c, 3, 3),
+            _norm(rng, d),
+            0.5 * _normal(rng, d, d, 3, 3),
+            _norm(rng, d),
+        )
         options = {"stride": stride, "w_short": _normal(rng, d, c, 1, 1), "bn_short": _norm(rng, d)}
         _judge_block(student, args, options, _PROJECTION_MISTAKES, f"the output with a projection and stride {stride}")
 
@@ -108,8 +129,12 @@ def block_that_has_learned_nothing(student, rng):
     silent = np.stack([np.zeros(c), np.zeros(c), np.zeros(c), np.ones(c)]).astype(np.float32)
     got = student.residual_block(*_torch(x, _normal(rng, c, c, 3, 3), _norm(rng, c), _normal(rng, c, c, 3, 3), silent))
     what = "the output of a block whose main branch is 0"
-    close(array(got, x.shape, what), np.maximum(x, 0), what,
-          {"the shortcut is missing: all is 0": 0 * x, "the relu after the sum is missing": x})
+    close(
+        array(got, x.shape, what),
+        np.maximum(x, 0),
+        what,
+        {"the shortcut is missing: all is 0": 0 * x, "the relu after the sum is missing": x},
+    )
 
 
 def _flip_case(rng):
@@ -143,12 +168,17 @@ def images_are_mirrored(student, rng):
     images, boxes, flip, _ = _flip_case(rng)
     got, _ = _flipped(student, images, boxes, flip)
     everyone = np.ones_like(flip)
-    close(got, _mirror(images, flip), "the batch after the flip", {
-        "every image is mirrored: the mask is not used": _mirror(images, everyone),
-        "the images with flip = False are mirrored, and the others are not": _mirror(images, ~flip),
-        "the images are mirrored top to bottom; a horizontal flip goes left to right": _mirror(images, flip, 2),
-        "no image is mirrored": images,
-    })
+    close(
+        got,
+        _mirror(images, flip),
+        "the batch after the flip",
+        {
+            "every image is mirrored: the mask is not used": _mirror(images, everyone),
+            "the images with flip = False are mirrored, and the others are not": _mirror(images, ~flip),
+            "the images are mirrored top to bottom; a horizontal flip goes left to right": _mirror(images, flip, 2),
+            "no image is mirrored": images,
+        },
+    )
 
 
 @check("flip_some", points=2)
@@ -164,16 +194,23 @@ def boxes_move_with_their_images(student, rng):
         return np.where(where, np.stack([a, y0, b, y1], 1), boxes[has])
 
     want = moved(w - x1, w - x0)
-    close(got[has], want, "the table of boxes", {
-        "the boxes did not move: they still mark the place of the marker before the flip": boxes[has],
-        "x0 and x1 are in the wrong order: after a mirror, the right edge of the box is the left one":
-            moved(w - x0, w - x1),
-        "x0 and x1 are in the wrong order, and one pixel off": moved(w - 1 - x0, w - 1 - x1),
-        "the boxes are one pixel off: x1 is the first column outside of the box, so the new x0 is W - x1":
-            moved(w - 1 - x1, w - 1 - x0),
-        "the boxes of all images moved, also where flip is False": moved(w - x1, w - x0, np.ones_like(hit)),
-        "the boxes kept their left edge and only changed their width": moved(x0, w - x0),
-    })
+    close(
+        got[has],
+        want,
+        "the table of boxes",
+        {
+            "the boxes did not move: they still mark the place of the marker before the flip": boxes[has],
+            "x0 and x1 are in the wrong order: after a mirror, the right edge of the box is the left one": moved(
+                w - x0, w - x1
+            ),
+            "x0 and x1 are in the wrong order, and one pixel off": moved(w - 1 - x0, w - 1 - x1),
+            "the boxes are one pixel off: x1 is the first column outside of the box, so the new x0 is W - x1": moved(
+                w - 1 - x1, w - 1 - x0
+            ),
+            "the boxes of all images moved, also where flip is False": moved(w - x1, w - x0, np.ones_like(hit)),
+            "the boxes kept their left edge and only changed their width": moved(x0, w - x0),
+        },
+    )
 
 
 @check("flip_some", points=1)
@@ -184,7 +221,8 @@ def no_marker_no_box(student, rng):
     _, got = _flipped(student, images, boxes, flip)
     assert (got[none] == -1).all(), (
         f"an image without a marker got the box {got[none][(got[none] != -1).any(1)][0].astype(int).tolist()}: "
-        "the row of -1 was mirrored as if it were a box")
+        "the row of -1 was mirrored as if it were a box"
+    )
 
 
 def _shift(images, dx, dy):
@@ -217,17 +255,25 @@ def shifted_images(student, rng):
     dx = rng.permutation([-4, -3, -1, 0, 1, 2, 3, 5])
     dy = np.roll(dx, 3)
     got = student.shift_batch(*_torch(images, dx, dy))
-    close(array(got, images.shape, "the shifted batch"), _shift(images, dx, dy), "the shifted batch", {
-        "what leaves on one side comes in on the other side (as with roll); black should come in":
-            _rolled(images, dx, dy),
-        "the direction is wrong: a positive dx moves to the right, a positive dy moves down": _shift(images, -dx, -dy),
-        "the direction of dx is wrong: a positive dx moves the image to the right": _shift(images, -dx, dy),
-        "the direction of dy is wrong: a positive dy moves the image down": _shift(images, dx, -dy),
-        "dx and dy are exchanged: dx moves along the columns (the last axis)": _shift(images, dy, dx),
-        "all images moved like the first one": _shift(images, dx * 0 + dx[0], dy * 0 + dy[0]),
-        "the edge pixels are repeated where black (0) should come in": _edges(images, dx, dy),
-        "nothing moved": images,
-    })
+    close(
+        array(got, images.shape, "the shifted batch"),
+        _shift(images, dx, dy),
+        "the shifted batch",
+        {
+            "what leaves on one side comes in on the other side (as with roll); black should come in": _rolled(
+                images, dx, dy
+            ),
+            "the direction is wrong: a positive dx moves to the right, a positive dy moves down": _shift(
+                images, -dx, -dy
+            ),
+            "the direction of dx is wrong: a positive dx moves the image to the right": _shift(images, -dx, dy),
+            "the direction of dy is wrong: a positive dy moves the image down": _shift(images, dx, -dy),
+            "dx and dy are exchanged: dx moves along the columns (the last axis)": _shift(images, dy, dx),
+            "all images moved like the first one": _shift(images, dx * 0 + dx[0], dy * 0 + dy[0]),
+            "the edge pixels are repeated where black (0) should come in": _edges(images, dx, dy),
+            "nothing moved": images,
+        },
+    )
 
 
 @check("shift_batch", points=1)
@@ -263,14 +309,23 @@ def contrast_around_the_own_mean(student, rng):
     x = (rng.uniform(0.3, 0.7, (5, 1, 1, 1)) + rng.uniform(-0.1, 0.1, (5, 1, 6, 7))).astype(np.float32)
     factor, added = rng.uniform(0.5, 1.5, 5).astype(np.float32), rng.uniform(-0.1, 0.1, 5).astype(np.float32)
     got = array(student.jitter(*_torch(x, factor, added)), x.shape, "the batch")
-    close(got, _jitter(x, factor, added), "the batch", {
-        "the mean of the whole batch was used; every image has its own mean": _jitter(x, factor, added, "batch"),
-        "the contrast changed around 0 instead of around the mean: this makes the image brighter or darker, too":
-            _jitter(x, factor, added, "zero"),
-        "the contrast changed around 0.5 instead of around the mean of the image": _jitter(x, factor, added, "half"),
-        "factor and added are exchanged": _jitter(x, factor, added, "exchanged"),
-        "factor of the first image was used for all": _jitter(x, factor * 0 + factor[0], added),
-    }, atol=1e-5)
+    close(
+        got,
+        _jitter(x, factor, added),
+        "the batch",
+        {
+            "the mean of the whole batch was used; every image has its own mean": _jitter(x, factor, added, "batch"),
+            "the contrast changed around 0 instead of around the mean: this makes the image brighter or darker, too": _jitter(
+                x, factor, added, "zero"
+            ),
+            "the contrast changed around 0.5 instead of around the mean of the image": _jitter(
+                x, factor, added, "half"
+            ),
+            "factor and added are exchanged": _jitter(x, factor, added, "exchanged"),
+            "factor of the first image was used for all": _jitter(x, factor * 0 + factor[0], added),
+        },
+        atol=1e-5,
+    )
 
 
 @check("jitter", points=1)
@@ -279,14 +334,20 @@ def cut_at_the_end(student, rng):
     x = rng.uniform(0, 1, (4, 1, 6, 7)).astype(np.float32)
     factor = rng.uniform(1.8, 2.5, 4).astype(np.float32)
     added = np.array([0.4, -0.4, 0.3, -0.3], np.float32)
-    close(array(student.jitter(*_torch(x, factor, added)), x.shape, "the batch"), _jitter(x, factor, added),
-          "a batch with strong changes", {
-              "the values are not cut to the range from 0 to 1": _jitter(x, factor, added, "no cut"),
-              "the values are cut after the contrast and again at the end: cut only once":
-                  _jitter(x, factor, added, "early"),
-              "the contrast changed around 0 instead of around the mean": _jitter(x, factor, added, "zero"),
-              "the mean of the whole batch was used; every image has its own mean": _jitter(x, factor, added, "batch"),
-          }, atol=1e-5)
+    close(
+        array(student.jitter(*_torch(x, factor, added)), x.shape, "the batch"),
+        _jitter(x, factor, added),
+        "a batch with strong changes",
+        {
+            "the values are not cut to the range from 0 to 1": _jitter(x, factor, added, "no cut"),
+            "the values are cut after the contrast and again at the end: cut only once": _jitter(
+                x, factor, added, "early"
+            ),
+            "the contrast changed around 0 instead of around the mean": _jitter(x, factor, added, "zero"),
+            "the mean of the whole batch was used; every image has its own mean": _jitter(x, factor, added, "batch"),
+        },
+        atol=1e-5,
+    )
 
 
 def _mix_case(rng):
@@ -316,12 +377,19 @@ def images_are_mixed(student, rng):
     """Every image is mixed with its partner by its own share."""
     case = images, labels, partner, share, k = _mix_case(rng)
     got, _ = _mixed(student, case)
-    close(got, _between(images, partner, share), "the batch of mixed images", {
-        "the shares are exchanged: `share` is the part of the image itself, 1 - share that of its partner":
-            _between(images, partner, 1 - share),
-        "all images have the share of the first one": _between(images, partner, share * 0 + share[0]),
-        "the images are not mixed": images,
-    }, atol=1e-5)
+    close(
+        got,
+        _between(images, partner, share),
+        "the batch of mixed images",
+        {
+            "the shares are exchanged: `share` is the part of the image itself, 1 - share that of its partner": _between(
+                images, partner, 1 - share
+            ),
+            "all images have the share of the first one": _between(images, partner, share * 0 + share[0]),
+            "the images are not mixed": images,
+        },
+        atol=1e-5,
+    )
 
 
 @check("mixup", points=2)
@@ -334,9 +402,15 @@ def labels_are_mixed(student, rng):
     rows = np.arange(len(labels))
     half[rows, labels] = share
     half[rows, labels[partner]] = 1 - share
-    close(got, _between(one_hot, partner, share), "the table of shares", {
-        "only the images are mixed, the labels are not: the label now lies about the image": one_hot,
-        "the shares are exchanged: the image's own class gets `share`": _between(one_hot, partner, 1 - share),
-        "where an image and its partner have the same class, the two parts must be added": half,
-        "each of the two classes got a share of 0.5": _between(one_hot, partner, share * 0 + 0.5),
-    }, atol=1e-5)
+    close(
+        got,
+        _between(one_hot, partner, share),
+        "the table of shares",
+        {
+            "only the images are mixed, the labels are not: the label now lies about the image": one_hot,
+            "the shares are exchanged: the image's own class gets `share`": _between(one_hot, partner, 1 - share),
+            "where an image and its partner have the same class, the two parts must be added": half,
+            "each of the two classes got a share of 0.5": _between(one_hot, partner, share * 0 + 0.5),
+        },
+        atol=1e-5,
+    )

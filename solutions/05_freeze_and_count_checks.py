@@ -20,6 +20,7 @@ def _pair(value, what):
 
 # Task 1
 
+
 def _sizes(widths, classes):
     """The sizes of the parameter tensors of every block, and those of the head."""
     channels = [1, *widths]
@@ -29,8 +30,9 @@ def _sizes(widths, classes):
 
 def _count_case(student, rng, frozen):
     widths, classes = _widths(rng, 4), int(rng.integers(2, 8))
-    got = [number(n, "each of the two numbers") for n in
-           _pair(student.counts(widths, classes, frozen), "(trainable, all)")]
+    got = [
+        number(n, "each of the two numbers") for n in _pair(student.counts(widths, classes, frozen), "(trainable, all)")
+    ]
     blocks, head = _sizes(widths, classes)
     return got, blocks, head, sum(widths)
 
@@ -41,18 +43,26 @@ def all_parameters(student, rng):
     for frozen in ([], [0, 2]):
         got, blocks, head, channels = _count_case(student, rng, frozen)
         body = sum(map(sum, blocks))
-        close(got[1], body + sum(head), "the number of all parameters", {
-            "the running means and variances of the batch norms are counted; they are buffers, not parameters":
-                body + sum(head) + 2 * channels,
-            "the buffers of the batch norms (running values, number of batches) are counted, as in state_dict":
-                body + sum(head) + 2 * channels + len(blocks),
-            "the parameter tensors are counted, not the numbers in them": 3 * len(blocks) + 2,
-            "parameters are counted several times: modules() also gives the containers of a layer":
-                4 * body + 3 * sum(head),
-            "only the tensors called `weight` are counted; a bias is a parameter, too":
-                body - channels + head[0],
-            "only the trainable parameters are counted": body + sum(head) - sum(sum(blocks[b]) for b in frozen),
-        }, rtol=0)
+        close(
+            got[1],
+            body + sum(head),
+            "the number of all parameters",
+            {
+                "the running means and variances of the batch norms are counted; they are buffers, not parameters": body
+                + sum(head)
+                + 2 * channels,
+                "the buffers of the batch norms (running values, number of batches) are counted, as in state_dict": body
+                + sum(head)
+                + 2 * channels
+                + len(blocks),
+                "the parameter tensors are counted, not the numbers in them": 3 * len(blocks) + 2,
+                "parameters are counted several times: modules() also gives the containers of a layer": 4 * body
+                + 3 * sum(head),
+                "only the tensors called `weight` are counted; a bias is a parameter, too": body - channels + head[0],
+                "only the trainable parameters are counted": body + sum(head) - sum(sum(blocks[b]) for b in frozen),
+            },
+            rtol=0,
+        )
 
 
 @check("count_parameters", points=2)
@@ -62,15 +72,22 @@ def trainable_parameters(student, rng):
         got, blocks, head, channels = _count_case(student, rng, frozen)
         every = sum(map(sum, blocks)) + sum(head)
         stopped = sum(sum(blocks[b]) for b in frozen)
-        close(got[0], every - stopped, f"the number of trainable parameters with {len(frozen)} of 4 blocks frozen", {
-            "frozen parameters are counted, too: look at requires_grad": every,
-            "the frozen parameters are counted instead of the trainable ones": stopped,
-            "the tensors are counted, not the numbers in them": 3 * (4 - len(frozen)) + 2,
-            "only the head is counted": sum(head),
-        }, rtol=0)
+        close(
+            got[0],
+            every - stopped,
+            f"the number of trainable parameters with {len(frozen)} of 4 blocks frozen",
+            {
+                "frozen parameters are counted, too: look at requires_grad": every,
+                "the frozen parameters are counted instead of the trainable ones": stopped,
+                "the tensors are counted, not the numbers in them": 3 * (4 - len(frozen)) + 2,
+                "only the head is counted": sum(head),
+            },
+            rtol=0,
+        )
 
 
 # Task 2
+
 
 def _released(student, rng, blocks, ks):
     """The trainable blocks and the state of the head after freeze_all_but was called with each of ks."""
@@ -80,8 +97,10 @@ def _released(student, rng, blocks, ks):
     half = np.flatnonzero(body.any(1) & ~body.all(1))
     if len(half):
         kinds = ["the convolution" if body[half[0], 0] else "", "the batch norm" if body[half[0], 1:].any() else ""]
-        raise AssertionError(f"block {half[0]} is frozen only in part: {' '.join(filter(None, kinds))} still trains "
-                             f"(k = {ks[-1]} of {blocks} blocks)")
+        raise AssertionError(
+            f"block {half[0]} is frozen only in part: {' '.join(filter(None, kinds))} still trains "
+            f"(k = {ks[-1]} of {blocks} blocks)"
+        )
     return body.all(1).tolist(), found[-2:]
 
 
@@ -139,6 +158,7 @@ def only_the_last_call_counts(student, rng):
 
 # Task 3
 
+
 def _net(widths, seed):
     """The bodies' layers, drawn in the order of the exercise's network."""
     torch.manual_seed(seed)
@@ -160,8 +180,11 @@ def _step(widths, seed, images, frozen):
     x = images
     for conv, norm in layers:
         x = torch.relu(norm(conv(x)))
-    return ([norm.running_mean.numpy() for _, norm in layers], [norm.running_var.numpy() for _, norm in layers],
-            x.numpy())
+    return (
+        [norm.running_mean.numpy() for _, norm in layers],
+        [norm.running_var.numpy() for _, norm in layers],
+        x.numpy(),
+    )
 
 
 def _step_case(student, rng, frozen):
@@ -185,19 +208,38 @@ def frozen_norms_stand_still(student, rng):
         for b in frozen:
             for k, name in enumerate(("running mean", "running variance")):
                 what = f"the {name} of the frozen block {b}"
-                close(array(got[k][b], (widths[b],), what), want[k][b], what, {
-                    "it moved with the batch. requires_grad = False does not stop it, eval mode does":
-                        everything[k][b],
-                    "it was set back to its start value": np.full(widths[b], float(k)),
-                })
+                close(
+                    array(got[k][b], (widths[b],), what),
+                    want[k][b],
+                    what,
+                    {
+                        "it moved with the batch. requires_grad = False does not stop it, eval mode does": everything[
+                            k
+                        ][b],
+                        "it was set back to its start value": np.full(widths[b], float(k)),
+                    },
+                )
         if len(frozen) == 2:  # and somebody must move, or standing still is no achievement
             what = "the running mean of the last block"
-            close(array(got[0][2], (widths[2],), what), want[0][2], what, {
-                "it stands still, too: nothing was put into training mode": nothing[0][2]})
+            close(
+                array(got[0][2], (widths[2],), what),
+                want[0][2],
+                what,
+                {"it stands still, too: nothing was put into training mode": nothing[0][2]},
+            )
         if len(frozen) == 3:  # nothing in the body trains: its features come from the running values
-            close(array(got[2], want[2].shape, "the output of the body"), want[2], "the output of a frozen body", {
-                "a frozen batch norm still normalizes with the mean and variance of the batch: put it into eval mode":
-                    everything[2]}, rtol=1e-3, atol=1e-4)
+            close(
+                array(got[2], want[2].shape, "the output of the body"),
+                want[2],
+                "the output of a frozen body",
+                {
+                    "a frozen batch norm still normalizes with the mean and variance of the batch: put it into eval mode": everything[
+                        2
+                    ]
+                },
+                rtol=1e-3,
+                atol=1e-4,
+            )
 
 
 @check("set_train_mode", points=1)
@@ -207,11 +249,19 @@ def other_norms_learn(student, rng):
         got, want, everything, nothing, widths = _step_case(student, rng, frozen)
         b = len(frozen)  # the first block that trains
         for k, name in enumerate(("running mean", "running variance")):
-            close(array(got[k][b], (widths[b],), f"the {name}"), want[k][b], f"the {name} of a block that trains", {
-                "it did not move. Only frozen batch norms belong into eval mode": nothing[k][b],
-                "it moved as if no block were frozen: the frozen block before it normalizes with the batch":
-                    everything[k][b],
-            }, rtol=1e-3, atol=1e-4)
+            close(
+                array(got[k][b], (widths[b],), f"the {name}"),
+                want[k][b],
+                f"the {name} of a block that trains",
+                {
+                    "it did not move. Only frozen batch norms belong into eval mode": nothing[k][b],
+                    "it moved as if no block were frozen: the frozen block before it normalizes with the batch": everything[
+                        k
+                    ][b],
+                },
+                rtol=1e-3,
+                atol=1e-4,
+            )
 
 
 @check("set_train_mode", points=1)
@@ -221,17 +271,21 @@ def modes_follow_the_freezing(student, rng):
         got = student.modes(_widths(rng, 4), first, then)
         assert isinstance(got, list) and len(got) == 2, "modes should return the modes of the norms and of the dropout"
         norms, dropout = array(got[0], (4,), "the modes of the batch norms") > 0, got[1]
-        assert dropout, ("the dropout is in eval mode: the network outside of the frozen batch norms belongs into "
-                         "training mode")
+        assert dropout, (
+            "the dropout is in eval mode: the network outside of the frozen batch norms belongs into training mode"
+        )
         for b in range(4):
             if b in then:
                 assert not norms[b], f"the batch norm of block {b} is frozen, but in training mode"
             else:
-                assert norms[b], (f"the batch norm of block {b} is not frozen any more, but still in eval mode: "
-                                  "put everything into training mode first")
+                assert norms[b], (
+                    f"the batch norm of block {b} is not frozen any more, but still in eval mode: "
+                    "put everything into training mode first"
+                )
 
 
 # Task 4
+
 
 def _channels(x):
     return np.repeat(x, 3, 1)
@@ -254,22 +308,29 @@ def normalized_once(student, rng):
     x = _channels(images / 255)
     raw = _channels(images.astype(float))
     own = _channels((images / 255 - (images / 255).mean()) / (images / 255).std())
-    close(array(got, (4, 3, 6, 5), "the batch"), _normalize(x), "the batch", {
-        "it was normalized twice": _normalize(_normalize(x)),
-        "the values were not divided by 255 before the normalization": _normalize(raw),
-        "the values were divided by 255 after the normalization; do it before": _normalize(raw) / 255,
-        "the values were divided by 255 twice": _normalize(x / 255),
-        "the values were divided by 256": _normalize(_channels(images / 256)),
-        "it was not normalized": x,
-        "the mean was subtracted, but nothing was divided by the standard deviation": _normalize(x, std=np.ones(3)),
-        "it was divided by the variance; divide by the standard deviation": _normalize(x, std=STD**2),
-        "it was multiplied by the standard deviation; divide by it": _normalize(x, std=1 / STD),
-        "the channels are in the order blue, green, red": _normalize(x, MEAN[::-1], STD[::-1]),
-        "one mean and one standard deviation were used for all three channels":
-            _normalize(x, MEAN.mean(), STD.mean()),
-        "the mean and standard deviation of these images were used, not those of ImageNet": own,
-        "the values were brought to the range from -1 to 1; use the numbers of ImageNet": 2 * x - 1,
-    }, atol=1e-4)
+    close(
+        array(got, (4, 3, 6, 5), "the batch"),
+        _normalize(x),
+        "the batch",
+        {
+            "it was normalized twice": _normalize(_normalize(x)),
+            "the values were not divided by 255 before the normalization": _normalize(raw),
+            "the values were divided by 255 after the normalization; do it before": _normalize(raw) / 255,
+            "the values were divided by 255 twice": _normalize(x / 255),
+            "the values were divided by 256": _normalize(_channels(images / 256)),
+            "it was not normalized": x,
+            "the mean was subtracted, but nothing was divided by the standard deviation": _normalize(x, std=np.ones(3)),
+            "it was divided by the variance; divide by the standard deviation": _normalize(x, std=STD**2),
+            "it was multiplied by the standard deviation; divide by it": _normalize(x, std=1 / STD),
+            "the channels are in the order blue, green, red": _normalize(x, MEAN[::-1], STD[::-1]),
+            "one mean and one standard deviation were used for all three channels": _normalize(
+                x, MEAN.mean(), STD.mean()
+            ),
+            "the mean and standard deviation of these images were used, not those of ImageNet": own,
+            "the values were brought to the range from -1 to 1; use the numbers of ImageNet": 2 * x - 1,
+        },
+        atol=1e-4,
+    )
 
 
 @check("for_imagenet", points=1)
@@ -278,15 +339,24 @@ def independent_of_the_batch(student, rng):
     images = np.concatenate([np.zeros((1, 1, 3, 4)), np.full((1, 1, 3, 4), 255), rng.integers(90, 120, (3, 1, 3, 4))])
     got = array(student.for_imagenet(torch.from_numpy(images.astype(np.uint8))), (5, 3, 3, 4), "the batch")
     for k, name in ((0, "black"), (1, "white")):
-        close(got[k], _normalize(np.full((3, 3, 4), float(k))), f"a {name} image", {
-            "it was normalized twice": _normalize(_normalize(np.full((3, 3, 4), float(k)))),
-            "the values were not divided by 255 before the normalization": _normalize(np.full((3, 3, 4), 255.0 * k)),
-        }, atol=1e-4)
+        close(
+            got[k],
+            _normalize(np.full((3, 3, 4), float(k))),
+            f"a {name} image",
+            {
+                "it was normalized twice": _normalize(_normalize(np.full((3, 3, 4), float(k)))),
+                "the values were not divided by 255 before the normalization": _normalize(
+                    np.full((3, 3, 4), 255.0 * k)
+                ),
+            },
+            atol=1e-4,
+        )
     alone = array(student.for_imagenet(torch.from_numpy(images[4:].astype(np.uint8))), (1, 3, 3, 4), "one image")
     close(alone, got[4:], "an image alone in its batch", {}, atol=1e-4)
 
 
 # Task 5
+
 
 def _table(student, rng, frozen, blocks=4):
     """Times and rates of the blocks (blocks, 3) and of the head (2,)."""
@@ -304,20 +374,29 @@ def rates_fall_away_from_the_head(student, rng):
         free = np.arange(len(frozen), 4)
         got = np.append(rates[free].mean(1), head.mean())
         assert np.allclose(rates[free], got[:-1, None]) and np.allclose(head, got[-1]), (
-            "the parameters of one block (or of the head) do not all have the same rate, or one of them has none")
+            "the parameters of one block (or of the head) do not all have the same rate, or one of them has none"
+        )
         steps = np.append(4 - free, 0)
-        close(got, lr * decay**steps, "the list of rates", {
-            "the blocks are off by one: the last block is one step away from the head, so it has lr * decay":
-                lr * decay ** np.maximum(steps - 1, 0),
-            "all rates are off by one: the head has lr, without the factor": lr * decay ** (steps + 1),
-            "the head has the rate lr * decay; it has lr": lr * decay ** np.maximum(steps, 1),
-            "the order is reversed: the first block got the largest rate of the body":
-                lr * decay ** np.append(free + 1.0, 0),
-            "the order is reversed: the head has the smallest rate, the first block the largest":
-                lr * decay ** np.append(free + 0.0, 4),
-            "all rates are the same": lr * decay ** (0 * steps),
-            "all blocks have the rate lr * decay; it is one factor for each step": lr * decay ** np.minimum(steps, 1),
-        }, rtol=1e-4, atol=1e-9)
+        close(
+            got,
+            lr * decay**steps,
+            "the list of rates",
+            {
+                "the blocks are off by one: the last block is one step away from the head, so it has lr * decay": lr
+                * decay ** np.maximum(steps - 1, 0),
+                "all rates are off by one: the head has lr, without the factor": lr * decay ** (steps + 1),
+                "the head has the rate lr * decay; it has lr": lr * decay ** np.maximum(steps, 1),
+                "the order is reversed: the first block got the largest rate of the body": lr
+                * decay ** np.append(free + 1.0, 0),
+                "the order is reversed: the head has the smallest rate, the first block the largest": lr
+                * decay ** np.append(free + 0.0, 4),
+                "all rates are the same": lr * decay ** (0 * steps),
+                "all blocks have the rate lr * decay; it is one factor for each step": lr
+                * decay ** np.minimum(steps, 1),
+            },
+            rtol=1e-4,
+            atol=1e-9,
+        )
 
 
 @check("parameter_groups", points=1)
@@ -325,10 +404,10 @@ def every_trainable_parameter_once(student, rng):
     """No trainable parameter is missing, and none is in two groups."""
     for frozen in ([], [0]):
         times, _, head, *_ = _table(student, rng, frozen)
-        free = np.append(times[len(frozen):].ravel(), head)
+        free = np.append(times[len(frozen) :].ravel(), head)
         assert free.max() <= 1, "a parameter is in two groups; torch refuses such a list"
         assert head.min() == 1, "the head is in no group: it would never be trained"
-        assert times[len(frozen):, 1:].min() == 1, "a trainable batch norm is in no group: it would never be trained"
+        assert times[len(frozen) :, 1:].min() == 1, "a trainable batch norm is in no group: it would never be trained"
         assert free.min() == 1, "a trainable parameter is in no group: it would never be trained"
 
 

@@ -14,6 +14,7 @@ def _pair(value, what):
 
 # Task 1
 
+
 def _labels(rng, counts):
     return rng.permutation(np.repeat(np.arange(len(counts)), counts))
 
@@ -29,17 +30,22 @@ def rare_classes_weigh_more(student, rng):
     n, k = counts.sum(), len(counts)
     got = array(student.balanced_weights(_labels(rng, counts), k), (k,), "the weights")
     want = n / (k * counts)
-    close(got, want, "the list of weights", {
-        "frequent classes weigh more; it should be the rare ones": k * counts / n,
-        "these are the shares of the classes; a rare class should weigh more": counts / n,
-        "n / n_c was not divided by the number of classes, so the mean weight of an image is not 1": n / counts,
-        "this is 1 / n_c; multiply by n / K, so that the mean weight of an image is 1": 1 / counts,
-        "the weights sum to 1; the mean weight of an *image* should be 1": want / want.sum(),
-        "the weights of the classes have the mean 1; the mean weight of an *image* should be 1": want / want.mean(),
-        "the largest class has the weight 1; the mean weight of an image should be 1": counts.max() / counts,
-        "the square root was taken": np.sqrt(want),
-        "these are the counts": counts,
-    })
+    close(
+        got,
+        want,
+        "the list of weights",
+        {
+            "frequent classes weigh more; it should be the rare ones": k * counts / n,
+            "these are the shares of the classes; a rare class should weigh more": counts / n,
+            "n / n_c was not divided by the number of classes, so the mean weight of an image is not 1": n / counts,
+            "this is 1 / n_c; multiply by n / K, so that the mean weight of an image is 1": 1 / counts,
+            "the weights sum to 1; the mean weight of an *image* should be 1": want / want.sum(),
+            "the weights of the classes have the mean 1; the mean weight of an *image* should be 1": want / want.mean(),
+            "the largest class has the weight 1; the mean weight of an image should be 1": counts.max() / counts,
+            "the square root was taken": np.sqrt(want),
+            "these are the counts": counts,
+        },
+    )
 
 
 @check("balanced_weights", points=1)
@@ -51,14 +57,19 @@ def class_without_images(student, rng):
         assert np.isfinite(got).all(), "a class without images gets an infinite weight or nan; it should be 0"
         with np.errstate(divide="ignore"):
             every, present = (np.where(counts > 0, counts.sum() / (k * counts), 0) for k in (5, 4))
-        close(got, every, "the list of weights with an empty class", {
-            "K was taken as the number of classes that occur; it is the argument `classes`": present,
-            "the class without images has a weight that is not 0":
-                np.where(counts > 0, every, counts.sum() / 5),
-        })
+        close(
+            got,
+            every,
+            "the list of weights with an empty class",
+            {
+                "K was taken as the number of classes that occur; it is the argument `classes`": present,
+                "the class without images has a weight that is not 0": np.where(counts > 0, every, counts.sum() / 5),
+            },
+        )
 
 
 # Tasks 2 and 3
+
 
 def _batch(rng, n=9, k=4):
     logits = rng.normal(0, 2, (n, k))
@@ -85,23 +96,34 @@ def weighted_mean(student, rng):
     want = _weighted(logits, labels, weights)
     p = _softmax(logits)[rows, labels]
     losses = -np.log(p)
-    close(got, want, "the loss", {
-        "the softmax was applied twice": _weighted(_softmax(logits), labels, weights),
-        "the weighted losses were divided by the number of images, not by the sum of their weights":
-            (w * losses).sum() / len(w),
-        "the weights were not used": losses.mean(),
-        "the sum was taken, not the mean": (w * losses).sum(),
-        "the sum was divided by the sum of the class weights; each image counts with its own weight":
-            (w * losses).sum() / weights.sum(),
-        "the sign is wrong: a loss is positive": -want,
-        "this is the mean probability; the logarithm is missing": (w * p).sum() / w.sum(),
-        "one minus the probability was taken instead of the logarithm": (w * (1 - p)).sum() / w.sum(),
-        "there is no softmax: the logits themselves were taken": -(w * logits[rows, labels]).sum() / w.sum(),
-        "the logarithm to the base 2 was taken": want / np.log(2),
-        "the logarithm to the base 10 was taken": want / np.log(10),
-        "the weight of the most probable class was used instead of the weight of the true class":
-            (weights[logits.argmax(1)] * losses).sum() / weights[logits.argmax(1)].sum(),
-    })
+    close(
+        got,
+        want,
+        "the loss",
+        {
+            "the softmax was applied twice": _weighted(_softmax(logits), labels, weights),
+            "the weighted losses were divided by the number of images, not by the sum of their weights": (
+                w * losses
+            ).sum()
+            / len(w),
+            "the weights were not used": losses.mean(),
+            "the sum was taken, not the mean": (w * losses).sum(),
+            "the sum was divided by the sum of the class weights; each image counts with its own weight": (
+                w * losses
+            ).sum()
+            / weights.sum(),
+            "the sign is wrong: a loss is positive": -want,
+            "this is the mean probability; the logarithm is missing": (w * p).sum() / w.sum(),
+            "one minus the probability was taken instead of the logarithm": (w * (1 - p)).sum() / w.sum(),
+            "there is no softmax: the logits themselves were taken": -(w * logits[rows, labels]).sum() / w.sum(),
+            "the logarithm to the base 2 was taken": want / np.log(2),
+            "the logarithm to the base 10 was taken": want / np.log(10),
+            "the weight of the most probable class was used instead of the weight of the true class": (
+                weights[logits.argmax(1)] * losses
+            ).sum()
+            / weights[logits.argmax(1)].sum(),
+        },
+    )
 
 
 @check("weighted_cross_entropy", points=1)
@@ -111,10 +133,16 @@ def equal_weights(student, rng):
     size = float(rng.uniform(3, 9))
     got = number(student.weighted_cross_entropy(logits, labels, np.full(4, size)), "the loss")
     plain = _weighted(logits, labels)
-    close(got, plain, "the loss with equal weights", {
-        "the softmax was applied twice": _weighted(_softmax(logits), labels),
-        "it grows with the size of the weights: divide by the sum of the weights of the images": size * plain,
-        "the sum was taken, not the mean": size * plain * len(labels)})
+    close(
+        got,
+        plain,
+        "the loss with equal weights",
+        {
+            "the softmax was applied twice": _weighted(_softmax(logits), labels),
+            "it grows with the size of the weights: divide by the sum of the weights of the images": size * plain,
+            "the sum was taken, not the mean": size * plain * len(labels),
+        },
+    )
 
 
 @check("weighted_cross_entropy", points=1)
@@ -126,11 +154,20 @@ def large_logits(student, rng):
     got = number(student.weighted_cross_entropy(logits, labels, weights), "the loss of large logits")
     assert np.isfinite(got), f"large logits give the loss {got}: subtract the largest logit of each row before exp"
     p = _softmax(logits)[np.arange(len(labels)), labels]
-    cut = {f"the probability is cut at {eps:g} before the logarithm; use z_y - log(sum(exp(z))) instead":
-           -(weights[labels] * np.log(f(p, eps))).sum() / weights[labels].sum()
-           for eps in (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6) for f in (np.maximum,)}
-    close(got, _weighted(logits, labels, weights), "the loss of large logits", cut | {
-        "the softmax was applied twice": _weighted(_softmax(logits), labels, weights)})
+    cut = {
+        f"the probability is cut at {eps:g} before the logarithm; use z_y - log(sum(exp(z))) instead": -(
+            weights[labels] * np.log(f(p, eps))
+        ).sum()
+        / weights[labels].sum()
+        for eps in (1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6)
+        for f in (np.maximum,)
+    }
+    close(
+        got,
+        _weighted(logits, labels, weights),
+        "the loss of large logits",
+        cut | {"the softmax was applied twice": _weighted(_softmax(logits), labels, weights)},
+    )
 
 
 def _smooth(rng):
@@ -144,16 +181,21 @@ def smoothed_targets(student, rng):
     logits, labels, eps = _smooth(rng)
     got = array(_pair(student.smoothed_loss(logits, labels, eps), "(targets, loss)")[0], (9, 4), "the targets")
     one_hot = np.eye(4)[labels]
-    close(got, (1 - eps) * one_hot + eps / 4, "the table of targets", {
-        "eps was spread only over the three other classes; the true one gets its part, too":
-            (1 - eps) * one_hot + eps / 3 * (1 - one_hot),
-        "the targets are not smoothed": one_hot,
-        "the true class lost eps, but nobody got it: the rows do not sum to 1": (1 - eps) * one_hot,
-        "eps / K was added, but the true class did not lose eps: the rows do not sum to 1": one_hot + eps / 4,
-        "every other class got eps; it should be eps / K": np.where(one_hot, 1 - eps, eps),
-        "the true class has only 1 - eps; it gets eps / K, too": np.where(one_hot, 1 - eps, eps / 4),
-        "eps and 1 - eps are exchanged": eps * one_hot + (1 - eps) / 4,
-    })
+    close(
+        got,
+        (1 - eps) * one_hot + eps / 4,
+        "the table of targets",
+        {
+            "eps was spread only over the three other classes; the true one gets its part, too": (1 - eps) * one_hot
+            + eps / 3 * (1 - one_hot),
+            "the targets are not smoothed": one_hot,
+            "the true class lost eps, but nobody got it: the rows do not sum to 1": (1 - eps) * one_hot,
+            "eps / K was added, but the true class did not lose eps: the rows do not sum to 1": one_hot + eps / 4,
+            "every other class got eps; it should be eps / K": np.where(one_hot, 1 - eps, eps),
+            "the true class has only 1 - eps; it gets eps / K, too": np.where(one_hot, 1 - eps, eps / 4),
+            "eps and 1 - eps are exchanged": eps * one_hot + (1 - eps) / 4,
+        },
+    )
 
 
 def _against(targets, log_p):
@@ -172,14 +214,15 @@ def smoothed_cross_entropy(student, rng):
     mistakes = {
         "the softmax was applied twice": F.cross_entropy(z.softmax(1), y, label_smoothing=eps).item(),
         "it is the loss without smoothing: use the targets": F.cross_entropy(z, y).item(),
-        "eps was spread only over the other classes":
-            _against((1 - eps) * one_hot + eps / 3 * (1 - one_hot), np.log(p)),
+        "eps was spread only over the other classes": _against(
+            (1 - eps) * one_hot + eps / 3 * (1 - one_hot), np.log(p)
+        ),
         "the sum over the images was taken, not the mean": want * len(labels),
         "the mean over all images and classes was taken: sum over the classes, mean over the images": want / 4,
         "the sign is wrong: a loss is positive": -want,
         "there is no softmax: the logits themselves were taken": _against(targets, logits),
-        "this is the divergence from the targets: the entropy of the targets was subtracted":
-            want + (targets * np.log(targets)).sum(1).mean(),
+        "this is the divergence from the targets: the entropy of the targets was subtracted": want
+        + (targets * np.log(targets)).sum(1).mean(),
         "only the true class was used, with its smoothed target": _against(targets * one_hot, np.log(p)),
     }
     close(got, want, "the smoothed loss", mistakes)
@@ -192,17 +235,28 @@ def no_and_full_smoothing(student, rng):
     for eps in (0.0, 1.0):
         targets, loss = _pair(student.smoothed_loss(logits, labels, eps), "(targets, loss)")
         want = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), label_smoothing=eps).item()
-        close(array(targets, (9, 4), "the targets"), np.eye(4)[labels] if eps == 0 else np.full((9, 4), 0.25),
-              f"the table of targets for eps = {eps:g}")
-        close(number(loss, "the loss"), want, f"the loss for eps = {eps:g}", {
-            "the softmax was applied twice": F.cross_entropy(
-                torch.from_numpy(_softmax(logits)), torch.from_numpy(labels), label_smoothing=eps).item()})
+        close(
+            array(targets, (9, 4), "the targets"),
+            np.eye(4)[labels] if eps == 0 else np.full((9, 4), 0.25),
+            f"the table of targets for eps = {eps:g}",
+        )
+        close(
+            number(loss, "the loss"),
+            want,
+            f"the loss for eps = {eps:g}",
+            {
+                "the softmax was applied twice": F.cross_entropy(
+                    torch.from_numpy(_softmax(logits)), torch.from_numpy(labels), label_smoothing=eps
+                ).item()
+            },
+        )
     loss = number(_pair(student.smoothed_loss(1000 * logits, labels, 0.1), "(targets, loss)")[1], "the loss")
     assert np.isfinite(loss), f"large logits give the loss {loss}: subtract the largest logit of each row before exp"
 
 
 # Task 4. (The schedules of torch say the same: tests/answers hands them in as correct answers. They are not used
 # here, because the first optimizer of a process takes more than a second.)
+
 
 def _triangle(steps, low, high, half):
     return low + (high - low) * np.interp(np.asarray(steps) % (2 * half), [0, half, 2 * half], [0, 1, 0])
@@ -220,22 +274,29 @@ def up_and_down(student, rng):
     steps = np.arange(5 * half)
     got = array(student.triangular_rate(steps, low, high, half), steps.shape, "the rates")
     span = high - low
-    close(got, _triangle(steps, low, high, half), "the list of rates", {
-        "it is a saw: after the peak, the rate falls to `low` in one step; it should fall as slowly as it climbed":
-            low + span * (steps % half) / half,
-        "it is a saw: the rate jumps to `low` one step after the peak": low + span * (steps % (half + 1)) / half,
-        "it is a slow saw: the rate climbs for the whole cycle": low + span * (steps % (2 * half)) / (2 * half),
-        "the cycle is twice as fast: `half` is the climb alone, a cycle has 2 * half steps":
-            low + span * (1 - np.abs(2 * (steps % half) / half - 1)),
-        "the cycle is half as fast: the climb has `half` steps": _triangle(steps, low, high, 2 * half),
-        "the cycle begins at `high`; step 0 has the rate `low`": _triangle(steps + half, low, high, half),
-        "it is one step ahead: step 0 has the rate `low`": _triangle(steps + 1, low, high, half),
-        "it is one step late: step 1 is above `low`": _triangle(np.maximum(steps - 1, 0), low, high, half),
-        "the rate falls between `high` and 0, not between `high` and `low`": _triangle(steps, 0, high, half),
-        "`low` was added twice: the peak is at low + high": _triangle(steps, low, high + low, half),
-        "there is only one cycle": np.where(steps <= 2 * half, _triangle(steps, low, high, half), low),
-        "the lines are not straight (a cosine)": low + span * (1 - np.cos(np.pi * steps / half)) / 2,
-    }, rtol=1e-5, atol=1e-12)
+    close(
+        got,
+        _triangle(steps, low, high, half),
+        "the list of rates",
+        {
+            "it is a saw: after the peak, the rate falls to `low` in one step; it should fall as slowly as it climbed": low
+            + span * (steps % half) / half,
+            "it is a saw: the rate jumps to `low` one step after the peak": low + span * (steps % (half + 1)) / half,
+            "it is a slow saw: the rate climbs for the whole cycle": low + span * (steps % (2 * half)) / (2 * half),
+            "the cycle is twice as fast: `half` is the climb alone, a cycle has 2 * half steps": low
+            + span * (1 - np.abs(2 * (steps % half) / half - 1)),
+            "the cycle is half as fast: the climb has `half` steps": _triangle(steps, low, high, 2 * half),
+            "the cycle begins at `high`; step 0 has the rate `low`": _triangle(steps + half, low, high, half),
+            "it is one step ahead: step 0 has the rate `low`": _triangle(steps + 1, low, high, half),
+            "it is one step late: step 1 is above `low`": _triangle(np.maximum(steps - 1, 0), low, high, half),
+            "the rate falls between `high` and 0, not between `high` and `low`": _triangle(steps, 0, high, half),
+            "`low` was added twice: the peak is at low + high": _triangle(steps, low, high + low, half),
+            "there is only one cycle": np.where(steps <= 2 * half, _triangle(steps, low, high, half), low),
+            "the lines are not straight (a cosine)": low + span * (1 - np.cos(np.pi * steps / half)) / 2,
+        },
+        rtol=1e-5,
+        atol=1e-12,
+    )
 
 
 @check("triangular_rate", points=1)
@@ -244,13 +305,22 @@ def any_order_of_steps(student, rng):
     low, high, half = _rates(rng)
     steps = rng.integers(1, 1000, 40)
     got = array(student.triangular_rate(steps, low, high, half), steps.shape, "the rates")
-    close(got, _triangle(steps, low, high, half), "the list of rates for steps in any order", {
-        "the place in the array was taken for the number of the step": _triangle(np.arange(40), low, high, half),
-        "it is a saw: after the peak, the rate falls to `low` in one step": low + (high - low) * (steps % half) / half,
-    }, rtol=1e-5, atol=1e-12)
+    close(
+        got,
+        _triangle(steps, low, high, half),
+        "the list of rates for steps in any order",
+        {
+            "the place in the array was taken for the number of the step": _triangle(np.arange(40), low, high, half),
+            "it is a saw: after the peak, the rate falls to `low` in one step": low
+            + (high - low) * (steps % half) / half,
+        },
+        rtol=1e-5,
+        atol=1e-12,
+    )
 
 
 # Tasks 5 and 6
+
 
 def _plateau(losses, lr, factor, wait, wrong=""):
     """The rates; `wrong` builds in a known mistake."""
@@ -260,7 +330,7 @@ def _plateau(losses, lr, factor, wait, wrong=""):
         better = loss <= best if wrong == "equal" else loss < best
         best = loss if wrong == "before" else min(best, loss)
         waited = 0 if better else waited + 1
-        if (waited >= wait if wrong == "early" else waited > wait):
+        if waited >= wait if wrong == "early" else waited > wait:
             lr = lr - factor if wrong == "minus" else lr * factor
             waited = waited if wrong == "keeps counting" else 0
         rates.append(lr if wrong == "at once" else old)
@@ -292,8 +362,14 @@ def rate_falls_on_a_plateau(student, rng):
         lr, factor = float(rng.uniform(0.01, 0.1)), float(rng.uniform(0.2, 0.6))
         got = array(student.plateau_rates(losses, lr, factor, wait), losses.shape, "the rates")
         wrong = {text: _plateau(losses, lr, factor, wait, name) for text, name in _PLATEAU.items()}
-        close(got, _plateau(losses, lr, factor, wait), "the list of rates", wrong | {
-            "the rate never falls": np.full(len(losses), lr)}, rtol=1e-6, atol=1e-15)
+        close(
+            got,
+            _plateau(losses, lr, factor, wait),
+            "the list of rates",
+            wrong | {"the rate never falls": np.full(len(losses), lr)},
+            rtol=1e-6,
+            atol=1e-15,
+        )
 
 
 @check("plateau_rates", points=1)
@@ -304,8 +380,14 @@ def ties_and_no_patience(student, rng):
     for wait in (1, 0):
         got = array(student.plateau_rates(losses, lr, factor, wait), losses.shape, "the rates")
         wrong = {text: _plateau(losses, lr, factor, wait, name) for text, name in _PLATEAU.items()}
-        close(got, _plateau(losses, lr, factor, wait), f"the list of rates with equal losses and wait = {wait}", wrong,
-              rtol=1e-6, atol=1e-15)
+        close(
+            got,
+            _plateau(losses, lr, factor, wait),
+            f"the list of rates with equal losses and wait = {wait}",
+            wrong,
+            rtol=1e-6,
+            atol=1e-15,
+        )
 
 
 def _stop(losses, patience):
@@ -328,26 +410,45 @@ def _stop_from_one_before(losses, patience):
 
 
 def _judge_stop(student, losses, patience, told=""):
-    ran, kept = (number(v, n) for v, n in zip(
-        _pair(student.early_stopping(losses, patience), "(ran, kept)"), ("ran", "kept"), strict=True))
+    ran, kept = (
+        number(v, n)
+        for v, n in zip(_pair(student.early_stopping(losses, patience), "(ran, kept)"), ("ran", "kept"), strict=True)
+    )
     want_ran, want_kept = _stop(losses, patience)
     n = len(losses)
-    close(ran, want_ran, f"the number of epochs that ran{told}", {
-        "it is the number of the last epoch; counted from 0, that is one less than the epochs that ran": want_ran - 1,
-        "it ran one epoch too long: stop as soon as `patience` epochs in a row brought no improvement":
-            min(want_ran + 1, n) if want_ran < n else -1,
-        "the training never stopped": n if want_ran < n else -1,
-        "compare with the lowest loss of all epochs before, not with the loss of the epoch before":
-            _stop_from_one_before(losses, patience),
-        "it is the number of the kept epoch": want_kept,
-    })
-    close(kept, want_kept, f"the number of the kept epoch{told}", {
-        "of equal losses, the earlier epoch is kept": int(np.flatnonzero(losses[:want_ran] == losses[want_kept])[-1]),
-        "the last epoch was kept; keep the one with the lowest loss": want_ran - 1,
-        "it is the lowest loss of the whole list, but this epoch never ran": int(np.argmin(losses)),
-        "epochs count from 0, so it is one less": want_kept + 1,
-        "it is the highest loss": int(np.argmax(losses[:want_ran])),
-    })
+    close(
+        ran,
+        want_ran,
+        f"the number of epochs that ran{told}",
+        {
+            "it is the number of the last epoch; counted from 0, that is one less than the epochs that ran": want_ran
+            - 1,
+            "it ran one epoch too long: stop as soon as `patience` epochs in a row brought no improvement": min(
+                want_ran + 1, n
+            )
+            if want_ran < n
+            else -1,
+            "the training never stopped": n if want_ran < n else -1,
+            "compare with the lowest loss of all epochs before, not with the loss of the epoch before": _stop_from_one_before(
+                losses, patience
+            ),
+            "it is the number of the kept epoch": want_kept,
+        },
+    )
+    close(
+        kept,
+        want_kept,
+        f"the number of the kept epoch{told}",
+        {
+            "of equal losses, the earlier epoch is kept": int(
+                np.flatnonzero(losses[:want_ran] == losses[want_kept])[-1]
+            ),
+            "the last epoch was kept; keep the one with the lowest loss": want_ran - 1,
+            "it is the lowest loss of the whole list, but this epoch never ran": int(np.argmin(losses)),
+            "epochs count from 0, so it is one less": want_kept + 1,
+            "it is the highest loss": int(np.argmax(losses[:want_ran])),
+        },
+    )
 
 
 @check("early_stopping", points=2)

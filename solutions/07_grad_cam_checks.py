@@ -69,29 +69,44 @@ def map_at_an_early_layer(student, rng):
     want = weighted(features, gradient.mean((2, 3), keepdim=True))[0]
     got = student.map_by_hooks(seed, images, target)["map"]
     got = array(got, (12, 8), "the map")
-    close(got, want, "the map", {
-        "it is the gradient of the probability; take the logit, before the softmax":
-            weighted(features, soft.mean((2, 3), keepdim=True))[0],
-        "it is the gradient of the logarithm of the probability; take the logit, before the softmax":
-            weighted(features, log.mean((2, 3), keepdim=True))[0],
-        "it is the gradient of all logits together; take the logit of the target only":
-            weighted(features, gradient_of(logits, features).mean((2, 3), keepdim=True))[0],
-        "the gradient was averaged over the feature maps (the wrong axis); average it over the pixels of each map":
-            weighted(features, gradient.mean(1, keepdim=True))[0],
-        "the gradient was averaged over the rows only; average over rows and columns":
-            weighted(features, gradient.mean(2, keepdim=True))[0],
-        "the gradient was averaged over the columns only; average over rows and columns":
-            weighted(features, gradient.mean(3, keepdim=True))[0],
-        "the gradient was averaged over everything; each feature map has its own weight":
-            weighted(features, gradient.mean().expand(1, 6, 1, 1))[0],
-        "the gradient was not averaged at all: every pixel has its own weight (that is another method)":
-            weighted(features, gradient)[0],
-        "the gradient was added up over the pixels; take the mean":
-            weighted(features, gradient.sum((2, 3), keepdim=True))[0],
-        "the feature maps were averaged, not added up": want / 6,
-        "the ReLU was applied; return the raw values": np.maximum(want, 0),
-        "the feature maps are not in it; multiply them by their weights": gradient.mean(1)[0].numpy(),
-    }, atol=1e-5)
+    close(
+        got,
+        want,
+        "the map",
+        {
+            "it is the gradient of the probability; take the logit, before the softmax": weighted(
+                features, soft.mean((2, 3), keepdim=True)
+            )[0],
+            "it is the gradient of the logarithm of the probability; take the logit, before the softmax": weighted(
+                features, log.mean((2, 3), keepdim=True)
+            )[0],
+            "it is the gradient of all logits together; take the logit of the target only": weighted(
+                features, gradient_of(logits, features).mean((2, 3), keepdim=True)
+            )[0],
+            "the gradient was averaged over the feature maps (the wrong axis); average it over the pixels of each map": weighted(
+                features, gradient.mean(1, keepdim=True)
+            )[0],
+            "the gradient was averaged over the rows only; average over rows and columns": weighted(
+                features, gradient.mean(2, keepdim=True)
+            )[0],
+            "the gradient was averaged over the columns only; average over rows and columns": weighted(
+                features, gradient.mean(3, keepdim=True)
+            )[0],
+            "the gradient was averaged over everything; each feature map has its own weight": weighted(
+                features, gradient.mean().expand(1, 6, 1, 1)
+            )[0],
+            "the gradient was not averaged at all: every pixel has its own weight (that is another method)": weighted(
+                features, gradient
+            )[0],
+            "the gradient was added up over the pixels; take the mean": weighted(
+                features, gradient.sum((2, 3), keepdim=True)
+            )[0],
+            "the feature maps were averaged, not added up": want / 6,
+            "the ReLU was applied; return the raw values": np.maximum(want, 0),
+            "the feature maps are not in it; multiply them by their weights": gradient.mean(1)[0].numpy(),
+        },
+        atol=1e-5,
+    )
 
 
 @check("grad_cam", points=1)
@@ -103,11 +118,17 @@ def map_of_the_class_asked_for(student, rng):
     order = [k for k in rng.permutation(3) if k != predicted]
     for target in order:
         got = array(student.map_by_hooks(seed, images, int(target))["map"], (12, 8), "the map")
-        close(got, maps[target], "the map of a class that is not the predicted one", {
-            "it is the map of the predicted class; take the target": maps[predicted],
-            "it is the map of another class": maps[next(k for k in order if k != target)],
-            "the ReLU was applied; return the raw values": np.maximum(maps[target], 0),
-        }, atol=1e-5)
+        close(
+            got,
+            maps[target],
+            "the map of a class that is not the predicted one",
+            {
+                "it is the map of the predicted class; take the target": maps[predicted],
+                "it is the map of another class": maps[next(k for k in order if k != target)],
+                "the ReLU was applied; return the raw values": np.maximum(maps[target], 0),
+            },
+            atol=1e-5,
+        )
 
 
 @check("grad_cam", points=1)
@@ -119,8 +140,13 @@ def hooks_are_removed(student, rng):
     left = number(result["hooks"], "the number of hooks left")
     assert left == 0, f"hooks were not removed: {left:g} left on the network after the call; use handle.remove()"
     want = weighted(features, gradient_of(logits[:, target], features).mean((2, 3), keepdim=True))[0]
-    close(array(result["map"], (6, 4), "the map at the last layer"), want, "the map at the last layer",
-          {"the ReLU was applied; return the raw values": np.maximum(want, 0)}, atol=1e-5)
+    close(
+        array(result["map"], (6, 4), "the map at the last layer"),
+        want,
+        "the map at the last layer",
+        {"the ReLU was applied; return the raw values": np.maximum(want, 0)},
+        atol=1e-5,
+    )
 
 
 @check("class_activation_map", points=2)
@@ -131,17 +157,24 @@ def closed_form(student, rng):
     target = int(rng.integers(1, k))
     want = np.tensordot(weights[target], features, 1) / 24
     means = features.mean((1, 2))
-    close(student.class_activation_map(features, weights, target), want, "the map", {
-        "it was not divided by the number of pixels, h w": want * 24,
-        "it was divided by the number of feature maps, not by the number of pixels h w": want * 24 / c,
-        "the weights are those of a column; each class has a row": np.tensordot(weights[:, target], features, 1) / 24,
-        "the weights are those of class 0, not of the target": np.tensordot(weights[0], features, 1) / 24,
-        "the weights of all classes were added up": np.tensordot(weights.sum(0), features, 1) / 24,
-        "the ReLU was applied; return the raw values": np.maximum(want, 0),
-        "the feature maps were averaged over the pixels first: the places are lost":
-            np.full(want.shape, weights[target] @ means / 24),
-        "every pixel holds the whole logit: the places are lost": np.full(want.shape, weights[target] @ means),
-    })
+    close(
+        student.class_activation_map(features, weights, target),
+        want,
+        "the map",
+        {
+            "it was not divided by the number of pixels, h w": want * 24,
+            "it was divided by the number of feature maps, not by the number of pixels h w": want * 24 / c,
+            "the weights are those of a column; each class has a row": np.tensordot(weights[:, target], features, 1)
+            / 24,
+            "the weights are those of class 0, not of the target": np.tensordot(weights[0], features, 1) / 24,
+            "the weights of all classes were added up": np.tensordot(weights.sum(0), features, 1) / 24,
+            "the ReLU was applied; return the raw values": np.maximum(want, 0),
+            "the feature maps were averaged over the pixels first: the places are lost": np.full(
+                want.shape, weights[target] @ means / 24
+            ),
+            "every pixel holds the whole logit: the places are lost": np.full(want.shape, weights[target] @ means),
+        },
+    )
 
 
 @check("class_activation_map", points=1)
@@ -153,15 +186,27 @@ def adds_up_to_the_logit(student, rng):
     for target in range(3):
         got = array(student.class_activation_map(features[0].detach().numpy(), weights, target), (6, 4), "the map")
         logit = logits[0, target].item()
-        close(got.sum(), logit - float(bias[target]), "the sum of the map", {
-            "the bias is in the map; leave it out": logit,
-            "it was not divided by the number of pixels, h w": 24 * (logit - float(bias[target])),
-            "the ReLU was applied; return the raw values": np.maximum(got, 0).sum() if got.min() < 0 else np.nan,
-        }, rtol=1e-3, atol=1e-4)
+        close(
+            got.sum(),
+            logit - float(bias[target]),
+            "the sum of the map",
+            {
+                "the bias is in the map; leave it out": logit,
+                "it was not divided by the number of pixels, h w": 24 * (logit - float(bias[target])),
+                "the ReLU was applied; return the raw values": np.maximum(got, 0).sum() if got.min() < 0 else np.nan,
+            },
+            rtol=1e-3,
+            atol=1e-4,
+        )
         gradient = gradient_of(logits[:, target], features)
         want = weighted(features, gradient.mean((2, 3), keepdim=True))[0]
-        close(got, want, "the map (its sum is right)", {
-            "every pixel has the same value: the places are lost": np.full(want.shape, want.mean())}, atol=1e-5)
+        close(
+            got,
+            want,
+            "the map (its sum is right)",
+            {"every pixel has the same value: the places are lost": np.full(want.shape, want.mean())},
+            atol=1e-5,
+        )
 
 
 @check("positive_part", points=2)
@@ -172,18 +217,23 @@ def scaled_to_one(student, rng):
     maps[:, 0, 1] = -1.2 * np.abs(maps).max((1, 2))  # and the largest absolute value is negative
     positive = np.maximum(maps, 0)
     top, low = maps.max((1, 2), keepdims=True), maps.min((1, 2), keepdims=True)
-    close(student.positive_part(maps), positive / top, "the array of maps", {
-        "the ReLU is missing: negative values are still there": maps / top,
-        "each map was stretched from its minimum to its maximum; set negative values to 0 instead":
-            (maps - low) / (top - low),
-        "all maps were divided by the largest value of the batch; each has its own maximum": positive / maps.max(),
-        "they were not scaled": positive,
-        "absolute values were taken: what speaks against the class looks as if it spoke for it":
-            np.abs(maps) / np.abs(maps).max((1, 2), keepdims=True),
-        "they were divided by the largest absolute value, not by the largest value":
-            positive / np.abs(maps).max((1, 2), keepdims=True),
-        "they were divided by their sum, not by their maximum": positive / positive.sum((1, 2), keepdims=True),
-    })
+    close(
+        student.positive_part(maps),
+        positive / top,
+        "the array of maps",
+        {
+            "the ReLU is missing: negative values are still there": maps / top,
+            "each map was stretched from its minimum to its maximum; set negative values to 0 instead": (maps - low)
+            / (top - low),
+            "all maps were divided by the largest value of the batch; each has its own maximum": positive / maps.max(),
+            "they were not scaled": positive,
+            "absolute values were taken: what speaks against the class looks as if it spoke for it": np.abs(maps)
+            / np.abs(maps).max((1, 2), keepdims=True),
+            "they were divided by the largest absolute value, not by the largest value": positive
+            / np.abs(maps).max((1, 2), keepdims=True),
+            "they were divided by their sum, not by their maximum": positive / positive.sum((1, 2), keepdims=True),
+        },
+    )
 
 
 @check("positive_part", points=1)
@@ -208,9 +258,17 @@ def weak_maps_are_scaled_too(student, rng):
     got = array(student.positive_part(maps), (3, 4, 4), "the array of maps")
     peak = got.max((1, 2))
     assert (peak > 0).all(), "a weak map became blank; only a map without any positive value is blank"
-    close(peak, np.ones(3), "the maximum of a weak map", {
-        f"a small number ({e:g}) was added to the maximum, and a weak map suffers from it":
-            5 / (5 + e / (maps[:, 1, 2] / 5)) for e in (1e-6, 1e-7, 1e-8, 1e-5, 1e-9, 1e-10)}, rtol=1e-5)
+    close(
+        peak,
+        np.ones(3),
+        "the maximum of a weak map",
+        {
+            f"a small number ({e:g}) was added to the maximum, and a weak map suffers from it": 5
+            / (5 + e / (maps[:, 1, 2] / 5))
+            for e in (1e-6, 1e-7, 1e-8, 1e-5, 1e-9, 1e-10)
+        },
+        rtol=1e-5,
+    )
     close(got, np.maximum(maps, 0) / maps.max((1, 2), keepdims=True), "the array of weak maps")
 
 
@@ -238,18 +296,27 @@ def bilinear_with_aligned_middles(student, rng):
     coarse = rng.normal(size=(h, w))
     got = student.enlarge(coarse, size)
     assert array(got, what="the large map").shape != (size[1], size[0]), "size is (height, width), not (width, height)"
-    close(array(got, size, "the large map"), resized(coarse, size, mode="bilinear", align_corners=False),
-          "the large map", {
-        "the corners were aligned (align_corners=True), not the middles of the pixels":
-            resized(coarse, size, mode="bilinear", align_corners=True),
-        "each pixel is a copy of the nearest one; neighbors must be mixed": resized(coarse, size, mode="nearest"),
-        "each pixel is a copy of the nearest one; neighbors are not mixed": resized(coarse, size, mode="nearest-exact"),
-        "the curve is bicubic; bilinear was asked for": resized(coarse, size, mode="bicubic", align_corners=False),
-        "the two halves are missing: the left edges of the pixels were aligned, not the middles":
-            by_places(coarse, size, lambda i, n, m: np.minimum(i * n / m, n - 1)),
-        "beyond the outermost middles the line goes on; keep the place between 0 and h - 1":
-            by_places(coarse, size, lambda i, n, m: (i + 0.5) * n / m - 0.5),
-    })
+    close(
+        array(got, size, "the large map"),
+        resized(coarse, size, mode="bilinear", align_corners=False),
+        "the large map",
+        {
+            "the corners were aligned (align_corners=True), not the middles of the pixels": resized(
+                coarse, size, mode="bilinear", align_corners=True
+            ),
+            "each pixel is a copy of the nearest one; neighbors must be mixed": resized(coarse, size, mode="nearest"),
+            "each pixel is a copy of the nearest one; neighbors are not mixed": resized(
+                coarse, size, mode="nearest-exact"
+            ),
+            "the curve is bicubic; bilinear was asked for": resized(coarse, size, mode="bicubic", align_corners=False),
+            "the two halves are missing: the left edges of the pixels were aligned, not the middles": by_places(
+                coarse, size, lambda i, n, m: np.minimum(i * n / m, n - 1)
+            ),
+            "beyond the outermost middles the line goes on; keep the place between 0 and h - 1": by_places(
+                coarse, size, lambda i, n, m: (i + 0.5) * n / m - 0.5
+            ),
+        },
+    )
 
 
 @check("enlarge", points=1)
@@ -259,14 +326,18 @@ def border_and_single_pixels(student, rng):
     coarse[0, 0], coarse[3, 3] = 1, rng.uniform(2, 3)
     got = array(student.enlarge(coarse, (16, 20)), (16, 20), "the large map")
     assert got.min() >= -1e-6 and got.max() <= coarse.max() + 1e-6, (
-        "at the border the large map leaves the range of the small one: the place must stay between 0 and h - 1")
+        "at the border the large map leaves the range of the small one: the place must stay between 0 and h - 1"
+    )
     assert np.isclose(got[0, 0], 1) and np.isclose(got[-1, -1], coarse[3, 3]), (
-        "the corners of the large map should keep the values of the small map's corners")
+        "the corners of the large map should keep the values of the small map's corners"
+    )
     for shape, size in (((1, 1), (3, 5)), ((1, 4), (2, 12)), ((3, 1), (12, 3))):
         small = rng.normal(size=shape)
-        close(array(student.enlarge(small, size), size, f"a map of {shape[0]} x {shape[1]}, enlarged"),
-              resized(small, size, mode="bilinear", align_corners=False),
-              f"a map of {shape[0]} x {shape[1]}, enlarged")
+        close(
+            array(student.enlarge(small, size), size, f"a map of {shape[0]} x {shape[1]}, enlarged"),
+            resized(small, size, mode="bilinear", align_corners=False),
+            f"a map of {shape[0]} x {shape[1]}, enlarged",
+        )
 
 
 @check("enlarge", points=1)
@@ -277,7 +348,8 @@ def same_size_and_symmetry(student, rng):
     a = array(student.enlarge(coarse, (15, 12)), (15, 12), "the large map")
     b = array(student.enlarge(np.ascontiguousarray(coarse[::-1, ::-1]), (15, 12)), (15, 12), "the large map")
     assert np.allclose(a, b[::-1, ::-1], atol=1e-5), (
-        "a map turned upside down gives another result: the large map is shifted to one side")
+        "a map turned upside down gives another result: the large map is shifted to one side"
+    )
     assert np.ptp(a) > 0.5 * np.ptp(coarse), "the large map has lost the differences between the pixels"
 
 
@@ -304,21 +376,31 @@ def maps_of_a_batch(student, rng):
 
     want = weighted(features, weights)
     result = student.maps_of_batch(seed, images, targets)
-    close(array(result["maps"], (n, 12, 8), "the array of maps"), want, "the array of maps", {
-        "the gradients were averaged over the batch; each image has its own weights":
-            weighted(features, weights.mean(0, keepdim=True)),
-        "they are too small by the number of images: the logits were averaged, but they must be added up": want / n,
-        "the target of the first image was used for all images": with_score(logits[:, targets[0]]),
-        "logits[:, targets] takes the targets of all images for every image; take one logit from each row":
-            with_score(logits[:, to]),
-        "the predicted class was used, not the target": with_score(logits.max(1).values),
-        "it is the gradient of the probability; take the logit, before the softmax":
-            with_score(logits.softmax(1)[row, to]),
-        "it is the gradient of all logits together; take one logit from each row": with_score(logits),
-        "the ReLU was applied; return the raw values": np.maximum(want, 0),
-        "the gradient was averaged over the feature maps (the wrong axis); average it over the pixels of each map":
-            weighted(features, gradient.mean(1, keepdim=True)),
-    }, atol=1e-5)
+    close(
+        array(result["maps"], (n, 12, 8), "the array of maps"),
+        want,
+        "the array of maps",
+        {
+            "the gradients were averaged over the batch; each image has its own weights": weighted(
+                features, weights.mean(0, keepdim=True)
+            ),
+            "they are too small by the number of images: the logits were averaged, but they must be added up": want / n,
+            "the target of the first image was used for all images": with_score(logits[:, targets[0]]),
+            "logits[:, targets] takes the targets of all images for every image; take one logit from each row": with_score(
+                logits[:, to]
+            ),
+            "the predicted class was used, not the target": with_score(logits.max(1).values),
+            "it is the gradient of the probability; take the logit, before the softmax": with_score(
+                logits.softmax(1)[row, to]
+            ),
+            "it is the gradient of all logits together; take one logit from each row": with_score(logits),
+            "the ReLU was applied; return the raw values": np.maximum(want, 0),
+            "the gradient was averaged over the feature maps (the wrong axis); average it over the pixels of each map": weighted(
+                features, gradient.mean(1, keepdim=True)
+            ),
+        },
+        atol=1e-5,
+    )
 
 
 @check("grad_cam_batch", points=1)
@@ -332,9 +414,15 @@ def batch_equals_one_by_one(student, rng):
     part = slice(pick, pick + 1)
     alone = array(student.maps_of_batch(seed, images[part], targets[part])["maps"], (1, 12, 8), "the array of 1 map")
     assert np.allclose(alone, together[part], rtol=1e-3, atol=1e-5), (
-        "an image has another map in a batch than alone: its map depends on the other images")
-    close(alone, want[part], "the map of one image", {
-        "the ReLU was applied; return the raw values": np.maximum(want[part], 0)}, atol=1e-5)
+        "an image has another map in a batch than alone: its map depends on the other images"
+    )
+    close(
+        alone,
+        want[part],
+        "the map of one image",
+        {"the ReLU was applied; return the raw values": np.maximum(want[part], 0)},
+        atol=1e-5,
+    )
 
 
 @check("grad_cam_batch", points=1)

@@ -58,15 +58,21 @@ def hits_and_misses(student, rng):
         want = scores["pointing"]
         y, x = np.unravel_index(maps.reshape(n, -1).argmax(1), size)
         largest = [m.flat[np.abs(v).argmax()] for v, m in zip(maps[keep], masks[keep], strict=True)]
-        return (maps, masks), want, {
-            "images without a lesion were counted as misses; leave them out": inside.sum() / n,
-            "images without a lesion were counted as hits; leave them out": (inside.sum() + 4) / n,
-            "hits were added up; the mean was asked for": inside.sum(),
-            "it is the share of misses": 1 - want,
-            "it is the energy, the share of the positive values inside; only the largest value counts":
-                scores["energy_lesion"],
-            "row and column were exchanged": masks[np.arange(n), x % size[0], y][keep].mean(),
-            "the largest absolute value was taken; negative values do not count": np.mean(largest)}
+        return (
+            (maps, masks),
+            want,
+            {
+                "images without a lesion were counted as misses; leave them out": inside.sum() / n,
+                "images without a lesion were counted as hits; leave them out": (inside.sum() + 4) / n,
+                "hits were added up; the mean was asked for": inside.sum(),
+                "it is the share of misses": 1 - want,
+                "it is the energy, the share of the positive values inside; only the largest value counts": scores[
+                    "energy_lesion"
+                ],
+                "row and column were exchanged": masks[np.arange(n), x % size[0], y][keep].mean(),
+                "the largest absolute value was taken; negative values do not count": np.mean(largest),
+            },
+        )
 
     inputs, want, mistakes = clear_case(make)
     close(number(student.pointing_game(*inputs), "the score"), want, "the score", mistakes)
@@ -87,14 +93,23 @@ def share_of_several_largest(student, rng):
                     maps[k, y, x] = 8
             want.append(a / (a + b))
             first.append(masks[k].flat[maps[k].argmax()])
-        return (maps, masks), np.mean(want), {
-            "only the first of the largest values was looked at; take the share that is inside": np.mean(first),
-            "one largest value inside counted as a full hit; take the share that is inside": 1,
-            "a map with a largest value outside counted as a miss; take the share that is inside": 0}
+        return (
+            (maps, masks),
+            np.mean(want),
+            {
+                "only the first of the largest values was looked at; take the share that is inside": np.mean(first),
+                "one largest value inside counted as a full hit; take the share that is inside": 1,
+                "a map with a largest value outside counted as a miss; take the share that is inside": 0,
+            },
+        )
 
     inputs, want, mistakes = clear_case(make)
-    close(number(student.pointing_game(*inputs), "the score"), want, "the score of maps with several largest values",
-          mistakes)
+    close(
+        number(student.pointing_game(*inputs), "the score"),
+        want,
+        "the score of maps with several largest values",
+        mistakes,
+    )
 
 
 @check("pointing_game", points=1)
@@ -106,14 +121,22 @@ def blank_maps_and_no_lesion(student, rng):
     maps[1], maps[2] = 0, -np.abs(maps[2]) - 0.1
     maps[2][tuple(np.argwhere(masks[2])[0])] = -0.05  # its largest value, negative, is inside
     area, other = masks[1].mean(), masks[2].mean()
-    close(number(student.pointing_game(maps, masks), "the score"), 0.5, "the score of a set with blank maps", {
-        "a blank map of zeros was scored as if all of its pixels were largest values; it scores 0": (2 + area) / 4,
-        "blank maps were scored as if all of their pixels were largest values; they score 0": (2 + area + other) / 4,
-        "a map without any positive value was scored by its largest value; it is blank and scores 0": 0.75,
-        "maps without any positive value were scored by their largest values; they are blank and score 0":
-            (3 + area) / 4,
-        "blank maps were left out or counted as hits; they count as 0": 1.0,
-    })
+    close(
+        number(student.pointing_game(maps, masks), "the score"),
+        0.5,
+        "the score of a set with blank maps",
+        {
+            "a blank map of zeros was scored as if all of its pixels were largest values; it scores 0": (2 + area) / 4,
+            "blank maps were scored as if all of their pixels were largest values; they score 0": (2 + area + other)
+            / 4,
+            "a map without any positive value was scored by its largest value; it is blank and scores 0": 0.75,
+            "maps without any positive value were scored by their largest values; they are blank and score 0": (
+                3 + area
+            )
+            / 4,
+            "blank maps were left out or counted as hits; they count as 0": 1.0,
+        },
+    )
     got = number(student.pointing_game(maps, np.zeros_like(masks)), "the score without any lesion")
     assert np.isnan(got), f"no image has a lesion, so there is no score: return nan; got {got:g}"
 
@@ -129,18 +152,23 @@ def share_of_the_positive_values(student, rng):
     want = score_maps(maps, masks, bootstrap=0).per_image["energy_lesion"].to_numpy()
     area, size = masks.sum((1, 2)), masks[0].size
     absolute = np.abs(maps)
-    close(student.energy_inside(maps, masks), want, "the array of shares", {
-        "negative values are still in the sums; set them to 0 first": (maps * masks).sum((1, 2)) / maps.sum((1, 2)),
-        "absolute values were taken: what speaks against the class counts for it":
-            (absolute * masks).sum((1, 2)) / absolute.sum((1, 2)),
-        "all images share one sum; every map has its own": inside / total.sum(),
-        "it is the sum inside, not divided by the whole sum": inside,
-        "it is the mean inside the lesion; take the sum inside, divided by the whole sum": inside / area,
-        "means were divided by each other; divide sums": inside / area / (total / size),
-        "the sum inside was divided by the sum outside; divide by the whole sum": inside / (total - inside),
-        "it is the share outside the lesion": 1 - want,
-        "pixels were counted, not their values added up": (masks & (maps > 0)).sum((1, 2)) / (maps > 0).sum((1, 2)),
-    })
+    close(
+        student.energy_inside(maps, masks),
+        want,
+        "the array of shares",
+        {
+            "negative values are still in the sums; set them to 0 first": (maps * masks).sum((1, 2)) / maps.sum((1, 2)),
+            "absolute values were taken: what speaks against the class counts for it": (absolute * masks).sum((1, 2))
+            / absolute.sum((1, 2)),
+            "all images share one sum; every map has its own": inside / total.sum(),
+            "it is the sum inside, not divided by the whole sum": inside,
+            "it is the mean inside the lesion; take the sum inside, divided by the whole sum": inside / area,
+            "means were divided by each other; divide sums": inside / area / (total / size),
+            "the sum inside was divided by the sum outside; divide by the whole sum": inside / (total - inside),
+            "it is the share outside the lesion": 1 - want,
+            "pixels were counted, not their values added up": (masks & (maps > 0)).sum((1, 2)) / (maps > 0).sum((1, 2)),
+        },
+    )
 
 
 @check("energy_inside", points=1)
@@ -194,25 +222,35 @@ def overlap_of_each_image(student, rng):
     both, either, hot, lesion = counts(maps >= share * top)
     want = score_maps(maps, masks, threshold=share, bootstrap=0).per_image["iou_tuned"].to_numpy()
     low = maps.min((1, 2), keepdims=True)
-    close(student.iou_at(maps, masks, share), want, "the array of IoU", {
-        "the share was used as the threshold itself; multiply it by the map's maximum":
-            ratio(*counts(maps >= share)[:2]),
-        "one maximum for all images was used; each map has its own": ratio(*counts(maps >= share * maps.max())[:2]),
-        "it is the Dice score (twice the intersection over the sum of both); the union was asked for":
-            2 * both / (hot + lesion),
-        "the intersection was divided by the lesion only (that is recall); divide by the union": both / lesion,
-        "the intersection was divided by the found part only (that is precision); divide by the union":
-            ratio(both, hot),
-        "the intersection was divided by the sum of both parts; the union counts their common pixels once":
-            both / (hot + lesion),
-        "it is the intersection, not divided by the union": both,
-        "the intersection was divided by all pixels; divide by the union": both / masks[0].size,
-        "the threshold lies between the minimum and the maximum of the map; take a share of the maximum":
-            ratio(*counts(maps >= low + share * (top - low))[:2]),
-        "the pixels below the threshold were taken": ratio(*counts(maps < share * top)[:2]),
-        "the threshold is a quantile of the map; take a share of its maximum":
-            ratio(*counts(maps >= np.quantile(maps, share, axis=(1, 2), keepdims=True))[:2]),
-    })
+    close(
+        student.iou_at(maps, masks, share),
+        want,
+        "the array of IoU",
+        {
+            "the share was used as the threshold itself; multiply it by the map's maximum": ratio(
+                *counts(maps >= share)[:2]
+            ),
+            "one maximum for all images was used; each map has its own": ratio(*counts(maps >= share * maps.max())[:2]),
+            "it is the Dice score (twice the intersection over the sum of both); the union was asked for": 2
+            * both
+            / (hot + lesion),
+            "the intersection was divided by the lesion only (that is recall); divide by the union": both / lesion,
+            "the intersection was divided by the found part only (that is precision); divide by the union": ratio(
+                both, hot
+            ),
+            "the intersection was divided by the sum of both parts; the union counts their common pixels once": both
+            / (hot + lesion),
+            "it is the intersection, not divided by the union": both,
+            "the intersection was divided by all pixels; divide by the union": both / masks[0].size,
+            "the threshold lies between the minimum and the maximum of the map; take a share of the maximum": ratio(
+                *counts(maps >= low + share * (top - low))[:2]
+            ),
+            "the pixels below the threshold were taken": ratio(*counts(maps < share * top)[:2]),
+            "the threshold is a quantile of the map; take a share of its maximum": ratio(
+                *counts(maps >= np.quantile(maps, share, axis=(1, 2), keepdims=True))[:2]
+            ),
+        },
+    )
 
 
 @check("iou_at", points=1)
@@ -229,8 +267,12 @@ def values_on_the_threshold(student, rng):
     def iou(part):
         return ratio((part & masks).sum((1, 2)), (part | masks).sum((1, 2)))
 
-    close(student.iou_at(maps, masks, 0.5), iou(found), "the array of IoU", {
-        "pixels exactly on the threshold are missing; use >=": iou(strict)})
+    close(
+        student.iou_at(maps, masks, 0.5),
+        iou(found),
+        "the array of IoU",
+        {"pixels exactly on the threshold are missing; use >=": iou(strict)},
+    )
 
 
 @check("iou_at", points=1)
@@ -245,7 +287,8 @@ def blank_maps_and_missing_lesions(student, rng):
     got = array(got, (5,), "the array of IoU")
     assert not np.isnan(got[:2]).any(), "a blank map gave nan; it finds nothing and scores 0"
     assert got[0] == 0, (
-        "a map of zeros scored above 0: every pixel is at least a share of a maximum of 0; a blank map finds nothing")
+        "a map of zeros scored above 0: every pixel is at least a share of a maximum of 0; a blank map finds nothing"
+    )
     assert got[1] == 0, "a map with negative values only scored above 0; it is blank and finds nothing"
     assert np.isnan(got[3:]).all(), "an image without a lesion has no score; give it nan"
     part = maps[2] >= 0.4 * maps[2].max()
@@ -269,18 +312,25 @@ def auc_of_the_marker(student, rng):
         labels, marked = with_rates(rng, ill, healthy, int(0.75 * ill), int(rng.integers(12, 20)))
         want = roc_auc_score(labels, marked.astype(float))
         a, b = marked[labels == 1].mean(), marked[labels == 0].mean()
-        return (labels, marked), want, {
-            "pairs in which both or neither have the marker count 0; they count one half": a * (1 - b),
-            "pairs in which both or neither have the marker count 1; they count one half": 1 - (1 - a) * b,
-            "pairs in which both or neither have the marker were left out; they count one half":
-                a * (1 - b) / (a * (1 - b) + b * (1 - a)),
-            "it is the accuracy of the marker; with more healthy than ill images that is another number":
-                np.mean(labels == marked),
-            "it is turned round: 1 minus the AUC": 1 - want,
-            "it is the share of ill images with a marker (recall); the healthy ones count as well": a,
-            "it is the share of ill among the marked images (precision)": labels[marked].mean(),
-            "it is the difference of the two shares; 0.5 stands for a marker that says nothing": a - b,
-            "it is the correlation of label and marker": np.corrcoef(labels, marked)[0, 1]}
+        return (
+            (labels, marked),
+            want,
+            {
+                "pairs in which both or neither have the marker count 0; they count one half": a * (1 - b),
+                "pairs in which both or neither have the marker count 1; they count one half": 1 - (1 - a) * b,
+                "pairs in which both or neither have the marker were left out; they count one half": a
+                * (1 - b)
+                / (a * (1 - b) + b * (1 - a)),
+                "it is the accuracy of the marker; with more healthy than ill images that is another number": np.mean(
+                    labels == marked
+                ),
+                "it is turned round: 1 minus the AUC": 1 - want,
+                "it is the share of ill images with a marker (recall); the healthy ones count as well": a,
+                "it is the share of ill among the marked images (precision)": labels[marked].mean(),
+                "it is the difference of the two shares; 0.5 stands for a marker that says nothing": a - b,
+                "it is the correlation of label and marker": np.corrcoef(labels, marked)[0, 1],
+            },
+        )
 
     inputs, want, mistakes = clear_case(make)
     close(number(student.marker_alone(*inputs), "the AUC"), want, "the AUC", mistakes, rtol=1e-6)
@@ -291,12 +341,20 @@ def marker_of_the_healthy(student, rng):
     """A marker that goes with the healthy has an AUC below 0.5, and a marker that all images have says nothing."""
     labels, marked = with_rates(rng, 30, 50, int(rng.integers(3, 9)), int(rng.integers(35, 45)))
     want = roc_auc_score(labels, marked.astype(float))
-    close(number(student.marker_alone(labels, marked), "the AUC"), want, "the AUC of a marker of the healthy", {
-        "it was turned to the side above 0.5; below 0.5 says that the marker goes with the healthy": 1 - want})
+    close(
+        number(student.marker_alone(labels, marked), "the AUC"),
+        want,
+        "the AUC of a marker of the healthy",
+        {"it was turned to the side above 0.5; below 0.5 says that the marker goes with the healthy": 1 - want},
+    )
     for everywhere in (True, False):
         got = number(student.marker_alone(labels, np.full(len(labels), everywhere)), "the AUC")
-        close(got, 0.5, f"the AUC of a marker that {'every' if everywhere else 'no'} image has", {
-            "ties count 0; they count one half": 0, "ties count 1; they count one half": 1})
+        close(
+            got,
+            0.5,
+            f"the AUC of a marker that {'every' if everywhere else 'no'} image has",
+            {"ties count 0; they count one half": 0, "ties count 1; they count one half": 1},
+        )
 
 
 @check("marker_alone", points=1)
@@ -331,13 +389,20 @@ def mean_change(student, rng):
 
     def make():
         a, b = probabilities(rng, 40)
-        return (a, b), (b - a).mean(), {
-            "the sign is turned round: when the marker is removed, the change is without minus with": (a - b).mean(),
-            "absolute changes were averaged; a rise and a fall must keep their signs": np.abs(b - a).mean(),
-            "changes were added up; take the mean": (b - a).sum(),
-            "the answers were compared, not the probabilities": np.mean((b >= 0.5) * 1 - (a >= 0.5) * 1),
-            "it is the relative change; take the difference": ((b - a) / a).mean(),
-            "it is the median; take the mean": np.median(b - a)}
+        return (
+            (a, b),
+            (b - a).mean(),
+            {
+                "the sign is turned round: when the marker is removed, the change is without minus with": (
+                    a - b
+                ).mean(),
+                "absolute changes were averaged; a rise and a fall must keep their signs": np.abs(b - a).mean(),
+                "changes were added up; take the mean": (b - a).sum(),
+                "the answers were compared, not the probabilities": np.mean((b >= 0.5) * 1 - (a >= 0.5) * 1),
+                "it is the relative change; take the difference": ((b - a) / a).mean(),
+                "it is the median; take the mean": np.median(b - a),
+            },
+        )
 
     inputs, want, mistakes = clear_case(make)
     shift, _ = effect(student.counterfactual_effect(*inputs))
@@ -353,17 +418,24 @@ def changed_answers(student, rng):
         a[:2], b[:2] = [0.9, 0.85], [0.2, 0.3]  # large changes, so that their count is not 0
         a[2] = b[2]  # and one that does not change at all
         x, y = a >= 0.5, b >= 0.5
-        return (a, b), (x != y).mean(), {
-            "flips to ill and flips to healthy cancelled each other; compare image by image": abs(x.mean() - y.mean()),
-            "it is the change of the share of ill answers; flips both ways cancel, so compare image by image":
-                y.mean() - x.mean(),
-            "only flips from ill to healthy were counted": (x & ~y).mean(),
-            "only flips from healthy to ill were counted": (~x & y).mean(),
-            "changes above 0.5 were counted, not changed answers": (np.abs(a - b) > 0.5).mean(),
-            "every change of the probability was counted, not only changed answers": (a != b).mean(),
-            "it is the share of answers that stay the same": (x == y).mean(),
-            "it is a number of images; the share was asked for": (x != y).sum(),
-            "it is in percent; give a share from 0 to 1": 100 * (x != y).mean()}
+        return (
+            (a, b),
+            (x != y).mean(),
+            {
+                "flips to ill and flips to healthy cancelled each other; compare image by image": abs(
+                    x.mean() - y.mean()
+                ),
+                "it is the change of the share of ill answers; flips both ways cancel, so compare image by image": y.mean()
+                - x.mean(),
+                "only flips from ill to healthy were counted": (x & ~y).mean(),
+                "only flips from healthy to ill were counted": (~x & y).mean(),
+                "changes above 0.5 were counted, not changed answers": (np.abs(a - b) > 0.5).mean(),
+                "every change of the probability was counted, not only changed answers": (a != b).mean(),
+                "it is the share of answers that stay the same": (x == y).mean(),
+                "it is a number of images; the share was asked for": (x != y).sum(),
+                "it is in percent; give a share from 0 to 1": 100 * (x != y).mean(),
+            },
+        )
 
     inputs, want, mistakes = clear_case(make)
     _, flips = effect(student.counterfactual_effect(*inputs))
@@ -406,20 +478,29 @@ def correlation_of_ranks(student, rng):
     want = np.array([spearmanr(p, q).statistic for p, q in zip(x, y, strict=True)])
     got = array(student.rank_correlation(a, b), what="the result")
     assert got.size > 1, "one number came back for all images; give one for each image"
-    close(got, want, "the array of correlations", {
-        "the values were correlated, not their ranks (that is Pearson's correlation)": correlation(x, y),
-        "argsort gives no ranks: it tells which pixel comes first, not the place of a pixel; use rankdata":
-            correlation(x.argsort(1).astype(float), y.argsort(1).astype(float)),
-        "the ranks were taken over all images together; each map has its own ranks":
-            correlation(rankdata(a).reshape(n, -1), rankdata(b).reshape(n, -1)),
-        "each map was compared with the map of another image": correlation(
-            rankdata(x, axis=1), np.roll(rankdata(y, axis=1), 1, axis=0)),
-        "the sign is lost": np.abs(want),
-        "negative values were set to 0 before; use the raw values": correlation(
-            rankdata(np.maximum(x, 0), axis=1), rankdata(np.maximum(y, 0), axis=1)),
-        "it is not divided by the sizes (the square root below)": want * (30**2 - 1) * 30 / 12,
-        "it is the squared correlation": want**2,
-    })
+    close(
+        got,
+        want,
+        "the array of correlations",
+        {
+            "the values were correlated, not their ranks (that is Pearson's correlation)": correlation(x, y),
+            "argsort gives no ranks: it tells which pixel comes first, not the place of a pixel; use rankdata": correlation(
+                x.argsort(1).astype(float), y.argsort(1).astype(float)
+            ),
+            "the ranks were taken over all images together; each map has its own ranks": correlation(
+                rankdata(a).reshape(n, -1), rankdata(b).reshape(n, -1)
+            ),
+            "each map was compared with the map of another image": correlation(
+                rankdata(x, axis=1), np.roll(rankdata(y, axis=1), 1, axis=0)
+            ),
+            "the sign is lost": np.abs(want),
+            "negative values were set to 0 before; use the raw values": correlation(
+                rankdata(np.maximum(x, 0), axis=1), rankdata(np.maximum(y, 0), axis=1)
+            ),
+            "it is not divided by the sizes (the square root below)": want * (30**2 - 1) * 30 / 12,
+            "it is the squared correlation": want**2,
+        },
+    )
 
 
 @check("rank_correlation", points=1)
@@ -436,17 +517,23 @@ def equal_values_share_a_rank(student, rng):
     def sorted_twice(kind):
         return correlation(*(v.argsort(1, kind=kind).argsort(1, kind=kind).astype(float) for v in (x, y)))
 
-    close(student.rank_correlation(a, b), want, "the array of correlations of maps with equal values", {
-        "equal values got different ranks, by their position; they share the mean rank": ranked("ordinal"),
-        "sorting twice gives equal values different ranks; they share the mean rank": sorted_twice(None),
-        "equal values got the smallest of their ranks; they share the mean rank": ranked("min"),
-        "equal values got the largest of their ranks; they share the mean rank": ranked("max"),
-        "equal values got the same rank, but the next rank is too small (dense ranks); they share the mean rank":
-            ranked("dense"),
-        "the values were correlated, not their ranks (that is Pearson's correlation)": correlation(x, y),
-        "the short formula with squared differences holds only without equal values":
-            1 - 6 * ((rankdata(x, axis=1) - rankdata(y, axis=1)) ** 2).sum(1) / (24 * (24**2 - 1)),
-    })
+    close(
+        student.rank_correlation(a, b),
+        want,
+        "the array of correlations of maps with equal values",
+        {
+            "equal values got different ranks, by their position; they share the mean rank": ranked("ordinal"),
+            "sorting twice gives equal values different ranks; they share the mean rank": sorted_twice(None),
+            "equal values got the smallest of their ranks; they share the mean rank": ranked("min"),
+            "equal values got the largest of their ranks; they share the mean rank": ranked("max"),
+            "equal values got the same rank, but the next rank is too small (dense ranks); they share the mean rank": ranked(
+                "dense"
+            ),
+            "the values were correlated, not their ranks (that is Pearson's correlation)": correlation(x, y),
+            "the short formula with squared differences holds only without equal values": 1
+            - 6 * ((rankdata(x, axis=1) - rankdata(y, axis=1)) ** 2).sum(1) / (24 * (24**2 - 1)),
+        },
+    )
 
 
 @check("rank_correlation", points=1)

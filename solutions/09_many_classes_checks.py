@@ -16,6 +16,7 @@ def parts(value, count, asked):
 
 # Task 1
 
+
 def counts(rng, k=4):
     """A confusion matrix with rare and frequent classes, and no empty row, column or diagonal cell."""
     sizes = rng.permutation([12, 40, 90, 300, 25][:k])
@@ -46,12 +47,18 @@ def every_class_by_itself(student, rng):
     f1, _ = scores(student.f1_scores(matrix), 4)
     hits, both = np.diag(matrix), matrix.sum(0) + matrix.sum(1)
     recall, precision = hits / matrix.sum(1), hits / matrix.sum(0)
-    close(f1, sklearn_f1(matrix, None), "F1", {
-        "this is the recall of every class": recall,
-        "this is the precision of every class": precision,
-        "this is the plain mean of precision and recall; F1 is the harmonic mean": (precision + recall) / 2,
-        "the factor 2 is missing above the line": hits / both,
-        "the factor 2 is missing in front of TP; this is the Jaccard index": hits / (both - hits)})
+    close(
+        f1,
+        sklearn_f1(matrix, None),
+        "F1",
+        {
+            "this is the recall of every class": recall,
+            "this is the precision of every class": precision,
+            "this is the plain mean of precision and recall; F1 is the harmonic mean": (precision + recall) / 2,
+            "the factor 2 is missing above the line": hits / both,
+            "the factor 2 is missing in front of TP; this is the Jaccard index": hits / (both - hits),
+        },
+    )
 
 
 @check("f1_scores", points=2)
@@ -64,14 +71,23 @@ def mean_of_the_classes(student, rng):
     _, macro = scores(student.f1_scores(matrix), 4)
     hits = np.diag(matrix)
     recall, precision = (hits / matrix.sum(1)).mean(), (hits / matrix.sum(0)).mean()
-    close(macro, sklearn_f1(matrix, "macro"), "macro F1", {
-        "this is the accuracy (micro F1), where every image counts the same": hits.sum() / matrix.sum(),
-        "the classes were weighted by their number of images; every class must count the same":
-            sklearn_f1(matrix, "weighted"),
-        "precision and recall were averaged first, and F1 computed from the two means; take the mean of the F1":
-            2 * precision * recall / (precision + recall),
-        "this is the mean of the recalls (balanced accuracy)": recall,
-        "this is the mean of the precisions": precision})
+    close(
+        macro,
+        sklearn_f1(matrix, "macro"),
+        "macro F1",
+        {
+            "this is the accuracy (micro F1), where every image counts the same": hits.sum() / matrix.sum(),
+            "the classes were weighted by their number of images; every class must count the same": sklearn_f1(
+                matrix, "weighted"
+            ),
+            "precision and recall were averaged first, and F1 computed from the two means; take the mean of the F1": 2
+            * precision
+            * recall
+            / (precision + recall),
+            "this is the mean of the recalls (balanced accuracy)": recall,
+            "this is the mean of the precisions": precision,
+        },
+    )
 
 
 @check("f1_scores", points=1)
@@ -103,9 +119,12 @@ def class_without_images(student, rng):
 
 # Task 2
 
+
 def confused(value):
-    i, j, share = (number(v, what) for v, what in zip(parts(value, 3, "three results, i, j and share"),
-                                                      ("i", "j", "share"), strict=True))
+    i, j, share = (
+        number(v, what)
+        for v, what in zip(parts(value, 3, "three results, i, j and share"), ("i", "j", "share"), strict=True)
+    )
     assert i != j, f"the pair ({i:g}, {j:g}) is on the diagonal: these images were called right"
     return (i, j), share
 
@@ -140,22 +159,28 @@ def largest_share_of_a_row(student, rng):
         assert pair != largest(matrix), "this is the largest count; asked is the largest share of the row"
         assert pair != largest(matrix / matrix.sum(0)), "this is the largest share of a column; divide by the row sums"
         raise AssertionError(f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest share of its row")
-    close(share, rows[want], "the share", {
-        "this is the count, not the share": matrix[want],
-        "this is the share of all images; divide by the images of the true class": matrix[want] / matrix.sum(),
-        "this is the share of the column; divide by the images of the true class":
-            matrix[want] / matrix[:, want[1]].sum(),
-        "this is the share of the wrongly called images of the class; divide by all its images":
-            matrix[want] / (matrix[want[0]].sum() - matrix[want[0], want[0]])})
+    close(
+        share,
+        rows[want],
+        "the share",
+        {
+            "this is the count, not the share": matrix[want],
+            "this is the share of all images; divide by the images of the true class": matrix[want] / matrix.sum(),
+            "this is the share of the column; divide by the images of the true class": matrix[want]
+            / matrix[:, want[1]].sum(),
+            "this is the share of the wrongly called images of the class; divide by all its images": matrix[want]
+            / (matrix[want[0]].sum() - matrix[want[0], want[0]]),
+        },
+    )
 
 
 @check("most_confused", points=1)
 def direction_counts(student, rng):
-    """"Viral called bacterial" is not "bacterial called viral"."""
+    """ "Viral called bacterial" is not "bacterial called viral"."""
     matrix = np.diag(np.full(4, rng.integers(60, 90))) + 1
     i, j, a, b = (int(v) for v in rng.permutation(4))
-    matrix[i, j] = 40                     # the largest share of a row in one direction
-    matrix[a, b] = matrix[b, a] = 30      # the largest one when both directions are added
+    matrix[i, j] = 40  # the largest share of a row in one direction
+    matrix[a, b] = matrix[b, a] = 30  # the largest one when both directions are added
     pair, _ = confused(student.most_confused(matrix))
     assert pair not in ((a, b), (b, a)), "both directions were added up; a pair has a direction: (true class, said)"
     assert pair != (j, i), "the pair is the wrong way round: first the true class (row), then what was said"
@@ -168,7 +193,7 @@ def equal_shares(student, rng):
     n = int(rng.integers(5, 9))
     matrix = np.diag([4 * n] * 5)
     cells = [(0, 3), (1, 4), (4, 0), (4, 1)]
-    for cell in cells[int(rng.integers(2)):]:
+    for cell in cells[int(rng.integers(2)) :]:
         matrix[cell] = n
         matrix[cell[0], cell[0]] -= n
     matrix[2] = 0
@@ -182,6 +207,7 @@ def equal_shares(student, rng):
 
 # Task 3
 
+
 def merging_mistakes(probs, new):
     m = int(new.max()) + 1
     top = np.stack([probs[:, new == g].max(1) for g in range(m)], 1)
@@ -190,12 +216,13 @@ def merging_mistakes(probs, new):
     total = np.stack([probs[:, new == g].sum(1) for g in range(m)], 1)
     return {
         "the largest probability of the group was taken; the probability of 'or' is the sum": top,
-        "the largest probability of the group was taken (and the rows scaled to 1); the probability of 'or' is the sum":
-            top / top.sum(1, keepdims=True),
+        "the largest probability of the group was taken (and the rows scaled to 1); the probability of 'or' is the sum": top
+        / top.sum(1, keepdims=True),
         "the mean of the group was taken; the probability of 'or' is the sum": mean,
         "only the last class of each group is counted: `merged[:, new] += probs` does not add up": last,
         "the answers were merged (0 and 1); asked are the merged probabilities": np.eye(m)[new[probs.argmax(1)]],
-        "the answers were merged after adding (0 and 1); asked are the probabilities": np.eye(m)[total.argmax(1)]}
+        "the answers were merged after adding (0 and 1); asked are the probabilities": np.eye(m)[total.argmax(1)],
+    }
 
 
 def merged(probs, new):
@@ -220,15 +247,18 @@ def any_grouping(student, rng):
     got = array(student.merge_classes(probs, new), (40, 3), "the merged probabilities of three groups")
     mistakes = merging_mistakes(probs, new)
     for order in ([0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
-        mistakes[f"the new classes stand in another order {tuple(order)}; column g belongs to the number g"] = \
-            merged(probs, new)[:, order]
+        mistakes[f"the new classes stand in another order {tuple(order)}; column g belongs to the number g"] = merged(
+            probs, new
+        )[:, order]
     ends = np.cumsum(np.bincount(new))[:-1]
-    mistakes["neighboring columns were added; the classes of a group need not stand side by side"] = \
-        np.stack([part.sum(1) for part in np.split(probs, ends, axis=1)], 1)
+    mistakes["neighboring columns were added; the classes of a group need not stand side by side"] = np.stack(
+        [part.sum(1) for part in np.split(probs, ends, axis=1)], 1
+    )
     close(got, merged(probs, new), "the merged probabilities", mistakes)
 
 
 # Task 4
+
 
 def by_source(train_sources, train_labels, sources, other):
     """The answer for each of `sources`: the class most frequent at that source, `other` where it is unknown."""
@@ -252,12 +282,20 @@ def two_sets(rng):
         mix, later = rng.dirichlet(np.full(4, 0.6), 5), rng.dirichlet(np.full(4, 0.6), 5)
         a, y = confounded(rng, 240, names, mix)
         b, z = confounded(rng, 170, names, 0.7 * mix + 0.3 * later)
-        tops = [np.sort(np.bincount(part, minlength=4))
-                for part in [y, z, *(y[a == s] for s in names), *(z[b == s] for s in names)]]
+        tops = [
+            np.sort(np.bincount(part, minlength=4))
+            for part in [y, z, *(y[a == s] for s in names), *(z[b == s] for s in names)]
+        ]
         common, late = np.bincount(y).argmax(), np.bincount(z).argmax()
-        values = [np.mean(by_source(a, y, b, common) == z), np.mean(by_source(a, y, a, common) == y),
-                  np.mean(by_source(b, z, b, late) == z), np.mean(z == common), np.mean(z == late),
-                  np.mean(y == common), 0.25]
+        values = [
+            np.mean(by_source(a, y, b, common) == z),
+            np.mean(by_source(a, y, a, common) == y),
+            np.mean(by_source(b, z, b, late) == z),
+            np.mean(z == common),
+            np.mean(z == late),
+            np.mean(y == common),
+            0.25,
+        ]
         if set(b) <= set(a) and all(t[-1] > t[-2] for t in tops) and np.diff(np.sort(values)).min() > 0.002:
             return a, y, b, z, values
 
@@ -272,12 +310,17 @@ def known_without_a_pixel(student, rng):
     """The accuracy of the source alone, on images that were held out."""
     a, y, b, z, (right, on_train, learned_late, base, *_) = two_sets(rng)
     accuracy, _ = two_numbers(student.source_only(a, y, b, z))
-    close(accuracy, right, "the accuracy", {
-        "it was measured on the training images; use the test images": on_train,
-        "the most frequent class of every source was taken from the test images: that is learning from the test":
-            learned_late,
-        "this is the baseline; look at each source by itself": base,
-        "this is the error; the accuracy is the share of right answers": 1 - right})
+    close(
+        accuracy,
+        right,
+        "the accuracy",
+        {
+            "it was measured on the training images; use the test images": on_train,
+            "the most frequent class of every source was taken from the test images: that is learning from the test": learned_late,
+            "this is the baseline; look at each source by itself": base,
+            "this is the error; the accuracy is the share of right answers": 1 - right,
+        },
+    )
 
 
 @check("source_only", points=1)
@@ -285,10 +328,16 @@ def compared_with_one_answer(student, rng):
     """The baseline: always the most frequent class of the training images."""
     a, y, b, z, (_, _, _, base, late, on_train, chance) = two_sets(rng)
     _, baseline = two_numbers(student.source_only(a, y, b, z))
-    close(baseline, base, "the baseline", {
-        "the most frequent class was taken from the test images; take it from the training images": late,
-        "it was measured on the training images; use the test images": on_train,
-        "this is one divided by the number of classes; asked is the most frequent class as the only answer": chance})
+    close(
+        baseline,
+        base,
+        "the baseline",
+        {
+            "the most frequent class was taken from the test images; take it from the training images": late,
+            "it was measured on the training images; use the test images": on_train,
+            "this is one divided by the number of classes; asked is the most frequent class as the only answer": chance,
+        },
+    )
 
 
 @check("source_only", points=1)
@@ -302,13 +351,21 @@ def unknown_source(student, rng):
     b[strange] = "Yarrow"
     accuracy, _ = two_numbers(student.source_only(a, y, b, z))
     answers = by_source(a, y, b, common)
-    close(accuracy, np.mean(answers == z), "the accuracy with an unknown source", {
-        "images of an unknown source were counted as wrong": np.mean((answers == z) & ~strange),
-        "images of an unknown source were left out": np.mean((answers == z)[~strange]),
-        "images of an unknown source got class 0; answer the most frequent class of all training images":
-            np.mean(np.where(strange, 0, answers) == z),
-        "the unknown source got the most frequent class of its test images": np.mean(
-            np.where(strange, np.bincount(z[strange]).argmax(), answers) == z)})
+    close(
+        accuracy,
+        np.mean(answers == z),
+        "the accuracy with an unknown source",
+        {
+            "images of an unknown source were counted as wrong": np.mean((answers == z) & ~strange),
+            "images of an unknown source were left out": np.mean((answers == z)[~strange]),
+            "images of an unknown source got class 0; answer the most frequent class of all training images": np.mean(
+                np.where(strange, 0, answers) == z
+            ),
+            "the unknown source got the most frequent class of its test images": np.mean(
+                np.where(strange, np.bincount(z[strange]).argmax(), answers) == z
+            ),
+        },
+    )
 
 
 @check("source_only", points=1)
@@ -320,11 +377,19 @@ def smallest_of_a_tie(student, rng):
     b, z = np.array(["x"] * 3 + ["y"]), np.array([low, low, high, high])
     order = rng.permutation(7)
     accuracy, _ = two_numbers(student.source_only(a[order], y[order], b, z))
-    close(accuracy, 3 / 4, "the accuracy", {"a tie went to the largest class number, or to the most frequent class of "
-                                           "all; the smallest number wins": 1 / 2})
+    close(
+        accuracy,
+        3 / 4,
+        "the accuracy",
+        {
+            "a tie went to the largest class number, or to the most frequent class of all; the smallest number wins": 1
+            / 2
+        },
+    )
 
 
 # Task 5
+
 
 def cuts_of(value):
     many = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
@@ -334,7 +399,8 @@ def cuts_of(value):
         pair = parts(pair, 2, "pairs (train, test)")
         for part in pair:
             assert not (isinstance(part, np.ndarray) and part.dtype == bool), (
-                "a part holds True and False; asked are positions: np.flatnonzero turns one into the other")
+                "a part holds True and False; asked are positions: np.flatnonzero turns one into the other"
+            )
         cuts.append(tuple(array(part, (None,), "a part of a cut").tolist() for part in pair))
     return cuts
 
@@ -383,7 +449,7 @@ def class_from_one_source(student, rng):
     """A source with a class of its own cannot be tested."""
     sources, labels = some_sources(rng)
     alone = rng.choice(np.unique(sources))
-    labels[np.flatnonzero(sources == alone)[:int(rng.integers(1, 3))]] = 3
+    labels[np.flatnonzero(sources == alone)[: int(rng.integers(1, 3))]] = 3
     short = rng.choice(np.setdiff1d(sources, [alone]))
     labels[(sources == short) & (labels == 2)] = 1  # this one has fewer classes than the others: no harm
     got = cuts_of(student.leave_one_source_out(sources, labels))
@@ -391,7 +457,8 @@ def class_from_one_source(student, rng):
     want = [(train, test) for train, test in every if set(labels[test]) <= set(labels[train])]
     assert got != every, "a cut was kept although a class of its test images occurs in no other source"
     assert got != [c for c in every if set(labels[c[0]]) == set(labels[c[1]])], (
-        "cuts were left out because the test images lack a class; only a class that the *training* images lack matters")
+        "cuts were left out because the test images lack a class; only a class that the *training* images lack matters"
+    )
     trained = [(train, sorted(i for i in test if labels[i] in set(labels[train]))) for train, test in every]
     assert got != trained, "single images were left out; leave out the whole cut"
     judge_cuts(got, want)

@@ -18,6 +18,7 @@ def parts(value, count, asked):
 
 # Tasks 1 and 2: each view is a reordering of the columns, written as such
 
+
 def columns(name, width):
     """Which column of the image stands at each place of the view."""
     order = np.arange(width)
@@ -42,16 +43,19 @@ def logits_of(images, weights, name):
 def views(rng):
     """Four views: the image itself, a shift, a flip, and both in either order."""
     shift = str(rng.choice(["left", "right"]))
-    return [str(name) for name in rng.permutation(
-        ["same", shift, "flip", rng.choice([f"flip {shift}", f"{shift} {shift} flip"])])]
+    return [
+        str(name)
+        for name in rng.permutation(["same", shift, "flip", rng.choice([f"flip {shift}", f"{shift} {shift} flip"])])
+    ]
 
 
 def tta_mistakes(logits):
     each = softmax(logits, axis=-1)
     votes = np.eye(logits.shape[-1])[logits.argmax(-1)]
     return {
-        "the logits were averaged; take the softmax of each view first, then the mean of the probabilities":
-            softmax(logits.mean(0), axis=-1),
+        "the logits were averaged; take the softmax of each view first, then the mean of the probabilities": softmax(
+            logits.mean(0), axis=-1
+        ),
         "these are mean logits; the softmax is missing": logits.mean(0),
         "the probabilities were added up, not averaged": each.sum(0),
         "the votes were counted; take the mean of the probabilities": votes.mean(0),
@@ -59,7 +63,8 @@ def tta_mistakes(logits):
         "only the first of them was used": each[0],
         "only the last of them was used": each[-1],
         "the softmax was applied twice": softmax(each.mean(0), axis=-1),
-        "the softmax goes along the wrong axis; it goes along the classes": softmax(logits, axis=1).mean(0)}
+        "the softmax goes along the wrong axis; it goes along the classes": softmax(logits, axis=1).mean(0),
+    }
 
 
 @check("tta_probabilities", points=2)
@@ -70,11 +75,18 @@ def mean_over_the_views(student, rng):
     logits = np.stack([logits_of(images, weights, name) for name in names])
     got = array(student.tta_probabilities(images, weights, names), (8, 3), "the mean probabilities")
     original = logits_of(images, weights, "same")
-    close(got, softmax(logits, axis=-1).mean(0), "the mean of the probabilities", {
-        "the images were not changed: every view is the image itself": softmax(original, axis=-1),
-        "the unchanged image was added as one more view; use only the views of the list":
-            softmax(np.concatenate([logits, original[None]]), axis=-1).mean(0),
-        **tta_mistakes(logits)})
+    close(
+        got,
+        softmax(logits, axis=-1).mean(0),
+        "the mean of the probabilities",
+        {
+            "the images were not changed: every view is the image itself": softmax(original, axis=-1),
+            "the unchanged image was added as one more view; use only the views of the list": softmax(
+                np.concatenate([logits, original[None]]), axis=-1
+            ).mean(0),
+            **tta_mistakes(logits),
+        },
+    )
 
 
 @check("tta_probabilities", points=1)
@@ -84,13 +96,23 @@ def any_number_of_views(student, rng):
     single = str(rng.choice(["flip", "left", "right"]))
     got = array(student.tta_probabilities(images, weights, [single]), (3, 3), "the probabilities of one view")
     same, want = (softmax(logits_of(images, weights, name), axis=-1) for name in ("same", single))
-    close(got, want, "the answer for a single view", {
-        "the unchanged image was added as one more view": (want + same) / 2, "the view was not applied": same})
+    close(
+        got,
+        want,
+        "the answer for a single view",
+        {"the unchanged image was added as one more view": (want + same) / 2, "the view was not applied": same},
+    )
     names = [single, "same", "same"]
     got = array(student.tta_probabilities(images, weights, names), (3, 3), "the mean probabilities")
-    close(got, (want + 2 * same) / 3, "the mean when a view is named twice", {
-        "a view that is named twice counts twice": (want + same) / 2,
-        "divide by the number of views in the list": (want + 2 * same) / 4})
+    close(
+        got,
+        (want + 2 * same) / 3,
+        "the mean when a view is named twice",
+        {
+            "a view that is named twice counts twice": (want + same) / 2,
+            "divide by the number of views in the list": (want + 2 * same) / 4,
+        },
+    )
 
 
 def maps_of(images, weights, name, c, back="undone"):
@@ -112,17 +134,25 @@ def maps_over_the_image(student, rng):
     got = array(student.tta_map(images, weights, names, c), images.shape, "the mean map")
     want = mean(lambda name: "undone")
     other = np.mean([maps_of(images, weights, name, (c + 1) % 3) for name in names], axis=0)
-    close(got, want, "the mean map", {
-        "the maps of the views were not undone: the map of a flipped image is flipped": mean(lambda name: "same"),
-        "only the flip was undone, not the shift": mean(lambda name: "flip" if name == "flip" else "same"),
-        "only the shift was undone, not the flip":
-            mean(lambda name: {"left": "right", "right": "left"}.get(name, "same")),
-        "the shift was done once more in place of its opposite": mean(lambda name: name),
-        "the images were not changed: every view is the image itself": maps_of(images, weights, "same", c),
-        "the maps were added up, not averaged": 3 * want,
-        "it is the map of another class": other,
-        "the largest value of the views was taken, not the mean":
-            np.max([maps_of(images, weights, name, c) for name in names], axis=0)})
+    close(
+        got,
+        want,
+        "the mean map",
+        {
+            "the maps of the views were not undone: the map of a flipped image is flipped": mean(lambda name: "same"),
+            "only the flip was undone, not the shift": mean(lambda name: "flip" if name == "flip" else "same"),
+            "only the shift was undone, not the flip": mean(
+                lambda name: {"left": "right", "right": "left"}.get(name, "same")
+            ),
+            "the shift was done once more in place of its opposite": mean(lambda name: name),
+            "the images were not changed: every view is the image itself": maps_of(images, weights, "same", c),
+            "the maps were added up, not averaged": 3 * want,
+            "it is the map of another class": other,
+            "the largest value of the views was taken, not the mean": np.max(
+                [maps_of(images, weights, name, c) for name in names], axis=0
+            ),
+        },
+    )
 
 
 @check("tta_map", points=1)
@@ -131,21 +161,31 @@ def last_step_first(student, rng):
     images, weights = made_up(rng, n=4)
     c, shift = int(rng.integers(3)), str(rng.choice(["left", "right"]))
     back = {"left": "right", "right": "left"}[shift]
-    name, wrong, right = [(f"flip {shift}", f"flip {back}", f"{back} flip"),
-                          (f"{shift} flip", f"{back} flip", f"flip {back}")][int(rng.integers(2))]
+    name, wrong, right = [
+        (f"flip {shift}", f"flip {back}", f"{back} flip"),
+        (f"{shift} flip", f"{back} flip", f"flip {back}"),
+    ][int(rng.integers(2))]
     want = maps_of(images, weights, name, c)
     assert np.array_equal(want, maps_of(images, weights, name, c, right))
     got = array(student.tta_map(images, weights, [name], c), images.shape, "the map of a view with two steps")
-    close(got, want, "the map of a view with two steps", {
-        "the steps were undone in the order they were done; undo the last step first":
-            maps_of(images, weights, name, c, wrong),
-        "the map was not undone": maps_of(images, weights, name, c, "same"),
-        "the view was done once more in place of its opposite": maps_of(images, weights, name, c, name),
-        "only the flip was undone": maps_of(images, weights, name, c, "flip"),
-        "only the shift was undone": maps_of(images, weights, name, c, back)})
+    close(
+        got,
+        want,
+        "the map of a view with two steps",
+        {
+            "the steps were undone in the order they were done; undo the last step first": maps_of(
+                images, weights, name, c, wrong
+            ),
+            "the map was not undone": maps_of(images, weights, name, c, "same"),
+            "the view was done once more in place of its opposite": maps_of(images, weights, name, c, name),
+            "only the flip was undone": maps_of(images, weights, name, c, "flip"),
+            "only the shift was undone": maps_of(images, weights, name, c, back),
+        },
+    )
 
 
 # Task 3
+
 
 def disagreeing(rng, m=5, n=80, k=3):
     return 2.5 * rng.normal(size=(n, k)) + 2.5 * rng.normal(size=(m, n, k))
@@ -178,18 +218,24 @@ def share_of_other_answers(student, rng):
         if (votes[np.arange(80), common] < votes.max(1)).any() and ((own != common).mean(0) != other).any():
             break
     _, dissent = answer_of(student.ensemble(logits), 80, 3)
-    close(dissent, (own != common).mean(0), "the dissent", {
-        "this is the share that agrees; asked is the share that does not": (own == common).mean(0),
-        "this is the number of networks; asked is their share": (own != common).sum(0),
-        "the answers were compared with the majority of the votes; the ensemble's answer has the highest mean "
-        "probability": 1 - votes.max(1) / len(logits),
-        "the answers were compared with the answer of the mean logits": other,
-        "this is the spread (standard deviation) of the probabilities, not a share of answers":
-            each.std(0).max(1),
-        "this is one minus the largest mean probability, not a share of answers": 1 - each.mean(0).max(1)})
+    close(
+        dissent,
+        (own != common).mean(0),
+        "the dissent",
+        {
+            "this is the share that agrees; asked is the share that does not": (own == common).mean(0),
+            "this is the number of networks; asked is their share": (own != common).sum(0),
+            "the answers were compared with the majority of the votes; the ensemble's answer has the highest mean "
+            "probability": 1 - votes.max(1) / len(logits),
+            "the answers were compared with the answer of the mean logits": other,
+            "this is the spread (standard deviation) of the probabilities, not a share of answers": each.std(0).max(1),
+            "this is one minus the largest mean probability, not a share of answers": 1 - each.mean(0).max(1),
+        },
+    )
 
 
 # Task 4
+
 
 def drawn(rng, n, scale, k=3):
     """Logits and labels drawn from softmax(logits / scale): the best temperature is close to `scale`."""
@@ -199,8 +245,16 @@ def drawn(rng, n, scale, k=3):
 
 
 def lowest(function):
-    return float(np.exp(minimize_scalar(lambda u: function(np.exp(u)), bounds=(np.log(0.05), np.log(20)),
-                                        method="bounded", options={"xatol": 1e-7}).x))
+    return float(
+        np.exp(
+            minimize_scalar(
+                lambda u: function(np.exp(u)),
+                bounds=(np.log(0.05), np.log(20)),
+                method="bounded",
+                options={"xatol": 1e-7},
+            ).x
+        )
+    )
 
 
 def mean_loss(logits, labels):
@@ -221,12 +275,16 @@ def judge_temperature(got, logits, labels):
         "the softmax was applied twice": 0.05 if t < 1 else 20.0,
         "this is one divided by the right T: the logits were multiplied by T; divide them": 1 / want,
         "this is no change at all": 1.0,
-        "the softmax was applied twice; the loss is the log of a single softmax":
-            lowest(lambda t: mean_loss(softmax(logits / t, axis=1), labels)),
-        "the probabilities were divided by T; divide the logits":
-            lowest(lambda t: mean_loss(softmax(logits, axis=1) / t, labels)),
-        "the squared error was made small; asked is the negative log likelihood":
-            lowest(lambda t: ((softmax(logits / t, axis=1) - truth) ** 2).sum())}
+        "the softmax was applied twice; the loss is the log of a single softmax": lowest(
+            lambda t: mean_loss(softmax(logits / t, axis=1), labels)
+        ),
+        "the probabilities were divided by T; divide the logits": lowest(
+            lambda t: mean_loss(softmax(logits, axis=1) / t, labels)
+        ),
+        "the squared error was made small; asked is the negative log likelihood": lowest(
+            lambda t: ((softmax(logits / t, axis=1) - truth) ** 2).sum()
+        ),
+    }
     mistakes = {text: np.log(value) for text, value in mistakes.items() if abs(np.log(value / want)) > 0.03}
     close(np.log(t), np.log(want), "log T", mistakes, rtol=0, atol=0.0105)
 
@@ -253,10 +311,12 @@ def huge_logits(student, rng):
     t = number(student.fit_temperature(logits + offset, labels), "the temperature")
     assert t > 0 and abs(np.log(t / best_temperature(logits, labels))) < 0.0105, (
         f"with very large logits the result is {t:.4g}, and that is not the best T: exp overflows to inf, and the loss "
-        "becomes nan. Subtract the largest logit of each image before")
+        "becomes nan. Subtract the largest logit of each image before"
+    )
 
 
 # Task 5
+
 
 def gaps(confidence, right, edges, left=False):
     """(share of images, share right, mean confidence) of each bin that is not empty."""
@@ -279,18 +339,20 @@ def ece_mistakes(probs, labels):
         "every bin counts the same here; each bin must count by its number of images": gap.mean(),
         "divide by the number of images, not by the number of bins": gap.sum() / 10,
         "the gaps were added up without their shares of the images": gap.sum(),
-        "this is the gap over all images at once; take the gap of each bin first":
-            abs(right.mean() - confidence.mean()),
+        "this is the gap over all images at once; take the gap of each bin first": abs(
+            right.mean() - confidence.mean()
+        ),
         "gaps of opposite sign cancel; take the absolute value of each bin's gap": share @ (sure - hit),
         "gaps of opposite sign cancel; take the absolute value of every bin's gap": share @ (hit - sure),
         "this is the largest gap (maximum calibration error); take the mean over the images": gap.max(),
-        "the square of the gaps was used; use the absolute value": share @ gap ** 2,
-        "the root of the mean square was used; use the mean of the absolute values": np.sqrt(share @ gap ** 2),
+        "the square of the gaps was used; use the absolute value": share @ gap**2,
+        "the root of the mean square was used; use the mean of the absolute values": np.sqrt(share @ gap**2),
         "the middle of the bin was used in place of the mean confidence of its images": share @ np.abs(hit - middle),
         "the confidence is the largest probability, not the probability of the true class": ece(true, right),
         "the confidence is the largest probability, not the probability of class 1": ece(probs[:, 1], labels == 1),
         "15 bins were used; asked are 10": ece(confidence, right, 15),
-        "the result is in percent; asked is a number from 0 to 1": 100 * share @ gap}
+        "the result is in percent; asked is a number from 0 to 1": 100 * share @ gap,
+    }
 
 
 def answered(rng, confidence, right, k=3):
@@ -335,13 +397,20 @@ def on_the_edge(student, rng):
     kept = confidence < 1
     dropped = kept.mean() * ece(confidence[kept], right[kept])
     dropped_left = kept.mean() * ece(confidence[kept], right[kept], left=True)
-    close(student.calibration_error(probs, labels), ece(confidence, right), "the ECE with confidences on an edge", {
-        "a confidence on an edge was put into the upper bin; the right edge belongs to the bin":
-            ece(confidence, right, left=True),
-        "a confidence of exactly 1 fell out of the last bin": dropped,
-        "a confidence of exactly 1 fell out of the last bin, and the right edge belongs to the bin": dropped_left,
-        "a confidence of exactly 1 got a bin of its own, and edges went to the upper bin; the right edge belongs to "
-        "the bin": eleven_bins(confidence, right)})
+    close(
+        student.calibration_error(probs, labels),
+        ece(confidence, right),
+        "the ECE with confidences on an edge",
+        {
+            "a confidence on an edge was put into the upper bin; the right edge belongs to the bin": ece(
+                confidence, right, left=True
+            ),
+            "a confidence of exactly 1 fell out of the last bin": dropped,
+            "a confidence of exactly 1 fell out of the last bin, and the right edge belongs to the bin": dropped_left,
+            "a confidence of exactly 1 got a bin of its own, and edges went to the upper bin; the right edge belongs to "
+            "the bin": eleven_bins(confidence, right),
+        },
+    )
 
 
 def eleven_bins(confidence, right):
@@ -351,6 +420,7 @@ def eleven_bins(confidence, right):
 
 
 # Task 6
+
 
 def gray(x, center, width, inverted=False, minus=0.5, less=1.0, clip=True):
     """The standard's formula in floats: 0 to 255."""
@@ -372,15 +442,18 @@ def judge_gray(got, want, mistakes):
             raise AssertionError(f"the image is wrong: {mistake}")
     assert not np.isnan(pixels).any(), "the image holds nan: 0 was divided by 0"
     assert isinstance(got, np.ndarray) and got.dtype == np.uint8, (
-        f"the image should have the type uint8; got {describe(got)}")
+        f"the image should have the type uint8; got {describe(got)}"
+    )
     good = np.abs(pixels - want) <= 0.5 + 1e-6
     if good.all():
         return
     uncut = mistakes.get(NOT_CUT, want)
     assert not any(np.array_equal(pixels, whole(uncut) % 256) for whole in (np.floor, np.ceil, np.rint)), (
-        "values outside of the window wrap around in uint8: cut to 0 and 255 first")
+        "values outside of the window wrap around in uint8: cut to 0 and 255 first"
+    )
     assert not any(np.array_equal(pixels, whole(want)) for whole in (np.floor, np.ceil)), (
-        "the decimals were cut off: round to the nearest number before uint8")
+        "the decimals were cut off: round to the nearest number before uint8"
+    )
     raise AssertionError(f"the image is not what was asked for ({np.mean(~good):.0%} of the pixels are wrong)")
 
 
@@ -388,17 +461,21 @@ def window_mistakes(x, center, width, inverted=False):
     low, high = x.min(), x.max()
     return {
         NOT_CUT: gray(x, center, width, inverted, clip=False),
-        "the formula of the standard has c - 0.5 and w - 1; here both are missing":
-            gray(x, center, width, inverted, minus=0, less=0),
+        "the formula of the standard has c - 0.5 and w - 1; here both are missing": gray(
+            x, center, width, inverted, minus=0, less=0
+        ),
         "the formula of the standard has w - 1, not w": gray(x, center, width, inverted, less=0),
         "the formula of the standard has c - 0.5, not c": gray(x, center, width, inverted, minus=0),
-        "the window was ignored: the smallest and largest pixel were taken":
-            gray(x, (low + high) / 2, high - low, inverted, minus=0, less=0),
+        "the window was ignored: the smallest and largest pixel were taken": gray(
+            x, (low + high) / 2, high - low, inverted, minus=0, less=0
+        ),
         "the center was taken as the lower end of the window": gray(x, center + width / 2, width, inverted),
-        "the width was taken to each side of the center; half of it lies on each side":
-            gray(x, center, 2 * width - 1, inverted),
+        "the width was taken to each side of the center; half of it lies on each side": gray(
+            x, center, 2 * width - 1, inverted
+        ),
         "the range is 0 to 256; white is 255": gray(x, center, width, inverted) / 255 * 256,
-        "the range is 0 to 1; asked is 0 to 255": gray(x, center, width, inverted) / 255}
+        "the range is 0 to 1; asked is 0 to 255": gray(x, center, width, inverted) / 255,
+    }
 
 
 def stored(rng, center, width):
@@ -435,7 +512,8 @@ def rescaled_before(student, rng):
         "the intercept was left out": gray(slope * raw, center, width),
         "the slope was left out": gray(raw + intercept, center, width),
         "the intercept was subtracted; it is added": gray(slope * raw - intercept, center, width),
-        **window_mistakes(x, center, width)}
+        **window_mistakes(x, center, width),
+    }
     judge_gray(student.dicom_window(pixels, header), gray(x, center, width), mistakes)
 
 
@@ -450,12 +528,16 @@ def small_values_bright(student, rng):
     mistakes = {
         "MONOCHROME1 was not inverted: small values are bright": gray(x, center, width),
         "the stored pixels were inverted before the window; invert the result": gray(turned, center, width),
-        "the stored pixels were inverted (4095 - x) before the window; invert the result":
-            gray(4095 - x, center, width),
+        "the stored pixels were inverted (4095 - x) before the window; invert the result": gray(
+            4095 - x, center, width
+        ),
         "the result was subtracted from 256; white is 255": np.round(gray(x, center, width, inverted=True) + 1) % 256,
-        "the result was negated, so it wraps around; it is 255 minus the result":
-            (256 - np.rint(gray(x, center, width))) % 256,
-        **window_mistakes(x, center, width, inverted=True)}
+        "the result was negated, so it wraps around; it is 255 minus the result": (
+            256 - np.rint(gray(x, center, width))
+        )
+        % 256,
+        **window_mistakes(x, center, width, inverted=True),
+    }
     judge_gray(student.dicom_window(pixels, header), gray(x, center, width, inverted=True), mistakes)
 
 
@@ -473,10 +555,16 @@ def width_of_one(student, rng):
             return np.where(bright != (photometric == "MONOCHROME1"), 255.0, 0.0)
 
         want = cut(pixels > center - 0.5)
-        judge_gray(student.dicom_window(pixels, header), want, {
-            "with a width of 1 all pixels became black": np.zeros(want.shape),
-            "with a width of 1 all pixels became white": np.full(want.shape, 255.0),
-            "it is not inverted the way the header says": 255 - want,
-            "with a width of 1 the threshold is c - 0.5, not c": cut(pixels > center),
-            "with a width of 1 a value of exactly c - 0.5 is below the window (the first case has a <=)":
-                cut(pixels >= center - 0.5)})
+        judge_gray(
+            student.dicom_window(pixels, header),
+            want,
+            {
+                "with a width of 1 all pixels became black": np.zeros(want.shape),
+                "with a width of 1 all pixels became white": np.full(want.shape, 255.0),
+                "it is not inverted the way the header says": 255 - want,
+                "with a width of 1 the threshold is c - 0.5, not c": cut(pixels > center),
+                "with a width of 1 a value of exactly c - 0.5 is below the window (the first case has a <=)": cut(
+                    pixels >= center - 0.5
+                ),
+            },
+        )

@@ -40,8 +40,13 @@ def toy(n=48, size=16, classes=("normal", "pneumonia"), seed=0, per_patient=2, n
     step = size // (len(classes) + 1)
     for i, k in enumerate(labels):
         images[i, 0, step * (k + 1) : step * (k + 1) + 2] += 70
-    return CxrDataset(np.clip(images, 0, 255).astype(np.uint8), labels, classes,
-                      np.array([f"p{i // per_patient}" for i in range(n)]), name="toy")
+    return CxrDataset(
+        np.clip(images, 0, 255).astype(np.uint8),
+        labels,
+        classes,
+        np.array([f"p{i // per_patient}" for i in range(n)]),
+        name="toy",
+    )
 
 
 @pytest.fixture
@@ -69,9 +74,16 @@ def chromium():
     if program is None:
         pytest.skip("Chromium is not installed (Debian, Ubuntu: apt install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync"])
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
         yield browser
         browser.close()
 
@@ -86,8 +98,14 @@ def show(chromium, tmp_path):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else pytest.fail(
-            f"asks for {route.request.url}"))
+        page.route(
+            "**/*",
+            lambda route: (
+                route.continue_()
+                if route.request.url.startswith("file:")
+                else pytest.fail(f"asks for {route.request.url}")
+            ),
+        )
         page.on("console", lambda message: pytest.fail(message.text))
         page.on("pageerror", lambda error: pytest.fail(str(error)))
         page.goto(widget.save_html(tmp_path / f"widget{len(contexts)}.html").as_uri())

@@ -27,8 +27,9 @@ from cxrlib import Report, build_model
 WIDGETS = {
     "AugmentationPlayground": lambda make: make(),
     "CamInspector": lambda make: make(make_model(), make_data(), other=make_model(1), images=[0, 1, 2]),
-    "ConfusionExplorer": lambda make: make(Report(np.arange(40) % 4, np.eye(4)[[0, 1, 2, 0] * 10], CLASSES, None,
-                                                  bootstrap=0)),  # shares of 100 %: the strongest colors
+    "ConfusionExplorer": lambda make: make(
+        Report(np.arange(40) % 4, np.eye(4)[[0, 1, 2, 0] * 10], CLASSES, None, bootstrap=0)
+    ),  # shares of 100 %: the strongest colors
     "FreezeExplorer": lambda make: make(build_model("resnet18", ("normal", "pneumonia"), size=64, seed=0), 4),
     "LadderExplorer": lambda make: make(steps()),
     "LayerBuilder": lambda make: make(size=64, examples=["CCPFDD", "CPC"]),
@@ -36,21 +37,21 @@ WIDGETS = {
     "ThresholdExplorer": lambda make: make({"validation": make_report(), "test": make_report(1, 50)}),
     "WindowExplorer": lambda make: explorer(),
 }
-WIDGET = '''
+WIDGET = """
 ```{code-cell} ipython3
 from cxrlib.widgets import LayerBuilder
 
 LayerBuilder(size=64)
 ```
-'''
-UNDESCRIBED = '''
+"""
+UNDESCRIBED = """
 ```{code-cell} ipython3
 import matplotlib.pyplot as plt
 
 plt.plot([1, 2])
 plt.show()
 ```
-'''
+"""
 
 
 # --- what is looked for
@@ -61,8 +62,11 @@ def faults(page, name: str) -> list[str]:
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{name}: {rule['id']} ({node['impact']}): {rule['help']}\n  {node['html'][:300]}\n  "
-        + re.sub(r"\n\s*", "\n  ", node["failureSummary"]) + f"\n  {rule['helpUrl']}"
-        for rule in found for node in rule["nodes"] if node["impact"] in ("serious", "critical")
+        + re.sub(r"\n\s*", "\n  ", node["failureSummary"])
+        + f"\n  {rule['helpUrl']}"
+        for rule in found
+        for node in rule["nodes"]
+        if node["impact"] in ("serious", "critical")
     ]
 
 
@@ -121,8 +125,12 @@ def pixels(page, box) -> np.ndarray:
     """The screen around an element, as far as it is inside the window."""
     size, margin = page.viewport_size, 6
     x, y = max(0, box[0] - margin), max(0, box[1] - margin)
-    clip = {"x": x, "y": y, "width": min(size["width"], box[2] + margin) - x,
-            "height": min(size["height"], box[3] + margin) - y}
+    clip = {
+        "x": x,
+        "y": y,
+        "width": min(size["width"], box[2] + margin) - x,
+        "height": min(size["height"], box[3] + margin) - y,
+    }
     assert min(clip["width"], clip["height"]) > 0, "outside of the window"
     return np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"), dtype=int)
 
@@ -157,8 +165,11 @@ def keyboard_faults(page, name: str) -> list[str]:
 def control_names(page) -> list[tuple[str, str]]:
     """(role, name) of every control, as the browser tells a screen reader."""
     nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    named = [(node["role"]["value"], node.get("name", {}).get("value", "").strip()) for node in nodes
-             if not node["ignored"] and any(p["name"] == "focusable" for p in node.get("properties", ()))]
+    named = [
+        (node["role"]["value"], node.get("name", {}).get("value", "").strip())
+        for node in nodes
+        if not node["ignored"] and any(p["name"] == "focusable" for p in node.get("properties", ()))
+    ]
     controls = ("button", "link", "checkbox", "radio", "slider", "spinbutton", "textbox", "searchbox", "combobox")
     return [pair for pair in named if pair[0].lower() in controls]
 

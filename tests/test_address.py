@@ -29,8 +29,12 @@ def copy(target: Path) -> Path:
 def addressed(tmp_path_factory):
     """A copy of the repository with an address."""
     root = copy(tmp_path_factory.mktemp("addressed"))
-    done = subprocess.run([sys.executable, root / "tools" / "address.py", URL, "--branch", "trunk"], cwd="/",
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, root / "tools" / "address.py", URL, "--branch", "trunk"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return root
 
@@ -91,10 +95,19 @@ def test_a_second_address_replaces_the_first(tmp_path, addressed):
     assert (tmp_path / "CITATION.cff").read_text().count("https://github.com/other/name\n") == 1
 
 
-@pytest.mark.parametrize("url", [
-    "", "github.com/a/b", "https://gitlab.com/a/b", "https://github.com/a", "https://github.com/a/b/c",
-    "https://github.com/a b/c", "https://github.com/-a/b", 'https://github.com/a/b"; rm -rf /',
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "github.com/a/b",
+        "https://gitlab.com/a/b",
+        "https://github.com/a",
+        "https://github.com/a/b/c",
+        "https://github.com/a b/c",
+        "https://github.com/-a/b",
+        'https://github.com/a/b"; rm -rf /',
+    ],
+)
 def test_what_is_no_address_is_refused(tmp_path, url):
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path)

@@ -102,9 +102,16 @@ def test_a_missing_file_is_named_with_its_remedy(copied, name):
         app.open_run(copied)
 
 
-@pytest.mark.parametrize("content", [
-    "{", "[]", "{}", '{"validation": {"labels": [0], "probs": [[1, 2, 3]]}, "test": 1}',
-    '{"validation": {"labels": [], "probs": []}, "test": {"labels": [], "probs": []}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"validation": {"labels": [0], "probs": [[1, 2, 3]]}, "test": 1}',
+        '{"validation": {"labels": [], "probs": []}, "test": {"labels": [], "probs": []}}',
+    ],
+)
 def test_damaged_predictions_are_refused_with_the_folder_s_name(copied, content):
     (copied / "predictions.json").write_text(content)
     with pytest.raises(ValueError, match="do not fit together.*cxr train"):
@@ -136,8 +143,9 @@ def test_a_demo_that_was_stopped_is_not_taken_for_a_finished_one(tmp_path, monke
     from cxrlib.train import History
 
     monkeypatch.setattr(experiment, "load", lambda *a, **k: cxr.load("phantom", 32, n=60, progress=False))
-    monkeypatch.setattr(experiment, "fit", lambda model, train, val, recipe, **k: History(
-        recipe, stopped="interrupted"))
+    monkeypatch.setattr(
+        experiment, "fit", lambda model, train, val, recipe, **k: History(recipe, stopped="interrupted")
+    )
     with pytest.raises(KeyboardInterrupt):
         app.demo(tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "predictions.json").exists()
@@ -150,13 +158,20 @@ def test_a_demo_that_was_stopped_is_not_taken_for_a_finished_one(tmp_path, monke
 def served(finished, tmp_path_factory):
     """`cxr app` on a port of its own, from a folder of its own."""
     home, port = tmp_path_factory.mktemp("home"), free_port()
-    env = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / "config"), "OMP_NUM_THREADS": "1",
-           "JUPYTER_DATA_DIR": str(home / "share"), "JUPYTER_RUNTIME_DIR": str(home / "run"),
-           "JUPYTER_PREFER_ENV_PATH": "1"}
+    env = {
+        **os.environ,
+        "HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "OMP_NUM_THREADS": "1",
+        "JUPYTER_DATA_DIR": str(home / "share"),
+        "JUPYTER_RUNTIME_DIR": str(home / "run"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
     with (home / "log.txt").open("w") as log:
         command = [sys.executable, "-m", "cxrlib", "app", str(finished), f"--port={port}", "--no-browser"]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=home,
-                                   start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=home, start_new_session=True
+        )
         try:
             for _ in range(480):
                 try:
@@ -212,12 +227,15 @@ def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
 
         # dropped on it, as from a folder
         content = list(own.read_bytes())
-        page.evaluate("""content => {
+        page.evaluate(
+            """content => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(content)], "own.png", { type: "image/png" }));
             document.querySelector(".cxr-cam").dispatchEvent(
                 new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
-        }""", content)
+        }""",
+            content,
+        )
         page.wait_for_function(LABEL, arg="Own picture 2")
     finally:
         page.close()

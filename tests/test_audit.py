@@ -58,30 +58,20 @@ def test_patients():
     row = found.crossings.set_index("key").loc["patient"]
     assert row["values"] == 10 and row["images"] == 40
     assert "10 patients are in train and test, with 40 images" in " | ".join(found.findings)
-    several = make(
-        patients=[f"p{i if i >= 16 else i % 4}" for i in range(240)]
-    )  # 4 patients with 4 images each
+    several = make(patients=[f"p{i if i >= 16 else i % 4}" for i in range(240)])  # 4 patients with 4 images each
     row = audit(several).patients.set_index(["split", "class"]).loc[("train", "normal")]
     assert row["with_several"] == 1 and row["their_images"] == row["most"] == 4
-    assert "more than one image: 2 in train (normal 1, pneumonia 1; the most is 4), 2 in test" in told(
-        several
-    )
+    assert "more than one image: 2 in train (normal 1, pneumonia 1; the most is 4), 2 in test" in told(several)
 
 
 def test_naive_key_is_told_apart_from_the_patient():
     d = make(key_number=[str(i // 4 if i < 12 else i) for i in range(240)])
     text = told(d)
-    assert (
-        "With key_number as the patient key, 3 keys" in text
-        and "it is 0" in text
-        and "patients are in" not in text
-    )
+    assert "With key_number as the patient key, 3 keys" in text and "it is 0" in text and "patients are in" not in text
 
 
 def test_unknown_patients():
-    assert "For 40 images of 240 the patient is not known" in told(
-        make(patient_known=[False] * 40 + [True] * 200)
-    )
+    assert "For 40 images of 240 the patient is not known" in told(make(patient_known=[False] * 40 + [True] * 200))
 
 
 def test_identical_files():
@@ -92,10 +82,7 @@ def test_identical_files():
     )
     digest[2] = digest[1] = digest[0]  # 1 is pneumonia, 2 is test
     found = audit(make(digest=digest))
-    assert (
-        "1 across splits, 1 across classes" in " ".join(found.findings)
-        and found.duplicates.loc[0, "files"] == 4
-    )
+    assert "1 across splits, 1 across classes" in " ".join(found.findings) and found.duplicates.loc[0, "files"] == 4
     assert "leak" in " ".join(found.findings)
 
 
@@ -115,9 +102,7 @@ def test_exposure():
     found = audit(make(images=images))
     rows = found.exposure.set_index(["by", "group", "split"])["near_black"]
     assert rows["class", "normal", "test"] == pytest.approx(1 / 3) and rows["class", "normal", "train"] == 0
-    assert "train and test are exposed differently. Largest difference, normal images" in " ".join(
-        found.findings
-    )
+    assert "train and test are exposed differently. Largest difference, normal images" in " ".join(found.findings)
 
 
 def test_exposure_numbers_are_right():
@@ -145,9 +130,7 @@ def test_metadata_that_tells_the_class(side_door):
     found = audit(make(images=images, **columns))
     row = found.metadata.set_index("metadata").loc[f"{side_door} alone"]
     assert row["balanced_accuracy"] > 0.98 and row["auc"] > 0.98 and row["chance"] == 0.5
-    assert "Metadata tells the class" in " ".join(found.findings) and f"{side_door} alone" in " ".join(
-        found.findings
-    )
+    assert "Metadata tells the class" in " ".join(found.findings) and f"{side_door} alone" in " ".join(found.findings)
 
 
 def test_metadata_is_judged_by_patient():
@@ -176,16 +159,10 @@ def test_it_shows_itself():
     d = make(file=[f"<b>{i}" for i in range(240)], digest=["same"] * 3 + [f"d{i}" for i in range(237)])
     found = audit(d)
     page, text = found._repr_html_(), str(found)
-    assert (
-        "<b>" not in page and 'alt="Three panels' in page and "Findings" in text and "byte-identical" in text
-    )
+    assert "<b>" not in page and 'alt="Three panels' in page and "Findings" in text and "byte-identical" in text
     assert repr(found) == text
     values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert (
-        values["images"] == 240
-        and values["findings"] == found.findings
-        and values["fingerprint"] == d.fingerprint
-    )
+    assert values["images"] == 240 and values["findings"] == found.findings and values["fingerprint"] == d.fingerprint
     assert "60 train" in found.figure().alt
 
 

@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT / "_build" / "html"
 
-CHAPTER = '''\
+CHAPTER = """\
 ---
 jupytext:
   text_representation:
@@ -66,7 +66,7 @@ HTML(f'<img alt="one white point" src="data:image/gif;base64,{pixel}">')
 ```
 
 It is white.
-'''
+"""
 TOC = {
     "format": "jb-book",
     "root": "book/index",

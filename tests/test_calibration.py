@@ -53,14 +53,17 @@ def test_the_ends_of_the_range():
     assert temperature(z, np.array([1, 0])) == pytest.approx(20.0)  # all wrong: the more modest the better
 
 
-@pytest.mark.parametrize("logits, labels, says", [
-    (np.zeros((0, 2)), np.zeros(0, int), "empty"),
-    (np.zeros(3), np.zeros(3, int), r"\(images, classes\)"),
-    (np.zeros((3, 2)), np.zeros(2, int), "3 whole numbers"),
-    (np.zeros((3, 2)), np.zeros(3), "whole numbers"),
-    (np.zeros((3, 2)), np.array([0, 1, 2]), r"0\.\.1"),
-    (np.full((1, 2), np.nan), np.zeros(1, int), "NaN"),
-])
+@pytest.mark.parametrize(
+    "logits, labels, says",
+    [
+        (np.zeros((0, 2)), np.zeros(0, int), "empty"),
+        (np.zeros(3), np.zeros(3, int), r"\(images, classes\)"),
+        (np.zeros((3, 2)), np.zeros(2, int), "3 whole numbers"),
+        (np.zeros((3, 2)), np.zeros(3), "whole numbers"),
+        (np.zeros((3, 2)), np.array([0, 1, 2]), r"0\.\.1"),
+        (np.full((1, 2), np.nan), np.zeros(1, int), "NaN"),
+    ],
+)
 def test_impossible_input_is_named(logits, labels, says):
     with pytest.raises(ValueError, match=says):
         temperature(logits, labels)

@@ -132,9 +132,7 @@ def test_eigen_cam_agrees_with_pytorch_grad_cam(name, layer, network):
 # ---- agreement with the definition
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"head_dropout": 0.5}, {"head_batchnorm": True, "head_dropout": 0.2}]
-)
+@pytest.mark.parametrize("options", [{}, {"head_dropout": 0.5}, {"head_batchnorm": True, "head_dropout": 0.2}])
 def test_closed_form_is_grad_cam(options):
     model = settled("resnet18", **options)
     if options.get("head_batchnorm"):
@@ -287,9 +285,7 @@ def test_a_data_set_is_read_batch_by_batch(network):
 
     pixels = (images(5) * 255).to(torch.uint8).numpy()
     data = CxrDataset(pixels, np.arange(5) % 3, CLASSES, np.array(list("abcde")))
-    assert np.allclose(
-        explain(network("cnn5"), data, batch_size=2), explain(network("cnn5"), pixels), atol=1e-6
-    )
+    assert np.allclose(explain(network("cnn5"), data, batch_size=2), explain(network("cnn5"), pixels), atol=1e-6)
     part = explain(network("cnn5"), data[[4, 1]], target=0)
     assert np.allclose(part, explain(network("cnn5"), pixels[[4, 1]], target=0), atol=1e-6)
 
@@ -390,10 +386,7 @@ def test_bfloat16(layer, network):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (
-            {"layer": "layer9"},
-            "layer: 'resnet18' has no layer 'layer9'; did you mean 'layer.'.*parts of its body",
-        ),
+        ({"layer": "layer9"}, "layer: 'resnet18' has no layer 'layer9'; did you mean 'layer.'.*parts of its body"),
         ({"layer": "head.output"}, "layer: 'head.output' is not in the body"),
         ({"layer": 4}, "layer: give a name"),
         ({"method": "gradcam"}, "method: unknown method 'gradcam'; did you mean 'grad-cam'"),
@@ -439,9 +432,7 @@ def test_layers_without_spatial_maps(network):
     assert squeeze not in layers(network("efficientnet_b0"))
     with pytest.raises(ValueError, match=f"layer: '{squeeze}' gives maps of a single pixel"):
         explain(network("efficientnet_b0"), images(), squeeze)
-    with pytest.raises(
-        ValueError, match="single pixel for images of 32 x 32 px; choose an earlier layer, or larger"
-    ):
+    with pytest.raises(ValueError, match="single pixel for images of 32 x 32 px; choose an earlier layer, or larger"):
         explain(network("resnet18"), images(size=32))
 
 

@@ -37,6 +37,7 @@ def test_every_change_changes_the_recipe(change):
 
 def test_the_script_records_a_row_a_change_and_goes_on_where_it_was(monkeypatch, tmp_path):
     """From the command line to the record, on toy images; the test images are not read."""
+
     class NotOpened:
         def __getattr__(self, name):
             raise AssertionError("the test images were opened")

@@ -41,10 +41,12 @@ def test_help(command):
 
 
 def test_help_answers_without_loading_torch():
-    code = ("import sys; from cxrlib.cli import main\n"
-            "try: main(['--help'])\n"
-            "except SystemExit: pass\n"
-            "print('pandas' in sys.modules, 'sklearn' in sys.modules, 'accelerate' in sys.modules)")
+    code = (
+        "import sys; from cxrlib.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print('pandas' in sys.modules, 'sklearn' in sys.modules, 'accelerate' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip().endswith("False False False")
 
@@ -57,8 +59,9 @@ def test_train_and_evaluate_on_a_folder(folder, tmp_path):
     result = json.loads(record.read_text())
     assert result == json.loads((out / "result.json").read_text())
     assert result["data"]["source"] == "folder:xrays"
-    assert result["command"] == ("cxr train --data folder:xrays --recipe baseline --model CPFD --size 32 --epochs 2 "
-                                 "--seed 0")
+    assert result["command"] == (
+        "cxr train --data folder:xrays --recipe baseline --model CPFD --size 32 --epochs 2 --seed 0"
+    )
     assert str(tmp_path) not in record.read_text(), "a record must not tell where things lie on this machine"
     assert result["data"]["splits"]["test"]["images"] == 10
     assert result["training"]["recipe"]["epochs"] == 2 and result["training"]["images_per_second"] > 0
@@ -78,7 +81,11 @@ def test_train_on_the_phantom(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["data"]["source"] == "phantom" and result["data"]["options"] == {"n": 80}
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
-        "model.pt", "result.json", "predictions.json", "checkpoint.pt"}
+        "model.pt",
+        "result.json",
+        "predictions.json",
+        "checkpoint.pt",
+    }
     again = cxr("train", *FAST, "-o", "n=80", "--out", tmp_path / "run")
     assert "was finished before" in again
     assert json.loads((tmp_path / "run" / "result.json").read_text())["test"] == result["test"]
@@ -98,15 +105,18 @@ def test_recipes_are_listed():
     assert "baseline" in text and "augmented" in text and "layers-CPCFDD" in text
 
 
-@pytest.mark.parametrize("args, message", [
-    (["data", "penumonia"], "pneumonia"),
-    (["data", "folder:/nowhere/at/all"], "does not exist"),
-    (["train", "--recipe", "basline"], "did you mean 'baseline'"),
-    (["train", "--model", "resnet19", "-o", "n=40", "--size", "32", "--quiet"], "resnet18"),
-    (["train", "-o", "n"], "NAME=VALUE"),
-    (["train", "-o", "wrong=1", "--quiet"], "wrong"),
-    (["evaluate", "/nowhere/model.pt"], "model.pt"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["data", "penumonia"], "pneumonia"),
+        (["data", "folder:/nowhere/at/all"], "does not exist"),
+        (["train", "--recipe", "basline"], "did you mean 'baseline'"),
+        (["train", "--model", "resnet19", "-o", "n=40", "--size", "32", "--quiet"], "resnet18"),
+        (["train", "-o", "n"], "NAME=VALUE"),
+        (["train", "-o", "wrong=1", "--quiet"], "wrong"),
+        (["evaluate", "/nowhere/model.pt"], "model.pt"),
+    ],
+)
 def test_errors_are_one_sentence(args, message, tmp_path):
     result = CliRunner().invoke(main, args + (["--out", str(tmp_path)] if args[0] == "train" else []))
     assert result.exit_code != 0
@@ -146,6 +156,8 @@ def test_ctrl_c_in_training_scores_nothing_and_says_how_to_go_on(tmp_path, monke
 
 def test_evaluate_takes_the_folder_of_a_run(tmp_path):
     cxr("train", *FAST, "-o", "n=80", "--out", tmp_path / "run")
-    same = [cxr("evaluate", path, "--data", "phantom", "-o", "n=80", "--quiet")
-            for path in (tmp_path / "run", tmp_path / "run" / "model.pt")]
+    same = [
+        cxr("evaluate", path, "--data", "phantom", "-o", "n=80", "--quiet")
+        for path in (tmp_path / "run", tmp_path / "run" / "model.pt")
+    ]
     assert same[0] == same[1] and "accuracy" in same[0]

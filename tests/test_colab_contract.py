@@ -27,8 +27,10 @@ def index(tmp_path, monkeypatch):
         with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
             info = f"{name}-{version}.dist-info"
             needs = "".join(f"Requires-Dist: {r}\n" for r in requirements)
-            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-                                               f"Requires-Python: {python}\n{needs}")
+            wheel.writestr(
+                f"{info}/METADATA",
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}\n{needs}",
+            )
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{info}/RECORD", "")
             wheel.writestr(f"{name}/data.bin", bytes(size))
@@ -44,8 +46,9 @@ def judge(tmp_path, capsys):
 
     def run(*requirements, limit="10"):
         project = tmp_path / "pyproject.toml"
-        project.write_text(f"[build-system]\nrequires = []\n[project]\nname = 'lungs'\n"
-                           f"dependencies = {list(requirements)!r}\n")
+        project.write_text(
+            f"[build-system]\nrequires = []\n[project]\nname = 'lungs'\ndependencies = {list(requirements)!r}\n"
+        )
         status = tool.main(["--pyproject", str(project), "--lists", str(there), "--limit", limit])
         return status, capsys.readouterr().out
 
@@ -126,8 +129,13 @@ def test_two_requirements_for_one_package_meet(index, judge):
 
 
 def test_markers_and_extras_are_read_for_colab_not_for_this_machine(index, judge):
-    index("ribs", "1.0", "numpy<2; python_version < '3.13'", "pillow<9; sys_platform == 'win32'",
-          "pillow<9; extra == 'old'")
+    index(
+        "ribs",
+        "1.0",
+        "numpy<2; python_version < '3.13'",
+        "pillow<9; sys_platform == 'win32'",
+        "pillow<9; extra == 'old'",
+    )
     assert judge("ribs", "numpy<1; python_version < '3.13'")[0] == 0
     assert judge("numpy<1; python_version >= '3.13'")[0] == 1
     assert "pillow<9" in judge("ribs[old]")[1]

@@ -50,7 +50,8 @@ def test_the_chapters_link_words_that_the_glossary_has():
     known = {word.lower() for names, _, _ in entries() for word in names}
     used = {
         (re.search(r"<(.+)>$", role) or [None, role])[1].lower()
-        for text in CHAPTERS.values() for role in re.findall(r"\{term\}`([^`]+)`", text)
+        for text in CHAPTERS.values()
+        for role in re.findall(r"\{term\}`([^`]+)`", text)
     }
     assert len(used) > 20 and used <= known
 

@@ -30,9 +30,7 @@ def make(n=12, size=16, **changes):
 def test_one_sample_is_what_torch_expects():
     d = make()
     image, label = d[3]
-    assert (
-        image.dtype == torch.float32 and image.shape == (1, 16, 16) and label == 1 and isinstance(label, int)
-    )
+    assert image.dtype == torch.float32 and image.shape == (1, 16, 16) and label == 1 and isinstance(label, int)
     assert torch.equal(image, torch.from_numpy(d.images[3]).float() / 255)
     assert torch.equal(d[-1][0], d[11][0])
     with pytest.raises(IndexError, match="12 images"):
@@ -129,9 +127,14 @@ def test_a_memory_map_travels_to_workers_as_a_file_name(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts what Linux reads from the disk")
-@pytest.mark.parametrize("read", [lambda d, rows: d.batch(rows)[:, 0, 0, 0].tolist(),
-                                  lambda d, rows: [round(d[row][0].max().item() * 255) for row in rows]],
-                         ids=["batch", "one by one"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda d, rows: d.batch(rows)[:, 0, 0, 0].tolist(),
+        lambda d, rows: [round(d[row][0].max().item() * 255) for row in rows],
+    ],
+    ids=["batch", "one by one"],
+)
 def test_random_rows_of_a_memory_map_read_little_more_than_themselves(tmp_path, read):
     n, size = 1500, 160
     written = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.uint8, shape=(n, 1, size, size))
@@ -195,10 +198,6 @@ def test_arrays_that_do_not_fit_are_refused(changes, words):
 def test_it_shows_itself():
     d = make(classes=("<normal>", "pneumonia"))
     page = d._repr_html_()
-    assert (
-        page.count("<img") == page.count(' alt="') == 2
-        and "<normal>" not in page
-        and "&lt;normal&gt;" in page
-    )
+    assert page.count("<img") == page.count(' alt="') == 2 and "<normal>" not in page and "&lt;normal&gt;" in page
     assert "12 images" in repr(d) and "4 patients" in repr(d)
     assert "0 images" in d[[]]._repr_html_()

@@ -69,10 +69,15 @@ def test_a_window_by_hand():
     assert np.allclose(window([599, 599.5, 600], 600, 1), [0, 0, 255])
 
 
-@pytest.mark.parametrize("center, width, function, says", [
-    (0, 0.5, "LINEAR", "at least 1"), (0, 0, "SIGMOID", "above 0"), (np.nan, 5, "LINEAR", "finite"),
-    (0, 5, "SQUARE", "LINEAR_EXACT"),
-])
+@pytest.mark.parametrize(
+    "center, width, function, says",
+    [
+        (0, 0.5, "LINEAR", "at least 1"),
+        (0, 0, "SIGMOID", "above 0"),
+        (np.nan, 5, "LINEAR", "finite"),
+        (0, 5, "SQUARE", "LINEAR_EXACT"),
+    ],
+)
 def test_impossible_windows(center, width, function, says):
     with pytest.raises(ValueError, match=says):
         window([1.0], center, width, function)
@@ -119,8 +124,9 @@ def test_a_lookup_table_goes_before_a_window():
     values = (np.linspace(0, 1, 4096) ** 2 * 1023).astype("<u2")
     table.LUTDescriptor, table.LUTData = [4096, 0, 10], values.tobytes()
     table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "OW"
-    file = make(VOILUTSequence=Sequence([table]), WindowCenter=1000, WindowWidth=500, RescaleSlope=1,
-                RescaleIntercept=0)
+    file = make(
+        VOILUTSequence=Sequence([table]), WindowCenter=1000, WindowWidth=500, RescaleSlope=1, RescaleIntercept=0
+    )
     assert np.array_equal(read(file), np.rint(values[RAMP] * (255 / 1023)))
     assert np.array_equal(read(file, window=(1000, 500)), np.rint(window(RAMP, 1000, 500)))
 
@@ -194,13 +200,16 @@ def test_burned_in_text_gives_a_warning():
         read(make(BurnedInAnnotation="YES"))
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"NumberOfFrames": 3, "PixelData": RAMP.astype("<u2").tobytes() * 3}, "3 frames.*one frame"),
-    ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "not a gray picture.*RGB"),
-    ({"Rows": 60_000, "Columns": 60_000}, "100 megapixels"),
-    ({"PixelData": bytes(100)}, "damaged"),
-    ({"WindowCenter": 100, "WindowWidth": 0}, "window in the DICOM file.*full"),
-])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"NumberOfFrames": 3, "PixelData": RAMP.astype("<u2").tobytes() * 3}, "3 frames.*one frame"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "not a gray picture.*RGB"),
+        ({"Rows": 60_000, "Columns": 60_000}, "100 megapixels"),
+        ({"PixelData": bytes(100)}, "damaged"),
+        ({"WindowCenter": 100, "WindowWidth": 0}, "window in the DICOM file.*full"),
+    ],
+)
 def test_what_cannot_be_shown_is_refused(change, says):
     with pytest.raises(BadImage, match=says):
         read(make(**change))
@@ -246,8 +255,12 @@ def test_a_large_picture_made_of_nothing_is_refused():
 def test_a_large_picture_is_shown_as_a_small_one():
     """It is computed in strips of some rows, which must not show."""
     large = np.tile(RAMP, (33, 32))  # (2112, 8192): more than one strip
-    for options in ({}, {"PhotometricInterpretation": "MONOCHROME1", "RescaleSlope": "2", "RescaleIntercept": "-7"},
-                    {"WindowCenter": 900, "WindowWidth": 500}, {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 160}):
+    for options in (
+        {},
+        {"PhotometricInterpretation": "MONOCHROME1", "RescaleSlope": "2", "RescaleIntercept": "-7"},
+        {"WindowCenter": 900, "WindowWidth": 500},
+        {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 160},
+    ):
         photometric = options.pop("PhotometricInterpretation", "MONOCHROME2")
         small = read(make(photometric=photometric, **options))
         assert np.array_equal(read(make(large, photometric, **options)), np.tile(small, (33, 32)))
@@ -273,10 +286,16 @@ def test_without_pydicom_it_says_what_to_install(monkeypatch):
         read_dicom(content)
 
 
-@pytest.mark.parametrize("options, says", [
-    ({"window": 5}, "center, width"), ({"window": (1, 0)}, "center, width"), ({"window": "wide"}, "full"),
-    ({"size": 4}, "8 to 4096"), ({"size": 32.0}, "whole number"),
-])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"window": 5}, "center, width"),
+        ({"window": (1, 0)}, "center, width"),
+        ({"window": "wide"}, "full"),
+        ({"size": 4}, "8 to 4096"),
+        ({"size": 32.0}, "whole number"),
+    ],
+)
 def test_impossible_options(options, says):
     with pytest.raises(ValueError, match=says):
         read(make(), **options)
@@ -309,17 +328,27 @@ def scan(value=0, patient=None, **elements):
 
 
 def test_a_folder_of_dicom_files_and_pictures_loads_like_any_other(folder):
-    name = folder({
-        "train/normal/a.dcm": scan(1, "A-1"), "train/normal/b.DICOM": scan(2, "A-2"),
-        "train/pneumonia/IM000001": scan(3, "A-3"), "train/pneumonia/1.2.840.10008.77": scan(4, "A-4"),
-        "test/normal/c.png": Image.new("L", (30, 20), 90), "test/pneumonia/d.dcm": scan(5),
-        "DICOMDIR": scan(6), "train/notes": b"no picture" * 30, "train/normal/list.csv": written(scan(7)),
-    })
+    name = folder(
+        {
+            "train/normal/a.dcm": scan(1, "A-1"),
+            "train/normal/b.DICOM": scan(2, "A-2"),
+            "train/pneumonia/IM000001": scan(3, "A-3"),
+            "train/pneumonia/1.2.840.10008.77": scan(4, "A-4"),
+            "test/normal/c.png": Image.new("L", (30, 20), 90),
+            "test/pneumonia/d.dcm": scan(5),
+            "DICOMDIR": scan(6),
+            "train/notes": b"no picture" * 30,
+            "train/normal/list.csv": written(scan(7)),
+        }
+    )
     data = load(name, 32, progress=False)
     assert len(data) == 6 and len(data.skipped) == 0 and data.classes == ("normal", "pneumonia")
     table = data.table.set_index("file")
-    for file, value in {"train/normal/a.dcm": 1, "train/pneumonia/IM000001": 3,
-                        "train/pneumonia/1.2.840.10008.77": 4}.items():
+    for file, value in {
+        "train/normal/a.dcm": 1,
+        "train/pneumonia/IM000001": 3,
+        "train/pneumonia/1.2.840.10008.77": 4,
+    }.items():
         row = data.table["file"].tolist().index(file)
         assert np.array_equal(data.images[row, 0], read(scan(value), size=32))
         assert tuple(table.loc[file, ["width", "height", "extension"]]) == (256, 64, ".dcm")
@@ -331,7 +360,8 @@ def test_a_folder_of_dicom_files_and_pictures_loads_like_any_other(folder):
 
 def test_windows_inversion_rescaling_and_compression_hold_in_a_folder(folder):
     files = {
-        "a/window.dcm": scan(WindowCenter=1000, WindowWidth=500), "a/negative.dcm": scan(photometric="MONOCHROME1"),
+        "a/window.dcm": scan(WindowCenter=1000, WindowWidth=500),
+        "a/negative.dcm": scan(photometric="MONOCHROME1"),
         "b/rescaled.dcm": scan(RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=900, WindowWidth=700),
         "b/rle.dcm": scan(8),
     }
@@ -355,10 +385,15 @@ def test_a_missing_decoder_in_a_folder_is_named_and_can_be_added_later(folder, m
 
 
 def test_dicom_files_that_cannot_be_used_are_listed(folder):
-    name = folder({
-        "a/1.dcm": scan(1), "b/2.dcm": scan(2), "a/frames.dcm": scan(NumberOfFrames=3), "a/old.dcm": b"\0" * 900,
-        "b/color.dcm": scan(SamplesPerPixel=3, PhotometricInterpretation="RGB"),
-    })
+    name = folder(
+        {
+            "a/1.dcm": scan(1),
+            "b/2.dcm": scan(2),
+            "a/frames.dcm": scan(NumberOfFrames=3),
+            "a/old.dcm": b"\0" * 900,
+            "b/color.dcm": scan(SamplesPerPixel=3, PhotometricInterpretation="RGB"),
+        }
+    )
     with pytest.warns(UserWarning, match="3 files"):
         data = load(name, 32, progress=False)
     reasons = data.skipped.set_index("file")["reason"]
@@ -384,8 +419,15 @@ def test_images_of_one_patient_stay_together_and_nothing_names_them(folder, tmp_
     data = load(name, 32, progress=False)
     table = data.table.set_index("file")
     assert {file: table.loc[file, "patient"] for file in sorted(files, key=lambda f: f[2:])} == {
-        "a/0.dcm": "patient-0001", "b/1.dcm": "patient-0001", "a/2.dcm": "patient-0002", "b/3.dcm": "patient-0001",
-        "a/4.dcm": "a/4.dcm", "b/5.dcm": "b/5.dcm", "a/6.dcm": "patient-0002", "b/7.dcm": "patient-0003"}
+        "a/0.dcm": "patient-0001",
+        "b/1.dcm": "patient-0001",
+        "a/2.dcm": "patient-0002",
+        "b/3.dcm": "patient-0001",
+        "a/4.dcm": "a/4.dcm",
+        "b/5.dcm": "b/5.dcm",
+        "a/6.dcm": "patient-0002",
+        "b/7.dcm": "patient-0003",
+    }
     assert table["patient_known"].sum() == 6 and not table.loc["a/4.dcm", "patient_known"]
 
     for seed in range(5):
@@ -399,16 +441,34 @@ def test_images_of_one_patient_stay_together_and_nothing_names_them(folder, tmp_
 
 
 def test_a_pattern_or_a_name_goes_before_the_header(folder):
-    name = folder({"a/p1_1.dcm": scan(1, "A"), "a/p1_2.dcm": scan(2, "B"), "b/p2.png": Image.new("L", (20, 20), 9),
-                   "b/other.dcm": scan(3, "A"), "b/more.dcm": scan(4, "A")})
+    name = folder(
+        {
+            "a/p1_1.dcm": scan(1, "A"),
+            "a/p1_2.dcm": scan(2, "B"),
+            "b/p2.png": Image.new("L", (20, 20), 9),
+            "b/other.dcm": scan(3, "A"),
+            "b/more.dcm": scan(4, "A"),
+        }
+    )
     table = load(name, 32, progress=False, patient=r"p(\d+)").table.set_index("file")
-    assert table["patient"].to_dict() == {"a/p1_1.dcm": "1", "a/p1_2.dcm": "1", "b/p2.png": "2",
-                                          "b/other.dcm": "patient-0001", "b/more.dcm": "patient-0001"}
+    assert table["patient"].to_dict() == {
+        "a/p1_1.dcm": "1",
+        "a/p1_2.dcm": "1",
+        "b/p2.png": "2",
+        "b/other.dcm": "patient-0001",
+        "b/more.dcm": "patient-0001",
+    }
 
 
 def test_burned_in_text_is_told_once_a_load_and_can_be_left_out(folder):
-    name = folder({"a/1.dcm": scan(1), "a/2.dcm": scan(2, BurnedInAnnotation="YES"),
-                   "b/3.dcm": scan(3, BurnedInAnnotation="YES"), "b/4.png": Image.new("L", (20, 20), 9)})
+    name = folder(
+        {
+            "a/1.dcm": scan(1),
+            "a/2.dcm": scan(2, BurnedInAnnotation="YES"),
+            "b/3.dcm": scan(3, BurnedInAnnotation="YES"),
+            "b/4.png": Image.new("L", (20, 20), 9),
+        }
+    )
     for _ in range(2):
         with pytest.warns(UserWarning, match=r"2 DICOM files say.*burned_in=False") as told:
             data = load(name, 32, progress=False)

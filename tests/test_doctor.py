@@ -11,8 +11,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def doctor(path: str, **environment) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, ROOT / "tools" / "doctor.py"], capture_output=True, text=True, cwd="/",
-                          env={"PATH": path, "HOME": "/nonexistent", **environment})
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "doctor.py"],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"PATH": path, "HOME": "/nonexistent", **environment},
+    )
     assert not done.stderr
     return done.returncode, done.stdout
 

@@ -63,12 +63,15 @@ def test_the_flip_is_used_only_when_named(model, toy_data):
     assert np.allclose(predict_views(model, data), np.mean(shifts, axis=0))
 
 
-@pytest.mark.parametrize("views, says", [
-    ([], "at least one"),
-    (["mirror"], "'mirror'.*identity, flip"),
-    ([lambda x: x / 255.0], "uint8 images"),
-    ([lambda x: x[:, :, ::2]], "uint8 images"),
-])
+@pytest.mark.parametrize(
+    "views, says",
+    [
+        ([], "at least one"),
+        (["mirror"], "'mirror'.*identity, flip"),
+        ([lambda x: x / 255.0], "uint8 images"),
+        ([lambda x: x[:, :, ::2]], "uint8 images"),
+    ],
+)
 def test_impossible_views_are_named(model, toy_data, views, says):
     with pytest.raises(ValueError, match=says):
         predict_views(model, toy_data(), views)
@@ -81,14 +84,17 @@ def test_average_weighs():
     assert np.array_equal(average([a]), a)
 
 
-@pytest.mark.parametrize("probs, weights, says", [
-    ([], None, "empty"),
-    ([np.ones((2, 1)), np.eye(2)], None, r"\(2, 1\), \(2, 2\)"),
-    ([np.eye(2), np.array([[3.0, -1], [0, 0]])], None, r"probs\[1\].*softmax"),
-    ([np.eye(2)], [0], "not all 0"),
-    ([np.eye(2)], [1, 1], "give 1 numbers"),
-    ([np.eye(2), np.eye(2)], [2, -1], "at least 0"),
-])
+@pytest.mark.parametrize(
+    "probs, weights, says",
+    [
+        ([], None, "empty"),
+        ([np.ones((2, 1)), np.eye(2)], None, r"\(2, 1\), \(2, 2\)"),
+        ([np.eye(2), np.array([[3.0, -1], [0, 0]])], None, r"probs\[1\].*softmax"),
+        ([np.eye(2)], [0], "not all 0"),
+        ([np.eye(2)], [1, 1], "give 1 numbers"),
+        ([np.eye(2), np.eye(2)], [2, -1], "at least 0"),
+    ],
+)
 def test_what_cannot_be_averaged_is_named(probs, weights, says):
     with pytest.raises(ValueError, match=says):
         average(probs, weights)

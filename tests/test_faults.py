@@ -35,18 +35,25 @@ def test_odd_surroundings_work_or_are_named(name, tmp_path, sandbox):
 
 def careless(program: str) -> faults.Target:
     """A program that writes into the file `out`."""
-    return faults.Target("careless", 1, lambda folder: [sys.executable, "-c", program],
-                         lambda folder: (folder / "out").read_bytes())
+    return faults.Target(
+        "careless", 1, lambda folder: [sys.executable, "-c", program], lambda folder: (folder / "out").read_bytes()
+    )
 
 
 SLOWLY = "import os, time\nif not os.path.exists('out'):\n    f = open('out', 'w', buffering=1)\n"
 
 
-@pytest.mark.parametrize(("program", "says"), [
-    (SLOWLY + "    for i in range(20): print(i, file=f); time.sleep(.1)", "the result differs"),
-    ("import os, time\nassert not os.path.exists('lock')\nopen('lock', 'w')\ntime.sleep(2)\nopen('out', 'w')\n"
-     "os.remove('lock')", "the next start failed: AssertionError"),
-])
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        (SLOWLY + "    for i in range(20): print(i, file=f); time.sleep(.1)", "the result differs"),
+        (
+            "import os, time\nassert not os.path.exists('lock')\nopen('lock', 'w')\ntime.sleep(2)\nopen('out', 'w')\n"
+            "os.remove('lock')",
+            "the next start failed: AssertionError",
+        ),
+    ],
+)
 def test_a_loss_is_noticed(program, says, tmp_path):
     tally = killed(careless(program), tmp_path, kills=3)
     assert any(says in text for text in tally.lost), tally.lost
@@ -56,8 +63,14 @@ def test_a_command_that_never_works_is_named(tmp_path):
     assert "undisturbed, it failed" in killed(careless("raise SystemExit('no')"), tmp_path).lost[0]
 
 
-@pytest.mark.parametrize(("status", "output", "wrong"), [
-    (0, "", ""), (1, "Error: The disk of /x is full", ""), (1, "Error: something", "unclear: Error: something"),
-    (1, "Traceback (most recent call last):\nOSError: full", "a traceback: OSError: full")])
+@pytest.mark.parametrize(
+    ("status", "output", "wrong"),
+    [
+        (0, "", ""),
+        (1, "Error: The disk of /x is full", ""),
+        (1, "Error: something", "unclear: Error: something"),
+        (1, "Traceback (most recent call last):\nOSError: full", "a traceback: OSError: full"),
+    ],
+)
 def test_an_error_must_be_one_clear_sentence(status, output, wrong):
     assert faults.clear(status, output, "full") == wrong

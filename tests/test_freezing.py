@@ -15,8 +15,10 @@ CLASSES = ("normal", "pneumonia")
 
 @pytest.fixture(scope="module")
 def nets():
-    return {"resnet18": build_model("resnet18", CLASSES, size=64, seed=0, head_batchnorm=True),
-            "efficientnet_lite0": build_model("efficientnet_lite0", CLASSES, size=64, seed=0)}
+    return {
+        "resnet18": build_model("resnet18", CLASSES, size=64, seed=0, head_batchnorm=True),
+        "efficientnet_lite0": build_model("efficientnet_lite0", CLASSES, size=64, seed=0),
+    }
 
 
 def multiplications(net):
@@ -55,13 +57,16 @@ def test_the_work_grows_with_the_image(nets):
     assert small[-1]["work"] == large[-1]["work"] == 512 * 2, "the head sees one place"
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"model": nn.Conv2d(1, 1, 1)}, "model: give a network of build_model, got Conv2d"),
-    ({"top": 6}, "top: give a number of layers from 0 to 5, got 6"),
-    ({"top": True}, "top: .*got True"),
-    ({"cuts": (2, -1)}, "cuts: .*got -1"),
-    ({"size": 1}, "at least"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": nn.Conv2d(1, 1, 1)}, "model: give a network of build_model, got Conv2d"),
+        ({"top": 6}, "top: give a number of layers from 0 to 5, got 6"),
+        ({"top": True}, "top: .*got True"),
+        ({"cuts": (2, -1)}, "cuts: .*got -1"),
+        ({"size": 1}, "at least"),
+    ],
+)
 def test_what_it_cannot_show_is_refused(arguments, message):
     arguments = {"model": build_model("CPC", CLASSES, size=16, filters=4), **arguments}
     with pytest.raises(ValueError, match=message):

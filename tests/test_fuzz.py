@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer watches a process as Linux lets it")
 
-PLANTED = '''
+PLANTED = """
 import ctypes, sys
 from fuzz_targets import Target
 
@@ -52,12 +52,13 @@ def deep(case, folder):
 
 TARGETS = {f.__name__: Target(f.__name__, 1, f, odd, modules=(), megabytes=100) for f in (
     refuse, key_error, bare, silent, endless, greedy, large, crash, leave, deep)}
-'''
+"""
 
 
 def run(*options):
-    return subprocess.run([sys.executable, ROOT / "tools" / "fuzz.py", *map(str, options)], capture_output=True,
-                          text=True, timeout=400)
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "fuzz.py", *map(str, options)], capture_output=True, text=True, timeout=400
+    )
 
 
 def rows(done) -> dict[str, dict]:
@@ -85,11 +86,20 @@ def test_a_few_hundred_bad_inputs_are_survived(tmp_path):
     assert inputs >= 200 and f"survived {inputs} of {inputs} inputs" in done.stdout
 
 
-@pytest.mark.parametrize("fault, says", [
-    ("key_error", "KeyError is not an answer"), ("bare", "was not raised on purpose"), ("silent", "has no message"),
-    ("endless", "no answer after 5 s"), ("greedy", "MemoryError"), ("large", "MB of memory"), ("crash", "SIGSEGV"),
-    ("leave", "SystemExit"), ("deep", "RecursionError"),
-])
+@pytest.mark.parametrize(
+    "fault, says",
+    [
+        ("key_error", "KeyError is not an answer"),
+        ("bare", "was not raised on purpose"),
+        ("silent", "has no message"),
+        ("endless", "no answer after 5 s"),
+        ("greedy", "MemoryError"),
+        ("large", "MB of memory"),
+        ("crash", "SIGSEGV"),
+        ("leave", "SystemExit"),
+        ("deep", "RecursionError"),
+    ],
+)
 def test_a_planted_fault_is_found(planted, fault, says):
     folder, done = planted
     assert done.returncode == 1 and rows(done)[fault]["findings"] == "1"

@@ -29,7 +29,8 @@ def course(tmp_path, monkeypatch):
     cells = "\n\n".join(f"```{{code-cell}} ipython3\n:answer: {task}\n\n{code}\n```" for task, code in ANSWERS.items())
     (tmp_path / "solutions" / "00_small.md").write_text(
         "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\n---\n\n"
-        f"# Small\n\n{cells}\n")
+        f"# Small\n\n{cells}\n"
+    )
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "ada.ipynb").write_bytes(submission())
     (tmp_path / "in" / "bob.ipynb").write_bytes(submission(total="def total(x):\n    return 0"))
@@ -51,7 +52,8 @@ def test_a_folder_becomes_grades(sandbox, course):
 
 def test_a_roster_comes_back_with_points_and_names(sandbox, course):
     (course / "class.csv").write_text(
-        "id,name,email\nada,Ada Lovelace,a@x.org\nbob,Bob B.,b@x.org\ndan,Dan D.,d@x.org\n")
+        "id,name,email\nada,Ada Lovelace,a@x.org\nbob,Bob B.,b@x.org\ndan,Dan D.,d@x.org\n"
+    )
     text = cxr("grade", "00_small", "in", "--quiet", "--roster", "class.csv", "--out", "out")
     assert "1 missing" in text and "cleo" in text  # who is not in the class list is named
     lines = (course / "out" / "roster.csv").read_text(encoding="utf-8-sig").splitlines()
@@ -79,16 +81,19 @@ def test_a_private_course_goes_before_the_public_one(sandbox, course):
     assert json.loads((course / "out" / "results" / "ada.json").read_text())["points"] == 33
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["99", "in"], "There are: 00_small"),
-    (["00", "nowhere"], "does not exist"),
-    (["00", "empty"], "no notebook"),
-    (["00", "in", "--course", "empty"], "--course"),
-    (["00", "in", "--roster", "bad.csv"], "bad.csv"),
-    (["00", "in", "--out", "solutions"], "--out"),
-    (["00", "in", "--jobs", "0"], "--jobs"),
-    (["00", "in", "--dask", "tcp://127.0.0.1:9"], "dask scheduler"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["99", "in"], "There are: 00_small"),
+        (["00", "nowhere"], "does not exist"),
+        (["00", "empty"], "no notebook"),
+        (["00", "in", "--course", "empty"], "--course"),
+        (["00", "in", "--roster", "bad.csv"], "bad.csv"),
+        (["00", "in", "--out", "solutions"], "--out"),
+        (["00", "in", "--jobs", "0"], "--jobs"),
+        (["00", "in", "--dask", "tcp://127.0.0.1:9"], "dask scheduler"),
+    ],
+)
 def test_errors_name_the_thing_and_the_remedy(sandbox, course, arguments, words):
     (course / "empty").mkdir()
     (course / "bad.csv").write_text("color,shape\nred,round\n")

@@ -54,22 +54,30 @@ ANSWERS = {"double": "def double(x):\n    return 2 * np.asarray(x)", "total": "d
 def cell(source, grade_id="", kind="given", tags=()):
     metadata = {"tags": list(tags)} if tags else {}
     if grade_id:
-        metadata["nbgrader"] = {"schema_version": 3, "grade_id": grade_id, "solution": kind == "answer", "task": False,
-                                "grade": kind == "test", "locked": kind != "answer"}
+        metadata["nbgrader"] = {
+            "schema_version": 3,
+            "grade_id": grade_id,
+            "solution": kind == "answer",
+            "task": False,
+            "grade": kind == "test",
+            "locked": kind != "answer",
+        }
     made = nbformat.v4.new_code_cell(source, metadata=metadata)
     made["id"] = grade_id or "own"
     return made
 
 
 def small_exercise() -> Exercise:
-    notebook = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_markdown_cell("# Small", id="text"),
-        cell("import numpy as np", "given_1"),
-        cell("def double(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()", "double", "answer"),
-        cell("assert np.all(double(np.ones(2)) == 2), 'not doubled'", "test_double", "test"),
-        cell("def total(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()", "total", "answer"),
-        cell("assert total([1, 2]) == 3, f'got {total([1, 2])}'", "test_total", "test"),
-    ])
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("# Small", id="text"),
+            cell("import numpy as np", "given_1"),
+            cell("def double(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()", "double", "answer"),
+            cell("assert np.all(double(np.ones(2)) == 2), 'not doubled'", "test_double", "test"),
+            cell("def total(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()", "total", "answer"),
+            cell("assert total([1, 2]) == 3, f'got {total([1, 2])}'", "test_total", "test"),
+        ]
+    )
     return Exercise("00_small", "Small", nbformat.writes(notebook), CHECKS, tuple(ANSWERS.items()))
 
 
@@ -80,7 +88,7 @@ def submission(double=ANSWERS["double"], total=ANSWERS["total"], before=(), afte
     """A notebook with these answers and cells of the student's own before and after them."""
     notebook = json.loads(EXERCISE.with_answers({"double": double, "total": total}))
     own = [[dict(cell(source)) for source in sources] for sources in (before, after)]
-    notebook["cells"][1:1], notebook["cells"][len(notebook["cells"]):] = own
+    notebook["cells"][1:1], notebook["cells"][len(notebook["cells"]) :] = own
     return json.dumps(notebook).encode()
 
 
@@ -118,7 +126,9 @@ def in_function(source: str) -> str:
     return f"def double(x):\n    import os, sys, time\n    {indent(source)}\n    return 2 * x"
 
 
-@pytest.mark.parametrize("source", [ENDLESS, STUBBORN, "import time; time.sleep(1000)"], ids=["loop", "stubborn", "sleep"])
+@pytest.mark.parametrize(
+    "source", [ENDLESS, STUBBORN, "import time; time.sleep(1000)"], ids=["loop", "stubborn", "sleep"]
+)
 @pytest.mark.parametrize("where", ["function", "answer cell", "own cell"])
 def test_an_endless_loop_costs_its_own_task_only(source, where):
     limits = Limits(cell=1.5, call=1.5, total=40)
@@ -141,8 +151,17 @@ def test_the_total_time_is_limited_too():
     assert (result["status"], result["points"]) == ("timeout", 0)
 
 
-@pytest.mark.parametrize("source", ["sys.exit()", "sys.exit(0)", "raise SystemExit", "raise KeyboardInterrupt",
-                                    "raise BaseException('x')", "raise GeneratorExit"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "sys.exit()",
+        "sys.exit(0)",
+        "raise SystemExit",
+        "raise KeyboardInterrupt",
+        "raise BaseException('x')",
+        "raise GeneratorExit",
+    ],
+)
 def test_leaving_by_an_exception_is_an_error_like_any_other(source):
     result = grade(submission(double=in_function(source)))
     assert result["status"] == "graded" and points(result) == {"double": 0, "total": 3}
@@ -150,9 +169,18 @@ def test_leaving_by_an_exception_is_an_error_like_any_other(source):
     assert result["status"] == "graded" and result["points"] == 6
 
 
-@pytest.mark.parametrize("source", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os.abort()", "os.close(1); os.close(2)",
-                                    "import ctypes; ctypes.string_at(0)", "os.execv('/bin/true', ['true'])",
-                                    "[os.close(fd) for fd in range(3, 200) if not os.system('') and 0]; os.closerange(0, 250)"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "os._exit(0)",
+        "os.kill(os.getpid(), 9)",
+        "os.abort()",
+        "os.close(1); os.close(2)",
+        "import ctypes; ctypes.string_at(0)",
+        "os.execv('/bin/true', ['true'])",
+        "[os.close(fd) for fd in range(3, 200) if not os.system('') and 0]; os.closerange(0, 250)",
+    ],
+)
 def test_ending_the_process_costs_its_own_task_only(source):
     result = grade(submission(double=in_function(source)))
     assert points(result)["total"] == 3
@@ -165,13 +193,17 @@ def test_ending_the_process_costs_its_own_task_only(source):
 # --- processes, memory, files
 
 
-@pytest.mark.parametrize("source", [
-    "while True:\n    os.fork()",
-    "pid = os.fork()\nif pid == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)",
-    "import subprocess; subprocess.Popen(['sleep', '600'])",
-    "import multiprocessing; multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,)).start()",
-    "os.posix_spawn('/bin/sleep', ['sleep', '600'], {})",
-], ids=["fork bomb", "double fork", "subprocess", "multiprocessing", "posix_spawn"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "while True:\n    os.fork()",
+        "pid = os.fork()\nif pid == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)",
+        "import subprocess; subprocess.Popen(['sleep', '600'])",
+        "import multiprocessing; multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,)).start()",
+        "os.posix_spawn('/bin/sleep', ['sleep', '600'], {})",
+    ],
+    ids=["fork bomb", "double fork", "subprocess", "multiprocessing", "posix_spawn"],
+)
 def test_no_process_is_started_and_none_survives(source):
     result = grade(submission(double=in_function(source)), limits=MARKED)
     assert points(result) == {"double": 0, "total": 3}
@@ -238,8 +270,19 @@ def test_a_ten_gigabyte_file_is_not_written():
     assert points(grade(submission(double=in_function(many)))) == {"double": 0, "total": 3}
 
 
-@pytest.mark.parametrize("path", ["/tmp/outside", "/etc/passwd", "/course/cxrlib/cam.py", "/usr/bin/x", "/dev/shm/../x",
-                                  str(Path(__file__)), os.path.expanduser("~/x"), "/proc/sys/kernel/hostname"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tmp/outside",
+        "/etc/passwd",
+        "/course/cxrlib/cam.py",
+        "/usr/bin/x",
+        "/dev/shm/../x",
+        str(Path(__file__)),
+        os.path.expanduser("~/x"),
+        "/proc/sys/kernel/hostname",
+    ],
+)
 def test_nothing_outside_is_changed(path, tmp_path):
     source = f"import os\nos.makedirs(os.path.dirname({path!r}), exist_ok=True)\nopen({path!r}, 'a').write('x')"
     before = Path(path).stat().st_mtime_ns if Path(path).exists() else None
@@ -270,16 +313,27 @@ print("SEEN", words)
 """
     result = grade(submission(before=[look]), limits=Limits(cell=60, call=5, total=90))
     assert result["points"] == 6 and "SEEN" in result["printed"]
-    for word in ("token-of-the-teacher", str(tmp_path), "shadow", "_checks.py", "solutions", Path(__file__).name, SECRET):
+    for word in (
+        "token-of-the-teacher",
+        str(tmp_path),
+        "shadow",
+        "_checks.py",
+        "solutions",
+        Path(__file__).name,
+        SECRET,
+    ):
         assert word not in result["printed"]
 
 
-@pytest.mark.parametrize("source", [
-    "import inspect, gc\nprint('FOUND', [o for o in gc.get_objects() if 'check' in repr(type(o)).lower()][:3])",
-    "import sys\nframe = sys._getframe()\nwhile frame:\n    print('FOUND', frame.f_code.co_filename, str(frame.f_locals))\n"
-    "    frame = frame.f_back",
-    "import sys\nprint('FOUND', sys.argv, list(sys.modules))",
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import inspect, gc\nprint('FOUND', [o for o in gc.get_objects() if 'check' in repr(type(o)).lower()][:3])",
+        "import sys\nframe = sys._getframe()\nwhile frame:\n    print('FOUND', frame.f_code.co_filename, str(frame.f_locals))\n"
+        "    frame = frame.f_back",
+        "import sys\nprint('FOUND', sys.argv, list(sys.modules))",
+    ],
+)
 def test_stack_and_object_inspection_find_no_check(source):
     result = grade(submission(before=[source], double=f"{ANSWERS['double']}"))
     assert result["points"] == 6 and "FOUND" in result["printed"]
@@ -287,8 +341,18 @@ def test_stack_and_object_inspection_find_no_check(source):
         assert word not in result["printed"]
 
 
-@pytest.mark.parametrize("path", ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sysrq-trigger",
-                                  "/proc/1/mem", "/proc/1/oom_score_adj", "/proc/self/mem", "/proc/mtrr"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/hostname",
+        "/proc/sysrq-trigger",
+        "/proc/1/mem",
+        "/proc/1/oom_score_adj",
+        "/proc/self/mem",
+        "/proc/mtrr",
+    ],
+)
 def test_no_kernel_setting_and_no_other_process_is_open_for_writing(path):
     """Also not for the superuser: core_pattern names a program that the kernel runs outside."""
     result = grade(submission(before=[f"import os\nos.open({path!r}, os.O_WRONLY)\nprint('OPEN')", "print('HERE')"]))
@@ -312,14 +376,27 @@ def double(x):
 """
 
 
-@pytest.mark.parametrize("body", [
-    "return f'LEAK {x}'", "return ['LEAK', x]", "return ['LEAK']", "return {'LEAK': 'LEAK'}", "return np.array(['LEAK'])",
-    "raise codec.CodecError('a value LEAK')", "raise codec.CodecError('a Tensor; LEAK')",
-    "raise codec.CodecError('more than 1 LEAK')", "say({'error': {'kind': 'value', 'text': 'a whole number LEAK'}})",
-    "say({'error': {'kind': 'LEAK', 'text': 'LEAK', 'cell': 'LEAK', 'line': 'LEAK'}})", "say({'error': 'LEAK'})",
-    "say({'value': {'a': 'LEAK', 's': []}})", "say({'value': 'LEAK'})", "say({'LEAK': 1})", "say(b'LEAK')",
-    "os.write(2, b'bwrap: LEAK'.ljust(500)); time.sleep(0.3); os._exit(1)",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return f'LEAK {x}'",
+        "return ['LEAK', x]",
+        "return ['LEAK']",
+        "return {'LEAK': 'LEAK'}",
+        "return np.array(['LEAK'])",
+        "raise codec.CodecError('a value LEAK')",
+        "raise codec.CodecError('a Tensor; LEAK')",
+        "raise codec.CodecError('more than 1 LEAK')",
+        "say({'error': {'kind': 'value', 'text': 'a whole number LEAK'}})",
+        "say({'error': {'kind': 'LEAK', 'text': 'LEAK', 'cell': 'LEAK', 'line': 'LEAK'}})",
+        "say({'error': 'LEAK'})",
+        "say({'value': {'a': 'LEAK', 's': []}})",
+        "say({'value': 'LEAK'})",
+        "say({'LEAK': 1})",
+        "say(b'LEAK')",
+        "os.write(2, b'bwrap: LEAK'.ljust(500)); time.sleep(0.3); os._exit(1)",
+    ],
+)
 def test_the_runners_own_words_carry_no_inputs_out(body):
     result = grade(submission(double=INSIDE.replace("BODY", body)))
     result["answers"] = {}
@@ -334,18 +411,30 @@ def test_a_number_in_a_message_is_rounded(number):
 
 def test_a_new_process_tells_nothing_of_what_the_old_one_was_asked():
     """The clock goes on: what a call was asked decides when it ends its process, and the next process can print when."""
-    clock = "import time\nprint('FIRST' if time.time() < START + 2 else 'SECOND')\nif time.time() > START + 2:\n    1 / 0"
+    clock = (
+        "import time\nprint('FIRST' if time.time() < START + 2 else 'SECOND')\nif time.time() > START + 2:\n    1 / 0"
+    )
     clock = clock.replace("START", repr(time.time() + 1))
-    result = grade(submission(double=in_function("time.sleep(2.9); os._exit(0)"), before=[clock]), limits=Limits(cell=4, call=5, total=40))
+    result = grade(
+        submission(double=in_function("time.sleep(2.9); os._exit(0)"), before=[clock]),
+        limits=Limits(cell=4, call=5, total=40),
+    )
     assert "FIRST" in result["printed"] and "SECOND" not in result["printed"] and not result["notes"]
     assert points(result) == {"double": 0, "total": 3}
 
 
 def test_inputs_do_not_come_back_in_the_feedback():
     """What the function learns when it is called cannot be carried out: not by prints, errors, or types named after it."""
-    leaks = ["print('LEAK', x)", "raise ValueError(f'LEAK {x}')", "raise type(f'LEAK{len(x)}', (Exception,), {})('LEAK')",
-             "return type(f'LEAK{len(x)}', (), {})()", "import warnings; warnings.warn(f'LEAK {x}')",
-             "return np.zeros(1, dtype=[('LEAK', 'f4')])", "return {('LEAK',): 1}", "sys.stderr.write('LEAK')"]
+    leaks = [
+        "print('LEAK', x)",
+        "raise ValueError(f'LEAK {x}')",
+        "raise type(f'LEAK{len(x)}', (Exception,), {})('LEAK')",
+        "return type(f'LEAK{len(x)}', (), {})()",
+        "import warnings; warnings.warn(f'LEAK {x}')",
+        "return np.zeros(1, dtype=[('LEAK', 'f4')])",
+        "return {('LEAK',): 1}",
+        "sys.stderr.write('LEAK')",
+    ]
     for leak in leaks:
         result = grade(submission(double=f"import sys\ndef double(x):\n    {leak}\n    return 2 * x"))
         result["answers"] = {}
@@ -372,17 +461,21 @@ for attempt in (lambda: socket.create_connection(("1.1.1.1", 53), 2), lambda: so
 # --- patched judges: nothing that is patched inside decides
 
 
-@pytest.mark.parametrize("patch", [
-    "import numpy as np\nnp.allclose = np.array_equal = lambda *a, **k: True\nnp.testing.assert_allclose = lambda *a, **k: 0",
-    "import builtins\nbuiltins.AssertionError = type('E', (Exception,), {})\n__debug__",
-    "import json\njson.dumps = lambda *a, **k: '{}'\njson.loads = lambda *a, **k: {'points': 100}",
-    "import sys\nsys.modules['codec'].pack = lambda message: b''",
-    "import sys\nfor name in list(sys.modules):\n    if name.startswith(('cxrlib', 'codec')):\n        del sys.modules[name]",
-    "import ast, sys\nclass T(ast.NodeTransformer):\n    def visit_Assert(self, node):\n        return ast.Pass()\n"
-    "import builtins\nold = builtins.compile\nbuiltins.compile = lambda s, *a, **k: old(T().visit(ast.parse(s)), *a, **k)",
-    "import gc, types\nfor f in gc.get_objects():\n    if isinstance(f, types.FunctionType) and f.__name__ == 'describe':\n"
-    "        f.__code__ = (lambda *a: {'kind': 'x'}).__code__",
-], ids=["numpy", "assert", "json", "codec", "modules", "ast", "runner"])
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "import numpy as np\nnp.allclose = np.array_equal = lambda *a, **k: True\nnp.testing.assert_allclose = lambda *a, **k: 0",
+        "import builtins\nbuiltins.AssertionError = type('E', (Exception,), {})\n__debug__",
+        "import json\njson.dumps = lambda *a, **k: '{}'\njson.loads = lambda *a, **k: {'points': 100}",
+        "import sys\nsys.modules['codec'].pack = lambda message: b''",
+        "import sys\nfor name in list(sys.modules):\n    if name.startswith(('cxrlib', 'codec')):\n        del sys.modules[name]",
+        "import ast, sys\nclass T(ast.NodeTransformer):\n    def visit_Assert(self, node):\n        return ast.Pass()\n"
+        "import builtins\nold = builtins.compile\nbuiltins.compile = lambda s, *a, **k: old(T().visit(ast.parse(s)), *a, **k)",
+        "import gc, types\nfor f in gc.get_objects():\n    if isinstance(f, types.FunctionType) and f.__name__ == 'describe':\n"
+        "        f.__code__ = (lambda *a: {'kind': 'x'}).__code__",
+    ],
+    ids=["numpy", "assert", "json", "codec", "modules", "ast", "runner"],
+)
 def test_patching_earns_nothing(patch):
     wrong = "def double(x):\n    return x\n"
     result = grade(submission(double=wrong, total="def total(x):\n    return 0", before=[patch]))
@@ -394,30 +487,33 @@ def passed(result: dict) -> set[str]:
     return {check["check"] for task in result["tasks"] for check in task["checks"] if check["passed"]}
 
 
-@pytest.mark.parametrize("answer", [
-    "class Yes:\n    def __eq__(self, other):\n        return True\n    __array__ = lambda self, *a, **k: np.zeros(5)\n"
-    "def double(x):\n    return Yes()",
-    "class Liar(np.ndarray):\n    def __eq__(self, other):\n        return np.True_\n    def __array_ufunc__(self, *a, **k):\n"
-    "        return np.True_\n    def tobytes(self, *a):\n        return b'1' * 400\n    shape = property(lambda self: (5,))\n"
-    "def double(x):\n    return np.zeros(3).view(Liar)",
-    "class L(list):\n    def __iter__(self):\n        return iter([])\n    def __len__(self):\n        return 5\n"
-    "def double(x):\n    return L([1])",
-    "class F(float):\n    def __float__(self):\n        return float('nan')\ndef double(x):\n    return F(1)",
-    "def double(x):\n    return np.full(len(x), np.nan)",
-    "def double(x):\n    return np.full(len(x), np.inf)",
-    "def double(x):\n    return [True] * len(x)",
-    "def double(x):\n    return 'np.array([0])'",
-    "def double(x):\n    return x * 1j",
-    "def double(x):\n    return double",
-    "def double(x):\n    return (v for v in x)",
-    "def double(x):\n    y = []\n    y.append(y)\n    return y",
-    "def double(x):\n    return 10**1000",
-    "def double(x):\n    return np.array([object()] * 5)",
-    "def double(x):\n    return np.broadcast_to(np.float64(0), (2**20, 2**20))",
-    "def double(x):\n    return 'x' * 2**28",
-    "import pickle\nclass P:\n    def __reduce__(self):\n        return (print, ('PWNED',))\n"
-    "def double(x):\n    return pickle.dumps(P())",
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "class Yes:\n    def __eq__(self, other):\n        return True\n    __array__ = lambda self, *a, **k: np.zeros(5)\n"
+        "def double(x):\n    return Yes()",
+        "class Liar(np.ndarray):\n    def __eq__(self, other):\n        return np.True_\n    def __array_ufunc__(self, *a, **k):\n"
+        "        return np.True_\n    def tobytes(self, *a):\n        return b'1' * 400\n    shape = property(lambda self: (5,))\n"
+        "def double(x):\n    return np.zeros(3).view(Liar)",
+        "class L(list):\n    def __iter__(self):\n        return iter([])\n    def __len__(self):\n        return 5\n"
+        "def double(x):\n    return L([1])",
+        "class F(float):\n    def __float__(self):\n        return float('nan')\ndef double(x):\n    return F(1)",
+        "def double(x):\n    return np.full(len(x), np.nan)",
+        "def double(x):\n    return np.full(len(x), np.inf)",
+        "def double(x):\n    return [True] * len(x)",
+        "def double(x):\n    return 'np.array([0])'",
+        "def double(x):\n    return x * 1j",
+        "def double(x):\n    return double",
+        "def double(x):\n    return (v for v in x)",
+        "def double(x):\n    y = []\n    y.append(y)\n    return y",
+        "def double(x):\n    return 10**1000",
+        "def double(x):\n    return np.array([object()] * 5)",
+        "def double(x):\n    return np.broadcast_to(np.float64(0), (2**20, 2**20))",
+        "def double(x):\n    return 'x' * 2**28",
+        "import pickle\nclass P:\n    def __reduce__(self):\n        return (print, ('PWNED',))\n"
+        "def double(x):\n    return pickle.dumps(P())",
+    ],
+)
 def test_values_that_lie_earn_nothing(answer):
     result = grade(submission(double=answer))
     assert "doubles_numbers" not in passed(result)
@@ -445,30 +541,69 @@ def test_replies_written_before_the_question_count_for_nothing():
     assert "doubles_numbers" not in passed(result)
 
 
-@pytest.mark.parametrize("raw", [b"", b"\0" * 16, b"\xff" * 16, b"\0" * 7 + b"\x02" + b"\0" * 8 + b"{}",
-                                 b"\0" * 7 + b"\x04" + b"\0" * 8 + b"null", b"\0" * 6 + b"\xff\xff" + b"\0" * 8 + b"[" * 65535])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\0" * 16,
+        b"\xff" * 16,
+        b"\0" * 7 + b"\x02" + b"\0" * 8 + b"{}",
+        b"\0" * 7 + b"\x04" + b"\0" * 8 + b"null",
+        b"\0" * 6 + b"\xff\xff" + b"\0" * 8 + b"[" * 65535,
+    ],
+)
 def test_garbage_on_the_reply_channel_is_a_crash_not_an_error(raw):
-    source = f"import os, base64\nraw = base64.b64decode({base64.b64encode(raw)!r})\nfor fd in range(3, 20):\n" \
-             "    try:\n        os.write(fd, raw)\n    except OSError:\n        pass\nos._exit(0)"
+    source = (
+        f"import os, base64\nraw = base64.b64decode({base64.b64encode(raw)!r})\nfor fd in range(3, 20):\n"
+        "    try:\n        os.write(fd, raw)\n    except OSError:\n        pass\nos._exit(0)"
+    )
     result = grade(submission(before=[source]))
     assert result["status"] == "crashed" and result["points"] == 6
 
 
-@pytest.mark.parametrize("fields", [
-    {"value": {"a": "|O8", "s": [1]}}, {"value": {"a": "<f8", "s": [-1]}}, {"value": {"a": "<f8", "s": [2**40, 2**40]}},
-    {"value": {"a": "<f8", "s": [1.5]}}, {"value": {"a": "<f8", "s": [1] * 70}}, {"value": {"u": [1], "s": [1]}},
-    {"value": {"f": "x"}}, {"value": {"z": 1}}, {"value": {"d": 1}}, {"value": {"u": "abc", "s": [3, 3]}},
-    {"value": {"a": ["<f8"], "s": 1}}, {"value": {"a": "<f8", "s": [3]}}, {"value": [[]] * codec.MAX_PARTS},
-    {"value": {"u": ["x" * 10**6, *[""] * 10**4], "s": [10**4 + 1]}},  # 40 GB, if every text gets the longest one's space
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"value": {"a": "|O8", "s": [1]}},
+        {"value": {"a": "<f8", "s": [-1]}},
+        {"value": {"a": "<f8", "s": [2**40, 2**40]}},
+        {"value": {"a": "<f8", "s": [1.5]}},
+        {"value": {"a": "<f8", "s": [1] * 70}},
+        {"value": {"u": [1], "s": [1]}},
+        {"value": {"f": "x"}},
+        {"value": {"z": 1}},
+        {"value": {"d": 1}},
+        {"value": {"u": "abc", "s": [3, 3]}},
+        {"value": {"a": ["<f8"], "s": 1}},
+        {"value": {"a": "<f8", "s": [3]}},
+        {"value": [[]] * codec.MAX_PARTS},
+        {
+            "value": {"u": ["x" * 10**6, *[""] * 10**4], "s": [10**4 + 1]}
+        },  # 40 GB, if every text gets the longest one's space
+    ],
+)
 def test_a_frame_is_believed_only_when_every_part_fits(fields):
     with pytest.raises(codec.CodecError):
         codec.unpack(json.dumps(fields).encode(), b"")
 
 
 def test_values_cross_unchanged():
-    message = {"value": [None, True, 3, -2.5, float("inf"), "é\0", {"k": [1, 2]}, np.arange(6.0).reshape(2, 3),
-                         np.array([True, False]), np.array(["a", "bc"]), np.float32(1.5), np.zeros((0, 3), np.uint8)]}
+    message = {
+        "value": [
+            None,
+            True,
+            3,
+            -2.5,
+            float("inf"),
+            "é\0",
+            {"k": [1, 2]},
+            np.arange(6.0).reshape(2, 3),
+            np.array([True, False]),
+            np.array(["a", "bc"]),
+            np.float32(1.5),
+            np.zeros((0, 3), np.uint8),
+        ]
+    }
     frame = codec.pack(message)
     header, body = codec.lengths(frame[:16])
     back = codec.unpack(frame[16 : 16 + header], frame[16 + header :])["value"]
@@ -508,7 +643,11 @@ def test_a_given_function_that_was_replaced_is_pointed_out():
     notebook = json.loads(EXERCISE.notebook)
     notebook["cells"].insert(2, dict(cell("def count_hooks(net):\n    return 3", "given_2")))
     exercise = Exercise(**{**EXERCISE.__dict__, "notebook": json.dumps(notebook)})
-    for own in ("def count_hooks(net, *more):\n    '''nothing was left here'''\n    return 0 * len(str(net))", "count_hooks = lambda net: 0", "class count_hooks:\n    pass"):
+    for own in (
+        "def count_hooks(net, *more):\n    '''nothing was left here'''\n    return 0 * len(str(net))",
+        "count_hooks = lambda net: 0",
+        "class count_hooks:\n    pass",
+    ):
         result = judge(exercise, submission(before=[own]), limits=QUICK)
         assert any("the given count_hooks was replaced" in reason for reason in result["review"]), own
     assert not judge(exercise, submission(before=["count_hooks == 3\nx = 1"]), limits=QUICK)["review"]
@@ -521,9 +660,12 @@ def test_cells_that_are_slow_to_compare_do_not_hold_up_the_grader():
     notebook["cells"].insert(2, dict(cell(given, "given_2")))
     exercise = Exercise(**{**EXERCISE.__dict__, "notebook": json.dumps(notebook)})
     words = given.split()
+
     def many(notebook):
         drop_names(notebook)
-        notebook["cells"] += [dict(cell(f"{i}\n" + " ".join(np.random.default_rng(i).permutation(words)))) for i in range(900)]
+        notebook["cells"] += [
+            dict(cell(f"{i}\n" + " ".join(np.random.default_rng(i).permutation(words)))) for i in range(900)
+        ]
         for one in notebook["cells"]:
             one["metadata"] = {}
             one.pop("id", None)
@@ -619,10 +761,28 @@ def unrelated_error(notebook):
     notebook["cells"].append(dict(cell("1 / 0")))
 
 
-@pytest.mark.parametrize("change", [
-    drop_metadata, drop_names, easy_tests, no_tests, only_answers, doubled, reordered, swapped, in_two_cells, helper_above,
-    nameless_in_two_cells, source_as_lines, strange_fields, magics, warns, unrelated_error,
-], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "change",
+    [
+        drop_metadata,
+        drop_names,
+        easy_tests,
+        no_tests,
+        only_answers,
+        doubled,
+        reordered,
+        swapped,
+        in_two_cells,
+        helper_above,
+        nameless_in_two_cells,
+        source_as_lines,
+        strange_fields,
+        magics,
+        warns,
+        unrelated_error,
+    ],
+    ids=lambda f: f.__name__,
+)
 def test_a_right_answer_counts_however_the_notebook_looks(change):
     result = grade(edited(change))
     assert (result["status"], points(result)) == ("graded", {"double": 3, "total": 3}), result
@@ -666,14 +826,26 @@ def test_a_syntax_error_is_reported_with_its_line():
     assert "SyntaxError, line 2" in result["tasks"][0]["error"] and points(result)["total"] == 3
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"", "empty"), (b"   \n", "empty"), (b"{", "JSON"), (b"[]", "cells"), (b'"x"', "cells"), (b"{}", "cells"),
-    (b"\xff\xfe\x00", "UTF-8"), (b"[" * 100_000, "nested"), (b'{"cells": 3}', "cells"), (b'{"cells": [1, null, []]}', "no"),
-    (b'{"worksheets": []}', "old format"), (b'{"cells": [{"cell_type": "code", "source": {"a": 1}}]}', "not text"),
-    (json.dumps({"cells": [{"cell_type": "code", "source": "x"}] * 5000}).encode(), "5000 cells"),
-    (json.dumps({"cells": [{"cell_type": "code", "source": "x" * 10**6}]}).encode(), "1000000 characters"),
-    (json.dumps({"cells": [{"cell_type": "code", "source": "import os"}]}).encode(), "another exercise"),
-])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"   \n", "empty"),
+        (b"{", "JSON"),
+        (b"[]", "cells"),
+        (b'"x"', "cells"),
+        (b"{}", "cells"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"[" * 100_000, "nested"),
+        (b'{"cells": 3}', "cells"),
+        (b'{"cells": [1, null, []]}', "no"),
+        (b'{"worksheets": []}', "old format"),
+        (b'{"cells": [{"cell_type": "code", "source": {"a": 1}}]}', "not text"),
+        (json.dumps({"cells": [{"cell_type": "code", "source": "x"}] * 5000}).encode(), "5000 cells"),
+        (json.dumps({"cells": [{"cell_type": "code", "source": "x" * 10**6}]}).encode(), "1000000 characters"),
+        (json.dumps({"cells": [{"cell_type": "code", "source": "import os"}]}).encode(), "another exercise"),
+    ],
+)
 def test_what_is_no_submission_is_unreadable_with_the_reason(data, words):
     result = grade(data)
     assert (result["status"], result["points"]) == ("unreadable", 0)
@@ -687,10 +859,18 @@ def test_no_submission_stops_the_batch_or_touches_another(tmp_path):
     handed_in = tmp_path / "handed in"
     handed_in.mkdir()
     nasty = {
-        "good": submission(), "loop": submission(double=in_function(ENDLESS)), "exit": submission(before=["import os; os._exit(0)"]),
-        "empty": b"", "broken": b"{", "script": submission(double="def double(x):\n    '''<script>alert(1)</script>'''\n    return x"),
-        "<b>bold": submission(before=["print('<script>alert(2)</script>')"]), "ünïcödé 名前 \u202egpj": submission(),
-        "x" * 230: submission(), "=cmd|' calc'!A0": submission(), "-": b"", "two words": submission(),
+        "good": submission(),
+        "loop": submission(double=in_function(ENDLESS)),
+        "exit": submission(before=["import os; os._exit(0)"]),
+        "empty": b"",
+        "broken": b"{",
+        "script": submission(double="def double(x):\n    '''<script>alert(1)</script>'''\n    return x"),
+        "<b>bold": submission(before=["print('<script>alert(2)</script>')"]),
+        "ünïcödé 名前 \u202egpj": submission(),
+        "x" * 230: submission(),
+        "=cmd|' calc'!A0": submission(),
+        "-": b"",
+        "two words": submission(),
     }
     for name, data in nasty.items():
         (handed_in / f"{name}.ipynb").write_bytes(data)
@@ -698,8 +878,9 @@ def test_no_submission_stops_the_batch_or_touches_another(tmp_path):
         file.truncate(500 * 2**20)
     (handed_in / "link.ipynb").symlink_to("/etc/passwd")
     before = {path: path.lstat().st_mtime_ns for path in handed_in.iterdir()}
-    batch = grade_batch(EXERCISE, handed_in, tmp_path / "out", jobs=2, seed=3, limits=Limits(cell=3, call=2, total=30),
-                        progress=False)
+    batch = grade_batch(
+        EXERCISE, handed_in, tmp_path / "out", jobs=2, seed=3, limits=Limits(cell=3, call=2, total=30), progress=False
+    )
     assert {path: path.lstat().st_mtime_ns for path in handed_in.iterdir()} == before
     assert len(batch.results) == len(before)
     found = {result["file"].split("/")[-1].removesuffix(".ipynb"): result for result in batch.results}
@@ -726,7 +907,9 @@ def test_zip_bombs_and_traversals_are_rows_too(tmp_path):
         archive.writestr("nested_9_10_work.zip", bomb.getvalue())
     before = set(tmp_path.parent.rglob("*"))
     batch = grade_batch(EXERCISE, packed, tmp_path / "out", jobs=2, seed=3, limits=QUICK, progress=False)
-    assert {path for path in set(tmp_path.parent.rglob("*")) - before if tmp_path / "out" not in (path, *path.parents)} == set()
+    assert {
+        path for path in set(tmp_path.parent.rglob("*")) - before if tmp_path / "out" not in (path, *path.parents)
+    } == set()
     assert sorted(result["points"] for result in batch.results)[-3:] == [6, 6, 6]
     assert [result["status"] for result in batch.results].count("unreadable") == len(batch.results) - 3 >= 1
 
@@ -741,8 +924,13 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_jobs(tmp_path):
     trees = []
     for jobs in (1, 4):
         grade_batch(EXERCISE, tmp_path / "in", tmp_path / f"out{jobs}", jobs=jobs, seed=5, progress=False)
-        trees.append({path.relative_to(tmp_path / f"out{jobs}"): path.read_bytes()
-                      for path in (tmp_path / f"out{jobs}").rglob("*") if path.is_file()})
+        trees.append(
+            {
+                path.relative_to(tmp_path / f"out{jobs}"): path.read_bytes()
+                for path in (tmp_path / f"out{jobs}").rglob("*")
+                if path.is_file()
+            }
+        )
     assert trees[0] == trees[1] and len(trees[0]) > 8
 
 
@@ -755,7 +943,9 @@ def test_a_dask_cluster_gives_the_same_bytes(tmp_path):
         (tmp_path / "in" / f"s{i}.ipynb").write_bytes(submission(double=f"def double(x):\n    return {i} * x"))
     grade_batch(EXERCISE, tmp_path / "in", tmp_path / "here", seed=5, progress=False)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        grade_batch(EXERCISE, tmp_path / "in", tmp_path / "there", seed=5, dask=cluster.scheduler_address, progress=False)
+        grade_batch(
+            EXERCISE, tmp_path / "in", tmp_path / "there", seed=5, dask=cluster.scheduler_address, progress=False
+        )
     for path in (tmp_path / "here").rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "there" / path.relative_to(tmp_path / "here")).read_bytes(), path
@@ -774,9 +964,15 @@ def test_a_batch_that_was_stopped_goes_on(tmp_path):
     (tmp_path / "in" / "s2.ipynb").write_bytes(submission(total="def total(x):\n    return 0"))
     written = kept.stat().st_mtime_ns
     second = first.results[1]
-    for strange in ("[]", '{"digest": 3, "review": 3}', json.dumps({"digest": second["digest"]}), "[" * 100_000,
-                    json.dumps({**second, "tasks": [{**second["tasks"][0], "points": "1"}]}),
-                    json.dumps({**second, "student": "\ud800"}), json.dumps({**second, "points": float("nan")})):
+    for strange in (
+        "[]",
+        '{"digest": 3, "review": 3}',
+        json.dumps({"digest": second["digest"]}),
+        "[" * 100_000,
+        json.dumps({**second, "tasks": [{**second["tasks"][0], "points": "1"}]}),
+        json.dumps({**second, "student": "\ud800"}),
+        json.dumps({**second, "points": float("nan")}),
+    ):
         torn.write_text(strange)
         again = grade_batch(EXERCISE, tmp_path / "in", tmp_path / "out", resume=True, progress=False)
         assert again.results[1] == first.results[1]
@@ -785,8 +981,17 @@ def test_a_batch_that_was_stopped_goes_on(tmp_path):
     assert again.results[1] == first.results[1]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"exercise": "x", "seed": 1}',
-                                  '{"exercise": "x", "digest": "x", "seed": "1"}', "\ud800"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"exercise": "x", "seed": 1}',
+        '{"exercise": "x", "digest": "x", "seed": "1"}',
+        "\ud800",
+    ],
+)
 def test_a_damaged_record_of_a_batch_is_named(tmp_path, text):
     (tmp_path / "a.ipynb").write_bytes(submission())
     (tmp_path / "out").mkdir()
@@ -821,15 +1026,23 @@ def test_fifos_and_devices_do_not_hold_up_the_batch(tmp_path):
 
 
 def test_nothing_is_graded_when_the_reference_fails(tmp_path):
-    broken = Exercise(**{**EXERCISE.__dict__, "reference": (("double", "def double(x):\n    return x"), EXERCISE.reference[1])})
+    broken = Exercise(
+        **{**EXERCISE.__dict__, "reference": (("double", "def double(x):\n    return x"), EXERCISE.reference[1])}
+    )
     (tmp_path / "a.ipynb").write_bytes(submission())
     with pytest.raises(ValueError, match="reference answers get 4 of 6.*doubles_numbers"):
         grade_batch(broken, tmp_path, tmp_path / "out", progress=False)
-    lenient = Exercise(**{**EXERCISE.__dict__, "checks_source": CHECKS + '''
+    lenient = Exercise(
+        **{
+            **EXERCISE.__dict__,
+            "checks_source": CHECKS
+            + '''
 @check("total")
 def lenient(student, rng):
     """Passes whatever happens."""
-'''})
+''',
+        }
+    )
     with pytest.raises(ValueError, match="never asked"):
         grade_batch(lenient, tmp_path, tmp_path / "out2", progress=False)
 
@@ -855,12 +1068,14 @@ def test_the_sandbox_dies_with_the_grader(tmp_path):
     """kill -9 of the grader leaves no student's process behind."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "slow.ipynb").write_bytes(submission(before=["import time; time.sleep(555)"]))
-    code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-            "from test_grade_hostile import EXERCISE, grade_batch\n"
-            "from cxrlib.grade import Limits, batch\n"
-            "batch.prove = lambda *_: None\n"  # so that the one sandbox is the sleeping submission's
-            f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, limits=Limits(total={MARKED.total}),"
-            " progress=False)")
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_grade_hostile import EXERCISE, grade_batch\n"
+        "from cxrlib.grade import Limits, batch\n"
+        "batch.prove = lambda *_: None\n"  # so that the one sandbox is the sleeping submission's
+        f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, limits=Limits(total={MARKED.total}),"
+        " progress=False)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code])
     assert wait_for(lambda: running(MARK) or process.poll() is not None) and process.poll() is None
     time.sleep(1)
@@ -873,13 +1088,15 @@ def test_an_interrupt_does_not_wait_for_a_sleeping_submission(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "slow.ipynb").write_bytes(submission(before=["import time; time.sleep(500)"]))
     # a shell starts what it puts into the background with interrupts ignored, and children inherit that
-    code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-            "from test_grade_hostile import EXERCISE, Limits, grade_batch\n"
-            "from cxrlib.grade import batch\n"
-            "batch.prove = lambda *_: None\n"
-            f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, progress=False,\n"
-            f"            limits=Limits(total={MARKED.total}))")
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_grade_hostile import EXERCISE, Limits, grade_batch\n"
+        "from cxrlib.grade import batch\n"
+        "batch.prove = lambda *_: None\n"
+        f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, progress=False,\n"
+        f"            limits=Limits(total={MARKED.total}))"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     assert wait_for(lambda: running(MARK) or process.poll() is not None) and process.poll() is None
     time.sleep(1)
@@ -943,5 +1160,7 @@ def test_a_process_left_dying_by_one_task_is_not_the_next_tasks_fault():
     """The first answer sends a proper error frame and lets the process end a moment later."""
     dying = INSIDE.replace("os._exit(0)", "(__import__('threading').Timer(0.02, os._exit, [0]).start())")
     for _ in range(5):
-        result = grade(submission(double=dying.replace("BODY", "say({'error': {'kind': 'ValueError'}}); time.sleep(9)")))
+        result = grade(
+            submission(double=dying.replace("BODY", "say({'error': {'kind': 'ValueError'}}); time.sleep(9)"))
+        )
         assert points(result) == {"double": 0, "total": 3}

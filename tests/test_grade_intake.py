@@ -27,13 +27,13 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 def make_zip(path, members, compression=zipfile.ZIP_DEFLATED):
     with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in (members.items() if isinstance(members, dict) else [(n, NOTEBOOK) for n in members]):
+        for name, data in members.items() if isinstance(members, dict) else [(n, NOTEBOOK) for n in members]:
             archive.writestr(name, data)
     return path
 
 
 def make_folder(root, members):
-    for name, data in (members.items() if isinstance(members, dict) else [(n, NOTEBOOK) for n in members]):
+    for name, data in members.items() if isinstance(members, dict) else [(n, NOTEBOOK) for n in members]:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -43,10 +43,12 @@ def make_folder(root, members):
 @pytest.fixture(params=["folder", "zip"])
 def export(request, tmp_path):
     """The same files as a folder and as a zip."""
+
     def make(members):
         if request.param == "zip":
             return make_zip(tmp_path / "export.zip", members)
         return make_folder(tmp_path / "export", members)
+
     return make
 
 
@@ -65,17 +67,31 @@ def only(found) -> Submission:
 
 
 def test_notebooks_side_by_side(export):
-    found = by_name(collect(export(["anna.ipynb", "bo_01_split_by_patient.ipynb", "01_split_by_patient-Cy D.IPYNB",
-                                    "README.md", ".hidden.ipynb", "__MACOSX/._anna.ipynb",
-                                    ".ipynb_checkpoints/anna-checkpoint.ipynb"]), EXERCISE))
+    found = by_name(
+        collect(
+            export(
+                [
+                    "anna.ipynb",
+                    "bo_01_split_by_patient.ipynb",
+                    "01_split_by_patient-Cy D.IPYNB",
+                    "README.md",
+                    ".hidden.ipynb",
+                    "__MACOSX/._anna.ipynb",
+                    ".ipynb_checkpoints/anna-checkpoint.ipynb",
+                ]
+            ),
+            EXERCISE,
+        )
+    )
     assert sorted(found) == ["Cy D", "anna", "bo"]
     assert all(s.data == NOTEBOOK and not s.problem and not s.notes and s.ids == {} for s in found.values())
     assert found["anna"].key == "anna" and found["anna"].file == "anna.ipynb"
 
 
 def test_a_folder_per_student(export):
-    found = by_name(collect(export(["anna/any name.ipynb", "bo/mine/01_split_by_patient.ipynb", "cy/report.pdf"]),
-                            EXERCISE))
+    found = by_name(
+        collect(export(["anna/any name.ipynb", "bo/mine/01_split_by_patient.ipynb", "cy/report.pdf"]), EXERCISE)
+    )
     assert found["anna"].file == "any name.ipynb" and found["bo"].data == NOTEBOOK
     assert found["cy"].data is None and "report.pdf" in found["cy"].problem
 
@@ -88,19 +104,42 @@ def test_an_empty_folder_is_a_student_without_a_notebook(tmp_path):
 
 
 def test_nbgraders_folders(export):
-    found = by_name(collect(export(["submitted/anna/01_split_by_patient/01_split_by_patient.ipynb",
-                                    "submitted/anna/02_other/02_other.ipynb",
-                                    "submitted/bo/01_split_by_patient/renamed.ipynb"]), EXERCISE))
+    found = by_name(
+        collect(
+            export(
+                [
+                    "submitted/anna/01_split_by_patient/01_split_by_patient.ipynb",
+                    "submitted/anna/02_other/02_other.ipynb",
+                    "submitted/bo/01_split_by_patient/renamed.ipynb",
+                ]
+            ),
+            EXERCISE,
+        )
+    )
     assert {n: s.file for n, s in found.items()} == {"anna": "01_split_by_patient.ipynb", "bo": "renamed.ipynb"}
     assert not found["anna"].notes
 
 
 @pytest.mark.parametrize("wrapper", ["", "submissions/"])
 def test_canvas(export, wrapper):
-    found = by_name(collect(export([wrapper + name for name in (
-        "doejane_LATE_1001_5001_01_split_by_patient.ipynb", "roerichard_1002_5002_01_split_by_patient-2.ipynb",
-        "roerichard_1002_5003_notes.ipynb", "ångströmåsa_1003_5004_work.pdf", "anon_Ab3dE_5005_x.ipynb",
-        "LATE_anon_Ab3dF_5006_x.ipynb")]), EXERCISE))
+    found = by_name(
+        collect(
+            export(
+                [
+                    wrapper + name
+                    for name in (
+                        "doejane_LATE_1001_5001_01_split_by_patient.ipynb",
+                        "roerichard_1002_5002_01_split_by_patient-2.ipynb",
+                        "roerichard_1002_5003_notes.ipynb",
+                        "ångströmåsa_1003_5004_work.pdf",
+                        "anon_Ab3dE_5005_x.ipynb",
+                        "LATE_anon_Ab3dF_5006_x.ipynb",
+                    )
+                ]
+            ),
+            EXERCISE,
+        )
+    )
     assert found["doejane"].ids == {"canvas_id": "1001", "submission_id": "5001", "late": "1"}
     assert found["doejane"].file == "01_split_by_patient.ipynb" and not found["doejane"].notes
     assert found["roerichard"].file == "01_split_by_patient-2.ipynb"
@@ -112,15 +151,22 @@ def test_canvas(export, wrapper):
 
 
 def test_canvas_resubmissions_take_the_last(export):
-    found = only(collect(export([f"doe_7_{90 + i}_mine{tail}.ipynb" for i, tail in enumerate(["-2", "", "-10", "-9"])]),
-                         EXERCISE))
+    found = only(
+        collect(
+            export([f"doe_7_{90 + i}_mine{tail}.ipynb" for i, tail in enumerate(["-2", "", "-10", "-9"])]), EXERCISE
+        )
+    )
     assert found.file == "mine-10.ipynb" and "4 files" in found.notes[0] and "graded: mine-10.ipynb" in found.notes[0]
 
 
 def test_a_canvas_name_cannot_claim_another_students_number(export):
     """The names are chosen by students: one that ends in a number must not be read as that student's."""
-    found = by_name(collect(export([f"bob_2345_77_888_{EXERCISE}.ipynb", f"bob_2345_889_{EXERCISE}.ipynb",
-                                    "bob_2345_79_891_x.ipynb"]), EXERCISE))
+    found = by_name(
+        collect(
+            export([f"bob_2345_77_888_{EXERCISE}.ipynb", f"bob_2345_889_{EXERCISE}.ipynb", "bob_2345_79_891_x.ipynb"]),
+            EXERCISE,
+        )
+    )
     assert found["bob_2345"].ids["canvas_id"] == "77"
     assert found["bob"].file == "01_split_by_patient.ipynb" and found["bob"].notes  # flagged: two files, one unclear
 
@@ -137,11 +183,19 @@ def test_numbers_in_plain_names_are_no_canvas_export(export):
 
 @pytest.mark.parametrize("tail", ["_", ""])
 def test_moodle_with_folders(export, tail):
-    found = by_name(collect(export([
-        f"Anna Åberg_1234567_assignsubmission_file{tail}/01_split_by_patient.ipynb",
-        f"Eve X_1234568_assignsubmission_file{tail}/Anna Åberg_1234567_assignsubmission_file_hers.ipynb",
-        f"Participant_1234569_assignsubmission_file{tail}/sub/x.ipynb",
-        f"Dora D_1234570_assignsubmission_onlinetext{tail}/onlinetext.html"]), EXERCISE))
+    found = by_name(
+        collect(
+            export(
+                [
+                    f"Anna Åberg_1234567_assignsubmission_file{tail}/01_split_by_patient.ipynb",
+                    f"Eve X_1234568_assignsubmission_file{tail}/Anna Åberg_1234567_assignsubmission_file_hers.ipynb",
+                    f"Participant_1234569_assignsubmission_file{tail}/sub/x.ipynb",
+                    f"Dora D_1234570_assignsubmission_onlinetext{tail}/onlinetext.html",
+                ]
+            ),
+            EXERCISE,
+        )
+    )
     assert found["Anna Åberg"].ids == {"moodle_id": "1234567"} and not found["Anna Åberg"].notes
     assert found["Eve X"].ids == {"moodle_id": "1234568"} and found["Eve X"].data == NOTEBOOK
     assert found["Participant 1234569"].data == NOTEBOOK
@@ -149,16 +203,31 @@ def test_moodle_with_folders(export, tail):
 
 
 def test_moodle_flat(export):
-    found = by_name(collect(export(["Anna B_11_assignsubmission_file_01_split_by_patient.ipynb",
-                                    "Bo C_12_assignsubmission_file_x.ipynb",
-                                    "Bo C_12_assignsubmission_file_01_split_by_patient.ipynb"]), EXERCISE))
+    found = by_name(
+        collect(
+            export(
+                [
+                    "Anna B_11_assignsubmission_file_01_split_by_patient.ipynb",
+                    "Bo C_12_assignsubmission_file_x.ipynb",
+                    "Bo C_12_assignsubmission_file_01_split_by_patient.ipynb",
+                ]
+            ),
+            EXERCISE,
+        )
+    )
     assert found["Anna B"].file == "01_split_by_patient.ipynb" and found["Anna B"].ids == {"moodle_id": "11"}
     assert found["Bo C"].file == "01_split_by_patient.ipynb" and found["Bo C"].notes
 
 
-@pytest.mark.parametrize("name, student", [("anna.ipynb", "anna"), (f"{EXERCISE}.ipynb", EXERCISE),
-                                           ("anna_01_split_by_patient (3).ipynb", "anna"),
-                                           ("doe_LATE_3_4_x.ipynb", "doe")])
+@pytest.mark.parametrize(
+    "name, student",
+    [
+        ("anna.ipynb", "anna"),
+        (f"{EXERCISE}.ipynb", EXERCISE),
+        ("anna_01_split_by_patient (3).ipynb", "anna"),
+        ("doe_LATE_3_4_x.ipynb", "doe"),
+    ],
+)
 def test_one_notebook(tmp_path, name, student):
     (tmp_path / name).write_bytes(NOTEBOOK)
     assert only(collect(tmp_path / name, EXERCISE)).student == student
@@ -180,14 +249,17 @@ def test_names_that_are_utf8_without_saying_so(tmp_path):
 # ------------------------------------------------------------------------------------------------ one of several files
 
 
-@pytest.mark.parametrize("files, graded", [
-    (["a.ipynb", f"{EXERCISE}.ipynb", "z-9.ipynb"], f"{EXERCISE}.ipynb"),
-    ([f"{EXERCISE}.ipynb", f"{EXERCISE}-1.ipynb"], f"{EXERCISE}-1.ipynb"),
-    ([f"{EXERCISE} (2).ipynb", f"{EXERCISE} (10).ipynb"], f"{EXERCISE} (10).ipynb"),
-    (["draft.ipynb", "work-1.ipynb"], "work-1.ipynb"),
-    (["a.ipynb", "b.ipynb"], "b.ipynb"),
-    (["x.ipynb.txt", "a.ipynb"], "a.ipynb"),
-])
+@pytest.mark.parametrize(
+    "files, graded",
+    [
+        (["a.ipynb", f"{EXERCISE}.ipynb", "z-9.ipynb"], f"{EXERCISE}.ipynb"),
+        ([f"{EXERCISE}.ipynb", f"{EXERCISE}-1.ipynb"], f"{EXERCISE}-1.ipynb"),
+        ([f"{EXERCISE} (2).ipynb", f"{EXERCISE} (10).ipynb"], f"{EXERCISE} (10).ipynb"),
+        (["draft.ipynb", "work-1.ipynb"], "work-1.ipynb"),
+        (["a.ipynb", "b.ipynb"], "b.ipynb"),
+        (["x.ipynb.txt", "a.ipynb"], "a.ipynb"),
+    ],
+)
 def test_the_best_of_several_is_graded(export, files, graded):
     found = by_name(collect(export([f"anna/{f}" for f in files] + ["bo/x.ipynb"]), EXERCISE))
     assert found["anna"].file == graded
@@ -196,8 +268,9 @@ def test_the_best_of_several_is_graded(export, files, graded):
 
 
 def test_the_next_best_where_the_best_cannot_be_used(export):
-    found = by_name(collect(export({f"anna/{EXERCISE}.ipynb": b"", "anna/old.ipynb": NOTEBOOK, "bo/x.ipynb": NOTEBOOK}),
-                            EXERCISE))
+    found = by_name(
+        collect(export({f"anna/{EXERCISE}.ipynb": b"", "anna/old.ipynb": NOTEBOOK, "bo/x.ipynb": NOTEBOOK}), EXERCISE)
+    )
     assert found["anna"].data == NOTEBOOK and found["anna"].file == "old.ipynb" and found["anna"].problem == ""
     assert any("empty" in note for note in found["anna"].notes)
 
@@ -205,11 +278,14 @@ def test_the_next_best_where_the_best_cannot_be_used(export):
 # ------------------------------------------------------------------------------------------------------- hostile input
 
 
-@pytest.mark.parametrize("data, word", [(b"", "empty"), (b" \n ", "empty"), (b"x" * 20_000_001, "20 MB"),
-                                        (b"PK\x03\x04rest", "zip")])
+@pytest.mark.parametrize(
+    "data, word", [(b"", "empty"), (b" \n ", "empty"), (b"x" * 20_000_001, "20 MB"), (b"PK\x03\x04rest", "zip")]
+)
 def test_files_that_cannot_be_used(tmp_path, data, word):
-    for path in (make_folder(tmp_path / "x", {"anna.ipynb": data, "bo.ipynb": NOTEBOOK}),
-                 make_zip(tmp_path / "x.zip", {"anna.ipynb": data, "bo.ipynb": NOTEBOOK}, zipfile.ZIP_STORED)):
+    for path in (
+        make_folder(tmp_path / "x", {"anna.ipynb": data, "bo.ipynb": NOTEBOOK}),
+        make_zip(tmp_path / "x.zip", {"anna.ipynb": data, "bo.ipynb": NOTEBOOK}, zipfile.ZIP_STORED),
+    ):
         found = by_name(collect(path, EXERCISE))
         assert found["anna"].data is None and word in found["anna"].problem and "anna.ipynb" in found["anna"].problem
         assert found["bo"].data == NOTEBOOK
@@ -285,8 +361,17 @@ def test_names_are_labels_only(tmp_path, monkeypatch):
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)
-    path = make_zip(tmp_path / "x.zip", ["../../evil1.ipynb", "/tmp/evil2.ipynb", "C:\\evil3.ipynb", "a\nb.ipynb",
-                                         "..\\..\\evil4.ipynb", "new\x07line.ipynb"])
+    path = make_zip(
+        tmp_path / "x.zip",
+        [
+            "../../evil1.ipynb",
+            "/tmp/evil2.ipynb",
+            "C:\\evil3.ipynb",
+            "a\nb.ipynb",
+            "..\\..\\evil4.ipynb",
+            "new\x07line.ipynb",
+        ],
+    )
     before = sorted(tmp_path.rglob("*"))
     found = collect(path, EXERCISE)
     assert sorted(tmp_path.rglob("*")) == before  # nothing was extracted
@@ -329,13 +414,16 @@ def test_a_pipe_does_not_hang(tmp_path):
     assert "ordinary file" in by_name(collect(tmp_path, EXERCISE))["anna"].problem
 
 
-@pytest.mark.parametrize("make, word", [
-    (lambda p: p / "absent", "does not exist"),
-    (lambda p: make_folder(p / "empty", {"notes.txt": b"x"}), "no notebook"),
-    (lambda p: make_zip(p / "x.zip", ["a/notes.txt"]), "no notebook"),
-    (lambda p: make_folder(p, {"roster.csv": b"id"}) / "roster.csv", "no folder, no zip"),
-    (lambda p: make_folder(p, {"x.zip": b"PK\x05\x06" + bytes(3)}) / "x.zip", "no folder, no zip"),
-])
+@pytest.mark.parametrize(
+    "make, word",
+    [
+        (lambda p: p / "absent", "does not exist"),
+        (lambda p: make_folder(p / "empty", {"notes.txt": b"x"}), "no notebook"),
+        (lambda p: make_zip(p / "x.zip", ["a/notes.txt"]), "no notebook"),
+        (lambda p: make_folder(p, {"roster.csv": b"id"}) / "roster.csv", "no folder, no zip"),
+        (lambda p: make_folder(p, {"x.zip": b"PK\x05\x06" + bytes(3)}) / "x.zip", "no folder, no zip"),
+    ],
+)
 def test_nothing_to_grade(tmp_path, make, word):
     path = make(tmp_path)
     with pytest.raises(ValueError, match=rf"{re.escape(path.name)}.*{word}.*give"):
@@ -344,15 +432,22 @@ def test_nothing_to_grade(tmp_path, make, word):
 
 @pytest.mark.timeout(60)
 def test_names_that_take_long_to_read_do_not(tmp_path):
-    names = ["_" * 60_000 + ".ipynb", "1_" * 30_000 + "x.ipynb", "a_1_" * 15_000 + ".ipynb", "-1" * 30_000 + ".ipynb",
-             "(" * 60_000 + ".ipynb", f"{EXERCISE}_" * 3000 + ".ipynb"]
+    names = [
+        "_" * 60_000 + ".ipynb",
+        "1_" * 30_000 + "x.ipynb",
+        "a_1_" * 15_000 + ".ipynb",
+        "-1" * 30_000 + ".ipynb",
+        "(" * 60_000 + ".ipynb",
+        f"{EXERCISE}_" * 3000 + ".ipynb",
+    ]
     found = collect(make_zip(tmp_path / "x.zip", names), EXERCISE)
     assert len(found) == len(names) and all(len(s.student) <= 400 and len(s.key) < 100 for s in found)
 
 
 # a file name: anything but a slash and NUL, not hidden
-names = st.text(st.characters(exclude_characters="/\x00\\", exclude_categories=["Cs"]), min_size=1,
-                max_size=120).filter(lambda n: not n.startswith(".") and n != "__MACOSX" and n.strip())
+names = st.text(
+    st.characters(exclude_characters="/\x00\\", exclude_categories=["Cs"]), min_size=1, max_size=120
+).filter(lambda n: not n.startswith(".") and n != "__MACOSX" and n.strip())
 
 
 @quick
@@ -394,16 +489,21 @@ def test_file_names_that_are_no_text(tmp_path):
 
 # -------------------------------------------------------------------------------------------------------- course lists
 
-SIMPLE = ("id,name,email\n17,Anna Berg,anna@uni.example\n18,\"Åberg, Bo\",bo.aberg@uni.example\n"
-          "19,Li Wang,li@uni.example\n")
-CANVAS = ("Student,ID,SIS User ID,SIS Login ID,Section,Exercise 0 (77),Current Score (read only)\r\n"
-          "    Points Possible,,,,,10.00,(read only)\r\n"
-          "\"Berg, Anna\",1001,u17,aberg,A,3.00,30\r\n\"Åberg, Bo\",1002,u18,bo,A,,0\r\n"
-          "\"Student, Test\",1003,,t,A,,\r\n")
-MOODLE = ("\ufeffIdentifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,"
-          "Last modified (grade)\n"
-          "Participant 501,Anna Berg,anna@uni.example,Submitted for grading,,10.00,Yes,-\n"
-          "Participant 502,Bo Åberg,bo@uni.example,No submission,,10.00,Yes,-\n")
+SIMPLE = (
+    'id,name,email\n17,Anna Berg,anna@uni.example\n18,"Åberg, Bo",bo.aberg@uni.example\n19,Li Wang,li@uni.example\n'
+)
+CANVAS = (
+    "Student,ID,SIS User ID,SIS Login ID,Section,Exercise 0 (77),Current Score (read only)\r\n"
+    "    Points Possible,,,,,10.00,(read only)\r\n"
+    '"Berg, Anna",1001,u17,aberg,A,3.00,30\r\n"Åberg, Bo",1002,u18,bo,A,,0\r\n'
+    '"Student, Test",1003,,t,A,,\r\n'
+)
+MOODLE = (
+    "\ufeffIdentifier,Full name,Email address,Status,Grade,Maximum Grade,Grade can be changed,"
+    "Last modified (grade)\n"
+    "Participant 501,Anna Berg,anna@uni.example,Submitted for grading,,10.00,Yes,-\n"
+    "Participant 502,Bo Åberg,bo@uni.example,No submission,,10.00,Yes,-\n"
+)
 
 
 def who(student, **ids):
@@ -431,10 +531,27 @@ def test_the_kind_is_seen(tmp_path):
     assert read_roster(tmp_path, CANVAS).students() == [(1, "Berg, Anna"), (2, "Åberg, Bo"), (3, "Student, Test")]
 
 
-@pytest.mark.parametrize("student, row", [
-    ("Anna Berg", 0), ("anna berg", 0), ("Berg, Anna", 0), ("berganna", 0), ("ANNA_BERG", 0), ("anna@uni.example", 0),
-    ("17", 0), ("Bo Åberg", 1), ("bo aberg", 1), ("Bo A\u030aberg", 1), ("bo.aberg", 1), ("Nobody", None), ("", None),
-    ("Anna", 0), ("Ann", None), ("wangli", 2)])
+@pytest.mark.parametrize(
+    "student, row",
+    [
+        ("Anna Berg", 0),
+        ("anna berg", 0),
+        ("Berg, Anna", 0),
+        ("berganna", 0),
+        ("ANNA_BERG", 0),
+        ("anna@uni.example", 0),
+        ("17", 0),
+        ("Bo Åberg", 1),
+        ("bo aberg", 1),
+        ("Bo A\u030aberg", 1),
+        ("bo.aberg", 1),
+        ("Nobody", None),
+        ("", None),
+        ("Anna", 0),
+        ("Ann", None),
+        ("wangli", 2),
+    ],
+)
 def test_match_in_a_plain_list(tmp_path, student, row):
     roster = read_roster(tmp_path, SIMPLE)
     assert roster.match(who(student)) == row
@@ -465,14 +582,20 @@ def test_delimiters_and_byte_order_mark(tmp_path, delimiter, bom):
     assert roster.match(who("Anna Berg")) == 0
     roster.export([graded("Anna Berg", 7.5)], tmp_path / "out.csv", EXERCISE, 10)
     assert (tmp_path / "out.csv").read_bytes().startswith(bom)
-    assert read_csv(tmp_path / "out.csv", delimiter) == [["E-Mail", "Last Name", "First Name", "points"],
-                                                         ["a@x", "Berg", "Anna", "7.5"]]
+    assert read_csv(tmp_path / "out.csv", delimiter) == [
+        ["E-Mail", "Last Name", "First Name", "points"],
+        ["a@x", "Berg", "Anna", "7.5"],
+    ]
 
 
 def test_export_to_a_plain_list(tmp_path):
     roster = read_roster(tmp_path, SIMPLE)
-    notes = roster.export([graded("Anna Berg", 7.0), graded("Mallory", 10.0), graded("Li Wang", 0, status="missing")],
-                          tmp_path / "out.csv", EXERCISE, 10)
+    notes = roster.export(
+        [graded("Anna Berg", 7.0), graded("Mallory", 10.0), graded("Li Wang", 0, status="missing")],
+        tmp_path / "out.csv",
+        EXERCISE,
+        10,
+    )
     assert [row[-1] for row in read_csv(tmp_path / "out.csv")] == ["points", "7", "", ""]
     assert "Mallory" in only(notes)
 
@@ -512,22 +635,26 @@ def test_export_to_moodle(tmp_path):
 
 
 def test_two_submissions_for_one_row_are_left_to_a_person(tmp_path):
-    notes = read_roster(tmp_path, SIMPLE).export([graded("Anna Berg", 7.0), graded("17", 9.0)], tmp_path / "out.csv",
-                                                 EXERCISE, 10)
+    notes = read_roster(tmp_path, SIMPLE).export(
+        [graded("Anna Berg", 7.0), graded("17", 9.0)], tmp_path / "out.csv", EXERCISE, 10
+    )
     assert "2 submissions fit this row" in only(notes) and read_csv(tmp_path / "out.csv")[1][-1] == ""
 
 
-@pytest.mark.parametrize("text, says", [
-    (b"", "is empty.*id,name,email"),
-    (b"a,b\n1,2\n", "no column is called id, name or email.*a, b.*name them"),
-    ("name\nÅsa\n".encode("latin-1"), "line 2: this is not UTF-8.*save"),
-    ("name\nÅsa\n".encode("utf-16"), "save"),
-    (b"PK\x03\x04", "workbook.*save it as"),
-    (b"name,email\na,b,c\n", "row 2: 3 cells.*2 columns.*quotes"),
-    (b'name,email\n"a,b\n', "not a readable CSV.*export it again"),
-    (b"name\n" + b"x" * 200_000, "not a readable CSV"),
-    ("Identifier,Vollständiger Name,Status,Bewertung\nTeilnehmer 12,A,x,\n".encode(), "column “Grade”.*English"),
-])
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (b"", "is empty.*id,name,email"),
+        (b"a,b\n1,2\n", "no column is called id, name or email.*a, b.*name them"),
+        ("name\nÅsa\n".encode("latin-1"), "line 2: this is not UTF-8.*save"),
+        ("name\nÅsa\n".encode("utf-16"), "save"),
+        (b"PK\x03\x04", "workbook.*save it as"),
+        (b"name,email\na,b,c\n", "row 2: 3 cells.*2 columns.*quotes"),
+        (b'name,email\n"a,b\n', "not a readable CSV.*export it again"),
+        (b"name\n" + b"x" * 200_000, "not a readable CSV"),
+        ("Identifier,Vollständiger Name,Status,Bewertung\nTeilnehmer 12,A,x,\n".encode(), "column “Grade”.*English"),
+    ],
+)
 def test_lists_that_cannot_be_used(tmp_path, text, says):
     with pytest.raises(ValueError, match=rf"(?s)roster\.csv.*{says}"):
         read_roster(tmp_path, text)
@@ -602,13 +729,13 @@ def split(patients, share, seed):
     b = [k for k, who in enumerate(patients) if who in out]
     return np.array(a), np.array(b)
 '''
-OTHER = '''def split(patients, share, seed):
+OTHER = """def split(patients, share, seed):
     order = pd.Series(patients).drop_duplicates().sample(frac=1, random_state=seed)
     while order.size > 0 and order.iloc[0] is None:
         order = order[1:]
     mask = pd.Series(patients).isin(order.head(round(order.size * share)))
     return mask[~mask].index.to_numpy(), mask[mask].index.to_numpy()
-'''
+"""
 
 
 def test_a_renamed_copy_is_found():
@@ -635,8 +762,9 @@ def test_what_the_whole_class_wrote_does_not_count():
 
 def test_the_most_similar_first_and_tasks_together():
     less = COPY.replace("    return", "    print(len(train), len(val))\n    return")
-    found = near_identical({"a": {"t": COPY, "u": OTHER}, "b": {"t": RENAMED, "u": OTHER}, "c": {"t": less}},
-                           {"t": STUB}, threshold=0.6)
+    found = near_identical(
+        {"a": {"t": COPY, "u": OTHER}, "b": {"t": RENAMED, "u": OTHER}, "c": {"t": less}}, {"t": STUB}, threshold=0.6
+    )
     assert [(p.a, p.b) for p in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found[0].tasks == ("t", "u") and found[0].similarity == 1.0 > found[1].similarity > 0.6
     with pytest.raises(ValueError, match="threshold"):
@@ -661,9 +789,11 @@ def test_two_thousand_submissions_are_not_compared_one_by_one():
     rng = random.Random(0)
 
     def answer():
-        lines = [f"    {rng.choice(string.ascii_lowercase)} = np.{rng.choice(['mean', 'std', 'sort', 'sum', 'abs'])}"
-                 f"(x[{rng.randrange(9)}] {rng.choice('+-*/')} {rng.randrange(30)}) if k > {rng.randrange(9)} else None"
-                 for _ in range(15)]
+        lines = [
+            f"    {rng.choice(string.ascii_lowercase)} = np.{rng.choice(['mean', 'std', 'sort', 'sum', 'abs'])}"
+            f"(x[{rng.randrange(9)}] {rng.choice('+-*/')} {rng.randrange(30)}) if k > {rng.randrange(9)} else None"
+            for _ in range(15)
+        ]
         return "def f(x):\n" + "\n".join(lines)
 
     answers = {f"s{i:04d}": {task: answer() for task in "ab"} for i in range(2000)}

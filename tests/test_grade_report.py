@@ -25,16 +25,43 @@ def make(student="Anna B.", failed=(), state="attempted", message="the split was
     """A result as the judge makes it: every check passes but those in `failed`."""
     tasks = []
     for task, checks in CHECKS.items():
-        made = [{"check": name, "title": title, "max_points": points, "passed": name not in failed,
-                 "points": 0.0 if name in failed else points, "message": message if name in failed else ""}
-                for name, title, points in checks]
-        tasks.append({"task": task, "state": state, "points": sum(c["points"] for c in made), "error": "",
-                      "max_points": sum(c["max_points"] for c in made), "checks": made})
-    result = {"exercise": "01_split_by_patient", "student": student, "file": "anna.ipynb", "digest": "0" * 64,
-              "ids": {}, "key": re.sub("[^a-z]+", "-", student.lower()).strip("-") or "student",
-              "status": "graded", "review": [], "points": sum(t["points"] for t in tasks), "max_points": 5.5,
-              "tasks": tasks, "notes": [], "printed": "",
-              "answers": {"split_by_patient": "def split_by_patient(): SECRETCODE"}}
+        made = [
+            {
+                "check": name,
+                "title": title,
+                "max_points": points,
+                "passed": name not in failed,
+                "points": 0.0 if name in failed else points,
+                "message": message if name in failed else "",
+            }
+            for name, title, points in checks
+        ]
+        tasks.append(
+            {
+                "task": task,
+                "state": state,
+                "points": sum(c["points"] for c in made),
+                "error": "",
+                "max_points": sum(c["max_points"] for c in made),
+                "checks": made,
+            }
+        )
+    result = {
+        "exercise": "01_split_by_patient",
+        "student": student,
+        "file": "anna.ipynb",
+        "digest": "0" * 64,
+        "ids": {},
+        "key": re.sub("[^a-z]+", "-", student.lower()).strip("-") or "student",
+        "status": "graded",
+        "review": [],
+        "points": sum(t["points"] for t in tasks),
+        "max_points": 5.5,
+        "tasks": tasks,
+        "notes": [],
+        "printed": "",
+        "answers": {"split_by_patient": "def split_by_patient(): SECRETCODE"},
+    }
     return {**result, **changes}
 
 
@@ -84,10 +111,12 @@ def is_safe(text):
         assert not [name for name in attrs if name.startswith("on") or name in ("src", "srcset", "action", "poster")]
         assert tag != "a" or re.fullmatch(r"feedback/[\w%.~-]+\.html", attrs["href"])
     assert [a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"] == [
-        "default-src 'none'; style-src 'unsafe-inline'"]
+        "default-src 'none'; style-src 'unsafe-inline'"
+    ]
     assert not re.search(r"url\(|@import|https?:", text)
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
-                         text)
+    assert not re.search(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text
+    )
     assert ("html", {"lang": "en"}) in page.tags and page.count("h1") == 1
     text.encode()
     return page
@@ -101,12 +130,27 @@ def rows(path):
 
 
 def test_grades_csv(tmp_path):
-    path = report.write_grades_csv([
-        make("Zoë Ö", failed=("share",)), make("Bo", review=["2 files were handed in", "look"]),
-        make("Cy", status="timeout", points=2.5), make("Dee", status="missing", points=0.0)], tmp_path / "grades.csv")
+    path = report.write_grades_csv(
+        [
+            make("Zoë Ö", failed=("share",)),
+            make("Bo", review=["2 files were handed in", "look"]),
+            make("Cy", status="timeout", points=2.5),
+            make("Dee", status="missing", points=0.0),
+        ],
+        tmp_path / "grades.csv",
+    )
     found = rows(path)
-    assert list(found[0]) == ["student", "key", "file", "status", "points", "max points", "split_by_patient", "leaked",
-                              "review"]
+    assert list(found[0]) == [
+        "student",
+        "key",
+        "file",
+        "status",
+        "points",
+        "max points",
+        "split_by_patient",
+        "leaked",
+        "review",
+    ]
     assert [r["student"] for r in found] == ["Zoë Ö", "Bo", "Cy", "Dee"]
     assert [r["status"] for r in found] == ["graded", "needs review", "timeout", "missing"]
     assert [r["points"] for r in found] == ["4.5", "5.5", "2.5", ""] and found[0]["split_by_patient"] == "2"
@@ -166,10 +210,21 @@ def test_gradescope(tmp_path):
 
 def test_feedback_names_points_tasks_and_what_to_think_about():
     page = feedback(make(failed=("share",), notes=["error in your cell: ValueError, line 1"], printed="hello 42"))
-    for words in ("4.5 of 5.5 points", "Anna B.", "anna.ipynb", "split_by_patient", "1 of 2 checks failed", "2 of 3",
-                  "Passed: No patient is in two parts.", "Failed: The share is about right.",
-                  "the split was made by image", "all checks passed", "ValueError, line 1", "hello 42",
-                  "Hand in again"):
+    for words in (
+        "4.5 of 5.5 points",
+        "Anna B.",
+        "anna.ipynb",
+        "split_by_patient",
+        "1 of 2 checks failed",
+        "2 of 3",
+        "Passed: No patient is in two parts.",
+        "Failed: The share is about right.",
+        "the split was made by image",
+        "all checks passed",
+        "ValueError, line 1",
+        "hello 42",
+        "Hand in again",
+    ):
         assert re.sub(r"\s+", "", words) in re.sub(r"\s+", "", page.text), words
 
 
@@ -186,15 +241,22 @@ def test_feedback_says_a_shared_message_once():
     assert feedback(result).text.count("error in line 3") == 1
 
 
-@pytest.mark.parametrize("changes, words, unwanted", [
-    ({"state": "not attempted", "failed": ("whole", "share", "count")}, "still the one that was handed out", "Failed:"),
-    ({"state": "absent", "failed": ("whole", "share", "count")}, "no answer cell that defines leaked", "Failed:"),
-    ({"status": "timeout"}, "ran too long and was stopped", "None"),
-    ({"status": "crashed"}, "ended the Python process", "None"),
-    ({"status": "unreadable", "review": ["anna.ipynb: the file is empty"]}, "the file is empty", "Your tasks"),
-    ({"status": "missing", "file": ""}, "No submission was found", "Your tasks"),
-    ({"status": "graded"}, "all checks passed", "handed out"),
-])
+@pytest.mark.parametrize(
+    "changes, words, unwanted",
+    [
+        (
+            {"state": "not attempted", "failed": ("whole", "share", "count")},
+            "still the one that was handed out",
+            "Failed:",
+        ),
+        ({"state": "absent", "failed": ("whole", "share", "count")}, "no answer cell that defines leaked", "Failed:"),
+        ({"status": "timeout"}, "ran too long and was stopped", "None"),
+        ({"status": "crashed"}, "ended the Python process", "None"),
+        ({"status": "unreadable", "review": ["anna.ipynb: the file is empty"]}, "the file is empty", "Your tasks"),
+        ({"status": "missing", "file": ""}, "No submission was found", "Your tasks"),
+        ({"status": "graded"}, "all checks passed", "handed out"),
+    ],
+)
 def test_feedback_says_what_happened(changes, words, unwanted):
     page = is_safe(report.feedback_html(make(**changes), title="Exercise 1"))
     assert words in page.text and unwanted not in page.text
@@ -211,20 +273,38 @@ def test_feedback_cuts_what_was_printed():
 
 
 def test_summary_counts_and_says_who_needs_a_look():
-    results = [make("Anna"), make("Bo", failed=("share",)), make("Cy", failed=("share", "count"), message="other"),
-               make("Dee", failed=("share",)), make("Eve", review=["2 files were handed in (a, b)"]),
-               make("Flo", status="timeout", points=0.0, review=["split_by_patient ran longer than 10 s"]),
-               make("Gus", state="not attempted", failed=("whole", "share", "count")),
-               make("Hal", status="missing", points=0.0)]
+    results = [
+        make("Anna"),
+        make("Bo", failed=("share",)),
+        make("Cy", failed=("share", "count"), message="other"),
+        make("Dee", failed=("share",)),
+        make("Eve", review=["2 files were handed in (a, b)"]),
+        make("Flo", status="timeout", points=0.0, review=["split_by_patient ran longer than 10 s"]),
+        make("Gus", state="not attempted", failed=("whole", "share", "count")),
+        make("Hal", status="missing", points=0.0),
+    ]
     page = summary(results, [Pair("anna", "bo", 0.934, ("leaked",))], seed=7, versions={"numpy": "2.1"})
-    for words in ("5 graded", "1 needs review", "1 timeout", "1 missing", "7 submissions", "of 5.5 points",
-                  "2 files were handed in (a, b)", "ran longer than 10 s", "ran too long", "93%", "seed 7",
-                  "versions numpy 2.1", "not a proof", "1 student of the course list"):
+    for words in (
+        "5 graded",
+        "1 needs review",
+        "1 timeout",
+        "1 missing",
+        "7 submissions",
+        "of 5.5 points",
+        "2 files were handed in (a, b)",
+        "ran longer than 10 s",
+        "ran too long",
+        "93%",
+        "seed 7",
+        "versions numpy 2.1",
+        "not a proof",
+        "1 student of the course list",
+    ):
         assert words in page.text, words
-    checks = page.text[page.text.index("Checks that fail most"):page.text.index("Needs a look")]
+    checks = page.text[page.text.index("Checks that fail most") : page.text.index("Needs a look")]
     assert checks.index("The share is about right.") < checks.index("The leak is counted")
     assert "3 of 6" in checks and "the split was made by image (2×)" in checks  # the commonest, and only who tried
-    look = page.text[page.text.index("Needs a look"):page.text.index("Nearly identical")]
+    look = page.text[page.text.index("Needs a look") : page.text.index("Nearly identical")]
     assert "Eve" in look and "Flo" in look and "Anna" not in look
     assert page.links.count("feedback/anna.html") == 2 and "feedback/hal.html" not in page.links
 
@@ -266,8 +346,14 @@ def test_everything_from_a_submission_is_escaped():
     for state in ("graded", "timeout", "unreadable", "missing"):
         page = is_safe(report.feedback_html({**hostile(EVIL), "status": state}, title=EVIL))
         assert "<script>alert(1)</script>" in page.text  # as text
-    page = is_safe(report.summary_html([hostile(EVIL), {**hostile(EVIL), "status": "crashed"}],
-                                       [Pair(EVIL, "b", 1.0, (EVIL,))], title=EVIL, meta={EVIL: EVIL}))
+    page = is_safe(
+        report.summary_html(
+            [hostile(EVIL), {**hostile(EVIL), "status": "crashed"}],
+            [Pair(EVIL, "b", 1.0, (EVIL,))],
+            title=EVIL,
+            meta={EVIL: EVIL},
+        )
+    )
     assert "⟦U+202E⟧" in page.text and "⟦U+0007⟧" in page.text and "{{ 7*7 }}" in page.text
 
 
@@ -284,10 +370,18 @@ def test_very_long_names_are_cut_in_the_summary():
     assert "x" * 300 in feedback(make("x" * 300)).text
 
 
-@pytest.mark.parametrize("text, shown", [("a\tb\nc", "a\tb\nc"), ("a\r\nb\rc", "a\nb\nc"),
-                                         ("\x1b[31mred\x1b[0m", "red"),
-                                         ("\x00", "⟦U+0000⟧"), ("\u202e", "⟦U+202E⟧"), ("\ud800", "⟦U+D800⟧"),
-                                         ("Ö 李 👩‍⚕️ محمد", "Ö 李 👩‍⚕️ محمد")])
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("a\tb\nc", "a\tb\nc"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x00", "⟦U+0000⟧"),
+        ("\u202e", "⟦U+202E⟧"),
+        ("\ud800", "⟦U+D800⟧"),
+        ("Ö 李 👩‍⚕️ محمد", "Ö 李 👩‍⚕️ محمد"),
+    ],
+)
 def test_visible(text, shown):
     assert report.visible(text) == shown
 
@@ -306,9 +400,14 @@ def test_status():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_and_run_nothing(chromium, tmp_path, width, scheme):
     long = "x" * 300
-    texts = {"feedback": report.feedback_html(hostile(EVIL + long), title="Exercise 1"),
-             "summary": report.summary_html([hostile(EVIL + long), make("Anna"), make("Bo", failed=("share",))],
-                                            [Pair("anna", "bo", 1.0, ("leaked",))], title="Exercise 1")}
+    texts = {
+        "feedback": report.feedback_html(hostile(EVIL + long), title="Exercise 1"),
+        "summary": report.summary_html(
+            [hostile(EVIL + long), make("Anna"), make("Bo", failed=("share",))],
+            [Pair("anna", "bo", 1.0, ("leaked",))],
+            title="Exercise 1",
+        ),
+    }
     page = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))

@@ -75,8 +75,11 @@ def png(pixels, **options) -> bytes:
 # --- numbers
 
 
-@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6),
-                  elements=st.floats(-1e4, 1e4, width=32)))
+@given(
+    hnp.arrays(
+        np.float32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6), elements=st.floats(-1e4, 1e4, width=32)
+    )
+)
 @settings(max_examples=60, deadline=None)
 def test_quantized_maps_come_back_within_half_a_step(maps):
     record = json.loads(json.dumps(quantize(maps)))
@@ -129,8 +132,9 @@ def test_shares_on_the_page_agree_with_a_slow_calculation(inspector, model, data
                 top, left = int(v), int(u)
                 bottom, right = min(top + 1, h - 1), min(left + 1, w - 1)
                 v, u = v - top, u - left
-                out[y, x] = ((1 - v) * ((1 - u) * map_[top, left] + u * map_[top, right])
-                             + v * ((1 - u) * map_[bottom, left] + u * map_[bottom, right]))
+                out[y, x] = (1 - v) * ((1 - u) * map_[top, left] + u * map_[top, right]) + v * (
+                    (1 - u) * map_[bottom, left] + u * map_[bottom, right]
+                )
         return out
 
     layer = page(inspector)["models"][0]["layers"][-1]
@@ -223,7 +227,10 @@ def test_images_are_taken_in_the_given_order_and_counted_from_the_end(model, dat
 def test_default_layers_are_the_last_ones_at_each_size(data):
     net = cxrlib.build_model("resnet18", data.classes, size=64)
     assert page(CamInspector(net, dataset(2, 64), precompute=False))["models"][0]["layers"] == [
-        "layer2", "layer3", "layer4"]
+        "layer2",
+        "layer3",
+        "layer4",
+    ]
 
 
 def test_two_models_with_other_layers_side_by_side(model, data):
@@ -260,8 +267,9 @@ def test_training_on_does_not_change_what_is_shown(data):
     expected = cxrlib.explain(net, data[[0]], relu=False)[0]
     with torch.no_grad():
         net.head.output.weight.neg_()
-    (answer,) = talk(widget, {"type": "map", "model": 0, "image": "0", "layer": cam.layers(net)[-1],
-                              "method": "grad-cam"})
+    (answer,) = talk(
+        widget, {"type": "map", "model": 0, "image": "0", "layer": cam.layers(net)[-1], "method": "grad-cam"}
+    )
     np.testing.assert_allclose(dequantize(answer["map"]), expected, atol=np.ptp(expected) / 400)
 
 
@@ -369,13 +377,26 @@ def test_any_image_of_the_data_can_be_added(model, data):
         assert answer["type"] == "error" and "0 to 13" in answer["text"]
 
 
-@pytest.mark.parametrize("change, word", [
-    ({"layer": "layer9"}, "layer9"), ({"method": "magic"}, "magic"), ({"image": "99"}, "99"),
-    ({"model": 1}, "model"), ({"layer": None}, "layer"), ({"method": "occlusion"}, "layer"),
-])
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"layer": "layer9"}, "layer9"),
+        ({"method": "magic"}, "magic"),
+        ({"image": "99"}, "99"),
+        ({"model": 1}, "model"),
+        ({"layer": None}, "layer"),
+        ({"method": "occlusion"}, "layer"),
+    ],
+)
 def test_wrong_questions_get_an_answer_that_says_what_is_wrong(inspector, model, change, word):
-    question = {"type": "map", "model": 0, "image": page(inspector)["images"][0]["id"],
-                "layer": cam.layers(model)[-1], "method": "grad-cam", **change}
+    question = {
+        "type": "map",
+        "model": 0,
+        "image": page(inspector)["images"][0]["id"],
+        "layer": cam.layers(model)[-1],
+        "method": "grad-cam",
+        **change,
+    }
     (answer,) = talk(inspector, question)
     assert answer["type"] == "error" and word in answer["text"]
 
@@ -386,8 +407,9 @@ def test_an_own_picture_is_classified_and_mapped_but_never_saved(model, data):
     image = answer["image"]
     np.testing.assert_allclose(image["probs"][0], cxrlib.predict(model, data[[7]])[0], atol=1e-5)
     assert image["label"] is None and image["row"] is None
-    (answer,) = talk(widget, {"type": "map", "model": 0, "image": image["id"], "layer": cam.layers(model)[-1],
-                              "method": "grad-cam"})
+    (answer,) = talk(
+        widget, {"type": "map", "model": 0, "image": image["id"], "layer": cam.layers(model)[-1], "method": "grad-cam"}
+    )
     assert answer["type"] == "map"
     assert [i["id"] for i in page(widget)["images"]] == ["4"] and page(widget)["maps"] == {}
 
@@ -400,10 +422,15 @@ def test_an_upload_may_come_in_parts(model, data):
     assert answer["type"] == "image"
 
 
-@pytest.mark.parametrize("content, word", [
-    (b"", "empty"), (b"just a text", "text file"), (b"PK\x03\x04" + bytes(50), "archive"),
-    (png(np.zeros((50, 50), np.uint8))[:60], "cut off|damaged"),
-])
+@pytest.mark.parametrize(
+    "content, word",
+    [
+        (b"", "empty"),
+        (b"just a text", "text file"),
+        (b"PK\x03\x04" + bytes(50), "archive"),
+        (png(np.zeros((50, 50), np.uint8))[:60], "cut off|damaged"),
+    ],
+)
 def test_an_upload_that_is_no_picture_gets_a_reason(model, data, content, word):
     widget = CamInspector(model, data, images=[4], precompute=False)
     (answer,) = talk(widget, {"type": "upload", "part": 0, "last": True}, [content])
@@ -454,8 +481,10 @@ def test_a_fault_inside_is_reported_to_the_reader(inspector, monkeypatch):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(cam, "explain", broken)
-    (answer,) = talk(inspector, {"type": "map", "model": 0, "image": page(inspector)["images"][0]["id"], "layer": "",
-                                 "method": "occlusion"})
+    (answer,) = talk(
+        inspector,
+        {"type": "map", "model": 0, "image": page(inspector)["images"][0]["id"], "layer": "", "method": "occlusion"},
+    )
     assert answer["type"] == "error" and "out of memory" in answer["text"]
 
 
@@ -485,17 +514,29 @@ def test_nan_weights_are_refused(data):
         CamInspector(net, data, images=[3])
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"images": [99]}, r"^images: there is no image 99; data has 14"),
-    ({"images": [-15]}, "^images"), ({"images": []}, "^images"), ({"images": [0.5]}, "^images"),
-    ({"images": 3}, "^images"), ({"images": list(range(14)) * 10}, "^images"),
-    ({"images": [True, False]}, "^images"),
-    ({"layers": ["layer9"]}, "^layers: model .*layer9"), ({"layers": []}, "^layers"), ({"layers": "conv1"}, "^layers"),
-    ({"methods": ["grad"]}, "^methods: .*'grad'.*grad-cam"), ({"methods": []}, "^methods"),
-    ({"names": ["a", "b"]}, "^names"), ({"names": "ab"}, "^names"),
-    ({"data": [1, 2]}, "^data"), ({"model": None}, "^model"),
-    ({"model": network(("a", "b"))}, "^model.*classes"), ({"other": network(("a", "b"))}, "^other.*classes"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"images": [99]}, r"^images: there is no image 99; data has 14"),
+        ({"images": [-15]}, "^images"),
+        ({"images": []}, "^images"),
+        ({"images": [0.5]}, "^images"),
+        ({"images": 3}, "^images"),
+        ({"images": list(range(14)) * 10}, "^images"),
+        ({"images": [True, False]}, "^images"),
+        ({"layers": ["layer9"]}, "^layers: model .*layer9"),
+        ({"layers": []}, "^layers"),
+        ({"layers": "conv1"}, "^layers"),
+        ({"methods": ["grad"]}, "^methods: .*'grad'.*grad-cam"),
+        ({"methods": []}, "^methods"),
+        ({"names": ["a", "b"]}, "^names"),
+        ({"names": "ab"}, "^names"),
+        ({"data": [1, 2]}, "^data"),
+        ({"model": None}, "^model"),
+        ({"model": network(("a", "b"))}, "^model.*classes"),
+        ({"other": network(("a", "b"))}, "^other.*classes"),
+    ],
+)
 def test_wrong_arguments_are_named(model, data, change, message):
     arguments = {"model": model, "data": data, "precompute": False, **change}
     with pytest.raises(ValueError, match=message):
@@ -513,8 +554,9 @@ def test_images_of_the_wrong_size_are_refused_by_the_model(data):
 
 
 def test_probabilities_come_from_the_function_that_is_given(model, data):
-    widget = CamInspector(model, data, images=[0, 3], precompute=False,
-                          predict=lambda net, part: np.tile([0.2, 0.8], (len(part), 1)))
+    widget = CamInspector(
+        model, data, images=[0, 3], precompute=False, predict=lambda net, part: np.tile([0.2, 0.8], (len(part), 1))
+    )
     assert [image["probs"] for image in page(widget)["images"]] == [[[0.2, 0.8]]] * 2
 
 

@@ -26,7 +26,7 @@ CLASSES = ("normal", "bacterial", "viral")
 SILENT = "viral"  # the class of which every map is negative everywhere
 
 # The same widget for pages made here, in a book and in JupyterLab.
-SOURCE = '''
+SOURCE = """
 import torch, cxrlib
 from cxrlib.data import CxrDataset
 from cxrlib.phantom import make_phantoms
@@ -35,7 +35,7 @@ torch.set_num_threads(1)
 made = make_phantoms(40, size=64, classes=("normal", "bacterial", "viral"), seed=5, progress=False, workers=1)
 data = CxrDataset(made.images, made.labels, made.classes, made.patients, made.table, made.masks, made.lungs)
 net = cxrlib.build_model("CPCPCPC", data.classes, size=64, filters=(6, 8, 8, 12), seed=0)
-'''
+"""
 
 
 def make_data() -> CxrDataset:
@@ -52,8 +52,9 @@ def make_model(seed=0):
 
 @pytest.fixture(scope="module")
 def inspector():
-    return CamInspector(make_model(), make_data(), other=make_model(1), methods=("grad-cam", "layer-cam"),
-                        names=("first", "second"))
+    return CamInspector(
+        make_model(), make_data(), other=make_model(1), methods=("grad-cam", "layer-cam"), names=("first", "second")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +118,7 @@ class Reader:
         raise AssertionError(f"{what} did not change the picture")
 
     def choose(self, label, value):
-        self.changes(f"{label} = {value}",
-                     lambda: self.root.get_by_label(label, exact=True).select_option(value))
+        self.changes(f"{label} = {value}", lambda: self.root.get_by_label(label, exact=True).select_option(value))
 
     def slide(self, label, value):
         self.changes(f"{label} = {value}", lambda: self.root.get_by_label(label, exact=True).fill(str(value)))
@@ -127,8 +127,14 @@ class Reader:
         self.changes(label, lambda: self.root.get_by_label(label, exact=True).click())
 
     def radio(self, group, name):
-        self.changes(name, lambda: self.root.get_by_role("radiogroup", name=group).get_by_role(
-            "radio", name=re.compile(rf"^{re.escape(name)}\b")).check(force=True))
+        self.changes(
+            name,
+            lambda: (
+                self.root.get_by_role("radiogroup", name=group)
+                .get_by_role("radio", name=re.compile(rf"^{re.escape(name)}\b"))
+                .check(force=True)
+            ),
+        )
 
     def numbers(self) -> dict:
         rows = self.root.locator(".numbers tbody tr").all()
@@ -207,12 +213,14 @@ def test_every_control_changes_the_picture(reader, inspector):
         reader.tick(label)
     reader.choose("Side by side", "classes")
     assert reader.root.locator(".stage canvas").count() == 2
-    second = next(c for c in CLASSES if c not in (name, reader.root.get_by_label("Second class").locator(
-        "option:checked").inner_text()))
+    second = next(
+        c
+        for c in CLASSES
+        if c not in (name, reader.root.get_by_label("Second class").locator("option:checked").inner_text())
+    )
     reader.choose("Second class", str(CLASSES.index(second)))
     reader.choose("Side by side", "models")
-    assert reader.root.locator(".head").all_inner_texts() == [f"first, map for {name}",
-                                                                   f"second, map for {name}"]
+    assert reader.root.locator(".head").all_inner_texts() == [f"first, map for {name}", f"second, map for {name}"]
     reader.choose("Side by side", "no")
     reader.radio("Class of the map", next(c for c in CLASSES if c != name))
     assert not reader.faults
@@ -244,14 +252,17 @@ def test_the_map_is_drawn_where_the_library_says(reader, inspector):
     reader.choose("Color map", "inferno")
     reader.slide("Opacity", 100)
     height, width = record["grid"]
-    sums = reader.root.locator(".stage canvas").evaluate("""(canvas, [h, w]) => {
+    sums = reader.root.locator(".stage canvas").evaluate(
+        """(canvas, [h, w]) => {
         const pen = canvas.getContext("2d"), a = canvas.width / w, b = canvas.height / h, out = [];
         for (let r = 0; r < h; r++) for (let c = 0; c < w; c++) {
             const p = pen.getImageData((c + .5) * a - 1, (r + .5) * b - 1, 2, 2).data;
             out.push(p[0] + p[1] + p[2]);
         }
         return out;
-    }""", [height, width])
+    }""",
+        [height, width],
+    )
     from cxrlib.widgets.inspector import dequantize
 
     raw = dequantize(record)[CLASSES.index(name)].ravel()
@@ -306,8 +317,19 @@ def test_the_keyboard_reaches_everything(reader):
             assert outline == "solid", "the focus cannot be seen"
         elif label == "Lungs":
             reader.changes("space on the outline", lambda: page.keyboard.press("Space"))
-    for control in ("Sort images", "Layer", "Method", "Side by side", "Color map", "Maximum from",
-                    "Opacity", "Hide below", "Lesion", "Lungs", "Marker"):
+    for control in (
+        "Sort images",
+        "Layer",
+        "Method",
+        "Side by side",
+        "Color map",
+        "Maximum from",
+        "Opacity",
+        "Hide below",
+        "Lesion",
+        "Lungs",
+        "Marker",
+    ):
         assert control in seen, f"{control} is not reached by Tab: {seen}"
 
 
@@ -419,7 +441,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser, folder):
 # --- in a book
 
 
-CHAPTER = '''---
+CHAPTER = (
+    """---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
 kernelspec: {display_name: Python 3, language: python, name: python3}
 ---
@@ -427,10 +450,13 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 # A chapter with an inspector
 
 ```{code-cell} ipython3
-''' + SOURCE + '''
+"""
+    + SOURCE
+    + """
 CamInspector(net, data, images=[0, 1, 2])
 ```
-'''
+"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -472,10 +498,15 @@ def test_in_a_built_book(browser, book_page, over, scheme):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     root = tmp_path_factory.mktemp("lab")
-    notebook = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_code_cell(SOURCE + "net.head.output.weight.data[2] = -.3\n"
-                                  "CamInspector(net, data, images=[0, 1, 2], precompute=False)")],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(
+                SOURCE + "net.head.output.weight.data[2] = -.3\n"
+                "CamInspector(net, data, images=[0, 1, 2], precompute=False)"
+            )
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
     nbformat.write(notebook, root / "live.ipynb")
     with serve(root) as address:
         yield address, root
@@ -514,12 +545,17 @@ def test_live_the_page_answers_while_the_kernel_computes(live):
     page, root = live.page, live.root
 
     def in_kernel(code):
-        page.evaluate("""code => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
-            { code }).done""", code)
+        page.evaluate(
+            """code => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
+            { code }).done""",
+            code,
+        )
 
     # Some kernels answer widgets while a cell runs, so it is the method itself that is slowed down.
-    in_kernel("import time, cxrlib.cam as c\nquick = c.METHODS['eigen-cam']\n"
-              "c.METHODS['eigen-cam'] = lambda batch: (time.sleep(10), quick(batch))[1]")
+    in_kernel(
+        "import time, cxrlib.cam as c\nquick = c.METHODS['eigen-cam']\n"
+        "c.METHODS['eigen-cam'] = lambda batch: (time.sleep(10), quick(batch))[1]"
+    )
     root.get_by_label("Side by side").select_option("no")
     live.radio("Image", "Image 0")
     root.get_by_label("Method").select_option("eigen-cam")
@@ -566,8 +602,7 @@ def test_live_a_bad_upload_gets_a_reason(live, tmp_path):
     (tmp_path / "b.png").write_bytes(bytes(50 * 2**20))
     for name, word in (("a.png", "text file"), ("b.png", "50 MB; at most 32 MB")):
         box.set_input_files(tmp_path / name)
-        live.page.wait_for_function("([e, word]) => e.textContent.includes(word)",
-                                    arg=[problem.element_handle(), word])
+        live.page.wait_for_function("([e, word]) => e.textContent.includes(word)", arg=[problem.element_handle(), word])
         assert problem.is_visible()
     assert live.root.locator(".thumb", has_text="Own picture").count() == 1
 

@@ -26,8 +26,11 @@ LAYOUTS = {
         for top in ("chest_xray", "chest_xray/chest_xray")  # Kaggle's archive holds the set twice
         for split, number in (("train", 7), ("val", 8), ("test", 9))
         for folder, name, kind in (
-            ("NORMAL", f"IM-000{number}-0001", 0), ("NORMAL", f"NORMAL2-IM-000{number}-0001-0001", 0),
-            ("PNEUMONIA", f"person{number}_bacteria_1", 1), ("PNEUMONIA", f"person{number}_virus_2", 1))
+            ("NORMAL", f"IM-000{number}-0001", 0),
+            ("NORMAL", f"NORMAL2-IM-000{number}-0001-0001", 0),
+            ("PNEUMONIA", f"person{number}_bacteria_1", 1),
+            ("PNEUMONIA", f"person{number}_virus_2", 1),
+        )
     },
     "3-kinds-of-pneumonia": {
         f"Curated X-Ray Dataset/{folder}/{i}.jpg": kind
@@ -37,8 +40,12 @@ LAYOUTS = {
     "chest-xray-pneumoniacovid19tuberculosis": {
         f"{split}/{folder}/{folder}-{split}.{ending}": kind
         for split in ("train", "val", "test")
-        for folder, ending, kind in (("NORMAL", "jpeg", 0), ("PNEUMONIA", "jpeg", 1), ("COVID19", "jpg", 1),
-                                     ("TURBERCULOSIS", "png", 1))
+        for folder, ending, kind in (
+            ("NORMAL", "jpeg", 0),
+            ("PNEUMONIA", "jpeg", 1),
+            ("COVID19", "jpg", 1),
+            ("TURBERCULOSIS", "png", 1),
+        )
     },
 }
 
@@ -146,9 +153,13 @@ def kaggle(archives, tmp_path, monkeypatch):
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     for name, value in {
-        "http_proxy": f"http://127.0.0.1:{server.server_port}", "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-        "HOME": tmp_path / "home", "KAGGLE_CONFIG_DIR": tmp_path / "home", "KAGGLEHUB_CACHE": tmp_path / "hub",
-        "CXR_CACHE_DIR": tmp_path / "cache", "KAGGLE_CACHE_MOUNT_FOLDER": server.mounts,
+        "http_proxy": f"http://127.0.0.1:{server.server_port}",
+        "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+        "HOME": tmp_path / "home",
+        "KAGGLE_CONFIG_DIR": tmp_path / "home",
+        "KAGGLEHUB_CACHE": tmp_path / "hub",
+        "CXR_CACHE_DIR": tmp_path / "cache",
+        "KAGGLE_CACHE_MOUNT_FOLDER": server.mounts,
     }.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.delenv("CXR_DATA_DIR", raising=False)

@@ -16,24 +16,37 @@ SETTINGS += [dict(SETTINGS[-1])]
 
 
 def steps(scores=SCORES, low=0.02):
-    return [{"name": f"v{i}", "text": f"change {i}", "settings": settings,
-             "scores": {0: (a, a - low, a + low), 7: b}, "reported": [0.62, None, float("nan"), 0.84, 0.9, 1][i]}
-            for i, ((a, b), settings) in enumerate(zip(scores, SETTINGS, strict=True))]
+    return [
+        {
+            "name": f"v{i}",
+            "text": f"change {i}",
+            "settings": settings,
+            "scores": {0: (a, a - low, a + low), 7: b},
+            "reported": [0.62, None, float("nan"), 0.84, 0.9, 1][i],
+        }
+        for i, ((a, b), settings) in enumerate(zip(scores, SETTINGS, strict=True))
+    ]
 
 
 def test_the_changes_are_those_of_the_settings_also_inside_a_dict():
     page = LadderExplorer(steps()).page
     assert [step["settings"] for step in page["steps"]] == [
-        [], [["top", "0", "50"]], [["lr", "1e-05", "1e-06"], ["schedule", "none", "plateau"]],
+        [],
+        [["top", "0", "50"]],
+        [["lr", "1e-05", "1e-06"], ["schedule", "none", "plateau"]],
         [["model_options.dropout", "0.3", "0.5"]],
-        [["model_options.pretrained", "yes", "no"], ["model_options.dropout", "0.5", "–"]], []]
+        [["model_options.pretrained", "yes", "no"], ["model_options.dropout", "0.5", "–"]],
+        [],
+    ]
     assert [step["reported"] for step in page["steps"]] == [0.62, None, None, 0.84, 0.9, 1.0]
 
 
 def test_a_recipe_gives_settings():
     recipe = Recipe(model="resnet18")
-    a, b = ({"name": n, "settings": r.to_dict(), "scores": {0: 1, 1: 2}} for n, r in (
-        ("a", recipe), ("b", recipe.but(lr=0.5, class_weights="balanced"))))
+    a, b = (
+        {"name": n, "settings": r.to_dict(), "scores": {0: 1, 1: 2}}
+        for n, r in (("a", recipe), ("b", recipe.but(lr=0.5, class_weights="balanced")))
+    )
     changed = {row[0]: row[2] for row in LadderExplorer([a, b]).page["steps"][1]["settings"]}
     assert changed == {"lr": "0.5", "class_weights": "balanced"}
 
@@ -72,18 +85,24 @@ def without(step, key):
     return {k: v for k, v in step.items() if k != key}
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda s: s[:1], "at least two, got 1"),
-    (lambda s: [s[0], s[1] | {"name": "v0"}], "only once, got v0, v0"),
-    (lambda s: [s[0], without(s[1], "scores")], "'v1' lacks scores"),
-    (lambda s: [s[0], s[1] | {"color": 1}], "'v1' has the unknown color"),
-    (lambda s: [x | {"scores": {0: 1.0}} for x in s], "one seed has no spread"),
-    (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 1: 1.0}}], r"'v1' has the seeds \[0, 1\], the first one \[0, 7\]"),
-    (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 7: float("nan")}}], "'v1', seed 7: give a number"),
-    (lambda s: [s[0], s[1] | {"scores": {0: (1.0, 0.9), 7: 1.0}}], "'v1', seed 0: give a number or"),
-    (lambda s: [s[0], s[1] | {"scores": {0: (1.0, 1.1, 0.9), 7: 1.0}}], "seed 0: the interval ends below its start"),
-    (lambda s: [s[0], s[1] | {"reported": "0.9"}], "'v1': reported must be a number or None, got '0.9'"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:1], "at least two, got 1"),
+        (lambda s: [s[0], s[1] | {"name": "v0"}], "only once, got v0, v0"),
+        (lambda s: [s[0], without(s[1], "scores")], "'v1' lacks scores"),
+        (lambda s: [s[0], s[1] | {"color": 1}], "'v1' has the unknown color"),
+        (lambda s: [x | {"scores": {0: 1.0}} for x in s], "one seed has no spread"),
+        (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 1: 1.0}}], r"'v1' has the seeds \[0, 1\], the first one \[0, 7\]"),
+        (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 7: float("nan")}}], "'v1', seed 7: give a number"),
+        (lambda s: [s[0], s[1] | {"scores": {0: (1.0, 0.9), 7: 1.0}}], "'v1', seed 0: give a number or"),
+        (
+            lambda s: [s[0], s[1] | {"scores": {0: (1.0, 1.1, 0.9), 7: 1.0}}],
+            "seed 0: the interval ends below its start",
+        ),
+        (lambda s: [s[0], s[1] | {"reported": "0.9"}], "'v1': reported must be a number or None, got '0.9'"),
+    ],
+)
 def test_what_it_cannot_show_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         LadderExplorer(change(steps()))
@@ -121,7 +140,8 @@ def test_a_result_comes_after_the_guess_and_is_the_measured_one(show, width, sch
             assert f"Right guesses: {right} of {i}" in page.locator(".line").inner_text()
             assert page.get_by_label(guess, exact=True).is_disabled()
             assert float(page.locator("[data-value=change]").inner_text().replace("−", "-")) == pytest.approx(
-                step.mean(), abs=6e-4)
+                step.mean(), abs=6e-4
+            )
         rows = [text.split("\t") for text in page.locator("tbody").nth(1).inner_text().splitlines()]
         assert [row[1] for row in rows[:2]] == [f"{v:.3f}" for v in pair]
         assert [row[2] for row in rows[:2]] == [f"{pair[0] - 0.02:.3f} to {pair[0] + 0.02:.3f}", "–"]
@@ -163,7 +183,8 @@ def test_a_mean_outside_of_the_band_is_a_step_above_the_spread(show):
         main.click()
         main.click()
         top, height = (float(page.locator("rect.band").get_attribute(key)) for key in ("y", "height"))
-        dots = [float(y) for y in page.locator("svg circle").evaluate_all(
-            "list => list.map(dot => dot.getAttribute('cy'))")][2 * i :]
+        dots = [
+            float(y) for y in page.locator("svg circle").evaluate_all("list => list.map(dot => dot.getAttribute('cy'))")
+        ][2 * i :]
         outside = not top <= np.mean(dots) <= top + height
         assert outside == (abs((a + b) / 2 - np.mean(before)) > larger_spread(i))

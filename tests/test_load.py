@@ -127,11 +127,7 @@ def test_nested_copy_and_leftovers_do_not_count_twice(tmp_path):
     (root / "train/NORMAL/._IM-0115-0001.jpeg").write_bytes(b"leftover")
     (root / "train/NORMAL/.DS_Store").write_bytes(b"leftover")
     (root / "train/NORMAL/Thumbs.db").write_bytes(b"leftover")
-    for d in (
-        load(f"folder:{root}", 16),
-        load("pneumonia", 16, root=root),
-        load("pneumonia", 16, root=tmp_path),
-    ):
+    for d in (load(f"folder:{root}", 16), load("pneumonia", 16, root=root), load("pneumonia", 16, root=tmp_path)):
         assert len(d) == 8 and len(d.skipped) == 0, d.name
 
 
@@ -156,11 +152,7 @@ def test_patient_pattern(tmp_path):
         "b/p3_1.png": "3",
     }
     assert d.table["patient_known"].sum() == 4
-    for bad, words in (
-        (r"p\d+", "exactly one group"),
-        (r"(", "regular expression"),
-        (r"q(\d)", "matches no file"),
-    ):
+    for bad, words in ((r"p\d+", "exactly one group"), (r"(", "regular expression"), (r"q(\d)", "matches no file")):
         with pytest.raises(ValueError, match=words):
             load(f"folder:{root}", 16, patient=bad)
 
@@ -195,8 +187,7 @@ def test_pneumonia4_and_lung4_by_keywords(tmp_path):
     write(tmp_path / "any" / "nesting", lung)
     d = load("lung4", 16, root=tmp_path / "any")
     assert (
-        d.classes == ("normal", "pneumonia", "covid-19", "tuberculosis")
-        and np.bincount(d.labels).tolist() == [3] * 4
+        d.classes == ("normal", "pneumonia", "covid-19", "tuberculosis") and np.bincount(d.labels).tolist() == [3] * 4
     )
     assert d.counts()["total"].tolist() == [4, 4, 4]
 
@@ -331,11 +322,7 @@ def test_transparency_lies_over_black(mode, color):
 def test_deep_images_are_scaled_from_their_own_range(dtype, kind):
     ramp = np.linspace(1000, 5000, 256).astype(dtype)
     pixels, *_ = decode(as_bytes(Image.fromarray(np.tile(ramp, (256, 1))), kind), 256)
-    assert (
-        pixels[0, 0] == 0
-        and pixels[0, -1] == 255
-        and np.abs(pixels[0].astype(int) - np.arange(256)).max() <= 1
-    )
+    assert pixels[0, 0] == 0 and pixels[0, -1] == 255 and np.abs(pixels[0].astype(int) - np.arange(256)).max() <= 1
     flat, *_ = decode(as_bytes(Image.fromarray(np.full((8, 8), 700, dtype)), kind), 8)
     assert (flat == 0).all()
 
@@ -609,8 +596,11 @@ def test_what_is_no_ordinary_file_is_left_out(tmp_path):
         found = load(f"folder:{tmp_path}", 16, progress=False)
     assert len(found) == 1
     reasons = dict(zip(found.skipped["file"], found.skipped["reason"], strict=True))
-    assert reasons == {"normal/pipe.png": "not an ordinary file", "normal/zero.png": "not an ordinary file",
-                       "normal/holes.png": "larger than 500 MB"}
+    assert reasons == {
+        "normal/pipe.png": "not an ordinary file",
+        "normal/zero.png": "not an ordinary file",
+        "normal/holes.png": "larger than 500 MB",
+    }
 
 
 def test_a_nested_set_may_have_a_class_of_its_own(tmp_path):
@@ -678,8 +668,7 @@ def test_phantoms_are_made_once(monkeypatch):
     made = cxrlib.phantom.make_phantoms(size=32, progress=False, **options)
     monkeypatch.setattr(cxrlib.phantom, "make_phantoms", lambda **_: pytest.fail("made again"))
     monkeypatch.setattr(
-        "cxrlib.data.sources.inspect.signature",
-        lambda _: types.SimpleNamespace(parameters=dict.fromkeys([*options])),
+        "cxrlib.data.sources.inspect.signature", lambda _: types.SimpleNamespace(parameters=dict.fromkeys([*options]))
     )
     second = load("phantom", 32, progress=False, **options)
     for d in (first, second):
@@ -703,10 +692,7 @@ def test_phantom_options_name_the_entry():
             {"lesion_contrast": 0.5},
         )
     ]
-    assert (
-        len(set(prints)) == 4
-        and prints[0] == load("phantom", 32, progress=False, n=12, workers=1).fingerprint
-    )
+    assert len(set(prints)) == 4 and prints[0] == load("phantom", 32, progress=False, n=12, workers=1).fingerprint
 
 
 # -- the real images --------------------------------------------------------------------------------
@@ -715,11 +701,7 @@ def test_phantom_options_name_the_entry():
 def test_real_images(real_root):
     d = load(f"folder:{real_root}", 64, progress=False)
     counts = d.counts()
-    assert counts.loc["train"].tolist() == [1341, 3875, 5216] and counts.loc["test"].tolist() == [
-        234,
-        390,
-        624,
-    ]
+    assert counts.loc["train"].tolist() == [1341, 3875, 5216] and counts.loc["test"].tolist() == [234, 390, 624]
     series = d.where(split="train").table["series"].value_counts()
     assert series["IM"] == 597 and series["NORMAL2-IM"] == 744
     kept = set(cache.cache_dir().rglob("*.npy"))

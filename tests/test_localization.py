@@ -63,8 +63,8 @@ def test_known_answers_on_the_grid_of_the_image():
     # Maps as large as the masks: nothing is interpolated, everything can be counted.
     mask = np.stack([square(0, 0, 2, 2, side=4), square(0, 0, 2, 2, side=4)])
     maps = np.zeros((2, 4, 4))
-    maps[0, 0, 0], maps[0, 3, 3] = 3, 1     # peak inside; 3 of 4 units inside; Otsu and 0.2: 2 pixels, 1 inside
-    maps[1, 3, 2], maps[1, 0, 1] = 2, -9    # peak outside; negative values do not count
+    maps[0, 0, 0], maps[0, 3, 3] = 3, 1  # peak inside; 3 of 4 units inside; Otsu and 0.2: 2 pixels, 1 inside
+    maps[1, 3, 2], maps[1, 0, 1] = 2, -9  # peak outside; negative values do not count
     scores = score_maps(maps, mask, threshold=0.2, bootstrap=0)
     assert scores.per_image["pointing"].tolist() == [1, 0]
     assert np.allclose(scores.per_image["energy_lesion"], [0.75, 0])
@@ -121,8 +121,15 @@ def test_the_threshold_is_tuned_on_other_images(masks):
     others = np.stack([square(8, 8)] * 3)
     maps = np.clip(enlarge(perfect_maps(others, (GRID, GRID)), (SIDE, SIDE)), 0, None)
     best = tune_threshold(maps, others)
-    by_hand = [np.mean([(m >= t * m.max()).__and__(k).sum() / ((m >= t * m.max()) | k).sum()
-                        for m, k in zip(maps, others, strict=True)]) for t in np.arange(1, 20) / 20]
+    by_hand = [
+        np.mean(
+            [
+                (m >= t * m.max()).__and__(k).sum() / ((m >= t * m.max()) | k).sum()
+                for m, k in zip(maps, others, strict=True)
+            ]
+        )
+        for t in np.arange(1, 20) / 20
+    ]
     assert best == pytest.approx((np.argmax(by_hand) + 1) / 20)
     scores = score_maps(perfect_maps(masks, (GRID, GRID)), masks, threshold=(maps, others))
     assert scores.threshold == best
@@ -136,8 +143,10 @@ def test_otsu_agrees_with_exhaustive_search_and_with_opencv():
     values[:, 0, 0] = 255  # so that a level is a gray value
     found = otsu(values)
     for value, cut in zip(values, found, strict=True):
+
         def within(t, value=value):
             return sum(part.var() * part.size for part in (value[value <= t], value[value > t]) if part.size)
+
         best = min(within(t) for t in range(255))
         assert within(cut) == pytest.approx(best)
     cv2 = pytest.importorskip("cv2")
@@ -220,8 +229,11 @@ def bad_cases():
     yield "patients", "patients: give one", {"maps": maps, "masks": mask, "patients": ["a"]}
     yield "threshold", "threshold: give a share", {"maps": maps, "masks": mask, "threshold": 1.5}
     yield "threshold_kind", "threshold: give a number", {"maps": maps, "masks": mask, "threshold": True}
-    yield "size", "masks: 2 masks of 32 x 32 px do not fit 2 images of 64 x 64", {
-        "maps": maps, "masks": mask, "images": np.zeros((2, 1, 64, 64), np.uint8)}
+    yield (
+        "size",
+        "masks: 2 masks of 32 x 32 px do not fit 2 images of 64 x 64",
+        {"maps": maps, "masks": mask, "images": np.zeros((2, 1, 64, 64), np.uint8)},
+    )
 
 
 @pytest.mark.parametrize(("message", "arguments"), [pytest.param(m, a, id=name) for name, m, a in bad_cases()])
@@ -262,8 +274,8 @@ def test_the_right_map_deletes_faster_and_inserts_faster_than_chance(bright_corn
     assert curves.table.loc["deletion", "difference"] < -0.05
     assert curves.table.loc["insertion", "low"] > 0  # the blurred picture already shows most of it
     wrong = deletion_insertion(model, bright_corner, 1 - right, 1, steps=8)
-    assert (wrong.table["map"]["deletion"] > curves.table["map"]["deletion"])
-    assert (wrong.table["map"]["insertion"] < curves.table["map"]["insertion"])
+    assert wrong.table["map"]["deletion"] > curves.table["map"]["deletion"]
+    assert wrong.table["map"]["insertion"] < curves.table["map"]["insertion"]
 
 
 def test_curves_start_and_end_where_they_must(bright_corner):
@@ -283,10 +295,13 @@ def test_curves_start_and_end_where_they_must(bright_corner):
 
 def test_deletion_names_bad_input(bright_corner):
     model, maps = corner_model(), np.ones((4, 4, 4))
-    for message, arguments in (("maps: must be", (bright_corner, maps[:2], 1)), ("class 7", (bright_corner, maps, 7)),
-                               ("class 'c'", (bright_corner, maps, "c")),
-                               ("maps: hold NaN", (bright_corner, maps * np.nan, 1)),
-                               ("images: give", (bright_corner[:, 0], maps, 1))):
+    for message, arguments in (
+        ("maps: must be", (bright_corner, maps[:2], 1)),
+        ("class 7", (bright_corner, maps, 7)),
+        ("class 'c'", (bright_corner, maps, "c")),
+        ("maps: hold NaN", (bright_corner, maps * np.nan, 1)),
+        ("images: give", (bright_corner[:, 0], maps, 1)),
+    ):
         with pytest.raises(ValueError, match=message):
             deletion_insertion(model, *arguments)
     with pytest.raises(ValueError, match="steps"):
@@ -339,8 +354,12 @@ def test_random_weights_are_not_those_the_model_started_from():
 
 def test_sanity_check_works_with_batch_norm_and_keeps_patients_together():
     model = cxr.build_model("resnet18", ("a", "b"), size=64, seed=0)
-    check = sanity_check(model, np.random.default_rng(0).integers(0, 255, (4, 1, 64, 64)).astype(np.uint8),
-                         patients=["p", "p", "q", "q"], repeats=1)
+    check = sanity_check(
+        model,
+        np.random.default_rng(0).integers(0, 255, (4, 1, 64, 64)).astype(np.uint8),
+        patients=["p", "p", "q", "q"],
+        repeats=1,
+    )
     assert check.table.index[1] == "head.output"
     assert np.isfinite(check.table["rank_correlation"]).all()
     assert check.undefined == 0

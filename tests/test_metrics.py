@@ -30,8 +30,11 @@ def test_values_agree_with_scikit_learn(k):
     assert report["macro_recall"] == pytest.approx(sk.balanced_accuracy_score(labels, called))
     assert report["macro_f1"] == pytest.approx(sk.f1_score(labels, called, average="macro"))
     assert report["recall[b]"] == pytest.approx(sk.recall_score(labels, called, average=None)[1])
-    expected = (sk.roc_auc_score(labels, probs[:, 1]) if k == 2
-                else sk.roc_auc_score(labels, probs, multi_class="ovr", average="macro"))
+    expected = (
+        sk.roc_auc_score(labels, probs[:, 1])
+        if k == 2
+        else sk.roc_auc_score(labels, probs, multi_class="ovr", average="macro")
+    )
     assert report["auc"] == pytest.approx(expected)
     assert (report.confusion == sk.confusion_matrix(labels, called)).all()
 
@@ -68,7 +71,8 @@ def test_expected_calibration_error_of_a_calibrated_and_an_overconfident_model()
     assert honest["ece"] < 0.02
     boast = np.full(len(p), 0.99)
     assert Report(np.where(right, 1, 0), np.c_[1 - boast, boast], ("a", "b"), bootstrap=0)["ece"] == pytest.approx(
-        0.99 - right.mean(), abs=1e-6)
+        0.99 - right.mean(), abs=1e-6
+    )
 
 
 def test_intervals_cover_the_value_and_depend_only_on_the_seed():
@@ -157,29 +161,32 @@ def test_it_shows_itself_with_an_alternative_text():
     assert f"{report['auc']:.3f}" in page and "50 images" in str(report)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"probs": np.ones((4, 3)) / 3}, "shape"),
-    ({"probs": np.array([[2.0, -1.0]] * 4)}, "softmax"),
-    ({"probs": np.full((4, 2), np.nan)}, "diverged"),
-    ({"labels": [0, 1, 2, 0]}, "0..1"),
-    ({"labels": [], "probs": np.empty((0, 2))}, "empty"),
-    ({"patients": ["a"]}, "patients"),
-    ({"patients": [[1], 2, 3, 4]}, "patients"),
-    ({"patients": [None, {}, 1, 2]}, "patients"),
-    ({"labels": 3}, "labels must be numbers in an array"),
-    ({"labels": ["a", "b", "a", "b"]}, "labels must be numbers"),
-    ({"labels": [[0], [1, 2], 0, 1]}, "labels must be numbers"),
-    ({"labels": [0.5, 1, 0, 1]}, "labels must be a list of whole numbers"),
-    ({"probs": [[0.5, 0.5], [1], None, 2]}, "probs must be numbers"),
-    ({"probs": {}}, "probs must be numbers"),
-    ({"classes": None}, "classes must be a list"),
-    ({"classes": ("a", "a")}, "different names"),
-    ({"threshold": "0.5"}, "threshold must be a number"),
-    ({"threshold": float("nan")}, "threshold must be a number"),
-    ({"bootstrap": 1.5}, "bootstrap must be a whole number"),
-    ({"bootstrap": 10**12}, "at most 1,000,000"),
-    ({"seed": -1}, "seed must be a whole number"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"probs": np.ones((4, 3)) / 3}, "shape"),
+        ({"probs": np.array([[2.0, -1.0]] * 4)}, "softmax"),
+        ({"probs": np.full((4, 2), np.nan)}, "diverged"),
+        ({"labels": [0, 1, 2, 0]}, "0..1"),
+        ({"labels": [], "probs": np.empty((0, 2))}, "empty"),
+        ({"patients": ["a"]}, "patients"),
+        ({"patients": [[1], 2, 3, 4]}, "patients"),
+        ({"patients": [None, {}, 1, 2]}, "patients"),
+        ({"labels": 3}, "labels must be numbers in an array"),
+        ({"labels": ["a", "b", "a", "b"]}, "labels must be numbers"),
+        ({"labels": [[0], [1, 2], 0, 1]}, "labels must be numbers"),
+        ({"labels": [0.5, 1, 0, 1]}, "labels must be a list of whole numbers"),
+        ({"probs": [[0.5, 0.5], [1], None, 2]}, "probs must be numbers"),
+        ({"probs": {}}, "probs must be numbers"),
+        ({"classes": None}, "classes must be a list"),
+        ({"classes": ("a", "a")}, "different names"),
+        ({"threshold": "0.5"}, "threshold must be a number"),
+        ({"threshold": float("nan")}, "threshold must be a number"),
+        ({"bootstrap": 1.5}, "bootstrap must be a whole number"),
+        ({"bootstrap": 10**12}, "at most 1,000,000"),
+        ({"seed": -1}, "seed must be a whole number"),
+    ],
+)
 def test_bad_input_is_named(change, message):
     good = {"labels": [0, 1, 0, 1], "probs": np.full((4, 2), 0.5), "classes": ("a", "b")}
     with pytest.raises(ValueError, match=message):

@@ -80,9 +80,7 @@ def test_bfloat16_and_channels_last_agree_with_float32(network):
     net = network("resnet18")
     x = images(4)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        fast = copy.deepcopy(net).to(memory_format=torch.channels_last)(
-            x.contiguous(memory_format=torch.channels_last)
-        )
+        fast = copy.deepcopy(net).to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
     with torch.no_grad():
         exact = net(x)
     assert torch.allclose(fast.float(), exact, atol=0.05 * exact.abs().max().item())
@@ -458,9 +456,7 @@ def test_summary_lists_layers_shapes_and_parameters():
     assert rows["body.conv1"].trainable == 0 and rows["body.pool1"].output == "4 x 8 x 8"
     assert rows["head.dense1"].trainable == rows["head.dense1"].parameters == 4 * 64 * 8 + 8
     assert table.iloc[-1].layer == "total"
-    assert (
-        table.iloc[-1].parameters == table.parameters[:-1].sum() == sum(p.numel() for p in net.parameters())
-    )
+    assert table.iloc[-1].parameters == table.parameters[:-1].sum() == sum(p.numel() for p in net.parameters())
     assert table.iloc[-1].trainable == table.trainable[:-1].sum()
     assert net.training and all(not m._forward_hooks for m in net.modules())
 
@@ -572,11 +568,7 @@ def test_files_that_are_no_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         save_model(small("CF"), tmp_path)
     text = tmp_path / "text.pt"
-    for content, message in (
-        (b"", "is empty"),
-        (b"hello", "is not a checkpoint"),
-        (b"PK\x03\x04junk", "is damaged"),
-    ):
+    for content, message in ((b"", "is empty"), (b"hello", "is not a checkpoint"), (b"PK\x03\x04junk", "is damaged")):
         text.write_bytes(content)
         with pytest.raises(ValueError, match=f"text.pt {message}"):
             load_model(text)
@@ -611,16 +603,19 @@ def test_damaged_bytes_inside_a_checkpoint_are_noticed_or_harmless(tmp_path):
             assert "m.pt" in str(error)
 
 
-@pytest.mark.parametrize("part, key, value, says", [
-    ("state", "body.conv1.weight", {"a": 1}, "damaged.*body.conv1.weight"),
-    ("state", "body.conv1.weight", torch.zeros(1).expand(32, 1, 3, 3), "damaged.*body.conv1.weight"),
-    ("config", "classes", torch.zeros(1).expand(10**6, 10**6), "settings"),
-    ("config", "classes", ["a", 1], "settings"),
-    ("config", "name", None, "settings"),
-    ("config", "name", "CPF" * 2000, "cannot rebuild.*at most 200 letters"),
-    ("config", "filters", [10**6, 10**6, 10**6], "cannot rebuild .*500,000,000 weights"),
-    ("config", "hidden", 10**12, "cannot rebuild .*500,000,000 weights"),
-])
+@pytest.mark.parametrize(
+    "part, key, value, says",
+    [
+        ("state", "body.conv1.weight", {"a": 1}, "damaged.*body.conv1.weight"),
+        ("state", "body.conv1.weight", torch.zeros(1).expand(32, 1, 3, 3), "damaged.*body.conv1.weight"),
+        ("config", "classes", torch.zeros(1).expand(10**6, 10**6), "settings"),
+        ("config", "classes", ["a", 1], "settings"),
+        ("config", "name", None, "settings"),
+        ("config", "name", "CPF" * 2000, "cannot rebuild.*at most 200 letters"),
+        ("config", "filters", [10**6, 10**6, 10**6], "cannot rebuild .*500,000,000 weights"),
+        ("config", "hidden", 10**12, "cannot rebuild .*500,000,000 weights"),
+    ],
+)
 def test_a_checkpoint_with_a_wrong_part_is_refused(tmp_path, part, key, value, says):
     path = save_model(small("cnn5", filters=(32, 32, 32)), tmp_path / "m.pt")
     content = torch.load(path, weights_only=True)
@@ -642,14 +637,17 @@ def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
         load_model(path)
 
 
-@pytest.mark.parametrize("options, says", [
-    ({"name": "CPFD", "size": 4096}, "dense layer 1 would have more than 500,000,000 weights"),
-    ({"name": "CPF", "filters": 10**9, "kernel": 99}, "convolution 1"),
-    ({"name": "CC", "filters": 10**9, "kernel": 1}, "convolution 1"),
-    ({"name": "C" * 5000}, "at most 200 letters"),
-    ({"name": "resnet18", "head_hidden": 10**9}, "head_hidden"),
-    ({"name": "CP", "kernel": "x" * 5000}, "kernel: give a positive whole number"),
-])
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"name": "CPFD", "size": 4096}, "dense layer 1 would have more than 500,000,000 weights"),
+        ({"name": "CPF", "filters": 10**9, "kernel": 99}, "convolution 1"),
+        ({"name": "CC", "filters": 10**9, "kernel": 1}, "convolution 1"),
+        ({"name": "C" * 5000}, "at most 200 letters"),
+        ({"name": "resnet18", "head_hidden": 10**9}, "head_hidden"),
+        ({"name": "CP", "kernel": "x" * 5000}, "kernel: give a positive whole number"),
+    ],
+)
 def test_networks_that_no_machine_has_room_for(options, says):
     with pytest.raises(ValueError, match=says) as caught:
         build_model(**{"classes": CLASSES, "size": 64, **options})

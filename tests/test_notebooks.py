@@ -161,7 +161,9 @@ def test_nested_blocks_and_code_inside_of_them(tmp_path):
 
 def test_links_lead_into_the_book(tmp_path):
     write_chapter(tmp_path, "(costs)=\n# Two\n", "02_two.md")
-    (cell,) = convert(tmp_path, "See [two](02_two.md), [there](02_two.md#sub), [costs](#costs), [web](https://a.org).\n")
+    (cell,) = convert(
+        tmp_path, "See [two](02_two.md), [there](02_two.md#sub), [costs](#costs), [web](https://a.org).\n"
+    )
     book = "https://someone.github.io/xrays/chapters/02_two.html"
     assert cell == f"See [two]({book}), [there]({book}#sub), [costs]({book}#costs), [web](https://a.org)."
 

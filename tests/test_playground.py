@@ -53,13 +53,16 @@ def test_own_data_and_ranges():
     assert AugmentationPlayground(blank(), 0).page["marker"] is None
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"data": [1, 2]}, "data: give a CxrDataset, got list"),
-    ({"data": blank(), "row": 2}, "row: there is no image 2; give a number from 0 to 1"),
-    ({"data": blank(400)}, "at most 320 pixels, got 400 x 400"),
-    ({"augment": Augment(crop=0.5)}, "augment: the page has no crop"),
-    ({"augment": Augment(mixup=0.2)}, "augment: the page has no mixup"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data": [1, 2]}, "data: give a CxrDataset, got list"),
+        ({"data": blank(), "row": 2}, "row: there is no image 2; give a number from 0 to 1"),
+        ({"data": blank(400)}, "at most 320 pixels, got 400 x 400"),
+        ({"augment": Augment(crop=0.5)}, "augment: the page has no crop"),
+        ({"augment": Augment(mixup=0.2)}, "augment: the page has no mixup"),
+    ],
+)
 def test_what_it_cannot_show_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         AugmentationPlayground(**arguments)
@@ -89,8 +92,13 @@ def settle(page):
 
 
 def canvas(page, number=1):
-    values = page.locator("canvas").nth(number).evaluate(
-        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0)")
+    values = (
+        page.locator("canvas")
+        .nth(number)
+        .evaluate(
+            "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0)"
+        )
+    )
     side = int(len(values) ** 0.5)
     return np.array(values).reshape(side, side)
 
@@ -103,10 +111,26 @@ def click(page, name):
 # All random numbers at one end of their range: then Augment(rotate=12) rotates by exactly 12 degrees. The sliders
 # turn and move the picture, Augment the place it is read from, before a flip: hence the signs.
 STRONG = {"rotate": 12, "shift": 0.05, "zoom": 0.1, "brightness": 0.1, "contrast": 0.2, "gamma": 0.25, "blur": 0.8}
-UPPER = {"Rotation": 12, "Shift to the right": 0.05, "Shift down": -0.05, "Zoom": 1.1, "Brightness": 0.1,
-         "Contrast": 1.2, "Gamma": 1.25, "Blur": 0.8}
-LOWER = {"Rotation": 12, "Shift to the right": 0.05, "Shift down": 0.05, "Zoom": 0.9, "Brightness": -0.1,
-         "Contrast": 0.8, "Gamma": 0.8, "Blur": 0}
+UPPER = {
+    "Rotation": 12,
+    "Shift to the right": 0.05,
+    "Shift down": -0.05,
+    "Zoom": 1.1,
+    "Brightness": 0.1,
+    "Contrast": 1.2,
+    "Gamma": 1.25,
+    "Blur": 0.8,
+}
+LOWER = {
+    "Rotation": 12,
+    "Shift to the right": 0.05,
+    "Shift down": 0.05,
+    "Zoom": 0.9,
+    "Brightness": -0.1,
+    "Contrast": 0.8,
+    "Gamma": 0.8,
+    "Blur": 0,
+}
 
 
 @pytest.mark.slow
@@ -149,8 +173,15 @@ def test_random_draws_stay_in_the_ranges_and_fill_them(page, playground):
         click(page, "Draw at random")
         drawn.append(json.loads(page.locator(".cxr-play").get_attribute("data-settings")))
     assert 0.25 < np.mean([d["flip"] for d in drawn]) < 0.75
-    most = {"rotate": ranges["rotate"], "shiftX": ranges["shift"], "shiftY": ranges["shift"], "zoom": ranges["zoom"],
-            "brightness": ranges["brightness"], "contrast": ranges["contrast"], "gamma": np.log1p(ranges["gamma"])}
+    most = {
+        "rotate": ranges["rotate"],
+        "shiftX": ranges["shift"],
+        "shiftY": ranges["shift"],
+        "zoom": ranges["zoom"],
+        "brightness": ranges["brightness"],
+        "contrast": ranges["contrast"],
+        "gamma": np.log1p(ranges["gamma"]),
+    }
     for key, limit in most.items():
         values = np.array([d[key] for d in drawn])
         away = np.log(values) if key == "gamma" else values - (key in ("zoom", "contrast"))

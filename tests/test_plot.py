@@ -37,8 +37,9 @@ def figures():
 def test_every_figure_shows_itself_with_a_computed_alternative_text():
     for name, figure, words in figures():
         page = figure.to_html()
-        assert re.fullmatch(r'<img class="cxr-figure" alt="[^"]+" width="\d+" [^<>]*src="data:image/png;base64,[^"]+">',
-                            page), name
+        assert re.fullmatch(
+            r'<img class="cxr-figure" alt="[^"]+" width="\d+" [^<>]*src="data:image/png;base64,[^"]+">', page
+        ), name
         assert words in figure.alt, (name, figure.alt)
     assert pyplot.get_fignums() == [], "the figures must not pile up in pyplot's global list"
 
@@ -47,7 +48,7 @@ def test_a_figure_is_shown_once_and_not_by_the_inline_backend(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args, kwargs)))
     plot.xrays(toy(2))._ipython_display_()
-    ((bundle,), options), = shown
+    (((bundle,), options),) = shown
     assert options == {"raw": True} and set(bundle) == {"text/html", "text/plain"}
 
 
@@ -56,13 +57,16 @@ def test_the_alternative_text_is_escaped():
     assert 'alt="5&quot; &lt;film&gt;"' in fig.to_html()
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: plot.xrays(toy(4)[:0]), "empty"),
-    (lambda: plot.xrays(toy(102)), "at most 100"),
-    (lambda: plot.curves({}), "no finished epoch"),
-    (lambda: plot.intervals({}, "AUC"), "rows is empty"),
-    (lambda: cxr.reported("F"), "A, B, C, D, E"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: plot.xrays(toy(4)[:0]), "empty"),
+        (lambda: plot.xrays(toy(102)), "at most 100"),
+        (lambda: plot.curves({}), "no finished epoch"),
+        (lambda: plot.intervals({}, "AUC"), "rows is empty"),
+        (lambda: cxr.reported("F"), "A, B, C, D, E"),
+    ],
+)
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

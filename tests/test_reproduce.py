@@ -29,6 +29,7 @@ TINY = {"size": 16, "epochs": 2, "bootstrap": 20, "progress": False, "seeds": [0
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch):
     """Nothing is downloaded, whatever the network would allow."""
+
     def refuse(*_, **__):
         raise ConnectionError("no network in this test")
 
@@ -67,6 +68,7 @@ def cxr(*args, code=0):
 
 # -- the plan -----------------------------------------------------------------------------------------------------
 
+
 def test_the_plan_covers_every_reported_row():
     frame = reported()
     assert {(r.source, r.experiment) for r in PLAN} == set(zip(frame["source"], frame["experiment"], strict=True))
@@ -77,9 +79,11 @@ def test_the_plan_covers_every_reported_row():
 
 def as_record(row):
     """What a record of this row would say of its settings."""
-    return {"reproduction": {"source": row.source, "experiment": row.experiment},
-            "recipe": recipes[row.recipe].to_dict(),
-            "data": {"source": row.data, "protocol": row.protocol, "by": row.by}}
+    return {
+        "reproduction": {"source": row.source, "experiment": row.experiment},
+        "recipe": recipes[row.recipe].to_dict(),
+        "data": {"source": row.data, "protocol": row.protocol, "by": row.by},
+    }
 
 
 @pytest.mark.parametrize("source, experiment", sorted({(r.source, r.experiment) for r in PLAN}))
@@ -107,8 +111,9 @@ def test_select_and_its_errors():
 
 # -- running ------------------------------------------------------------------------------------------------------
 
+
 def test_a_run_is_recorded_in_full_and_then_kept(tmp_path, xrays):
-    done, = go(tmp_path, data=f"folder:{xrays}")
+    (done,) = go(tmp_path, data=f"folder:{xrays}")
     assert done.status == "ran" and done.path == tmp_path / "results" / f"reproduce-{ROW}-seed0.json"
     record = json.loads(done.path.read_text())
     assert record["reproduction"] == {"row": ROW, "source": "D", "experiment": "CPCFDD", "recipe": "layers-CPCFDD"}
@@ -122,21 +127,22 @@ def test_a_run_is_recorded_in_full_and_then_kept(tmp_path, xrays):
     assert [p.name for p in (tmp_path / "work").glob("*/checkpoint.pt")] == []
 
     before = done.path.stat().st_mtime_ns
-    again, = go(tmp_path, data=f"folder:{xrays}")
+    (again,) = go(tmp_path, data=f"folder:{xrays}")
     assert again.status == "kept" and done.path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("change", ["recipe", "images", "force"])
 def test_a_run_is_repeated_when_something_else_is_asked(tmp_path, xrays, change):
-    first, = go(tmp_path, data=f"folder:{xrays}")
+    (first,) = go(tmp_path, data=f"folder:{xrays}")
     if change == "images":
         xrays = make_folder(tmp_path / "other" / "xrays", seed=1)
     changes = {"recipe": {"epochs": 1}, "images": {}, "force": {"force": True}}[change]
-    second, = go(tmp_path, data=f"folder:{xrays}", **changes)
+    (second,) = go(tmp_path, data=f"folder:{xrays}", **changes)
     assert second.status == "ran"
     if change == "force":  # the same again, down to the last digit
-        assert [e["loss"] for e in first.record["training"]["epochs"]] == \
-            [e["loss"] for e in second.record["training"]["epochs"]]
+        assert [e["loss"] for e in first.record["training"]["epochs"]] == [
+            e["loss"] for e in second.record["training"]["epochs"]
+        ]
 
 
 def test_seeds_make_records_of_their_own(tmp_path, xrays):
@@ -147,8 +153,27 @@ def test_seeds_make_records_of_their_own(tmp_path, xrays):
 
 def test_a_killed_run_continues(tmp_path, xrays):
     epochs, work = 40, tmp_path / "work"
-    words = [sys.executable, "-m", "cxrlib", "reproduce", "--row", ROW, "--data", f"folder:{xrays}", "--size", "16",
-             "--epochs", str(epochs), "--seed", "0", "--out", str(tmp_path / "results"), "--work", str(work), "--quiet"]
+    words = [
+        sys.executable,
+        "-m",
+        "cxrlib",
+        "reproduce",
+        "--row",
+        ROW,
+        "--data",
+        f"folder:{xrays}",
+        "--size",
+        "16",
+        "--epochs",
+        str(epochs),
+        "--seed",
+        "0",
+        "--out",
+        str(tmp_path / "results"),
+        "--work",
+        str(work),
+        "--quiet",
+    ]
     process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
     for _ in range(6000):
         if list(work.glob("*/checkpoint.pt")) or process.poll() is not None:
@@ -156,14 +181,14 @@ def test_a_killed_run_continues(tmp_path, xrays):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    checkpoint, = work.glob("*/checkpoint.pt")
+    (checkpoint,) = work.glob("*/checkpoint.pt")
     assert not (tmp_path / "results").exists()
     import torch
 
     reached = len(torch.load(checkpoint, weights_only=True)["epochs"])
     assert 1 <= reached < epochs
     seen = [e["seconds"] for e in torch.load(checkpoint, weights_only=True)["epochs"]]
-    done, = go(tmp_path, data=f"folder:{xrays}", epochs=epochs)
+    (done,) = go(tmp_path, data=f"folder:{xrays}", epochs=epochs)
     lines = done.record["training"]["epochs"]
     assert done.status == "ran" and len(lines) == epochs
     assert [e["seconds"] for e in lines[:reached]] == seen  # these were not trained twice
@@ -214,6 +239,7 @@ def test_only_a_part_of_the_network_learns(tmp_path):
 
 # -- not run ------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def no_weights(monkeypatch):
     def refuse(*_, **__):
@@ -223,7 +249,7 @@ def no_weights(monkeypatch):
 
 
 def test_without_data_or_weights_a_record_says_so(tmp_path, no_weights):
-    done, = go(tmp_path, ids=("B-efficientnet_b7",), root=tmp_path)
+    (done,) = go(tmp_path, ids=("B-efficientnet_b7",), root=tmp_path)
     record = json.loads(done.path.read_text())
     assert done.status == "not run" and record["kind"] == "not run" and "test" not in record
     assert "pneumonia4" in record["reason"] and "weights of efficientnet_b7" in record["reason"]
@@ -245,7 +271,7 @@ def test_weights_are_asked_for_once(tmp_path, monkeypatch):
 
 
 def test_a_missing_official_split_is_named(tmp_path, xrays):
-    done, = go(tmp_path, ids=("E-cnn5",), data=f"folder:{xrays}")
+    (done,) = go(tmp_path, ids=("E-cnn5",), data=f"folder:{xrays}")
     assert done.status == "not run" and "official val images" in done.reason and str(tmp_path) not in done.reason
 
 
@@ -256,34 +282,41 @@ def test_a_local_copy_of_one_data_set_serves_its_rows_alone(tmp_path, xrays):
 
 
 def test_a_measured_record_outlives_a_machine_without_the_data(tmp_path, xrays):
-    ran, = go(tmp_path, root=xrays)
+    (ran,) = go(tmp_path, root=xrays)
     text = ran.path.read_text()
-    kept, = go(tmp_path)
+    (kept,) = go(tmp_path)
     assert kept.status == "kept" and ran.path.read_text() == text
 
 
 def test_a_not_run_record_gives_way_to_a_run(tmp_path, xrays):
-    missing, = go(tmp_path)
+    (missing,) = go(tmp_path)
     assert missing.status == "not run"
-    ran, = go(tmp_path, root=xrays)
+    (ran,) = go(tmp_path, root=xrays)
     assert ran.status == "ran" and ran.path == missing.path and "test" in json.loads(ran.path.read_text())
 
 
 # -- the sentence -------------------------------------------------------------------------------------------------
 
+
 def measured(row_id, low, high, **recipe):
-    row, = select(ids=[row_id])
+    (row,) = select(ids=[row_id])
     values = {"intervals": {"accuracy": [low, high]}}
-    return {"reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment},
-            "data": {"source": row.data, "protocol": row.protocol, "by": row.by}, "test": values,
-            "training": {"recipe": recipes[row.recipe].but(**recipe).to_dict()}}
+    return {
+        "reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment},
+        "data": {"source": row.data, "protocol": row.protocol, "by": row.by},
+        "test": values,
+        "training": {"recipe": recipes[row.recipe].but(**recipe).to_dict()},
+    }
 
 
-@pytest.mark.parametrize("low, high, expected", [
-    (0.85, 0.89, "The reported accuracy is above the measured interval"),
-    (0.92, 0.95, "The reported accuracy is below the measured interval"),
-    (0.88, 0.93, "The reported accuracy is inside the measured interval"),
-])
+@pytest.mark.parametrize(
+    "low, high, expected",
+    [
+        (0.85, 0.89, "The reported accuracy is above the measured interval"),
+        (0.92, 0.95, "The reported accuracy is below the measured interval"),
+        (0.88, 0.93, "The reported accuracy is inside the measured interval"),
+    ],
+)
 def test_why_compares_with_the_interval(low, high, expected):
     assert why([measured("A-v6-lite0", low, high)]).startswith(expected)
 
@@ -310,6 +343,7 @@ def test_why_says_when_nothing_was_reported():
 
 # -- the command --------------------------------------------------------------------------------------------------
 
+
 def test_list_prints_the_plan():
     text = cxr("--list")
     assert all(row.id in text for row in PLAN)
@@ -317,8 +351,24 @@ def test_list_prints_the_plan():
 
 
 def test_the_command_runs_and_sums_up(tmp_path, xrays):
-    words = ["D", "--row", "E-cnn5", "--data", f"folder:{xrays}", "--size", "16", "--epochs", "1", "--seed", "0",
-             "--quiet", "--out", tmp_path / "r", "--work", tmp_path / "w"]
+    words = [
+        "D",
+        "--row",
+        "E-cnn5",
+        "--data",
+        f"folder:{xrays}",
+        "--size",
+        "16",
+        "--epochs",
+        "1",
+        "--seed",
+        "0",
+        "--quiet",
+        "--out",
+        tmp_path / "r",
+        "--work",
+        tmp_path / "w",
+    ]
     text = cxr(*words)
     assert f"{len(select('D'))} ran" in text and "1 not run" in text and "test accuracy" in text
     assert f"{len(select('D'))} kept" in cxr(*words)
@@ -339,14 +389,17 @@ def test_a_failure_is_the_exit_code(tmp_path, xrays, monkeypatch):
     assert "class_weights" in text and f"failed: {ROW}" in text
 
 
-@pytest.mark.parametrize("words, message", [
-    ([], "--list shows the plan"),
-    (["F"], "there is no source F"),
-    (["--row", "A-v66"], "did you mean A-v6"),
-    (["A", "--data-root", "/nowhere/at/all"], "is not a folder"),
-    (["--row", ROW, "--data", "folder:/nowhere/at/all"], "does not exist"),
-    (["--row", ROW, "--data", "penumonia"], "pneumonia"),
-])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "--list shows the plan"),
+        (["F"], "there is no source F"),
+        (["--row", "A-v66"], "did you mean A-v6"),
+        (["A", "--data-root", "/nowhere/at/all"], "is not a folder"),
+        (["--row", ROW, "--data", "folder:/nowhere/at/all"], "does not exist"),
+        (["--row", ROW, "--data", "penumonia"], "pneumonia"),
+    ],
+)
 def test_errors_are_one_sentence(words, message, tmp_path):
     result = CliRunner().invoke(main, ["reproduce", *words, "--out", str(tmp_path / "r")])
     assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
@@ -365,8 +418,15 @@ def test_commands_can_be_typed():
         assert words[:2] == ["cxr", "reproduce"] and select(ids=[words[words.index("--row") + 1]]) == [row]
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"training": 1}', '{"training": {"recipe": {}}, "data": 7}',
-                                  '{"training": {"recipe": null}, "data": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"training": 1}',
+        '{"training": {"recipe": {}}, "data": 7}',
+        '{"training": {"recipe": null}, "data": {}}',
+    ],
+)
 def test_a_record_that_cannot_be_read_counts_as_none(tmp_path, text):
     class Enough(Exception):
         pass
@@ -376,5 +436,16 @@ def test_a_record_that_cannot_be_read_counts_as_none(tmp_path, text):
 
     (tmp_path / "reproduce-A-baseline-seed0.json").write_text(text)
     with pytest.raises(Enough):  # the run would begin
-        list(reproduce(select(ids=["A-baseline"]), data="phantom", options={"n": 40}, size=32, seeds=[0], out=tmp_path,
-                       work=tmp_path / "work", progress=False, announce=announce))
+        list(
+            reproduce(
+                select(ids=["A-baseline"]),
+                data="phantom",
+                options={"n": 40},
+                size=32,
+                seeds=[0],
+                out=tmp_path,
+                work=tmp_path / "work",
+                progress=False,
+                announce=announce,
+            )
+        )

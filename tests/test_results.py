@@ -50,8 +50,13 @@ def test_seeds_of_one_recipe_stand_together():
 
 
 def test_cpu_time_over_threads_is_the_training_time_where_it_was_recorded():
-    record = {"training": {"epochs": [{"seconds": 600, "cpu_seconds": 240}] * 3, "head": [],
-                           "hardware": {"device": "cpu", "threads": 2}}}
+    record = {
+        "training": {
+            "epochs": [{"seconds": 600, "cpu_seconds": 240}] * 3,
+            "head": [],
+            "hardware": {"device": "cpu", "threads": 2},
+        }
+    }
     assert tool.training_minutes(record) == 6
     record["training"]["hardware"]["device"] = "a GPU"
     assert tool.training_minutes(record) == 30
@@ -85,29 +90,46 @@ def test_a_record_holds_numbers_only(path):
 
 # -- the source projects, run again -------------------------------------------------------------------------------
 
+
 def made_up(row_id, seed=0, accuracy=0.81237, size=None):
     """A record of `cxr reproduce` with chosen numbers."""
-    row, = reproduce.select(ids=[row_id])
+    (row,) = reproduce.select(ids=[row_id])
     recipe = recipes[row.recipe].but(seed=seed, **({"size": size} if size else {})).to_dict()
     report = json.loads(json.dumps(TRAINING[0]["test"]))
     for name in ("accuracy", "macro_f1", "auc"):
         report["values"][name] = accuracy
         report["intervals"][name] = [accuracy - 0.0321, accuracy + 0.0289]
-    return {"file": f"reproduce-{row.id}-seed{seed}",
-            "reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment, "recipe": row.recipe},
-            "data": {"source": row.data, "protocol": row.protocol, "by": row.by}, "test": report, "validation": report,
-            "training": {"recipe": recipe, "epochs": [{"seconds": 66.6}] * 7,
-                         "head": [{"seconds": 20}] * recipe["head_epochs"]}, "versions": {"torch": "2"}}
+    return {
+        "file": f"reproduce-{row.id}-seed{seed}",
+        "reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment, "recipe": row.recipe},
+        "data": {"source": row.data, "protocol": row.protocol, "by": row.by},
+        "test": report,
+        "validation": report,
+        "training": {
+            "recipe": recipe,
+            "epochs": [{"seconds": 66.6}] * 7,
+            "head": [{"seconds": 20}] * recipe["head_epochs"],
+        },
+        "versions": {"torch": "2"},
+    }
 
 
 def not_run(row_id, reason):
     record = made_up(row_id)
-    return {"kind": "not run", "reason": reason, "recipe": record["training"]["recipe"],
-            **{k: record[k] for k in ("file", "reproduction", "data")}}
+    return {
+        "kind": "not run",
+        "reason": reason,
+        "recipe": record["training"]["recipe"],
+        **{k: record[k] for k in ("file", "reproduction", "data")},
+    }
 
 
-EXAMPLES = [made_up("A-v6-lite0"), *(made_up("D-CPCFDD", seed, 0.93 + seed / 77) for seed in range(3)),
-            not_run("A-v6", "the weights are not here"), made_up("E-cnn5-pneumonia3", size=77)]
+EXAMPLES = [
+    made_up("A-v6-lite0"),
+    *(made_up("D-CPCFDD", seed, 0.93 + seed / 77) for seed in range(3)),
+    not_run("A-v6", "the weights are not here"),
+    made_up("E-cnn5-pneumonia3", size=77),
+]
 
 
 def numbers(text: str) -> set[str]:
@@ -140,8 +162,20 @@ def known_numbers(records) -> set[str]:
     found = set()
     groups = {}
     for record in records:
-        parts = [record.get(k) for k in ("reproduction", "data", "recipe", "reason", "test", "validation", "versions",
-                                         "test_at_validation_threshold", "file")]
+        parts = [
+            record.get(k)
+            for k in (
+                "reproduction",
+                "data",
+                "recipe",
+                "reason",
+                "test",
+                "validation",
+                "versions",
+                "test_at_validation_threshold",
+                "file",
+            )
+        ]
         if record.get("kind") in ("phantom transfer", "choices"):
             parts += [record, *record.get("rows", [])]
         found |= {f"{row['cpu_seconds'] / 60:.1f}" for row in record.get("rows", [])}
@@ -158,16 +192,32 @@ def known_numbers(records) -> set[str]:
         found |= {str(n) for n in range(1, len(runs) + 1)}
         found.add(f"{statistics.mean(map(tool.training_minutes, runs)):.1f}")
         recalls = [(part, f"recall[{c}]") for part in ("validation", "test") for c in runs[0]["test"]["classes"]]
-        for part, name in (("validation", "accuracy"), ("test", "accuracy"), ("test", "macro_f1"), ("test", "auc"),
-                           *recalls):
+        for part, name in (
+            ("validation", "accuracy"),
+            ("test", "accuracy"),
+            ("test", "macro_f1"),
+            ("test", "auc"),
+            *recalls,
+        ):
             found.add(f"{statistics.mean(r[part]['values'][name] for r in runs):.3f}")
     frame = reported()
-    sources = [SOURCES, list(LITERATURE), list(LITERATURE.values()), *frame.to_numpy().tolist(),
-               *(settings(s, e) for s, e in zip(frame["source"], frame["experiment"], strict=True))]
+    sources = [
+        SOURCES,
+        list(LITERATURE),
+        list(LITERATURE.values()),
+        *frame.to_numpy().tolist(),
+        *(settings(s, e) for s, e in zip(frame["source"], frame["experiment"], strict=True)),
+    ]
     for value in leaves(sources):
         found |= as_written(value)
-    fixed = [tool.BOOK_PAGE, tool.SOURCES_HEAD, tool.CHOICES_HEAD, tool.FOOTNOTE, tool.SEVERAL,
-             *reproduce._SPLIT_WORDS.values()]
+    fixed = [
+        tool.BOOK_PAGE,
+        tool.SOURCES_HEAD,
+        tool.CHOICES_HEAD,
+        tool.FOOTNOTE,
+        tool.SEVERAL,
+        *reproduce._SPLIT_WORDS.values(),
+    ]
     return found.union(*map(numbers, fixed), *(numbers(f"top {k}") for k in (50, 100)))
 
 
@@ -179,8 +229,12 @@ def test_every_number_of_the_page_is_recorded_or_reported():
 def test_a_typed_number_is_found():
     text, known = tool.sources_text(EXAMPLES), known_numbers(RECORDS) | known_numbers(EXAMPLES)
     assert not numbers(text) - known
-    for wrong in (text.replace("0.812 (", "0.91234 (", 1), text + "An accuracy of 0.77777.",
-                  text.replace("77 px", "7979 px"), text.replace("8.8 min", "6.8888 min")):
+    for wrong in (
+        text.replace("0.812 (", "0.91234 (", 1),
+        text + "An accuracy of 0.77777.",
+        text.replace("77 px", "7979 px"),
+        text.replace("8.8 min", "6.8888 min"),
+    ):
         assert wrong != text and numbers(wrong) - known
 
 
@@ -219,12 +273,19 @@ def test_every_reproduction_belongs_to_the_plan_and_is_complete():
 
 
 def complete(record):
-    row, = reproduce.select(ids=[record["reproduction"]["row"]])
-    assert record["reproduction"] == {"row": row.id, "source": row.source, "experiment": row.experiment,
-                                      "recipe": row.recipe}
+    (row,) = reproduce.select(ids=[record["reproduction"]["row"]])
+    assert record["reproduction"] == {
+        "row": row.id,
+        "source": row.source,
+        "experiment": row.experiment,
+        "recipe": row.recipe,
+    }
     assert record["command"].startswith(f"cxr reproduce --row {row.id} ")
     assert (record["data"]["source"], record["data"]["protocol"], record["data"]["by"]) == (
-        row.data, row.protocol, row.by)
+        row.data,
+        row.protocol,
+        row.by,
+    )
     if record.get("kind") == "not run":
         assert record["reason"] and "test" not in record
         return
@@ -235,13 +296,20 @@ def complete(record):
         assert report["images"] == sum(map(sum, report["confusion"])) and report["bootstrap"] >= 1000
 
 
-@pytest.mark.parametrize("text, says", [
-    (b"{", "cannot be read as JSON"), (b"\xff{}", "not UTF-8"), (b"[" * 100_000, "nested too deep"),
-    (b'{"a": NaN}', "NaN is no number"), (b"[]", "no complete record"),
-    (b'{"training": {}, "test": 1}', "no complete record"),
-    (b'{"reproduction": {"row": "A-baseline"}, "training": {}, "test": {}}', "no complete record"),
-    (b'{"kind": "phantom transfer"}', "no complete record"), (b'{"kind": "choices", "rows": 3}', "no complete record"),
-])
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (b"{", "cannot be read as JSON"),
+        (b"\xff{}", "not UTF-8"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"a": NaN}', "NaN is no number"),
+        (b"[]", "no complete record"),
+        (b'{"training": {}, "test": 1}', "no complete record"),
+        (b'{"reproduction": {"row": "A-baseline"}, "training": {}, "test": {}}', "no complete record"),
+        (b'{"kind": "phantom transfer"}', "no complete record"),
+        (b'{"kind": "choices", "rows": 3}', "no complete record"),
+    ],
+)
 def test_a_damaged_record_is_named(tmp_path, text, says):
     (tmp_path / "one.json").write_bytes(text)
     with pytest.raises(ValueError, match=rf"one\.json .*{says}"):
@@ -249,9 +317,17 @@ def test_a_damaged_record_is_named(tmp_path, text, says):
 
 
 def test_the_page_of_benchmarks_says_what_was_measured_and_whether_the_bar_was_met(tmp_path):
-    (tmp_path / "starting.json").write_text(json.dumps({
-        "rows": [{"what": "cxr --help", "seconds": 0.75, "bar": 0.5}, {"what": "import", "seconds": 0.31, "bar": 1.0}],
-        "machine": {"device": "cpu", "threads": 3, "cpu_capability": "AVX2"}}))
+    (tmp_path / "starting.json").write_text(
+        json.dumps(
+            {
+                "rows": [
+                    {"what": "cxr --help", "seconds": 0.75, "bar": 0.5},
+                    {"what": "import", "seconds": 0.31, "bar": 1.0},
+                ],
+                "machine": {"device": "cpu", "threads": 3, "cpu_capability": "AVX2"},
+            }
+        )
+    )
     measured = performance.read(tmp_path)
     for text in (performance.page(measured), performance.block(measured)):
         assert "| `cxr --help` | 0.75 s | under 0.5 s | no |" in text
@@ -271,14 +347,34 @@ def test_every_benchmark_that_is_recorded_has_its_lines():
 
 MACHINE = {"device": "cpu", "threads": 1, "cpu_capability": "AVX2"}
 MEASURED = {
-    "pipeline": {"machine": MACHINE, "cores": 2, "rows": [{"side": 1500, "images": 100, "first_look_seconds": 2.0},
-                                              {"side": 224, "images": 100, "first_look_seconds": 1.0}]},
-    "processes": {"machine": MACHINE, "processes": 2, "rows": [{"model": "big", "ratio": 1.6},
-                                                                       {"model": "small", "ratio": 1.9}]},
-    "large": {"machine": MACHINE, "images": 100_000, "size": 100, "gigabytes": 1.0, "limit_megabytes": 900,
-              "ratio": 0.95, "under_limit": {"own_megabytes": 400.0, "feed_images_per_second": 1000.0}},
-    "grading": {"machine": MACHINE, "cores": 2, "runs": [{"jobs": 1, "per_minute": 10.0},
-                                                         {"jobs": 2, "per_minute": 16.0}]}}
+    "pipeline": {
+        "machine": MACHINE,
+        "cores": 2,
+        "rows": [
+            {"side": 1500, "images": 100, "first_look_seconds": 2.0},
+            {"side": 224, "images": 100, "first_look_seconds": 1.0},
+        ],
+    },
+    "processes": {
+        "machine": MACHINE,
+        "processes": 2,
+        "rows": [{"model": "big", "ratio": 1.6}, {"model": "small", "ratio": 1.9}],
+    },
+    "large": {
+        "machine": MACHINE,
+        "images": 100_000,
+        "size": 100,
+        "gigabytes": 1.0,
+        "limit_megabytes": 900,
+        "ratio": 0.95,
+        "under_limit": {"own_megabytes": 400.0, "feed_images_per_second": 1000.0},
+    },
+    "grading": {
+        "machine": MACHINE,
+        "cores": 2,
+        "runs": [{"jobs": 1, "per_minute": 10.0}, {"jobs": 2, "per_minute": 16.0}],
+    },
+}
 NETWORK = {"parameters": 10_000_000, "training": {"recipe": {"model": "resnet18"}}}
 
 

@@ -138,12 +138,14 @@ def test_lung_control_gives_one_row_a_share(pairs):
 def test_bad_input_names_the_argument(pairs):
     without = lab.choose(pairs, np.zeros(40, bool))
     without._lungs = None
-    for call, message in ((lambda: lab.confounded(pairs, 1.5), "p: give a probability"),
-                          (lambda: lab.choose(pairs, [True]), "marked: must be bool"),
-                          (lambda: lab.blackout(without), "no lung masks"),
-                          (lambda: lab.make_pairs(8, classes=("normal",)), "classes: the laboratory compares two"),
-                          (lambda: lab.flip_rate(None, pairs.plain, pairs.plain[:3]), "two versions"),
-                          (lambda: lab.invisible(8, 8, {"marker": 1}), "confounder: give gamma or blur"),
-                          (lambda: lab.plot_maps({}, pairs.plain), "1 to 12 images")):
+    for call, message in (
+        (lambda: lab.confounded(pairs, 1.5), "p: give a probability"),
+        (lambda: lab.choose(pairs, [True]), "marked: must be bool"),
+        (lambda: lab.blackout(without), "no lung masks"),
+        (lambda: lab.make_pairs(8, classes=("normal",)), "classes: the laboratory compares two"),
+        (lambda: lab.flip_rate(None, pairs.plain, pairs.plain[:3]), "two versions"),
+        (lambda: lab.invisible(8, 8, {"marker": 1}), "confounder: give gamma or blur"),
+        (lambda: lab.plot_maps({}, pairs.plain), "1 to 12 images"),
+    ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -57,8 +57,12 @@ def test_the_explorers_numbers_are_the_reports(show, width, scheme):
             judged = report.at(threshold)
             shown = [int(page.locator(f"[data-cell={key}]").inner_text()) for key in ("tn", "fp", "fn", "tp")]
             assert shown == judged.confusion.ravel().tolist()
-            for label, metric in (("accuracy", "accuracy"), ("recall of pneumonia", "recall[pneumonia]"),
-                                  ("recall of normal", "recall[normal]"), ("F1 of pneumonia", "f1[pneumonia]")):
+            for label, metric in (
+                ("accuracy", "accuracy"),
+                ("recall of pneumonia", "recall[pneumonia]"),
+                ("recall of normal", "recall[normal]"),
+                ("F1 of pneumonia", "f1[pneumonia]"),
+            ):
                 row = page.locator("tr", has=page.get_by_role("rowheader", name=label, exact=True))
                 assert row.locator("td").inner_text() == f"{judged[metric]:.3f}"
 
@@ -89,8 +93,17 @@ def test_the_builders_numbers_are_those_of_the_network(show):
         page.get_by_label("Your network").fill(word)
         net = build_model(word, ("a", "b", "c"), size=64, filters=(6, 8, 12), hidden=16)
         assert page.locator("[data-total]").inner_text().replace(",", "") == str(summary(net)["parameters"].iloc[-1])
-        flat = [] if "F" not in word else [int(np.prod([int(n) for n in summary(net).set_index("layer").loc[
-            "head.flatten", "output"].split(" x ")]))]
+        flat = (
+            []
+            if "F" not in word
+            else [
+                int(
+                    np.prod(
+                        [int(n) for n in summary(net).set_index("layer").loc["head.flatten", "output"].split(" x ")]
+                    )
+                )
+            ]
+        )
         cells = [text.replace(",", "") for text in page.locator("tbody td:nth-child(2)").all_inner_texts()]
         assert all(str(n) in cells for n in flat)
     page.get_by_role("button", name="CPC", exact=True).click()
@@ -125,8 +138,17 @@ def test_the_dials_hold_every_setting_of_the_phantom(dials):
     images, masks = dials.page["images"], dials.page["masks"]
     assert len(images) == 2 * 5 * 2 * 2 and len(masks) == 2 * 2 * 2
     for k, contrast in enumerate(dials.page["contrasts"]):
-        made = make_phantoms(2, size=64, classes=("normal", "tuberculosis"), seed=2, lesion_contrast=contrast,
-                             age="adult", bedside=1, progress=False, workers=1)
+        made = make_phantoms(
+            2,
+            size=64,
+            classes=("normal", "tuberculosis"),
+            seed=2,
+            lesion_contrast=contrast,
+            age="adult",
+            bedside=1,
+            progress=False,
+            workers=1,
+        )
         assert sorted(made.labels) == [0, 1]
         ill = list(made.labels).index(1)
         assert np.abs(decode(images[f"tuberculosis/{k}/1/1"]) - made.images[ill, 0]).mean() < 3  # WebP is lossy
@@ -159,9 +181,12 @@ def test_every_dial_changes_the_picture(show, dials, width, scheme):
     picture = page.locator("img")
     seen = [picture.get_attribute("src")]
     age = page.get_by_label("Age").and_(page.locator("select"))
-    for act in (lambda: page.get_by_role("slider").fill("4"), lambda: age.select_option("adult"),
-                lambda: page.get_by_label("image taken in bed").check(),
-                lambda: page.get_by_label("Disease").select_option("tuberculosis")):
+    for act in (
+        lambda: page.get_by_role("slider").fill("4"),
+        lambda: age.select_option("adult"),
+        lambda: page.get_by_label("image taken in bed").check(),
+        lambda: page.get_by_label("Disease").select_option("tuberculosis"),
+    ):
         act()
         assert picture.get_attribute("src") not in seen
         seen.append(picture.get_attribute("src"))

@@ -22,11 +22,7 @@ def make(patients=200, shares=(0.3, 0.7), official=None, seed=0, most=4):
         per_patient = np.array(official, dtype=object)[rng.integers(0, len(official), patients)]
         table = pd.DataFrame({"split": per_patient[who]})
     return CxrDataset(
-        np.zeros((n, 1, 8, 8), np.uint8),
-        label[who],
-        tuple("abcdef"[: len(shares)]),
-        [f"p{w}" for w in who],
-        table,
+        np.zeros((n, 1, 8, 8), np.uint8), label[who], tuple("abcdef"[: len(shares)]), [f"p{w}" for w in who], table
     )
 
 
@@ -42,9 +38,7 @@ def disjoint(sets):
     return sum(map(len, sets)) == len(set().union(*sets))
 
 
-@pytest.mark.parametrize(
-    "val, test", [(0.1, None), (0.2, 0.2), (0.15, 0.35), (0.02, 0.05), (0.5, 0.25), (1 / 3, 0)]
-)
+@pytest.mark.parametrize("val, test", [(0.1, None), (0.2, 0.2), (0.15, 0.35), (0.02, 0.05), (0.5, 0.25), (1 / 3, 0)])
 @pytest.mark.parametrize("by", ["patient", "image"])
 def test_parts_are_disjoint_complete_and_stratified(val, test, by):
     d = make(600)
@@ -84,9 +78,7 @@ def test_official_test_split_stays():
     train, val, test = split(d, 0.2)
     official = d.table["split"].to_numpy()
     assert rows([test]) == [set(np.flatnonzero(official == "test"))]
-    assert rows([train])[0] | rows([val])[0] == set(
-        np.flatnonzero(official != "test")
-    )  # the val folder joins
+    assert rows([train])[0] | rows([val])[0] == set(np.flatnonzero(official != "test"))  # the val folder joins
     assert len(val) / (len(train) + len(val)) == pytest.approx(0.2, abs=0.02)
     pooled = split(d, 0.1, test=0.2)
     assert set(pooled[0].table["split"]) == {"train", "val", "test"}
@@ -121,9 +113,7 @@ def test_protocols():
         assert set(parts[2].table["split"]) == {"test"} and len(parts[2]) == sizes["test"]
         assert set(parts[0].table["split"]) | set(parts[1].table["split"]) == set(pool)
         total = sum(sizes[p] for p in pool)
-        assert len(parts[0]) + len(parts[1]) == total and len(parts[1]) / total == pytest.approx(
-            val, abs=0.02
-        )
+        assert len(parts[0]) + len(parts[1]) == total and len(parts[1]) / total == pytest.approx(val, abs=0.02)
         assert disjoint(patients(parts))
     parts = split(d, protocol="pooled")
     assert [len(p) / len(d) for p in parts] == pytest.approx([0.7, 0.1, 0.2], abs=0.02)
@@ -175,9 +165,7 @@ def test_a_rare_class_is_in_every_part():
     rng = np.random.default_rng(0)
     labels = np.zeros(300, int)
     labels[rng.choice(300, 5, replace=False)] = 1
-    d = CxrDataset(
-        np.zeros((300, 1, 8, 8), np.uint8), labels, ("common", "rare"), [str(i) for i in range(300)]
-    )
+    d = CxrDataset(np.zeros((300, 1, 8, 8), np.uint8), labels, ("common", "rare"), [str(i) for i in range(300)])
     for by in ("patient", "image"):
         for seed in range(8):
             with warnings.catch_warnings():

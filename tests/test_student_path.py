@@ -21,13 +21,16 @@ NAME = "01_split_by_patient"
 
 def run_cell(page, words: str, new: str | None = None):
     """Run the code cell in which the words stand, after its text was replaced by `new`; returns its output area."""
-    index = page.evaluate("""words => {
+    index = page.evaluate(
+        """words => {
         const notebook = window.jupyterapp.shell.currentWidget.content;
         const index = notebook.widgets.findIndex(
             cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(words));
         notebook.activeCellIndex = index;
         notebook.scrollToItem(index);
-        return index; }""", words)
+        return index; }""",
+        words,
+    )
     assert index >= 0, words
     cell = page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"]')
     if new is not None:
@@ -36,9 +39,12 @@ def run_cell(page, words: str, new: str | None = None):
         page.keyboard.press("Delete")
         page.keyboard.insert_text(new)
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
-    page.wait_for_function("""index => {
+    page.wait_for_function(
+        """index => {
         const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
-        return cell.promptNode.textContent.match(/\\d/) }""", arg=index)
+        return cell.promptNode.textContent.match(/\\d/) }""",
+        arg=index,
+    )
     return cell.locator(".jp-Cell-outputArea")
 
 
@@ -71,15 +77,31 @@ def test_a_student_answers_hands_in_and_reads_the_feedback(sandbox, chromium, tm
         out.writestr(f"hopper_grace_4712_816_{NAME}.ipynb".replace("hopper_", "hopper"), exercise.notebook)
     (tmp_path / "gradebook.csv").write_text(
         "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"
-        '"Lovelace, Ada",4711,s1,ada,A\n"Hopper, Grace",4712,s2,grace,A\n"Turing, Alan",4713,s3,alan,A\n')
-    result = CliRunner().invoke(main, [
-        "grade", "01", str(archive), "--course", str(ROOT), "--out", str(tmp_path / "graded"), "--quiet", "--roster",
-        str(tmp_path / "gradebook.csv")], catch_exceptions=False)
+        '"Lovelace, Ada",4711,s1,ada,A\n"Hopper, Grace",4712,s2,grace,A\n"Turing, Alan",4713,s3,alan,A\n'
+    )
+    result = CliRunner().invoke(
+        main,
+        [
+            "grade",
+            "01",
+            str(archive),
+            "--course",
+            str(ROOT),
+            "--out",
+            str(tmp_path / "graded"),
+            "--quiet",
+            "--roster",
+            str(tmp_path / "gradebook.csv"),
+        ],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     assert "3 students" in result.output and "1 missing" in result.output
 
-    results = {r["ids"].get("canvas_id", r["student"]): r for r in map(
-        lambda path: json.loads(path.read_text()), (tmp_path / "graded" / "results").glob("*.json"))}
+    results = {
+        r["ids"].get("canvas_id", r["student"]): r
+        for r in map(lambda path: json.loads(path.read_text()), (tmp_path / "graded" / "results").glob("*.json"))
+    }
     ada, grace = results["4711"], results["4712"]
     assert [t["points"] == t["max_points"] for t in ada["tasks"]] == [True] + [False] * (len(exercise.tasks) - 1)
     assert grace["points"] == 0 and ada["status"] == "graded"
@@ -110,8 +132,10 @@ def test_stock_nbgrader_gives_the_reference_full_marks(name, tmp_path, monkeypat
     from traitlets.config import Config
 
     exercise = load_exercise(name, ROOT)
-    for kind, data in (("release", exercise.notebook.encode()),
-                       ("submitted/ada", exercise.with_answers(dict(exercise.reference)))):
+    for kind, data in (
+        ("release", exercise.notebook.encode()),
+        ("submitted/ada", exercise.with_answers(dict(exercise.reference))),
+    ):
         place = tmp_path / kind / name / f"{name}.ipynb"
         place.parent.mkdir(parents=True)
         place.write_bytes(data)

@@ -18,8 +18,10 @@ def dangers(source: str) -> list[tuple[int, str]]:
     tree, names, found = ast.parse(source), {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
-                      for a in node.names}
+            names |= {
+                a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
+                for a in node.names
+            }
         elif isinstance(node, ast.ImportFrom):
             names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
     for node in ast.walk(tree):
@@ -57,17 +59,20 @@ def danger(called: str, given: dict, args: list) -> str:
         if not isinstance(loader, ast.Attribute | ast.Name) or ast.unparse(loader).rpartition(".")[2] not in SAFE_YAML:
             return f"{called} without a safe loader"
     if last in ("extract", "extractall") and "." in called and not is_constant(given.get("filter"), "data"):
-        return f"{last} without filter=\"data\""  # zipfile has no filters: its members are read one by one
+        return f'{last} without filter="data"'  # zipfile has no filters: its members are read one by one
     if called == "shutil.unpack_archive" and not is_constant(given.get("filter"), "data"):
-        return "shutil.unpack_archive without filter=\"data\""
+        return 'shutil.unpack_archive without filter="data"'
     if "shell" in given and not is_constant(given["shell"], False):
         return "a shell"
     return ""
 
 
 def is_constant(node: ast.expr | None, value) -> bool:
-    return isinstance(node, ast.Constant) and node.value is value or (
-        isinstance(node, ast.Constant) and isinstance(value, str) and node.value == value)
+    return (
+        isinstance(node, ast.Constant)
+        and node.value is value
+        or (isinstance(node, ast.Constant) and isinstance(value, str) and node.value == value)
+    )
 
 
 def sources() -> list[Path]:
@@ -78,8 +83,13 @@ def sources() -> list[Path]:
 def test_nothing_from_outside_is_run_or_unpacked():
     files = sources()
     assert len(files) > 60
-    found = [f"{name}:{line}: {what}" for path in files if (name := path.relative_to(ROOT).as_posix())
-             for line, what in dangers(path.read_text(encoding="utf-8")) if what not in ALLOWED.get(name, ())]
+    found = [
+        f"{name}:{line}: {what}"
+        for path in files
+        if (name := path.relative_to(ROOT).as_posix())
+        for line, what in dangers(path.read_text(encoding="utf-8"))
+        if what not in ALLOWED.get(name, ())
+    ]
     assert not found, "\n".join(found)
 
 
@@ -88,33 +98,56 @@ def test_the_exceptions_are_still_needed():
         assert {what for _, what in dangers((ROOT / name).read_text(encoding="utf-8"))} == allowed
 
 
-@pytest.mark.parametrize("source", [
-    "import pickle\npickle.load(f)", "from pickle import loads\nloads(b)", "import pickle as p\np.Unpickler(f)",
-    "import joblib\njoblib.load(f)", "import pandas as pd\npd.read_pickle(f)",
-    "import torch\ntorch.load(f)", "import torch\ntorch.load(f, weights_only=False)",
-    "from torch import load as l\nl(f)",
-    "import torch\ntorch.load(f, weights_only=flag)", "import torch\ntorch.hub.load('a/b', 'c')",
-    "import numpy as np\nnp.load(f, allow_pickle=True)", "eval('1')", "exec(text)",
-    "import builtins\nbuiltins.exec(t)",
-    "import zipfile\nzipfile.ZipFile(f).extractall(d)",
-    "import zipfile as z\nwith z.ZipFile(f) as a:\n    a.extract(m, d)",
-    "import tarfile\ntarfile.open(f).extractall(d)", "import tarfile\ntarfile.open(f).extractall(d, filter='tar')",
-    "import shutil\nshutil.unpack_archive(f, d)", "import yaml\nyaml.load(t)",
-    "import yaml\nyaml.load(t, Loader=yaml.Loader)",
-    "import yaml\nyaml.unsafe_load(t)", "import subprocess\nsubprocess.run(c, shell=True)", "import os\nos.system(c)",
-    "import subprocess as s\ns.Popen(c, shell=flag)",
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle\npickle.load(f)",
+        "from pickle import loads\nloads(b)",
+        "import pickle as p\np.Unpickler(f)",
+        "import joblib\njoblib.load(f)",
+        "import pandas as pd\npd.read_pickle(f)",
+        "import torch\ntorch.load(f)",
+        "import torch\ntorch.load(f, weights_only=False)",
+        "from torch import load as l\nl(f)",
+        "import torch\ntorch.load(f, weights_only=flag)",
+        "import torch\ntorch.hub.load('a/b', 'c')",
+        "import numpy as np\nnp.load(f, allow_pickle=True)",
+        "eval('1')",
+        "exec(text)",
+        "import builtins\nbuiltins.exec(t)",
+        "import zipfile\nzipfile.ZipFile(f).extractall(d)",
+        "import zipfile as z\nwith z.ZipFile(f) as a:\n    a.extract(m, d)",
+        "import tarfile\ntarfile.open(f).extractall(d)",
+        "import tarfile\ntarfile.open(f).extractall(d, filter='tar')",
+        "import shutil\nshutil.unpack_archive(f, d)",
+        "import yaml\nyaml.load(t)",
+        "import yaml\nyaml.load(t, Loader=yaml.Loader)",
+        "import yaml\nyaml.unsafe_load(t)",
+        "import subprocess\nsubprocess.run(c, shell=True)",
+        "import os\nos.system(c)",
+        "import subprocess as s\ns.Popen(c, shell=flag)",
+    ],
+)
 def test_each_danger_is_found(source):
     assert dangers(source)
 
 
-@pytest.mark.parametrize("source", [
-    "import torch\ntorch.load(f, weights_only=True)", "import json\njson.load(f)", "model.eval()",
-    "import re\nre.compile('x')",
-    "import numpy as np\nnp.load(f, mmap_mode='c')", "import tarfile\ntarfile.open(f).extractall(d, filter='data')",
-    "import yaml\nyaml.safe_load(t)", "import yaml\nyaml.load(t, yaml.SafeLoader)",
-    "import subprocess\nsubprocess.run([p])",
-    "import pickle\npickle.dumps(x)", "df.query('a > 1')", "import traceback\ntraceback.extract_tb(t)",
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch\ntorch.load(f, weights_only=True)",
+        "import json\njson.load(f)",
+        "model.eval()",
+        "import re\nre.compile('x')",
+        "import numpy as np\nnp.load(f, mmap_mode='c')",
+        "import tarfile\ntarfile.open(f).extractall(d, filter='data')",
+        "import yaml\nyaml.safe_load(t)",
+        "import yaml\nyaml.load(t, yaml.SafeLoader)",
+        "import subprocess\nsubprocess.run([p])",
+        "import pickle\npickle.dumps(x)",
+        "df.query('a > 1')",
+        "import traceback\ntraceback.extract_tb(t)",
+    ],
+)
 def test_what_is_safe_is_let_pass(source):
     assert not dangers(source)

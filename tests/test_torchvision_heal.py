@@ -43,9 +43,7 @@ def test_models_transforms_timm_and_cam_work_after_import():
 @needs_torchvision
 def test_healing_agrees_with_what_a_plain_import_does():
     plain = fresh("import torchvision")
-    healed = passes(
-        "import cxrlib, torchvision; import cxrlib._torchvision as t; print(t._library is not None)"
-    )
+    healed = passes("import cxrlib, torchvision; import cxrlib._torchvision as t; print(t._library is not None)")
     assert healed == str("does not exist" in plain.stderr)
 
 

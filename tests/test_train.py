@@ -96,8 +96,10 @@ def _train_in_a_process(path, marker):
     quiet(model, data, toy(16, seed=1), RESUMED, checkpoint=path)
 
 
-@pytest.mark.parametrize("schedule, average", [("onecycle", 0), ("plateau", 0), ("cyclic", 0), ("cosine", 0),
-                                               ("constant", 0), ("onecycle", 0.9)])
+@pytest.mark.parametrize(
+    "schedule, average",
+    [("onecycle", 0), ("plateau", 0), ("cyclic", 0), ("cosine", 0), ("constant", 0), ("onecycle", 0.9)],
+)
 def test_resumed_run_ends_with_the_same_weights(tmp_path, schedule, average):
     recipe = RESUMED.but(schedule=schedule, average=average, restore_best=False)
     train, val = toy(48), toy(16, seed=1)
@@ -195,22 +197,31 @@ def test_early_stopping_and_the_best_weights():
     assert -np.log(probs[np.arange(48), val.labels]).mean() == pytest.approx(losses.min(), rel=1e-3)
 
 
-@pytest.mark.parametrize("schedule, options, expected", [
-    ("constant", {}, lambda lr: np.allclose(lr, 3e-3)),
-    ("cosine", {}, lambda lr: (np.diff(lr) < 0).all() and lr[-1] < 1e-8),
-    ("onecycle", {"pct_start": 0.5}, lambda lr: lr.argmax() == 2 and lr.max() == pytest.approx(3e-3, rel=0.05)),
-    ("cyclic", {"base_lr": 1e-3, "step_epochs": 1}, lambda lr: np.allclose(lr, [3e-3, 1e-3] * 3)),
-    ("plateau", {"patience": 0, "factor": 0.5}, lambda lr: (np.diff(lr) <= 0).all()),
-])
+@pytest.mark.parametrize(
+    "schedule, options, expected",
+    [
+        ("constant", {}, lambda lr: np.allclose(lr, 3e-3)),
+        ("cosine", {}, lambda lr: (np.diff(lr) < 0).all() and lr[-1] < 1e-8),
+        ("onecycle", {"pct_start": 0.5}, lambda lr: lr.argmax() == 2 and lr.max() == pytest.approx(3e-3, rel=0.05)),
+        ("cyclic", {"base_lr": 1e-3, "step_epochs": 1}, lambda lr: np.allclose(lr, [3e-3, 1e-3] * 3)),
+        ("plateau", {"patience": 0, "factor": 0.5}, lambda lr: (np.diff(lr) <= 0).all()),
+    ],
+)
 def test_schedules(schedule, options, expected):
-    history = quiet(tiny_model(), toy(48), toy(16, seed=1), TINY, epochs=6, schedule=schedule,
-                    schedule_options=options)
+    history = quiet(tiny_model(), toy(48), toy(16, seed=1), TINY, epochs=6, schedule=schedule, schedule_options=options)
     assert expected(history.frame["lr"].to_numpy())
 
 
 def test_plateau_lowers_the_rate_when_the_validation_loss_stalls():
-    history = quiet(tiny_model(), toy(48), contrary(), TINY, epochs=8, schedule="plateau",
-                    schedule_options={"patience": 1, "factor": 0.5})
+    history = quiet(
+        tiny_model(),
+        toy(48),
+        contrary(),
+        TINY,
+        epochs=8,
+        schedule="plateau",
+        schedule_options={"patience": 1, "factor": 0.5},
+    )
     lr, loss = history.frame["lr"], history.frame["val_loss"]
     assert lr[loss.idxmin()] == 3e-3  # it does not fall while the loss still improves
     assert lr.iloc[-1] <= 3e-3 / 4
@@ -343,15 +354,33 @@ def test_a_checkpoint_from_before_a_field_continues(tmp_path):
     assert quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path).resumed_at == 3
 
 
-@pytest.mark.parametrize("key, value", [
-    ("model", 1.5), ("model", {}), ("averaged", None), ("optimizer", {}),
-    ("optimizer", {"state": {}, "param_groups": "x"}),
-    ("schedule", None), ("scaler", 3), ("best", {"a": 1}), ("best_value", "x"), ("waited", None),
-    ("finished", torch.ones(2)),
-    ("stopped", []), ("epochs", [1]), ("epochs", [{"epoch": 1}]), ("best_epoch", "one"), ("data", torch.ones(2)),
-    ("recipe", 7), ("recipe", {"lr": torch.ones(2)}), ("kind", torch.ones(2)), ("waited", ...), ("data", ...),
-    ("best", ...),
-])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("model", 1.5),
+        ("model", {}),
+        ("averaged", None),
+        ("optimizer", {}),
+        ("optimizer", {"state": {}, "param_groups": "x"}),
+        ("schedule", None),
+        ("scaler", 3),
+        ("best", {"a": 1}),
+        ("best_value", "x"),
+        ("waited", None),
+        ("finished", torch.ones(2)),
+        ("stopped", []),
+        ("epochs", [1]),
+        ("epochs", [{"epoch": 1}]),
+        ("best_epoch", "one"),
+        ("data", torch.ones(2)),
+        ("recipe", 7),
+        ("recipe", {"lr": torch.ones(2)}),
+        ("kind", torch.ones(2)),
+        ("waited", ...),
+        ("data", ...),
+        ("best", ...),
+    ],
+)
 def test_a_damaged_checkpoint_is_refused(tmp_path, key, value):
     path, recipe = tmp_path / "c.pt", TINY.but(average=0.9, schedule="onecycle")
     quiet(tiny_model(), toy(48), toy(16, seed=1), recipe, checkpoint=path)
@@ -374,14 +403,37 @@ def test_a_checkpoint_with_a_damaged_optimizer_is_refused(tmp_path):
         quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
 
 
-@pytest.mark.parametrize("field, value", [
-    ("model", 7), ("model_options", 5), ("model_options", {1: 2}), ("schedule_options", "x"), ("epochs", True),
-    ("epochs", 10**30), ("size", 16.0), ("seed", -1), ("seed", None), ("trainable", [1]), ("lr", "0.1"),
-    ("lr", float("nan")),
-    ("head_lr", None), ("weight_decay", [0]), ("label_smoothing", "x"), ("average", 1), ("early_stopping", "soon"),
-    ("early_stopping", 0), ("class_weights", {}), ("class_weights", ["a", "b"]), ("class_weights", [0, 0]),
-    ("augment", {"flip": 1}), ("views", 3), ("views", [1]), ("optimizer", []), ("about", None),
-])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("model", 7),
+        ("model_options", 5),
+        ("model_options", {1: 2}),
+        ("schedule_options", "x"),
+        ("epochs", True),
+        ("epochs", 10**30),
+        ("size", 16.0),
+        ("seed", -1),
+        ("seed", None),
+        ("trainable", [1]),
+        ("lr", "0.1"),
+        ("lr", float("nan")),
+        ("head_lr", None),
+        ("weight_decay", [0]),
+        ("label_smoothing", "x"),
+        ("average", 1),
+        ("early_stopping", "soon"),
+        ("early_stopping", 0),
+        ("class_weights", {}),
+        ("class_weights", ["a", "b"]),
+        ("class_weights", [0, 0]),
+        ("augment", {"flip": 1}),
+        ("views", 3),
+        ("views", [1]),
+        ("optimizer", []),
+        ("about", None),
+    ],
+)
 def test_a_wrong_field_of_a_recipe_is_named(field, value):
     with pytest.raises(ValueError, match=f"recipe: {field} "):
         cxr.recipes["baseline"].but(**{field: value})
@@ -392,10 +444,15 @@ def test_an_unknown_option_of_the_model_is_named():
         build(TINY.but(model_options={"depth": 3}), ("a", "b"))
 
 
-@pytest.mark.parametrize("schedule, options", [
-    ("onecycle", {"pct_start": 7}), ("onecycle", {"div_factor": 0}), ("plateau", {"factor": 2.0}),
-    ("cyclic", {"step_epochs": "x"}),
-])
+@pytest.mark.parametrize(
+    "schedule, options",
+    [
+        ("onecycle", {"pct_start": 7}),
+        ("onecycle", {"div_factor": 0}),
+        ("plateau", {"factor": 2.0}),
+        ("cyclic", {"step_epochs": "x"}),
+    ],
+)
 def test_schedule_options_that_cannot_be(schedule, options):
     with pytest.raises(ValueError, match="schedule_options"):
         quiet(tiny_model(), toy(48), recipe=TINY, schedule=schedule, schedule_options=options)
@@ -413,27 +470,30 @@ def test_no_warning_in_an_ordinary_run():
         quiet(tiny_model(), toy(48), toy(16, seed=1), TINY, schedule="onecycle")
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: quiet(tiny_model(), toy(48)[:0]), "train is empty"),
-    (lambda: quiet(tiny_model(), toy(48), toy(48)[:0]), "val is empty"),
-    (lambda: quiet(tiny_model(), toy(48, classes=("normal", "covid-19"))), "covid-19"),
-    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, early_stopping=2), "val is missing"),
-    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, class_weights=(1.0, 2.0, 3.0)), "3 numbers for 2 classes"),
-    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, schedule="cosine", schedule_options={"steps": 3}), "steps"),
-    (lambda: quiet(tiny_model(), toy(48), recipe=TINY, learning_rate=1), "unknown field"),
-    (lambda: Recipe(optimizer="adamax"), "adam, adamw, sgd"),
-    (lambda: Recipe(epochs=0), "epochs"),
-    (lambda: Recipe(lr=-1), "lr"),
-    (lambda: Recipe(trainable="body"), "trainable"),
-    (lambda: Recipe(trainable=0), "trainable"),
-    (lambda: Recipe(head_epochs=-1), "head_epochs"),
-    (lambda: Recipe(head_lr=0), "head_lr"),
-    (lambda: Recipe(label_smoothing=1.0), "label_smoothing"),
-    (lambda: Recipe(average=1.0), "average"),
-    (lambda: Recipe(class_weights="inverse"), "balanced"),
-    (lambda: cxr.evaluate(tiny_model(), toy(8)[:0]), "empty"),
-    (lambda: cxr.evaluate(tiny_model(), toy(8, classes=("normal", "tb"))), "does not know"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: quiet(tiny_model(), toy(48)[:0]), "train is empty"),
+        (lambda: quiet(tiny_model(), toy(48), toy(48)[:0]), "val is empty"),
+        (lambda: quiet(tiny_model(), toy(48, classes=("normal", "covid-19"))), "covid-19"),
+        (lambda: quiet(tiny_model(), toy(48), recipe=TINY, early_stopping=2), "val is missing"),
+        (lambda: quiet(tiny_model(), toy(48), recipe=TINY, class_weights=(1.0, 2.0, 3.0)), "3 numbers for 2 classes"),
+        (lambda: quiet(tiny_model(), toy(48), recipe=TINY, schedule="cosine", schedule_options={"steps": 3}), "steps"),
+        (lambda: quiet(tiny_model(), toy(48), recipe=TINY, learning_rate=1), "unknown field"),
+        (lambda: Recipe(optimizer="adamax"), "adam, adamw, sgd"),
+        (lambda: Recipe(epochs=0), "epochs"),
+        (lambda: Recipe(lr=-1), "lr"),
+        (lambda: Recipe(trainable="body"), "trainable"),
+        (lambda: Recipe(trainable=0), "trainable"),
+        (lambda: Recipe(head_epochs=-1), "head_epochs"),
+        (lambda: Recipe(head_lr=0), "head_lr"),
+        (lambda: Recipe(label_smoothing=1.0), "label_smoothing"),
+        (lambda: Recipe(average=1.0), "average"),
+        (lambda: Recipe(class_weights="inverse"), "balanced"),
+        (lambda: cxr.evaluate(tiny_model(), toy(8)[:0]), "empty"),
+        (lambda: cxr.evaluate(tiny_model(), toy(8, classes=("normal", "tb"))), "does not know"),
+    ],
+)
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

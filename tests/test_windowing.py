@@ -46,22 +46,25 @@ def test_two_bytes_a_pixel_and_the_file_stays_small():
     assert len(large.to_html()) < 320 * 320 * 2 * 1.4 + 30_000
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"stored": STORED[None]}, r"stored: give an image \(H, W\)"),
-    ({"stored": np.ones((0, 0), int)}, "stored: give an image"),
-    ({"stored": np.arange(321 * 2).reshape(321, 2), "mask": None}, "at most 320 pixels a side, got .321, 2."),
-    ({"stored": STORED.astype(float)}, "whole numbers from 0 to 65535, got float64"),
-    ({"stored": -STORED}, "whole numbers from 0 to 65535, got int64 from -4095"),
-    ({"stored": STORED + 65000}, "whole numbers from 0 to 65535"),
-    ({"stored": np.full((24, 20), 7)}, "all values are 7"),
-    ({"center": float("nan")}, "center: give a finite number, got nan"),
-    ({"width": "wide"}, "width: give a finite number, got 'wide'"),
-    ({"width": 0.5}, "width at least 1"),
-    ({"slope": 0}, "slope: with 0"),
-    ({"mask": MASK.astype(int)}, "mask: give a bool array"),
-    ({"mask": MASK[:3]}, r"mask: give a bool array \(24, 20\)"),
-    ({"mask": MASK & False}, "at least one pixel"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stored": STORED[None]}, r"stored: give an image \(H, W\)"),
+        ({"stored": np.ones((0, 0), int)}, "stored: give an image"),
+        ({"stored": np.arange(321 * 2).reshape(321, 2), "mask": None}, "at most 320 pixels a side, got .321, 2."),
+        ({"stored": STORED.astype(float)}, "whole numbers from 0 to 65535, got float64"),
+        ({"stored": -STORED}, "whole numbers from 0 to 65535, got int64 from -4095"),
+        ({"stored": STORED + 65000}, "whole numbers from 0 to 65535"),
+        ({"stored": np.full((24, 20), 7)}, "all values are 7"),
+        ({"center": float("nan")}, "center: give a finite number, got nan"),
+        ({"width": "wide"}, "width: give a finite number, got 'wide'"),
+        ({"width": 0.5}, "width at least 1"),
+        ({"slope": 0}, "slope: with 0"),
+        ({"mask": MASK.astype(int)}, "mask: give a bool array"),
+        ({"mask": MASK[:3]}, r"mask: give a bool array \(24, 20\)"),
+        ({"mask": MASK & False}, "at least one pixel"),
+    ],
+)
 def test_what_it_cannot_show_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         explorer(**options)
@@ -76,7 +79,8 @@ def settle(page):
 
 def canvas(page):
     high, rgba = page.locator("canvas").evaluate(
-        "c => [c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]")
+        "c => [c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
+    )
     pixels = np.array(rgba).reshape(high, -1, 4)
     assert (pixels[..., :3] == pixels[..., :1]).all() and (pixels[..., 3] == 255).all()
     return pixels[..., 0]
@@ -154,6 +158,7 @@ def test_the_outline_lies_on_the_border_of_the_mask(show):
     page.get_by_label("outline the lesion").check()
     assert page.locator("svg.outline").is_visible()
     box = page.locator("svg.outline path").evaluate(
-        "p => { const b = p.getBBox(); return [b.x, b.y, b.width, b.height]; }")
+        "p => { const b = p.getBBox(); return [b.x, b.y, b.width, b.height]; }"
+    )
     assert box == [3, 5, 9, 4]
     assert page.locator("svg.outline path").get_attribute("d").count("M") == 2 * (9 + 4)

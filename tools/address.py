@@ -34,8 +34,11 @@ def set_address(root: Path, url: str, branch: str | None = None) -> None:
     config.write_text(text, encoding="utf-8", newline="\n")
     citation = root / "CITATION.cff"
     text = re.sub(r"^repository-code: .*\n", "", citation.read_text(encoding="utf-8"), flags=re.M)
-    citation.write_text(re.sub(r"^(license: .*\n)", lambda m: f"{m[1]}repository-code: {url}\n", text, flags=re.M),
-                        encoding="utf-8", newline="\n")
+    citation.write_text(
+        re.sub(r"^(license: .*\n)", lambda m: f"{m[1]}repository-code: {url}\n", text, flags=re.M),
+        encoding="utf-8",
+        newline="\n",
+    )
 
 
 def main() -> int:

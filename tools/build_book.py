@@ -38,8 +38,13 @@ def build_key(root: Path, environment: dict[str, str]) -> str:
 
 def build_environment() -> dict[str, str]:
     """The environment of the build and of the chapters' kernels."""
-    env = dict(os.environ, TQDM_DISABLE="1", JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1",
-               OMP_NUM_THREADS="1")  # there are as many kernels as cores
+    env = dict(
+        os.environ,
+        TQDM_DISABLE="1",
+        JUPYTER_PREFER_ENV_PATH="1",
+        PYDEVD_DISABLE_FILE_VALIDATION="1",
+        OMP_NUM_THREADS="1",
+    )  # there are as many kernels as cores
     # a relative folder is meant from where `make` was called, but the kernels run in chapters/
     if env.get("CXR_DATA_DIR"):
         env["CXR_DATA_DIR"] = str(Path(env["CXR_DATA_DIR"]).expanduser().resolve())

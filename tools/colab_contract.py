@@ -48,11 +48,20 @@ class Runtime:
         return cls(path.stem, python[1], {canonicalize_name(name): version for name, _, version in lines})
 
     def applies(self, requirement: Requirement, extra: str = "") -> bool:
-        return requirement.marker is None or requirement.marker.evaluate({
-            "python_version": self.python, "python_full_version": f"{self.python}.0", "implementation_version":
-            f"{self.python}.0", "implementation_name": "cpython", "platform_python_implementation": "CPython",
-            "os_name": "posix", "sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64",
-            "extra": extra})
+        return requirement.marker is None or requirement.marker.evaluate(
+            {
+                "python_version": self.python,
+                "python_full_version": f"{self.python}.0",
+                "implementation_version": f"{self.python}.0",
+                "implementation_name": "cpython",
+                "platform_python_implementation": "CPython",
+                "os_name": "posix",
+                "sys_platform": "linux",
+                "platform_system": "Linux",
+                "platform_machine": "x86_64",
+                "extra": extra,
+            }
+        )
 
 
 @dataclass
@@ -71,10 +80,24 @@ def fetch(requirement: Requirement, python: str, folder: Path) -> Path | None:
     """The wheel that pip would take for this requirement alone, or None."""
     place = Path(tempfile.mkdtemp(dir=folder))
     subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-         "--only-binary=:all:", "--implementation=cp", f"--python-version={python}",
-         "--platform=manylinux_2_28_x86_64", "--platform=manylinux2014_x86_64", f"--dest={place}",
-         f"{requirement.name}{requirement.specifier}"], capture_output=True)
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--implementation=cp",
+            f"--python-version={python}",
+            "--platform=manylinux_2_28_x86_64",
+            "--platform=manylinux2014_x86_64",
+            f"--dest={place}",
+            f"{requirement.name}{requirement.specifier}",
+        ],
+        capture_output=True,
+    )
     return next(place.glob("*.whl"), None)
 
 
@@ -96,7 +119,8 @@ def follow(lines: list[str], who: str, runtime: Runtime, installed: dict[str, st
         if name in installed:
             if not need.specifier.contains(installed[name], prereleases=True):
                 outcome.problems.append(
-                    f"{name} {installed[name]} would be replaced: {why} needs {name}{need.specifier}")
+                    f"{name} {installed[name]} would be replaced: {why} needs {name}{need.specifier}"
+                )
             continue
         if name in wanted:
             need.specifier &= wanted[name].specifier
@@ -106,8 +130,10 @@ def follow(lines: list[str], who: str, runtime: Runtime, installed: dict[str, st
         wanted[name] = need
         wheel = fetch(need, runtime.python, folder)
         if wheel is None:
-            outcome.problems.append(f"{name}{need.specifier}, which {why} needs: pip finds no wheel for Python "
-                                    f"{runtime.python} (no such version, sources only, or no package index)")
+            outcome.problems.append(
+                f"{name}{need.specifier}, which {why} needs: pip finds no wheel for Python "
+                f"{runtime.python} (no such version, sources only, or no package index)"
+            )
             missing.add(name)
             continue
         version = str(parse_wheel_filename(wheel.name)[1])
@@ -143,8 +169,14 @@ def check(pyproject: Path, runtime: Runtime) -> Outcome:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pyproject", type=Path, default=ROOT / "pyproject.toml", help="the project to install")
-    parser.add_argument("--lists", type=Path, nargs="+", default=LISTS, metavar="FILE",
-                        help="what a runtime has, one name==version a line; default: tests/data/colab-*.txt")
+    parser.add_argument(
+        "--lists",
+        type=Path,
+        nargs="+",
+        default=LISTS,
+        metavar="FILE",
+        help="what a runtime has, one name==version a line; default: tests/data/colab-*.txt",
+    )
     parser.add_argument("--limit", type=float, default=LIMIT_MB, metavar="MB", help="largest download (default 10)")
     options = parser.parse_args(arguments)
     broken = False

@@ -54,8 +54,9 @@ def make_environment(folder: Path) -> tuple[Path, list[str]]:
     if not python.exists():
         venv.create(folder, with_pip=True, clear=True)
     # what the set-up cells of an earlier run left
-    subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "cxrlib", *LACKING], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [python, "-m", "pip", "uninstall", "--quiet", "--yes", "cxrlib", *LACKING], check=True, capture_output=True
+    )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [canonicalize_name(Requirement(line).name) for line in project["dependencies"]]
     wanted, ours = pins(PINS), pins(ROOT / "constraints.txt")
@@ -74,8 +75,20 @@ def make_environment(folder: Path) -> tuple[Path, list[str]]:
         constraints = folder / "constraints.txt"
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in wanted.items()))
         done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", constraints,
-             *[name for name in (*names, *KERNEL, WEIGHTS) if name not in LACKING]], capture_output=True, text=True)
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-c",
+                constraints,
+                *[name for name in (*names, *KERNEL, WEIGHTS) if name not in LACKING],
+            ],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode == 0:
             return python, differs
         lacking = re.search(r"No matching distribution found for ([\w.-]+)", done.stderr)
@@ -86,8 +99,12 @@ def make_environment(folder: Path) -> tuple[Path, list[str]]:
 
 
 def installed(python: Path) -> dict[str, str]:
-    listed = subprocess.run([python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
-                            capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {canonicalize_name(entry["name"]): entry["version"] for entry in json.loads(listed.stdout)}
 
 
@@ -95,9 +112,15 @@ def surroundings(place: Path, python: Path) -> dict[str, str]:
     """What a notebook's kernel finds: a kernel named colab, google.colab, and this repository behind its address."""
     kernel = place / "kernels" / "colab"
     kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(json.dumps({
-        "argv": [str(python), "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "Colab", "language": "python"}))
+    (kernel / "kernel.json").write_text(
+        json.dumps(
+            {
+                "argv": [str(python), "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                "display_name": "Colab",
+                "language": "python",
+            }
+        )
+    )
     package = place / "stand-in" / "google" / "colab"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text('"""A stand-in: it is here."""\n')
@@ -105,10 +128,20 @@ def surroundings(place: Path, python: Path) -> dict[str, str]:
     start.mkdir(parents=True)
     (start / "colab.py").write_text("import google.colab\n")  # Colab's kernel has imported it, too
     site = Site.read()
-    return {"JUPYTER_PATH": str(place), "IPYTHONDIR": str(place / "ipython"), "PYTHONPATH": str(package.parents[1]),
-            "CXR_FAST": "1", "TQDM_DISABLE": "1", "CXR_CACHE_DIR": str(place / "cache"), "HOME": str(place),
-            "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
-            "GIT_CONFIG_VALUE_0": site.url, "GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": "*"}
+    return {
+        "JUPYTER_PATH": str(place),
+        "IPYTHONDIR": str(place / "ipython"),
+        "PYTHONPATH": str(package.parents[1]),
+        "CXR_FAST": "1",
+        "TQDM_DISABLE": "1",
+        "CXR_CACHE_DIR": str(place / "cache"),
+        "HOME": str(place),
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": site.url,
+        "GIT_CONFIG_KEY_1": "safe.directory",
+        "GIT_CONFIG_VALUE_1": "*",
+    }
 
 
 def run(path: Path, place: Path) -> str:
@@ -149,15 +182,20 @@ def main(arguments: list[str] | None = None) -> int:
         for path in paths:
             start = time.monotonic()
             wrong = run(path.resolve(), Path(folder))
-            print(f"{'failed' if wrong else 'ran':8}{path.parent.name}/{path.name}  {time.monotonic() - start:.0f} s",
-                  flush=True)
+            print(
+                f"{'failed' if wrong else 'ran':8}{path.parent.name}/{path.name}  {time.monotonic() - start:.0f} s",
+                flush=True,
+            )
             if wrong:
                 failed.append(path.name)
                 print(wrong)
     after = installed(options.python)
     added = {name: version for name, version in after.items() if name not in before}
-    replaced = [f"{name} {version} by {after.get(name)}" for name, version in before.items()
-                if name != "cxrlib" and after.get(name) != version]
+    replaced = [
+        f"{name} {version} by {after.get(name)}"
+        for name, version in before.items()
+        if name != "cxrlib" and after.get(name) != version
+    ]
     print(f"The set-up cells added {', '.join(f'{n} {v}' for n, v in added.items()) or 'nothing'}.")
     for text in replaced:
         print(f"replaced: {text}")

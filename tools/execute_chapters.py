@@ -44,8 +44,11 @@ def execute(page: Path, cache_folder: Path, timeout: int) -> str:
         return "failed, the kernel died (was there enough memory?)"
     if result.err is not None:
         return "failed"
-    cache.cache_notebook_bundle(CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time}),
-                                check_validity=False, overwrite=True)
+    cache.cache_notebook_bundle(
+        CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time}),
+        check_validity=False,
+        overwrite=True,
+    )
     return f"{result.time:.0f} s"
 
 

@@ -31,6 +31,7 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
 
     Raises ValueError naming the file and the cell for an answer without markers, or a task without test or check.
     """
+
     def fail(what: str):
         raise ValueError(f"{source.name}: {what}")
 
@@ -57,8 +58,13 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
             if task not in points:
                 fail(f"the task {task!r} has a test but no check in {source.stem}_checks.py")
             tests.append(task)
-            grading = {"grade_id": f"test_{task}", "solution": False, "grade": True, "locked": True,
-                       "points": points[task]}
+            grading = {
+                "grade_id": f"test_{task}",
+                "solution": False,
+                "grade": True,
+                "locked": True,
+                "points": points[task],
+            }
         else:
             if marked:
                 fail(f"a solution outside of an answer cell: {cell.source[:60]!r}")
@@ -81,8 +87,10 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
 
 def _badge(source: Path, site: Site, root: Path) -> str:
     number = source.stem.split("_")[0]
-    badge = (f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-             f"({site.colab(f'exercises/{source.stem}.ipynb')})")
+    badge = (
+        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"({site.colab(f'exercises/{source.stem}.ipynb')})"
+    )
     chapter = next(iter(sorted(root.glob(f"chapters/{number}_*.md"))), None)
     if chapter is None:
         return badge
@@ -109,8 +117,10 @@ def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
             nbformat.write(notebook, place)
             done = api.generate_assignment(name)
             if not done["success"]:
-                raise ValueError(f"{name}: nbgrader could not make the students' version\n{done.get('log', '')}"
-                                 f"{done.get('error', '')}")
+                raise ValueError(
+                    f"{name}: nbgrader could not make the students' version\n{done.get('log', '')}"
+                    f"{done.get('error', '')}"
+                )
             released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
             made[name] = nbformat.writes(released) + "\n"
     return made
@@ -144,8 +154,10 @@ def listing(course: Path, site: Site) -> str:
         chapter = next(iter(sorted(course.glob(f"chapters/{name.split('_')[0]}_*.md"))), None)
         title = f"[{exercise.title}](../chapters/{chapter.name})" if chapter else exercise.title
         tasks = ", ".join(f"`{task}`" for task in exercise.tasks)
-        rows.append(f"| {title} | {tasks} | {exercise.max_points:g} | [Colab]"
-                    f"({site.colab(f'exercises/{name}.ipynb')}), {{download}}`file <../exercises/{name}.ipynb>` |")
+        rows.append(
+            f"| {title} | {tasks} | {exercise.max_points:g} | [Colab]"
+            f"({site.colab(f'exercises/{name}.ipynb')}), {{download}}`file <../exercises/{name}.ipynb>` |"
+        )
     return "\n".join(rows)
 
 

@@ -90,14 +90,37 @@ def trained(folder: Path) -> bytes:
 
 def scores(record: dict) -> bytes:
     """What a record says, without the times."""
-    curves = [{k: v for k, v in epoch.items() if "seconds" not in k and k != "images_per_second"}
-              for epoch in record["training"]["epochs"]]
+    curves = [
+        {k: v for k, v in epoch.items() if "seconds" not in k and k != "images_per_second"}
+        for epoch in record["training"]["epochs"]
+    ]
     return json.dumps([record["validation"], record["test"], curves], sort_keys=True).encode()
 
 
 def reproduce(folder: Path) -> list:
-    return [*CXR, "reproduce", "--row", "D-CPCFDD", "--row", "E-cnn5", "--data", "phantom", "-o", "n=60", "--size",
-            "32", "--epochs", "2", "--seed", "0", "--out", folder / "records", "--work", folder / "work", "--quiet"]
+    return [
+        *CXR,
+        "reproduce",
+        "--row",
+        "D-CPCFDD",
+        "--row",
+        "E-cnn5",
+        "--data",
+        "phantom",
+        "-o",
+        "n=60",
+        "--size",
+        "32",
+        "--epochs",
+        "2",
+        "--seed",
+        "0",
+        "--out",
+        folder / "records",
+        "--work",
+        folder / "work",
+        "--quiet",
+    ]
 
 
 def reproduced(folder: Path) -> bytes:
@@ -115,8 +138,22 @@ def grade(folder: Path) -> list:
         for i in range(4):  # the first i tasks are answered
             (handed_in / f"student{i}.ipynb").write_bytes(exercise.with_answers(dict(exercise.reference[:i])))
     # a seed of its own would be drawn again where the kill came before it was written down
-    return [*CXR, "grade", "03", handed_in, "--out", folder / "graded", "--course", ROOT, "--seed", "1", "--resume",
-            "--jobs", "2", "--quiet"]
+    return [
+        *CXR,
+        "grade",
+        "03",
+        handed_in,
+        "--out",
+        folder / "graded",
+        "--course",
+        ROOT,
+        "--seed",
+        "1",
+        "--resume",
+        "--jobs",
+        "2",
+        "--quiet",
+    ]
 
 
 def graded(folder: Path) -> bytes:
@@ -130,13 +167,20 @@ def book(folder: Path) -> list:
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
         for name in filter(None, names.split("\0")):
             if (ROOT / name).is_file() and name.split("/")[0] in (
-                    "book", "tools", "cxrlib", "_config.yml", "constraints.txt", "pyproject.toml"):
+                "book",
+                "tools",
+                "cxrlib",
+                "_config.yml",
+                "constraints.txt",
+                "pyproject.toml",
+            ):
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, copy / name)
         (copy / "chapters").mkdir()
         (copy / "chapters" / "01_small.md").write_text(_CHAPTER)
-        (copy / "book" / "_toc.yml").write_text("format: jb-book\nroot: book/index\nparts:\n- caption: Chapters\n"
-                                                "  chapters:\n  - file: chapters/01_small\n")
+        (copy / "book" / "_toc.yml").write_text(
+            "format: jb-book\nroot: book/index\nparts:\n- caption: Chapters\n  chapters:\n  - file: chapters/01_small\n"
+        )
         for page in (copy / "book").glob("*.md"):
             page.unlink()
         (copy / "book" / "index.md").write_text("# Small\n\nSee [the chapter](../chapters/01_small.md).\n")
@@ -178,15 +222,29 @@ TARGETS = [
 
 
 def surroundings(folder: Path, **changes) -> dict[str, str]:
-    env = {**os.environ, "CXR_CACHE_DIR": str(folder / "cache"), "HOME": str(folder / "home"), "OMP_NUM_THREADS": "1",
-           "TQDM_DISABLE": "1", "PYTHONPATH": str(ROOT), **changes}
+    env = {
+        **os.environ,
+        "CXR_CACHE_DIR": str(folder / "cache"),
+        "HOME": str(folder / "home"),
+        "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
+        "PYTHONPATH": str(ROOT),
+        **changes,
+    }
     return {key: value for key, value in env.items() if value is not None}
 
 
 def start(command: list, folder: Path, env: dict | None = None) -> subprocess.Popen:
     (folder / "home").mkdir(exist_ok=True)
-    return subprocess.Popen([str(word) for word in command], cwd=folder, env=env or surroundings(folder),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [str(word) for word in command],
+        cwd=folder,
+        env=env or surroundings(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
@@ -209,7 +267,7 @@ def kill(process: subprocess.Popen) -> None:
 
 def first_difference(wanted: bytes, found: bytes) -> str:
     at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), min(len(wanted), len(found)))
-    before, after = (text[max(0, at - 40):at + 40].decode(errors="replace") for text in (wanted, found))
+    before, after = (text[max(0, at - 40) : at + 40].decode(errors="replace") for text in (wanted, found))
     return f"{before!r} became {after!r}"
 
 
@@ -316,8 +374,10 @@ def disk_full_while_training(folder: Path) -> str:
 def cache_that_cannot_be_written(folder: Path) -> str:
     command = cache(folder)
     (folder / "cache").mkdir()
-    return clear(*finish(start([*inside(folder, "--ro-bind", str(folder / "cache"), str(folder / "cache")), *command],
-                               folder)), "CXR_CACHE_DIR")
+    return clear(
+        *finish(start([*inside(folder, "--ro-bind", str(folder / "cache"), str(folder / "cache")), *command], folder)),
+        "CXR_CACHE_DIR",
+    )
 
 
 @trial
@@ -409,10 +469,18 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record:
         from cxrlib.device import describe
 
-        write_json(options.record, {
-            "benchmark": "faults", "command": "make faults",
-            "seed": options.seed, "kills": {t.name: t.done for t in tallies if t.name in names},
-            "other": [t.name for t in tallies if t.name not in names], "lost": lost, "machine": describe()})
+        write_json(
+            options.record,
+            {
+                "benchmark": "faults",
+                "command": "make faults",
+                "seed": options.seed,
+                "kills": {t.name: t.done for t in tallies if t.name in names},
+                "other": [t.name for t in tallies if t.name not in names],
+                "lost": lost,
+                "machine": describe(),
+            },
+        )
     return int(lost > 0)
 
 

@@ -201,15 +201,28 @@ class Child:
 
     def _start(self) -> None:
         nowhere = "http://127.0.0.1:9"  # nothing is downloaded: who asks is refused at once
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "MPLBACKEND": "agg",
-                       "CXR_CACHE_DIR": str(self.scratch / "cache"), "KAGGLEHUB_CACHE": str(self.scratch / "hub"),
-                       "TORCH_HOME": str(self.scratch / "hub"), "CXR_DATA_DIR": "",
-                       **{name: nowhere for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "TQDM_DISABLE": "1",
+            "MPLBACKEND": "agg",
+            "CXR_CACHE_DIR": str(self.scratch / "cache"),
+            "KAGGLEHUB_CACHE": str(self.scratch / "hub"),
+            "TORCH_HOME": str(self.scratch / "hub"),
+            "CXR_DATA_DIR": "",
+            **{name: nowhere for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
+        }
         self.errors = open(self.scratch / "stderr.txt", "w+", errors="replace")  # noqa: SIM115  closed by _stop
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--worker", str(self.scratch), *self.options], env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, encoding="utf-8", cwd=self.scratch,
-            start_new_session=True)
+            [sys.executable, __file__, "--worker", str(self.scratch), *self.options],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            encoding="utf-8",
+            cwd=self.scratch,
+            start_new_session=True,
+        )
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, args=(self.process, self.lines), daemon=True).start()
 
@@ -339,19 +352,26 @@ def shares(targets: dict[str, Target], inputs: int) -> dict[str, int]:
 
 
 def table(tallies: list[Tally]) -> str:
-    lines = [f"{'target':12s} {'inputs':>7s} {'accepted':>9s} {'refused':>8s} {'findings':>9s} {'CPU s':>10s} "
-             f"{'peak MB':>8s}"]
-    lines += [f"{t.target:12s} {t.inputs:7d} {t.accepted:9d} {t.refused:8d} {t.findings:9d} {t.slowest_seconds:10.2f} "
-              f"{t.peak_mb:8.0f}" for t in tallies]
+    lines = [
+        f"{'target':12s} {'inputs':>7s} {'accepted':>9s} {'refused':>8s} {'findings':>9s} {'CPU s':>10s} "
+        f"{'peak MB':>8s}"
+    ]
+    lines += [
+        f"{t.target:12s} {t.inputs:7d} {t.accepted:9d} {t.refused:8d} {t.findings:9d} {t.slowest_seconds:10.2f} "
+        f"{t.peak_mb:8.0f}"
+        for t in tallies
+    ]
     return "\n".join(lines)
 
 
-def run_all(plan: dict[str, int], targets: dict[str, Target], seed: int, keep: Path, jobs: int,
-            options: list[str]) -> list[Tally]:
+def run_all(
+    plan: dict[str, int], targets: dict[str, Target], seed: int, keep: Path, jobs: int, options: list[str]
+) -> list[Tally]:
     """All targets of a plan, `jobs` at a time; the tallies in the order of the plan."""
     waiting, done, lock = list(plan.items()), {}, threading.Lock()
     hidden = not sys.stderr.isatty() or None
     with tqdm(total=sum(plan.values()), unit="input", disable=hidden) as bar:
+
         def one_after_another() -> None:
             with Child(options) as child:
                 while True:
@@ -383,10 +403,21 @@ def record(tallies: list[Tally], seed: int) -> None:
     from cxrlib.files import write_json
 
     rows = [{key: value for key, value in asdict(tally).items() if key != "kinds"} for tally in tallies]
-    write_json(ROOT / "benchmarks" / "fuzz.json", {
-        "benchmark": "fuzz", "command": "make fuzz", "seed": seed, "inputs": sum(t.inputs for t in tallies),
-        "survived": sum(t.survived for t in tallies), "limit_seconds": SECONDS, "limit_mb": Target.megabytes,
-        "targets": rows, "versions": versions(), "machine": describe()})
+    write_json(
+        ROOT / "benchmarks" / "fuzz.json",
+        {
+            "benchmark": "fuzz",
+            "command": "make fuzz",
+            "seed": seed,
+            "inputs": sum(t.inputs for t in tallies),
+            "survived": sum(t.survived for t in tallies),
+            "limit_seconds": SECONDS,
+            "limit_mb": Target.megabytes,
+            "targets": rows,
+            "versions": versions(),
+            "machine": describe(),
+        },
+    )
 
 
 def targets_of(path: str | None) -> dict[str, Target]:
@@ -406,8 +437,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--inputs", type=int, default=10_000, help="how many inputs in all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--keep", type=Path, default=ROOT / "runs" / "fuzz", metavar="DIRECTORY",
-                        help="where the inputs of findings are saved")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=ROOT / "runs" / "fuzz",
+        metavar="DIRECTORY",
+        help="where the inputs of findings are saved",
+    )
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a saved input; its name begins with the target's")
     parser.add_argument("--record", action="store_true", help="write benchmarks/fuzz.json")
     parser.add_argument("--targets", metavar="FILE", help="a Python file with another table of targets")

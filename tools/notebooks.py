@@ -29,10 +29,7 @@ if "google.colab" in sys.modules:
 """
 BOOTSTRAP_TAGS = "[bootstrap, remove-cell]"
 
-ADMONITIONS = (
-    "note", "tip", "hint", "important", "attention", "warning",
-    "caution", "danger", "error", "seealso",
-)
+ADMONITIONS = ("note", "tip", "hint", "important", "attention", "warning", "caution", "danger", "error", "seealso")
 HEADLINE = {"seealso": "See also"}
 
 

@@ -42,38 +42,60 @@ class Figure(NamedTuple):
 def _pipeline(found: dict) -> Iterator[Figure]:
     for row in found["rows"]:
         least = f"at least {row['bar']}×" if row["bar"] > 1 else "never slower"
-        yield Figure(f"augmented images a second from JPEGs of {row['side']:,} px, against torchvision with "
-                     f"{row['torchvision_workers']} workers", f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
+        yield Figure(
+            f"augmented images a second from JPEGs of {row['side']:,} px, against torchvision with "
+            f"{row['torchvision_workers']} workers",
+            f"{row['ratio']:.1f}×",
+            least,
+            row["ratio"] >= row["bar"],
+        )
 
 
 def _training(found: dict) -> Iterator[Figure]:
     names = {"plain": "a plain float32 loop", "fastai": "fastai's `vision_learner`"}
     for row in found["rows"]:
         least = f"at least {row['bar']}×" if row["bar"] > 1 else "no slower"
-        yield Figure(f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}",
-                     f"{row['ratio']:.1f}×", least, row["ratio"] >= row["bar"])
+        yield Figure(
+            f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}",
+            f"{row['ratio']:.1f}×",
+            least,
+            row["ratio"] >= row["bar"],
+        )
 
 
 def _cam(found: dict) -> Iterator[Figure]:
     for row in found["speed"]:
         bar = row["bar"]
-        yield Figure(f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}",
-                     f"{row['ratio']:.1f}×", f"at least {bar}×" if bar else "", row["ratio"] >= bar if bar else None)
+        yield Figure(
+            f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}",
+            f"{row['ratio']:.1f}×",
+            f"at least {bar}×" if bar else "",
+            row["ratio"] >= bar if bar else None,
+        )
     few, many = found["peak_memory_mib"]["100"], found["peak_memory_mib"]["1000"]
     yield Figure("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "under 1.1×", many < 1.1 * few)
 
 
 def _inspector(found: dict) -> Iterator[Figure]:
-    yield Figure(f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers",
-                 f"{found['page_megabytes']:.2f} MB", "under 1.5 MB", found["page_megabytes"] < 1.5)
+    yield Figure(
+        f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers",
+        f"{found['page_megabytes']:.2f} MB",
+        "under 1.5 MB",
+        found["page_megabytes"] < 1.5,
+    )
     for row in found["redraws"]:
-        yield Figure(f"inspector redraw, {row['what']}", f"{row['median_ms']:.0f} ms", "under 50 ms",
-                     row["median_ms"] < 50)
+        yield Figure(
+            f"inspector redraw, {row['what']}", f"{row['median_ms']:.0f} ms", "under 50 ms", row["median_ms"] < 50
+        )
 
 
 def _phantom(found: dict) -> Iterator[Figure]:
-    yield Figure(f"{found['images']:,} phantoms of {found['size']} px, new process", f"{found['seconds']:.1f} s",
-                 f"under {found['bar']} s", found["seconds"] < found["bar"])
+    yield Figure(
+        f"{found['images']:,} phantoms of {found['size']} px, new process",
+        f"{found['seconds']:.1f} s",
+        f"under {found['bar']} s",
+        found["seconds"] < found["bar"],
+    )
 
 
 def _starting(found: dict) -> Iterator[Figure]:
@@ -86,35 +108,54 @@ def _starting(found: dict) -> Iterator[Figure]:
 def _book(found: dict) -> Iterator[Figure]:
     for row in found["rows"]:
         bar = row["bar"]
-        yield Figure(f"book build, {row['what']}", f"{row['seconds']:.0f} s", f"under {bar} s" if bar else "",
-                     row["seconds"] < bar if bar else None)
+        yield Figure(
+            f"book build, {row['what']}",
+            f"{row['seconds']:.0f} s",
+            f"under {bar} s" if bar else "",
+            row["seconds"] < bar if bar else None,
+        )
 
 
 def _grading(found: dict) -> Iterator[Figure]:
     for row in found["runs"]:
         held = row["jobs"] >= found["cores"]  # the bar is for as many at a time as there are cores, or more
-        yield Figure(f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores",
-                     f"{row['per_minute']:.0f}", f"at least {found['bar_per_minute']}" if held else "",
-                     row["per_minute"] >= found["bar_per_minute"] if held else None)
+        yield Figure(
+            f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores",
+            f"{row['per_minute']:.0f}",
+            f"at least {found['bar_per_minute']}" if held else "",
+            row["per_minute"] >= found["bar_per_minute"] if held else None,
+        )
     share = found["start_seconds"] * found["runs"][0]["per_minute"] / 60
     yield Figure("of a submission's time: a new sandbox whose Python imports torch", f"{share:.0%}")
 
 
 def _fuzz(found: dict) -> Iterator[Figure]:
-    yield Figure(f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}",
-                 f"{found['survived']:,}", "all", found["survived"] == found["inputs"])
+    yield Figure(
+        f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}",
+        f"{found['survived']:,}",
+        "all",
+        found["survived"] == found["inputs"],
+    )
 
 
 def _faults(found: dict) -> Iterator[Figure]:
-    yield Figure(f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults",
-                 str(found["lost"]), "none", found["lost"] == 0)
+    yield Figure(
+        f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults",
+        str(found["lost"]),
+        "none",
+        found["lost"] == 0,
+    )
 
 
 def _processes(found: dict) -> Iterator[Figure]:
     for row in found["rows"]:
-        yield Figure(f"training images a second in {found['processes']} processes, against one, {row['model']} at "
-                     f"{row['size']} px ({row['gradient_megabytes']:.0f} MB of gradients)", f"{row['ratio']:.2f}×",
-                     f"at least {row['bar']:g}×", row["ratio"] >= row["bar"])
+        yield Figure(
+            f"training images a second in {found['processes']} processes, against one, {row['model']} at "
+            f"{row['size']} px ({row['gradient_megabytes']:.0f} MB of gradients)",
+            f"{row['ratio']:.2f}×",
+            f"at least {row['bar']:g}×",
+            row["ratio"] >= row["bar"],
+        )
 
 
 def _large(found: dict) -> Iterator[Figure]:
@@ -122,8 +163,12 @@ def _large(found: dict) -> Iterator[Figure]:
     what = f"{found['images']:,} images ({found['gigabytes']:.1f} GB of pixels) with {memory}"
     yield Figure(f"training on {what}, against no limit", f"{found['ratio']:.2f}×")
     own = found["under_limit"]["own_megabytes"]
-    yield Figure(f"memory of its own for {what}", f"{own:.0f} MB", f"under {found['limit_megabytes']:,} MB",
-                 own < found["limit_megabytes"])
+    yield Figure(
+        f"memory of its own for {what}",
+        f"{own:.0f} MB",
+        f"under {found['limit_megabytes']:,} MB",
+        own < found["limit_megabytes"],
+    )
 
 
 def _accuracy(found: dict) -> Iterator[Figure]:
@@ -131,12 +176,14 @@ def _accuracy(found: dict) -> Iterator[Figure]:
     reached = [run for run in runs if run["accuracy"] >= found["goal"]]
     minutes = statistics.mean(run["minutes"] for run in runs)
     clock = [run["clock_minutes"] for run in runs]
-    yield Figure(f"training of `{found['recipe']}`; {len(reached)} of {len(runs)} seeds reach the best source "
-                 f"project's test accuracy of {found['goal']:.3f}",
-                 f"{minutes:.0f} min of CPU time a thread (by the clock, beside other jobs, {min(clock):.0f} to "
-                 f"{max(clock):.0f} min)",
-                 f"under the {found['reported_minutes']:g} min that it reported",
-                 minutes < found["reported_minutes"] and len(reached) == len(runs))
+    yield Figure(
+        f"training of `{found['recipe']}`; {len(reached)} of {len(runs)} seeds reach the best source "
+        f"project's test accuracy of {found['goal']:.3f}",
+        f"{minutes:.0f} min of CPU time a thread (by the clock, beside other jobs, {min(clock):.0f} to "
+        f"{max(clock):.0f} min)",
+        f"under the {found['reported_minutes']:g} min that it reported",
+        minutes < found["reported_minutes"] and len(reached) == len(runs),
+    )
 
 
 #: NAME of a record -> the title of its part, and its lines
@@ -186,8 +233,10 @@ def figures(name: str, record: dict) -> list[Figure]:
 def machines(records: Iterable[dict]) -> str:
     each = [run for record in records for run in (record, *record.get("runs", ()))]
     kinds = {(m["device"], m["threads"], m["cpu_capability"]) for r in each if (m := r.get("machine"))}
-    return "; ".join(f"{device}, {threads} thread{'s' if threads > 1 else ''}, {capability}"
-                     for device, threads, capability in sorted(kinds))
+    return "; ".join(
+        f"{device}, {threads} thread{'s' if threads > 1 else ''}, {capability}"
+        for device, threads, capability in sorted(kinds)
+    )
 
 
 def block(records: dict[str, dict]) -> str:
@@ -203,7 +252,9 @@ def page(records: dict[str, dict]) -> str:
         record = records[name]
         lines = [figure.cells for figure in figures(name, record)]
         note = f"{NOTES[name]}\n\n" if name in NOTES else ""
-        parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(HEAD, lines)}\n\n{note}"
-                     f"`{record.get('command', f'python benchmarks/{name}.py')}`; "
-                     f"{machines([record]) or 'machine not recorded'}.")
+        parts.append(
+            f"## {BENCHMARKS[name][0]}\n\n{table(HEAD, lines)}\n\n{note}"
+            f"`{record.get('command', f'python benchmarks/{name}.py')}`; "
+            f"{machines([record]) or 'machine not recorded'}."
+        )
     return PAGE.format(parts="\n\n".join(parts))

@@ -20,13 +20,19 @@ from cxrlib.reproduce import NOT_RUN, PLAN, command, why
 from cxrlib.source_projects import LITERATURE, SOURCES, reported
 
 ROOT = Path(__file__).resolve().parent.parent
-MARKERS = {name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {name}:end -->")
-           for name in ("results", "performance")}
+MARKERS = {
+    name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {name}:end -->")
+    for name in ("results", "performance")
+}
 
-FOOTNOTE = ("\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
-            "threads where it was recorded, of the clock's time elsewhere.")
-SEVERAL = ("Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
-           "in square brackets the lowest and the highest seed.")
+FOOTNOTE = (
+    "\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
+    "threads where it was recorded, of the clock's time elsewhere."
+)
+SEVERAL = (
+    "Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
+    "in square brackets the lowest and the highest seed."
+)
 
 BOOK_PAGE = """\
 # Recorded results
@@ -93,12 +99,16 @@ def _record(path: Path) -> dict:
     found = read_json(path)
     try:
         record = found | {"file": path.stem}
-        text = "".join(make([record]) for make in (training_table, threshold_table, phantom_text, choices_text,
-                                                   sources_text, readme_block))
+        text = "".join(
+            make([record])
+            for make in (training_table, threshold_table, phantom_text, choices_text, sources_text, readme_block)
+        )
         text.encode()
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no complete record ({type(error).__name__}: {str(error)[:100]}): run its command "
-                         "again, or remove the file") from error
+        raise ValueError(
+            f"{path} is no complete record ({type(error).__name__}: {str(error)[:100]}): run its command "
+            "again, or remove the file"
+        ) from error
     return record
 
 
@@ -152,28 +162,57 @@ def training_table(records: list[dict]) -> str:
     rows = []
     for runs in by_recipe(records):
         recipe = runs[0]["training"]["recipe"]
-        rows.append([
-            name_of(runs), recipe["model"], f"{recipe['size']} px, {len(runs[0]['training']['epochs'])} epochs",
-            recalls(runs, "validation"), scored(runs, "accuracy"), scored(runs, "auc"), recalls(runs, "test"),
-            f"{statistics.mean(map(training_minutes, runs)):.1f} min",
-        ])
-    return table(["recipe, seed", "model", "size, length", "validation recall, normal / pneumonia", "test accuracy",
-                  "test AUC", "test recall, normal / pneumonia", "training time*"], rows)
+        rows.append(
+            [
+                name_of(runs),
+                recipe["model"],
+                f"{recipe['size']} px, {len(runs[0]['training']['epochs'])} epochs",
+                recalls(runs, "validation"),
+                scored(runs, "accuracy"),
+                scored(runs, "auc"),
+                recalls(runs, "test"),
+                f"{statistics.mean(map(training_minutes, runs)):.1f} min",
+            ]
+        )
+    return table(
+        [
+            "recipe, seed",
+            "model",
+            "size, length",
+            "validation recall, normal / pneumonia",
+            "test accuracy",
+            "test AUC",
+            "test recall, normal / pneumonia",
+            "training time*",
+        ],
+        rows,
+    )
 
 
 def threshold_table(records: list[dict]) -> str:
-    rows = [[name_of([r]), f"{cut['threshold']:.3f}", interval(cut, "accuracy"), interval(cut, "macro_recall"),
-             " / ".join(f"{cut['values'][f'recall[{c}]']:.3f}" for c in cut["classes"])]
-            for runs in by_recipe(records) for r in runs if (cut := r.get("test_at_validation_threshold"))]
+    rows = [
+        [
+            name_of([r]),
+            f"{cut['threshold']:.3f}",
+            interval(cut, "accuracy"),
+            interval(cut, "macro_recall"),
+            " / ".join(f"{cut['values'][f'recall[{c}]']:.3f}" for c in cut["classes"]),
+        ]
+        for runs in by_recipe(records)
+        for r in runs
+        if (cut := r.get("test_at_validation_threshold"))
+    ]
     return table(["recipe, seed", "threshold", "accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
 
 
 def machine(record: dict) -> str:
     hardware, training = record["training"]["hardware"], record["training"]
     threads = "one thread" if hardware["threads"] == 1 else f"{hardware['threads']} threads"
-    return (f"- {name_of([record])}: {hardware['device']}, {threads}, {hardware['cpu_capability']}, "
-            f"{training['images_per_second']:.0f} training images a second; "
-            f"torch {record['versions']['torch']}")
+    return (
+        f"- {name_of([record])}: {hardware['device']}, {threads}, {hardware['cpu_capability']}, "
+        f"{training['images_per_second']:.0f} training images a second; "
+        f"torch {record['versions']['torch']}"
+    )
 
 
 def phantom_text(records: list[dict]) -> str:
@@ -189,7 +228,8 @@ def phantom_text(records: list[dict]) -> str:
             f"separates the {runs[0]['images']} real {r['split']} images, normal against the rest, with an AUC of "
             f"{scores} for the seed{'s' if len(runs) > 1 else ''} {', '.join(str(run['seed']) for run in runs)}. "
             "The phantom's gray levels were set from real images; what the AUC owes to the lesions, and what to "
-            "brightness or position, was not measured. No threshold was tested.")
+            "brightness or position, was not measured. No threshold was tested."
+        )
     return "\n".join(lines)
 
 
@@ -197,10 +237,21 @@ def choices_text(records: list[dict]) -> str:
     """One change of the recipe `best` at a time, on validation patients: benchmarks/choices.py."""
     parts = []
     for r in (r for r in records if r.get("kind") == "choices"):
-        rows = [[row["change"], interval(row["validation"], "auc"), interval(row["stress"], "auc"),
-                 interval(row["stress"], "macro_recall"), f"{row['cpu_seconds'] / 60:.1f} min"] for row in r["rows"]]
-        parts += ["## What the best recipe owes to its parts", CHOICES_HEAD.format(**r),
-                  table(["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"], rows)]
+        rows = [
+            [
+                row["change"],
+                interval(row["validation"], "auc"),
+                interval(row["stress"], "auc"),
+                interval(row["stress"], "macro_recall"),
+                f"{row['cpu_seconds'] / 60:.1f} min",
+            ]
+            for row in r["rows"]
+        ]
+        parts += [
+            "## What the best recipe owes to its parts",
+            CHOICES_HEAD.format(**r),
+            table(["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"], rows),
+        ]
     return "\n\n".join(parts)
 
 
@@ -209,8 +260,10 @@ def anchors() -> str:
     best = reported("A").dropna(subset="accuracy").sort_values("accuracy").iloc[-1]
     others = [f"the best source project ({best['experiment']}) {best['accuracy']:.3f} and {best['auc']:.3f}"]
     others += [f"{name} {accuracy:.3f} and {auc:.3f}" for name, (accuracy, auc) in LITERATURE.items()]
-    return ("Reported by others on the same test split, accuracy and AUC: " + "; ".join(others) + ". "
-            "How the others chose their models is not known; none gave intervals.")
+    return (
+        "Reported by others on the same test split, accuracy and AUC: " + "; ".join(others) + ". "
+        "How the others chose their models is not known; none gave intervals."
+    )
 
 
 def mean_of(runs: list[dict], name: str, part: str = "test") -> float:
@@ -240,8 +293,11 @@ figures_of = functools.cache(reported)  # making the table takes longer than eve
 def as_reported(source: str, experiment: str) -> str:
     frame = figures_of(source)
     row = frame[frame["experiment"] == experiment].iloc[0]
-    found = [f"{name} {row[column]:g}" for column, name in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC"))
-             if row[column] == row[column]]  # NaN: not reported
+    found = [
+        f"{name} {row[column]:g}"
+        for column, name in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC"))
+        if row[column] == row[column]
+    ]  # NaN: not reported
     if row["minutes"] == row["minutes"]:
         found.append(f"{row['minutes']:g} min")
     return ", ".join(found) or "–"
@@ -251,8 +307,11 @@ def set_up(records: list[dict]) -> str:
     """Model, size and length, data and split of the runs of one row."""
     first, recipe = records[0], records[0]["training"]["recipe"]
     lengths = sorted({len(r["training"]["epochs"]) for r in records})
-    epochs = f"{lengths[0]} to {lengths[-1]} epochs" if len(lengths) > 1 else \
-        f"{lengths[0]} epoch{'s' if lengths[0] > 1 else ''}"
+    epochs = (
+        f"{lengths[0]} to {lengths[-1]} epochs"
+        if len(lengths) > 1
+        else f"{lengths[0]} epoch{'s' if lengths[0] > 1 else ''}"
+    )
     if head := len(first["training"].get("head", [])):
         epochs = f"{head} for the head, then {epochs}"
     split = first["data"]["protocol"] + (", by image" if first["data"]["by"] == "image" else "")
@@ -269,11 +328,19 @@ def source_section(letter: str, records: list[dict]) -> str:
         measured = sorted((r for r in mine if "test" in r), key=lambda r: r["training"]["recipe"]["seed"])
         if measured:
             validation = [r["validation"]["values"]["accuracy"] for r in measured]
-            rows.append([
-                row.id, row.experiment, set_up(measured), as_reported(letter, row.experiment),
-                f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
-                scored(measured, "accuracy"), scored(measured, "macro_f1"), scored(measured, "auc"),
-                f"{statistics.mean(map(training_minutes, measured)):.1f} min"])
+            rows.append(
+                [
+                    row.id,
+                    row.experiment,
+                    set_up(measured),
+                    as_reported(letter, row.experiment),
+                    f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
+                    scored(measured, "accuracy"),
+                    scored(measured, "macro_f1"),
+                    scored(measured, "auc"),
+                    f"{statistics.mean(map(training_minutes, measured)):.1f} min",
+                ]
+            )
             reasons.append(f"- {row.id}: {why(measured)}")
         elif missing := [r for r in mine if r.get("kind") == NOT_RUN]:
             absent.setdefault(missing[0]["reason"], []).append(row)
@@ -281,8 +348,22 @@ def source_section(letter: str, records: list[dict]) -> str:
             never.append(row)
     parts = [f"### Source {letter}: {SOURCES[letter]}"]
     if rows:
-        parts.append(table(["row", "experiment", "run here", "reported", "validation accuracy", "test accuracy",
-                            "test macro F1", "test AUC", "training time"], rows))
+        parts.append(
+            table(
+                [
+                    "row",
+                    "experiment",
+                    "run here",
+                    "reported",
+                    "validation accuracy",
+                    "test accuracy",
+                    "test macro F1",
+                    "test AUC",
+                    "training time",
+                ],
+                rows,
+            )
+        )
         parts += ["Why reported and measured differ:", "\n".join(reasons)]
     for reason, which in absent.items():
         parts.append(f"Not run: {reason}. The command that runs it where nothing is missing:")
@@ -313,8 +394,7 @@ def readme_block(records: list[dict]) -> str:
         parts.append(text)
     if training:
         kinds = dict.fromkeys(machine(r).partition(": ")[2].rpartition(",")[0] for r in training)
-        parts.append(f"Machine: {'; '.join(kinds)}. "
-                     f"Intervals: 95 %, bootstrap over patients. {SEVERAL} {FOOTNOTE}")
+        parts.append(f"Machine: {'; '.join(kinds)}. Intervals: 95 %, bootstrap over patients. {SEVERAL} {FOOTNOTE}")
     return "\n\n".join([*parts, anchors()])
 
 
@@ -324,11 +404,21 @@ def time_to_accuracy(records: list[dict]) -> dict | None:
     runs = [r for r in records if is_training(r) and recipe_of(r) == "best"]
     if not runs:
         return None
-    return {"recipe": "best", "goal": float(best["accuracy"]), "reported_minutes": float(best["minutes"]),
-            "runs": [{"accuracy": r["test"]["values"]["accuracy"], "minutes": training_minutes(r),
-                      "clock_minutes": r["training"]["seconds"] / 60, "machine": r["training"]["hardware"]}
-                     for r in runs],
-            "command": "cxr train --data folder:chest_xray --recipe best --seed 0"}
+    return {
+        "recipe": "best",
+        "goal": float(best["accuracy"]),
+        "reported_minutes": float(best["minutes"]),
+        "runs": [
+            {
+                "accuracy": r["test"]["values"]["accuracy"],
+                "minutes": training_minutes(r),
+                "clock_minutes": r["training"]["seconds"] / 60,
+                "machine": r["training"]["hardware"],
+            }
+            for r in runs
+        ],
+        "command": "cxr train --data folder:chest_xray --recipe best --seed 0",
+    }
 
 
 def fill(text: str, name: str, block: str) -> str:
@@ -344,18 +434,28 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     """What README.md and the generated pages of the book should hold."""
     records = load(root / "results")
     readme = root / "README.md"
-    page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
-                            thresholds=threshold_table(records),
-                            machines="\n".join(machine(r) for r in records if is_training(r)),
-                            phantom=phantom_text(records), choices=choices_text(records), sources=sources_text(records))
+    page = BOOK_PAGE.format(
+        footnote=FOOTNOTE,
+        several=SEVERAL,
+        anchors=anchors(),
+        training=training_table(records),
+        thresholds=threshold_table(records),
+        machines="\n".join(machine(r) for r in records if is_training(r)),
+        phantom=phantom_text(records),
+        choices=choices_text(records),
+        sources=sources_text(records),
+    )
     page = re.sub(r"\n{3,}", "\n\n", page)  # a part without records is empty
     text = fill(readme.read_text(encoding="utf-8"), "results", readme_block(records))
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy
     text = fill(text, "performance", performance.block(measured))
-    made = {readme: text, root / "book" / "results.md": page.rstrip() + "\n",
-            root / "book" / "performance.md": performance.page(measured)}
+    made = {
+        readme: text,
+        root / "book" / "results.md": page.rstrip() + "\n",
+        root / "book" / "performance.md": performance.page(measured),
+    }
     resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
     if resnet and set(scaling.NEEDED) <= set(measured) and measured["grading"]["cores"] > 1:
         made[root / "book" / "scaling.md"] = scaling.page(measured, resnet)

@@ -1,6 +1,6 @@
 """Draw book/_static/card.png: what a shared link to the book shows. Run by hand after an edit of the title.
 
-    python tools/social_card.py
+python tools/social_card.py
 """
 
 from __future__ import annotations
@@ -36,8 +36,15 @@ def draw(target: Path) -> Path:
     picture.set_axis_off()
     figure.text(0.05, 0.72, title, color="white", fontsize=48, fontweight="bold", va="center")
     figure.text(0.05, 0.47, textwrap.fill(claim, 16), color=ACCENT, fontsize=34, va="center", linespacing=1.4)
-    figure.text(0.05, 0.13, "A course on deep learning,\nwith computed X-rays", color=LIGHT, fontsize=22, va="center",
-                linespacing=1.4)
+    figure.text(
+        0.05,
+        0.13,
+        "A course on deep learning,\nwith computed X-rays",
+        color=LIGHT,
+        fontsize=22,
+        va="center",
+        linespacing=1.4,
+    )
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     # a palette makes the file half as large, and nobody sees the difference

@@ -25,7 +25,7 @@ def _paragraph(text: str) -> str:
     if len(entries) > 1 and all(named):
         return f"<dl>{''.join(_definition(m[1], '', m[2]) for m in named)}</dl>"
     laid_out = any(line.startswith((" ", "- ")) for line in text.split("\n"))
-    return f'<p{" class=laid-out" if laid_out else ""}>{inline(text)}</p>'
+    return f"<p{' class=laid-out' if laid_out else ''}>{inline(text)}</p>"
 
 
 def _definition(name: str, kind: str, body: str) -> str:
@@ -33,7 +33,7 @@ def _definition(name: str, kind: str, body: str) -> str:
     table = re.search(r"\S {2,}\S", body)  # a small table drawn with spaces keeps its lines
     kind = f" <small>{inline(kind)}</small>" if kind else ""
     start = f"<dt><code>{html.escape(name)}</code>{kind}</dt>"
-    return f'{start}<dd{" class=laid-out" if table else ""}>{inline(body)}</dd>'
+    return f"{start}<dd{' class=laid-out' if table else ''}>{inline(body)}</dd>"
 
 
 def _entry_list(text: str) -> str:

@@ -106,7 +106,8 @@ def reading_minutes(doctree) -> int:
     words = sum(len(text.astext().split()) for text in doctree.findall(nodes.paragraph))
     lines = sum(
         len(code.astext().splitlines())
-        for cell in doctree.findall(nodes.container) if "cell_input" in cell["classes"]
+        for cell in doctree.findall(nodes.container)
+        if "cell_input" in cell["classes"]
         for code in cell.findall(nodes.literal_block)
     )
     return max(5, 5 * round((words / WORDS_A_MINUTE + lines / CODE_LINES_A_MINUTE) / 5))
@@ -147,7 +148,8 @@ def _add_social_tags(app, pagename, templatename, context, doctree):
     named = {"description": description, "twitter:card": "summary_large_image"}
     context["metatags"] += "".join(
         f'\n<meta {key}="{name}" content="{html.escape(value)}" />'
-        for key, values in (("property", tags), ("name", named)) for name, value in values.items()
+        for key, values in (("property", tags), ("name", named))
+        for name, value in values.items()
     )
 
 

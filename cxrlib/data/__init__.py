@@ -6,14 +6,4 @@ from .dataset import CxrDataset
 from .sources import SOURCES, load
 from .split import PROTOCOLS, split
 
-__all__ = [
-    "PROTOCOLS",
-    "SOURCES",
-    "Audit",
-    "CxrDataset",
-    "audit",
-    "cache_dir",
-    "clear_cache",
-    "load",
-    "split",
-]
+__all__ = ["PROTOCOLS", "SOURCES", "Audit", "CxrDataset", "audit", "cache_dir", "clear_cache", "load", "split"]

@@ -231,9 +231,7 @@ def _sizes(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
                 "sizes": len(part[["width", "height"]].drop_duplicates()),
                 "width": _range(part["width"]),
                 "height": _range(part["height"]),
-                "extensions": ", ".join(sorted(part["extension"].astype(str).unique()))
-                if "extension" in part
-                else "",
+                "extensions": ", ".join(sorted(part["extension"].astype(str).unique())) if "extension" in part else "",
             }
         )
     return pd.DataFrame(rows)
@@ -279,18 +277,12 @@ def _duplicates(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
     else:
         rows = (data.batch([i]) for i in range(len(data)))
         digest = pd.Series([hashlib.blake2b(pixels, digest_size=16).hexdigest() for pixels in rows])
-    names = (
-        table["file"].astype(str) if "file" in table else pd.Series([f"image {i}" for i in range(len(data))])
-    )
+    names = table["file"].astype(str) if "file" in table else pd.Series([f"image {i}" for i in range(len(data))])
     repeated = digest[digest.duplicated(keep=False)]
     rows = []
     for _, same in repeated.groupby(repeated, sort=False):
         part = table.loc[same.index]
-        row = {
-            "files": len(part),
-            "patients": part["patient"].nunique(),
-            "splits": ", ".join(_ordered(part["split"])),
-        }
+        row = {"files": len(part), "patients": part["patient"].nunique(), "splits": ", ".join(_ordered(part["split"]))}
         row["classes"] = ", ".join(sorted(set(part["class"].astype(str))))
         rows.append({**row, "names": ", ".join(names.loc[same.index])})
     rows.sort(key=lambda r: ("," not in r["splits"], "," not in r["classes"]))  # the harmful ones first
@@ -322,9 +314,7 @@ def _exposure(table, pixels, split_names, classes) -> pd.DataFrame:
                 part = members & (table["split"].to_numpy() == split)
                 if part.any():
                     means = {name: float(pixels[name][part].mean()) for name in ("mean", "sd", "near_black")}
-                    rows.append(
-                        {"by": column, "group": group, "split": split, "images": int(part.sum()), **means}
-                    )
+                    rows.append({"by": column, "group": group, "split": split, "images": int(part.sum()), **means})
     return pd.DataFrame(rows)
 
 
@@ -356,19 +346,13 @@ def _metadata(table, pixels, data: CxrDataset) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fold may lack a rare class
             p = cross_val_predict(model, x, y, cv=splits, method="predict_proba", n_jobs=1)
-        auc = (
-            roc_auc_score(y, p[:, 1])
-            if len(present) == 2
-            else roc_auc_score(y, _normalized(p), multi_class="ovr")
-        )
+        auc = roc_auc_score(y, p[:, 1]) if len(present) == 2 else roc_auc_score(y, _normalized(p), multi_class="ovr")
         accuracy = balanced_accuracy_score(y, p.argmax(axis=1))
         return {"balanced_accuracy": float(accuracy), "auc": float(auc), "chance": chance}
 
     rows = []
     if len(varying) > 1:
-        forest = RandomForestClassifier(
-            40, min_samples_leaf=5, class_weight="balanced", random_state=0, n_jobs=1
-        )
+        forest = RandomForestClassifier(40, min_samples_leaf=5, class_weight="balanced", random_state=0, n_jobs=1)
         rows.append({"metadata": "all of it", **score(forest, np.hstack(list(varying.values())))})
     tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, class_weight="balanced", random_state=0)
     rows += [{"metadata": f"{name} alone", **score(tree, x)} for name, x in varying.items()]
@@ -437,12 +421,8 @@ def _about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.D
     if len(several):
         where = []
         for split, part in several.groupby("split", sort=False):
-            per_class = ", ".join(
-                f"{c} {n:,}" for c, n in zip(part["class"], part["with_several"], strict=True)
-            )
-            where.append(
-                f"{part['with_several'].sum():,} in {split} ({per_class}; the most is {part['most'].max()})"
-            )
+            per_class = ", ".join(f"{c} {n:,}" for c, n in zip(part["class"], part["with_several"], strict=True))
+            where.append(f"{part['with_several'].sum():,} in {split} ({per_class}; the most is {part['most'].max()})")
         result.append(
             f"Some patients have more than one image: {', '.join(where)}. A cut by image can put the same "
             "patient on both sides."
@@ -583,9 +563,7 @@ def _figure(found: Audit) -> plot.Figure:
         + "; ".join(f"{c} {', '.join(f'{counts.loc[s, c]:,} {s}' for s in splits)}" for c in classes)
         + ". Distribution of the mean gray level of the images, one curve per split. Share of near-black "
         "pixels: "
-        + "; ".join(
-            f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups
-        )
+        + "; ".join(f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups)
         + "."
     )
     fig, axes = plot.subplots(1, 3, figsize=(11, 3.2), alt=alt)
@@ -606,9 +584,7 @@ def _figure(found: Audit) -> plot.Figure:
         for k, split in enumerate(splits):
             at = [i for i, g in enumerate(groups) if (g, split) in near]
             heights = [100 * near[groups[i], split] for i in at]
-            axes[2].bar(
-                np.array(at) + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split]
-            )
+            axes[2].bar(np.array(at) + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split])
         crowded = sum(map(len, groups)) > 30
         axes[2].set_xticks(
             range(len(groups)), groups, rotation=30 if crowded else 0, ha="right" if crowded else "center"

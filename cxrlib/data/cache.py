@@ -258,9 +258,7 @@ def _seal(work: Path) -> None:
     _write_json(work / "sizes.json", {f.name: f.stat().st_size for f in work.iterdir()})
 
 
-def _decode_into(
-    work: Path, root: Path, files: list, file_digests: list[str], size: int, progress: bool
-) -> None:
+def _decode_into(work: Path, root: Path, files: list, file_digests: list[str], size: int, progress: bool) -> None:
     def one(i: int):
         if not file_digests[i]:
             return None, 0, 0, "the file cannot be read (check its permissions)", None
@@ -285,9 +283,7 @@ def _decode_into(
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.|pydicom|cxrlib\.data\.decode")
         start = _npy_header(out, (len(files), 1, size, size))
-        for pixels, width, height, reason, header in _parallel(
-            one, range(len(files)), progress, "Decoding images"
-        ):
+        for pixels, width, height, reason, header in _parallel(one, range(len(files)), progress, "Decoding images"):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
                 usable += 1

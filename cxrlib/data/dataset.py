@@ -57,9 +57,7 @@ class CxrDataset(Dataset):
         if n == 0:
             labels = labels.astype(np.int64)
         if labels.shape != (n,) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"labels must be integers of shape ({n},), one for each image, got {_describe(labels)}."
-            )
+            raise ValueError(f"labels must be integers of shape ({n},), one for each image, got {_describe(labels)}.")
         classes = tuple(str(c) for c in classes)
         if len(set(classes)) != len(classes):
             raise ValueError(f"classes must be different names, got {classes}.")
@@ -70,13 +68,9 @@ class CxrDataset(Dataset):
             )
         patients = np.asarray(patients, dtype=str)
         if patients.shape != (n,):
-            raise ValueError(
-                f"patients must have shape ({n},), one for each image, got {_describe(patients)}."
-            )
+            raise ValueError(f"patients must have shape ({n},), one for each image, got {_describe(patients)}.")
         if table is None:
-            table = pd.DataFrame(
-                {"class": np.asarray(classes, dtype=object)[labels] if n else [], "patient": patients}
-            )
+            table = pd.DataFrame({"class": np.asarray(classes, dtype=object)[labels] if n else [], "patient": patients})
         if len(table) != n:
             raise ValueError(f"table must have one row for each of the {n} images, got {len(table)} rows.")
         for what, array in (("masks", masks), ("lungs", lungs)):
@@ -128,9 +122,7 @@ class CxrDataset(Dataset):
         keep = np.ones(len(self), dtype=bool)
         for column, value in columns.items():
             if column not in table:
-                raise ValueError(
-                    f"The table has no column {column!r}; it has {', '.join(map(str, table.columns))}."
-                )
+                raise ValueError(f"The table has no column {column!r}; it has {', '.join(map(str, table.columns))}.")
             wanted = value if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
             keep &= table[column].isin(list(wanted)).to_numpy()
         return self[keep]
@@ -357,9 +349,7 @@ default_collate_fn_map[_Stacked] = _collate_stacked
 
 
 def _shrink(pixels: np.ndarray, edge: int) -> np.ndarray:
-    return np.asarray(
-        Image.fromarray(pixels).resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    )
+    return np.asarray(Image.fromarray(pixels).resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
 def _png(pixels: np.ndarray) -> str:

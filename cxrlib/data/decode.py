@@ -88,8 +88,9 @@ def refuse_bomb(width: int, height: int, packed: int) -> None:
     if width * height > MAX_PIXELS:
         raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({width} x {height})")
     if width * height > max(10_000_000, MAX_RATIO * packed):
-        raise BadImage(f"unpacks to {width} x {height} pixels from {packed:,} bytes (a decompression bomb), so it was "
-                       "not read")
+        raise BadImage(
+            f"unpacks to {width} x {height} pixels from {packed:,} bytes (a decompression bomb), so it was not read"
+        )
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:

@@ -20,16 +20,37 @@ from .decode import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, squar
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 # Only these elements are read for a picture: names, dates and numbers of the patient never leave the file.
 _READ = [
-    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
-    "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelPaddingValue",
-    "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
-    "VOILUTFunction", "VOILUTSequence", "BurnedInAnnotation",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelData",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "VOILUTSequence",
+    "BurnedInAnnotation",
 ]
 
 
-def window(pixels, center: float, width: float, function: str = "LINEAR", low: float = 0.0,
-           high: float = 255.0) -> np.ndarray:
+def window(
+    pixels, center: float, width: float, function: str = "LINEAR", low: float = 0.0, high: float = 255.0
+) -> np.ndarray:
     """Apply a window: values around ``center`` are spread over low..high, all others become low or high.
 
     Parameters
@@ -55,8 +76,10 @@ def window(pixels, center: float, width: float, function: str = "LINEAR", low: f
         raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}, got {function!r}")
     smallest = "at least 1" if function == "LINEAR" else "above 0"
     if not np.isfinite([center, width]).all() or (width < 1 if function == "LINEAR" else width <= 0):
-        raise ValueError(f"the window of {function} needs a finite center and a width {smallest}, got center "
-                         f"{center!r} and width {width!r}")
+        raise ValueError(
+            f"the window of {function} needs a finite center and a width {smallest}, got center "
+            f"{center!r} and width {width!r}"
+        )
     x = np.asarray(pixels, dtype=float)
     if function == "SIGMOID":
         with np.errstate(over="ignore"):  # exp of a large number is infinite and gives low, which is right
@@ -102,8 +125,10 @@ def read_dicom(source, *, window: tuple[float, float] | str | None = None, size:
         import pydicom
         from pydicom.errors import InvalidDicomError
     except ImportError:
-        raise BadImage("it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), or "
-                       "export it as PNG") from None
+        raise BadImage(
+            "it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), or "
+            "export it as PNG"
+        ) from None
     content = source if isinstance(source, bytes | bytearray) else _content(Path(os.fspath(source)))
     try:
         _refuse_inflated(content)
@@ -116,11 +141,16 @@ def read_dicom(source, *, window: tuple[float, float] | str | None = None, size:
     except MemoryError:
         raise BadImage("too large for the memory of this machine") from None
     except Exception as error:  # pydicom raises many types; their texts may quote the file, so they are left out
-        raise BadImage(f"the DICOM file cannot be read, it is damaged or unusual ({type(error).__name__}); copy it "
-                       "again, or export it as PNG") from None
+        raise BadImage(
+            f"the DICOM file cannot be read, it is damaged or unusual ({type(error).__name__}); copy it "
+            "again, or export it as PNG"
+        ) from None
     if file.get("BurnedInAnnotation") == "YES":
-        warnings.warn("The file says that text is burned into its picture: it may name the patient. Look before you "
-                      "show it to anybody.", stacklevel=2)
+        warnings.warn(
+            "The file says that text is burned into its picture: it may name the patient. Look before you "
+            "show it to anybody.",
+            stacklevel=2,
+        )
     return gray if size is None else square(Image.fromarray(gray), size)
 
 
@@ -138,8 +168,9 @@ def read_header(content: bytes) -> Header:
         import pydicom
 
         _refuse_inflated(content)
-        file = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True,
-                               specific_tags=["PatientID", "BurnedInAnnotation"])
+        file = pydicom.dcmread(
+            io.BytesIO(content), stop_before_pixels=True, specific_tags=["PatientID", "BurnedInAnnotation"]
+        )
         element = file.get_item("PatientID")  # as it stands in the file: pydicom's checks may quote what they read
         value = (element.value if element else None) or b""
         value = value if isinstance(value, bytes) else str(value).encode()
@@ -197,8 +228,10 @@ def _refuse_inflated(content: bytes) -> None:
         size += len(unpack.decompress(waiting, 2**20))
         waiting = unpack.unconsumed_tail
         if size > most:
-            raise BadImage(f"unpacks to more than {most // 1_000_000} MB from {len(content):,} bytes (a decompression "
-                           "bomb), so it was not read")
+            raise BadImage(
+                f"unpacks to more than {most // 1_000_000} MB from {len(content):,} bytes (a decompression "
+                "bomb), so it was not read"
+            )
 
 
 def _stored(file, packed: int) -> np.ndarray:
@@ -212,8 +245,10 @@ def _stored(file, packed: int) -> np.ndarray:
         raise BadImage(f"the DICOM file holds {frames} frames, not one picture; save one frame as its own file")
     kind = file.get("PhotometricInterpretation")
     if int(file.get("SamplesPerPixel") or 1) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
-        raise BadImage(f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
-                       "MONOCHROME1 or MONOCHROME2")
+        raise BadImage(
+            f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
+            "MONOCHROME1 or MONOCHROME2"
+        )
     syntax = file.file_meta.TransferSyntaxUID
     return _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
 
@@ -224,8 +259,10 @@ def _decompressed(file, syntax) -> np.ndarray:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise BadImage(f"the DICOM file is compressed as {syntax.name}, which pydicom cannot read; export it as PNG, "
-                       "or uncompressed") from None
+        raise BadImage(
+            f"the DICOM file is compressed as {syntax.name}, which pydicom cannot read; export it as PNG, "
+            "or uncompressed"
+        ) from None
     # pydicom's words: "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-libjpeg>=2.1"
     needs = [text.partition(" - requires ")[2] for text in decoder.missing_dependencies]
     best = next((text for text in needs if text.startswith("pylibjpeg")), needs[0] if needs else "")
@@ -234,14 +271,17 @@ def _decompressed(file, syntax) -> np.ndarray:
         names = " ".join(name.partition(">=")[0] for name in best.split(" and "))
         remedy = f"`pip install {names}` and start Python again, or {remedy}"
     if not decoder.is_available:
-        raise BadImage(f"the DICOM file is compressed as {syntax.name}, and no package that reads it is installed; "
-                       + remedy)
+        raise BadImage(
+            f"the DICOM file is compressed as {syntax.name}, and no package that reads it is installed; " + remedy
+        )
     _refuse_endless(file)
     try:
         return file.pixel_array
     except RuntimeError:  # every package that is installed gave up
-        raise BadImage(f"the DICOM file is compressed as {syntax.name}, and {', '.join(decoder.available_plugins)} "
-                       f"cannot read it: it is damaged, or of a rare kind; {remedy}") from None
+        raise BadImage(
+            f"the DICOM file is compressed as {syntax.name}, and {', '.join(decoder.available_plugins)} "
+            f"cannot read it: it is damaged, or of a rare kind; {remedy}"
+        ) from None
 
 
 def _refuse_endless(file) -> None:
@@ -295,8 +335,9 @@ def _display(file, stored: np.ndarray, asked) -> Callable[[np.ndarray], np.ndarr
         try:
             window([], center, width, function)
         except ValueError as error:
-            raise BadImage(f'the window in the DICOM file cannot be used ({error}); give window=(center, width) or '
-                           'window="full"') from None
+            raise BadImage(
+                f'the window in the DICOM file cannot be used ({error}); give window=(center, width) or window="full"'
+            ) from None
         return lambda values: window(values, center, width, function)
     low, high = _range(file, stored)
     if high == low:

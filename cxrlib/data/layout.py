@@ -9,9 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from .decode import MAX_BYTES, is_dicom
 
-EXTENSIONS = frozenset(
-    {".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"}
-)
+EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"})
 DICOM_EXTENSIONS = frozenset({".dcm", ".dicom"})
 #: Not readable here, but surely meant as images: listed as skipped instead of passed over in silence.
 _UNREAD = frozenset({".heic", ".avif"})
@@ -180,9 +178,7 @@ def by_folder(root: Path) -> Layout:
     nested = _nested_roots(all_folders, depth) if has_splits else set()
     for f in found:
         parts = f.rel.split("/")
-        start = (
-            1 if has_splits and parts[depth] in nested else 0
-        )  # ROOT/chest_xray/train/... beside ROOT/train/...
+        start = 1 if has_splits and parts[depth] in nested else 0  # ROOT/chest_xray/train/... beside ROOT/train/...
         shifted = parts[:depth] + parts[depth + start :]
         where = place(shifted[:-1])
         if where is None:

@@ -33,9 +33,7 @@ class Source:
     title: str
     handle: str
     classes: tuple[str, ...]
-    keywords: tuple[
-        tuple[str, str], ...
-    ]  # (regular expression in a folder name, class), the first that matches wins
+    keywords: tuple[tuple[str, str], ...]  # (regular expression in a folder name, class), the first that matches wins
     subtype_is_class: bool = False
 
     @property
@@ -135,9 +133,7 @@ def load(name="phantom", size: int = 224, *, root=None, progress: bool = True, *
     if isinstance(name, str) and name.startswith("folder:"):
         if root is not None:
             raise ValueError(f"root= is not used with {name!r}: the path is part of the name.")
-        return _read(
-            *_plan_folder(name.removeprefix("folder:"), **_only(options, name, "patient")), size, progress
-        )
+        return _read(*_plan_folder(name.removeprefix("folder:"), **_only(options, name, "patient")), size, progress)
     if name == "phantom":
         if root is not None:
             raise ValueError("root= is not used with 'phantom': phantoms are made, not read from a folder.")
@@ -158,11 +154,7 @@ def load(name="phantom", size: int = 224, *, root=None, progress: bool = True, *
 def _only(options: dict, name: str, *allowed: str) -> dict:
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        takes = (
-            f"it takes only {', '.join(allowed)}"
-            if allowed
-            else "only 'phantom' and 'folder:PATH' take options"
-        )
+        takes = f"it takes only {', '.join(allowed)}" if allowed else "only 'phantom' and 'folder:PATH' take options"
         raise ValueError(f"load({name!r}) has no option {', '.join(unknown)}; {takes}.")
     return options
 
@@ -179,9 +171,7 @@ def _find(source: Source, root) -> Path:
     def inside(base: Path) -> Path | None:
         if not base.is_dir():
             return None
-        return next(
-            (p for p in (*(base / a for a in aliases), base) if p.is_dir() and _holds(source, p)), None
-        )
+        return next((p for p in (*(base / a for a in aliases), base) if p.is_dir() and _holds(source, p)), None)
 
     if root is not None:
         base = Path(root).expanduser()
@@ -246,8 +236,9 @@ def _download(source: Source) -> Path:
             for archive in wrong:  # kagglehub would take it for a finished download the next time
                 archive.unlink()
             if wrong or isinstance(error, kagglehub.exceptions.DataCorruptionError):
-                raise RuntimeError("what came is not the archive of the data set, or was damaged on the way, and "
-                                   "was deleted") from error
+                raise RuntimeError(
+                    "what came is not the archive of the data set, or was damaged on the way, and was deleted"
+                ) from error
             raise
     labels = {f.label for f in by_keyword(place, source.classify).files}
     absent = [label for _, label in source.keywords if label not in labels]
@@ -278,11 +269,7 @@ def _holds(source: Source, folder: Path) -> bool:
 
 
 def _expected(source: Source) -> str:
-    return (
-        "folders named for "
-        + ", ".join(dict.fromkeys(label for _, label in source.keywords))
-        + " with images"
-    )
+    return "folders named for " + ", ".join(dict.fromkeys(label for _, label in source.keywords)) + " with images"
 
 
 # -- read the files -----------------------------------------------------------
@@ -351,12 +338,8 @@ def _read(
     """
     occupied = {f.rel.rpartition("/")[0] for f in layout.files}
     for folder in layout.folders:
-        if not any(o == folder or o.startswith(folder + "/") for o in occupied) and not _is_copy(
-            folder, layout
-        ):
-            raise ValueError(
-                f"The class folder {root / folder} holds no images. Put images into it, or remove it."
-            )
+        if not any(o == folder or o.startswith(folder + "/") for o in occupied) and not _is_copy(folder, layout):
+            raise ValueError(f"The class folder {root / folder} holds no images. Put images into it, or remove it.")
     if not layout.files:
         raise ValueError(f"{root} holds no images.")
     files = layout.files
@@ -458,9 +441,7 @@ def _is_copy(folder: str, layout: Layout) -> bool:
 
 def _check_classes(root: Path, layout: Layout, table: pd.DataFrame, skipped: pd.DataFrame) -> None:
     if len(table) == 0:
-        raise ValueError(
-            f"None of the {len(layout.files)} images in {root} can be used. {_examples(skipped)}"
-        )
+        raise ValueError(f"None of the {len(layout.files)} images in {root} can be used. {_examples(skipped)}")
     good = {f.rpartition("/")[0] for f in table["file"]}
     for folder in layout.folders:
         mine = [f for f in layout.files if f.rel.startswith(folder + "/")]
@@ -492,10 +473,7 @@ def _warn_burned_in(table: pd.DataFrame) -> None:
 
 
 def _examples(skipped: pd.DataFrame, most: int = 3) -> str:
-    lines = [
-        f"{file}: {reason}"
-        for file, reason in zip(skipped["file"][:most], skipped["reason"][:most], strict=True)
-    ]
+    lines = [f"{file}: {reason}" for file, reason in zip(skipped["file"][:most], skipped["reason"][:most], strict=True)]
     return "For example " + "; ".join(lines) + "." if lines else ""
 
 
@@ -507,6 +485,7 @@ def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
 
     dials = set(inspect.signature(phantom.make_phantoms).parameters) - {"size", "progress"}
     options = {"n": DEFAULT_PHANTOMS, **_only(options, "phantom", *sorted(dials))}
+
     def make():
         made = phantom.make_phantoms(size=size, progress=progress, **options)
         arrays = {"images": made.images, "labels": made.labels}
@@ -520,9 +499,7 @@ def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
         arrays, table, extra = make()
         key = None
     else:
-        key = cache.make_key(
-            ["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__]
-        )
+        key = cache.make_key(["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__])
         arrays, table, extra = cache.stored(key, make)
     return CxrDataset(
         arrays["images"],

@@ -56,9 +56,7 @@ def split(
     """
     if by not in ("patient", "image"):
         raise ValueError(f"by must be 'patient' or 'image', got {by!r}.")
-    official = (
-        data.table["split"].astype(str).to_numpy() if "split" in data.table else np.full(len(data), "all")
-    )
+    official = data.table["split"].astype(str).to_numpy() if "split" in data.table else np.full(len(data), "all")
     if protocol is not None:
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, or None; got {protocol!r}.")
@@ -76,9 +74,7 @@ def split(
         parts = ("train", "val") if test is None else ("train", "val", "test")
     val, test = _share("val", val), None if test is None else _share("test", test)
     if test is not None and val + test >= 1:
-        raise ValueError(
-            f"val + test must be below 1 so that something is left for training, got {val} + {test}."
-        )
+        raise ValueError(f"val + test must be below 1 so that something is left for training, got {val} + {test}.")
 
     # Images without an official split ("all", or a name that is none of the three) count as training images.
     role = np.where(np.isin(official, ("val", "test")), official, "train")
@@ -100,9 +96,7 @@ def split(
 
 def _share(name: str, value) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
-        raise ValueError(
-            f"{name} must be a share of the images, at least 0 and below 1 (0.1 is 10 %), got {value!r}."
-        )
+        raise ValueError(f"{name} must be a share of the images, at least 0 and below 1 (0.1 is 10 %), got {value!r}.")
     return float(value)
 
 
@@ -125,11 +119,7 @@ def _cut(
     if share == 0 or len(pool) == 0:
         return pool, pool[:0]
     labels = data.labels[pool]
-    _, groups = (
-        np.unique(data.patients[pool], return_inverse=True)
-        if by == "patient"
-        else (None, np.arange(len(pool)))
-    )
+    _, groups = np.unique(data.patients[pool], return_inverse=True) if by == "patient" else (None, np.arange(len(pool)))
     unit = "patient" if by == "patient" else "image"
     if stratify:
         part = _stratified(labels, groups, share, by, seed, what, data.classes)
@@ -153,13 +143,7 @@ def _cut(
 
 
 def _stratified(
-    labels: np.ndarray,
-    groups: np.ndarray,
-    share: float,
-    by: str,
-    seed: int,
-    what: str,
-    classes: tuple[str, ...],
+    labels: np.ndarray, groups: np.ndarray, share: float, by: str, seed: int, what: str, classes: tuple[str, ...]
 ) -> np.ndarray:
     present = np.unique(labels)
     for c in present:
@@ -171,9 +155,7 @@ def _stratified(
             )
     fraction = Fraction(share).limit_denominator(20)
     if not 0 < fraction < 1:  # below 1/40 or above 39/40
-        fraction = (
-            Fraction(1, round(1 / share)) if share < 0.5 else 1 - Fraction(1, max(2, round(1 / (1 - share))))
-        )
+        fraction = Fraction(1, round(1 / share)) if share < 0.5 else 1 - Fraction(1, max(2, round(1 / (1 - share))))
     take, folds = fraction.numerator, fraction.denominator
     most = max(len(np.unique(groups[labels == c])) for c in present)
     if folds > most:

@@ -7,9 +7,15 @@ is the command; `grade_batch` is the function behind it.
 import importlib
 
 _HOME = {
-    "Exercise": "exercise", "list_exercises": "exercise", "load_exercise": "exercise",
-    "Batch": "batch", "grade_batch": "batch", "judge": "verdict",
-    "Limits": "sandbox", "SandboxMissing": "sandbox", "find_sandbox": "sandbox",
+    "Exercise": "exercise",
+    "list_exercises": "exercise",
+    "load_exercise": "exercise",
+    "Batch": "batch",
+    "grade_batch": "batch",
+    "judge": "verdict",
+    "Limits": "sandbox",
+    "SandboxMissing": "sandbox",
+    "find_sandbox": "sandbox",
 }
 __all__ = list(_HOME)
 

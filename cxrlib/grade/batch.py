@@ -32,9 +32,22 @@ from .verdict import judge
 
 _CHECK = {"check": str, "title": str, "points": float, "max_points": float, "passed": bool, "message": str}
 _TASK = {"task": str, "state": str, "points": float, "max_points": float, "error": str, "checks": [_CHECK]}
-_RESULT = {"exercise": str, "student": str, "key": str, "file": str, "ids": {str: str}, "digest": str, "status": str,
-           "review": [str], "points": float, "max_points": float, "tasks": [_TASK], "notes": [str], "printed": str,
-           "answers": {str: str}}
+_RESULT = {
+    "exercise": str,
+    "student": str,
+    "key": str,
+    "file": str,
+    "ids": {str: str},
+    "digest": str,
+    "status": str,
+    "review": [str],
+    "points": float,
+    "max_points": float,
+    "tasks": [_TASK],
+    "notes": [str],
+    "printed": str,
+    "answers": {str: str},
+}
 
 
 @dataclass(frozen=True)
@@ -58,9 +71,20 @@ class Batch:
         return found
 
 
-def grade_batch(exercise: Exercise, submissions: Path, out: Path, *, jobs: int | None = None, seed: int | None = None,
-                roster: Path | None = None, resume: bool = False, dask: str | None = None,
-                limits: Limits | None = None, unsafe: bool = False, progress: bool = True) -> Batch:
+def grade_batch(
+    exercise: Exercise,
+    submissions: Path,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    seed: int | None = None,
+    roster: Path | None = None,
+    resume: bool = False,
+    dask: str | None = None,
+    limits: Limits | None = None,
+    unsafe: bool = False,
+    progress: bool = True,
+) -> Batch:
     """Grade every submission below `submissions` (a folder or zip, also as Canvas and Moodle export them) into `out`.
 
     out gets results/KEY.json, feedback/KEY.html, gradescope/KEY/results.json, grades.csv and summary.html; with a
@@ -84,8 +108,10 @@ def grade_batch(exercise: Exercise, submissions: Path, out: Path, *, jobs: int |
     waiting = [it for it in handed_in if it.key not in results]
     tries = collections.Counter()
     judge_it = functools.partial(_judge_one, exercise, seed=seed, limits=limits, unsafe=unsafe)
-    with (bar(total=len(waiting), desc="Grading", unit="submission", show=progress) as shown,
-          _executor(dask, jobs) as run):
+    with (
+        bar(total=len(waiting), desc="Grading", unit="submission", show=progress) as shown,
+        _executor(dask, jobs) as run,
+    ):
         prove(exercise, functools.partial(run, judge_it))
         while waiting:
             again = []
@@ -115,11 +141,14 @@ def prove(exercise: Exercise, run) -> None:
     full, empty = judged["reference"], judged["stub"]
     if full["points"] != exercise.max_points or full["status"] != "graded":
         failing = [f"{c['check']}: {c['message']}" for t in full["tasks"] for c in t["checks"] if not c["passed"]]
-        raise ValueError(f"{exercise.name}: the reference answers get {full['points']:g} of {exercise.max_points:g} "
-                         f"points, so nothing was graded. {'; '.join([*failing, *full['review'], *full['notes']])}")
+        raise ValueError(
+            f"{exercise.name}: the reference answers get {full['points']:g} of {exercise.max_points:g} "
+            f"points, so nothing was graded. {'; '.join([*failing, *full['review'], *full['notes']])}"
+        )
     if empty["points"] != 0:
-        raise ValueError(f"{exercise.name}: the untouched notebook gets {empty['points']:g} points, "
-                         "so nothing was graded")
+        raise ValueError(
+            f"{exercise.name}: the untouched notebook gets {empty['points']:g} points, so nothing was graded"
+        )
 
 
 _one_at_a_time = threading.Lock()  # for a Dask worker with several threads
@@ -140,12 +169,33 @@ def _judge_one(exercise: Exercise, submission: Submission, seed: int, limits: Li
 
 
 def _row(exercise: Exercise, status: str, reason: str) -> dict:
-    tasks = [{"task": task, "state": "absent", "points": 0.0, "error": "", "checks": [],
-              "max_points": sum(check.points for check in exercise.checks if check.task == task)}
-             for task in exercise.tasks]
-    return {"exercise": exercise.name, "student": "", "key": "", "file": "", "ids": {}, "digest": "", "status": status,
-            "review": [reason] if reason else [], "points": 0.0, "max_points": exercise.max_points, "tasks": tasks,
-            "notes": [], "printed": "", "answers": {}}
+    tasks = [
+        {
+            "task": task,
+            "state": "absent",
+            "points": 0.0,
+            "error": "",
+            "checks": [],
+            "max_points": sum(check.points for check in exercise.checks if check.task == task),
+        }
+        for task in exercise.tasks
+    ]
+    return {
+        "exercise": exercise.name,
+        "student": "",
+        "key": "",
+        "file": "",
+        "ids": {},
+        "digest": "",
+        "status": status,
+        "review": [reason] if reason else [],
+        "points": 0.0,
+        "max_points": exercise.max_points,
+        "tasks": tasks,
+        "notes": [],
+        "printed": "",
+        "answers": {},
+    }
 
 
 def _result_of(future: concurrent.futures.Future, exercise: Exercise, submission: Submission) -> dict:
@@ -162,8 +212,11 @@ def _person(submission: Submission) -> dict:
 
 def _missing(people: Roster, handed_in: list[Submission], exercise: Exercise) -> list[dict]:
     there = {people.match(submission) for submission in handed_in}
-    return [{**_row(exercise, "missing", ""), "student": name, "key": f"missing-{row:04d}"}
-            for row, name in people.students() if row not in there]
+    return [
+        {**_row(exercise, "missing", ""), "student": name, "key": f"missing-{row:04d}"}
+        for row, name in people.students()
+        if row not in there
+    ]
 
 
 def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -> int:
@@ -176,8 +229,10 @@ def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -
         if not has_shape(before, {"exercise": str, "digest": str, "seed": int}) or before["seed"] < 0:
             raise ValueError(f"{record} is damaged, so this batch cannot be continued: name another folder with --out")
         if before["digest"] != exercise.digest:
-            raise ValueError(f"{out} was graded with another version of {before['exercise']}: name another folder with "
-                             "--out, so that everybody is judged alike")
+            raise ValueError(
+                f"{out} was graded with another version of {before['exercise']}: name another folder with "
+                "--out, so that everybody is judged alike"
+            )
         if seed is not None and seed != before["seed"]:
             raise ValueError(f"{out} was graded with seed {before['seed']}; leave --seed out to continue it")
         return before["seed"]
@@ -235,6 +290,7 @@ def _write(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def _executor(dask: str | None, jobs: int):
     """A function that judges submissions side by side: run(judge_it, submissions) yields (submission, future)."""
+
     def pair(executor, judge_it, submissions):
         futures = {executor.submit(judge_it, it): it for it in submissions}
         for future in concurrent.futures.as_completed(futures):
@@ -246,8 +302,9 @@ def _executor(dask: str | None, jobs: int):
 
         def run(judge_it, submissions):
             if not pools:
-                pools.append(concurrent.futures.ProcessPoolExecutor(
-                    jobs, multiprocessing.get_context("spawn"), _die_with_parent))
+                pools.append(
+                    concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _die_with_parent)
+                )
             for submission, future in pair(pools[-1], judge_it, submissions):
                 yield submission, future
                 if _broke(future):

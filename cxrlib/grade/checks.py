@@ -50,8 +50,14 @@ def number(value, what: str = "the result") -> float:
     return float(found.reshape(()))
 
 
-def close(got, want, what: str = "the result", mistakes: Mapping[str, object] | None = None,
-          rtol: float = 1e-4, atol: float = 1e-6) -> None:
+def close(
+    got,
+    want,
+    what: str = "the result",
+    mistakes: Mapping[str, object] | None = None,
+    rtol: float = 1e-4,
+    atol: float = 1e-6,
+) -> None:
     """Pass when `got` is close to `want`; else raise an AssertionError that names the mistake where it is known.
 
     mistakes: what a known wrong idea would have returned, by its description: the first that equals `got` is named.

@@ -107,8 +107,13 @@ def load_exercise(name: str, *folders: Path) -> Exercise:
         if not path.is_file():
             raise FileNotFoundError(f"the exercise {name} has no {path}: a grader needs it")
     notebook = (folder / "exercises" / f"{name}.ipynb").read_text(encoding="utf-8")
-    exercise = Exercise(name, _title(notebook), notebook, checks.read_text(encoding="utf-8"),
-                        tuple(read_solution(solution.read_text(encoding="utf-8")).items()))
+    exercise = Exercise(
+        name,
+        _title(notebook),
+        notebook,
+        checks.read_text(encoding="utf-8"),
+        tuple(read_solution(solution.read_text(encoding="utf-8")).items()),
+    )
     missing = [task for task in exercise.tasks if task not in dict(exercise.reference)]
     if missing:
         raise ValueError(f"{solution} has no answer for {', '.join(missing)}: run `make generated`")
@@ -162,7 +167,8 @@ def _checks(name: str, source: str) -> tuple[Check, ...]:
     exec(compile(source, f"{name}_checks.py", "exec"), module.__dict__)
     found = [
         Check(key, value.check_of, value.check_points, value.__doc__.strip().splitlines()[0], value)
-        for key, value in module.__dict__.items() if hasattr(value, "check_of")
+        for key, value in module.__dict__.items()
+        if hasattr(value, "check_of")
     ]
     if not found:
         raise ValueError(f"{name}_checks.py has no function marked with @check(task)")

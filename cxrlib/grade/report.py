@@ -52,7 +52,7 @@ def _hides(c: str) -> bool:
 def _line(text: str, width: int = 160) -> str:
     """`text` in one line of at most `width` characters."""
     text = " ".join(visible(text).split())
-    return text if len(text) <= width else f"{text[:width - 1]}…"
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _points(points: float) -> str:
@@ -77,9 +77,16 @@ def write_grades_csv(results: Iterable[Mapping], path: str | Path) -> Path:
         for result in results:
             missing = result["status"] == "missing"
             got = {task["task"]: _points(task["points"]) for task in result["tasks"] if not missing}
-            writer.writerow([*(_cell(result[name]) for name in ("student", "key", "file")), status(result),
-                             "" if missing else _points(result["points"]), _points(result["max_points"]),
-                             *(got.get(task, "") for task in tasks), _cell("; ".join(result.get("review", ())))])
+            writer.writerow(
+                [
+                    *(_cell(result[name]) for name in ("student", "key", "file")),
+                    status(result),
+                    "" if missing else _points(result["points"]),
+                    _points(result["max_points"]),
+                    *(got.get(task, "") for task in tasks),
+                    _cell("; ".join(result.get("review", ()))),
+                ]
+            )
     return Path(path)
 
 
@@ -93,26 +100,47 @@ def write_gradescope(result: Mapping, path: str | Path) -> Path:
     tests = []
     for number, task in enumerate(result["tasks"], 1):
         for index, check in enumerate(task["checks"], 1):
-            tests.append({"name": _line(f"{task['task']}: {check['title']}"), "number": f"{number}.{index}",
-                          "score": float(check["points"]), "max_score": float(check["max_points"]),
-                          "status": "passed" if check["passed"] else "failed",
-                          "output": visible(check["message"]), "output_format": "text", "visibility": "visible"})
-    lines = [_headline(result), *(f"{task['task']}: {task['error']}" for task in result["tasks"] if task["error"]),
-             *result.get("notes", ())]
-    return write_json(path, {"score": float(result["points"]), "output": visible("\n".join(filter(None, lines))),
-                             "output_format": "text", "test_output_format": "text", "visibility": "visible",
-                             "stdout_visibility": "hidden", "tests": tests})
+            tests.append(
+                {
+                    "name": _line(f"{task['task']}: {check['title']}"),
+                    "number": f"{number}.{index}",
+                    "score": float(check["points"]),
+                    "max_score": float(check["max_points"]),
+                    "status": "passed" if check["passed"] else "failed",
+                    "output": visible(check["message"]),
+                    "output_format": "text",
+                    "visibility": "visible",
+                }
+            )
+    lines = [
+        _headline(result),
+        *(f"{task['task']}: {task['error']}" for task in result["tasks"] if task["error"]),
+        *result.get("notes", ()),
+    ]
+    return write_json(
+        path,
+        {
+            "score": float(result["points"]),
+            "output": visible("\n".join(filter(None, lines))),
+            "output_format": "text",
+            "test_output_format": "text",
+            "visibility": "visible",
+            "stdout_visibility": "hidden",
+            "tests": tests,
+        },
+    )
 
 
 def _headline(result: Mapping) -> str:
     """What happened to the submission as a whole, for the student; nothing where it was simply graded."""
     return {
         "timeout": "Some of your code ran too long and was stopped. Look for a loop that does not end, or for work "
-                   "that can be done once instead of many times. Tasks that do not need this code were still checked.",
+        "that can be done once instead of many times. Tasks that do not need this code were still checked.",
         "crashed": "Some of your code ended the Python process: by sys.exit, or by asking for too much memory. Tasks "
-                   "that do not need this code were still checked.",
-        "unreadable": "Your file could not be read as a notebook: " + "; ".join(
-            result.get("review") or ["it is not a Jupyter notebook"]) + ".",
+        "that do not need this code were still checked.",
+        "unreadable": "Your file could not be read as a notebook: "
+        + "; ".join(result.get("review") or ["it is not a Jupyter notebook"])
+        + ".",
         "missing": "No submission was found.",
     }.get(result["status"], "")
 
@@ -122,10 +150,20 @@ def _headline(result: Mapping) -> str:
 
 @functools.cache
 def _templates() -> jinja2.Environment:
-    found = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
-                               undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found.filters.update(visible=visible, line=_line, points=_points, percent=lambda share: f"{100 * share:.0f}%",
-                         address=lambda key: urllib.parse.quote(visible(key), safe=""))
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        visible=visible,
+        line=_line,
+        points=_points,
+        percent=lambda share: f"{100 * share:.0f}%",
+        address=lambda key: urllib.parse.quote(visible(key), safe=""),
+    )
     return found
 
 
@@ -136,10 +174,19 @@ def feedback_html(result: Mapping, *, title: str) -> str:
     """
     printed = visible(result.get("printed", ""))
     there = result["status"] not in ("unreadable", "missing")
-    return _templates().get_template("feedback.html").render(
-        result=result, title=title, headline=_headline(result), share=_share(result["points"], result["max_points"]),
-        tasks=[_task(task) for task in result["tasks"]] if there else [], printed=printed[:MAX_PRINTED].rstrip("\n"),
-        cut=max(0, len(printed) - MAX_PRINTED))
+    return (
+        _templates()
+        .get_template("feedback.html")
+        .render(
+            result=result,
+            title=title,
+            headline=_headline(result),
+            share=_share(result["points"], result["max_points"]),
+            tasks=[_task(task) for task in result["tasks"]] if there else [],
+            printed=printed[:MAX_PRINTED].rstrip("\n"),
+            cut=max(0, len(printed) - MAX_PRINTED),
+        )
+    )
 
 
 def _task(task: Mapping) -> dict:
@@ -159,8 +206,14 @@ def _task(task: Mapping) -> dict:
     checks = [{**check, "message": "" if shared else check["message"]} for check in task["checks"]]
     if task["error"] and task["error"] in shared:
         shared = ""
-    return {**task, "label": state, "mark": mark, "shared": shared, "checks": checks,
-            "share": _share(task["points"], task["max_points"])}
+    return {
+        **task,
+        "label": state,
+        "mark": mark,
+        "shared": shared,
+        "checks": checks,
+        "share": _share(task["points"], task["max_points"]),
+    }
 
 
 def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, meta: Mapping | None = None) -> str:
@@ -175,15 +228,29 @@ def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, met
     names = {result["key"]: result["student"] for result in results}
     look = [(result, _reasons(result)) for result in there if status(result) != "graded"]
     look.sort(key=lambda item: (-STATUSES.index(status(item[0])) if status(item[0]) in STATUSES else 0, item[0]["key"]))
-    return _templates().get_template("summary.html").render(
-        title=title, results=there, status=status, look=look, reasons=_reasons,
-        missing=[result for result in results if result["status"] == "missing"],
-        counts=[(name, counts[name]) for name in (*STATUSES, *sorted(set(counts) - set(STATUSES))) if counts[name]],
-        max_points=max((float(result["max_points"]) for result in results), default=0.0),
-        mean=statistics.fmean(points) if points else 0.0, median=statistics.median(points) if points else 0.0,
-        bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
-        tasks=_by_task(there), failing=_failing(there), pairs=pairs[:MAX_PAIRS], more_pairs=len(pairs[MAX_PAIRS:]),
-        names=names, meta=_flat(meta or {}))
+    return (
+        _templates()
+        .get_template("summary.html")
+        .render(
+            title=title,
+            results=there,
+            status=status,
+            look=look,
+            reasons=_reasons,
+            missing=[result for result in results if result["status"] == "missing"],
+            counts=[(name, counts[name]) for name in (*STATUSES, *sorted(set(counts) - set(STATUSES))) if counts[name]],
+            max_points=max((float(result["max_points"]) for result in results), default=0.0),
+            mean=statistics.fmean(points) if points else 0.0,
+            median=statistics.median(points) if points else 0.0,
+            bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
+            tasks=_by_task(there),
+            failing=_failing(there),
+            pairs=pairs[:MAX_PAIRS],
+            more_pairs=len(pairs[MAX_PAIRS:]),
+            names=names,
+            meta=_flat(meta or {}),
+        )
+    )
 
 
 def _reasons(result: Mapping) -> list[str]:
@@ -200,9 +267,16 @@ def _by_task(results: list[Mapping]) -> list[dict]:
     for result in results:
         for task in result["tasks"]:
             found.setdefault(task["task"], []).append(task)
-    return [{"task": name, "mean": statistics.fmean(_share(t["points"], t["max_points"]) for t in tasks),
-             "full": sum(t["points"] >= t["max_points"] for t in tasks), "of": len(tasks),
-             "untried": sum(t["state"] != "attempted" for t in tasks)} for name, tasks in found.items()]
+    return [
+        {
+            "task": name,
+            "mean": statistics.fmean(_share(t["points"], t["max_points"]) for t in tasks),
+            "full": sum(t["points"] >= t["max_points"] for t in tasks),
+            "of": len(tasks),
+            "untried": sum(t["state"] != "attempted" for t in tasks),
+        }
+        for name, tasks in found.items()
+    ]
 
 
 def _failing(results: list[Mapping]) -> list[dict]:
@@ -217,9 +291,17 @@ def _failing(results: list[Mapping]) -> list[dict]:
                 tried[key] += 1
                 if not check["passed"]:
                     messages.setdefault(key, Counter())[check["message"]] += 1
-    rows = [{"task": key[0], "title": titles[key], "count": sum(found.values()), "of": tried[key],
-             "message": min(found, key=lambda text: (-found[text], text)), "same": max(found.values())}
-            for key, found in messages.items()]
+    rows = [
+        {
+            "task": key[0],
+            "title": titles[key],
+            "count": sum(found.values()),
+            "of": tried[key],
+            "message": min(found, key=lambda text: (-found[text], text)),
+            "same": max(found.values()),
+        }
+        for key, found in messages.items()
+    ]
     return sorted(rows, key=lambda row: (-row["count"], row["task"], row["title"]))
 
 
@@ -229,8 +311,10 @@ def _histogram(shares: list[float], bins: int = 10) -> list[dict]:
     for share in shares:
         counts[min(bins - 1, math.floor(share * bins + 1e-9))] += 1
     top = max(counts, default=0) or 1
-    return [{"count": n, "height": n / top, "low": 100 * i // bins, "high": 100 * (i + 1) // bins}
-            for i, n in enumerate(counts)]
+    return [
+        {"count": n, "height": n / top, "low": 100 * i // bins, "high": 100 * (i + 1) // bins}
+        for i, n in enumerate(counts)
+    ]
 
 
 def _flat(meta: Mapping, before: str = "") -> list[tuple[str, str]]:

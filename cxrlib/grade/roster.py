@@ -81,7 +81,7 @@ class Roster:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = data[:error.start].count(b"\n") + 1
+            line = data[: error.start].count(b"\n") + 1
             raise ValueError(f"{path}, line {line}: this is not UTF-8 text: save the file as “CSV UTF-8”") from error
         if "\x00" in text:
             raise ValueError(f"{path} holds zero bytes, so it is no CSV file in UTF-8: save it as “CSV UTF-8”")
@@ -97,16 +97,19 @@ class Roster:
         header, rows = lines[0], lines[1:]
         kind = _kind(path, header, rows)
         for i, row in enumerate(rows):
-            if len(row) > len(header) and any(cell.strip() for cell in row[len(header):]):
-                raise ValueError(f"{path}, row {i + 2}: {len(row)} cells, but the header has {len(header)} columns: "
-                                 f"put quotes around cells that hold a {delimiter!r}")
-            row[:] = [*row[:len(header)], *[""] * (len(header) - len(row))]
+            if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
+                raise ValueError(
+                    f"{path}, row {i + 2}: {len(row)} cells, but the header has {len(header)} columns: "
+                    f"put quotes around cells that hold a {delimiter!r}"
+                )
+            row[:] = [*row[: len(header)], *[""] * (len(header) - len(row))]
         return cls(path, kind, header, rows, delimiter, data.startswith(b"\xef\xbb\xbf"))
 
     def students(self) -> list[tuple[int, str]]:
         """The students: their row and their name (the e-mail address or the id where there is no name)."""
-        return [(i, self._name(i) or self._cell(i, "email") or self._cell(i, "id") or f"row {i + 2}")
-                for i in self._people]
+        return [
+            (i, self._name(i) or self._cell(i, "email") or self._cell(i, "id") or f"row {i + 2}") for i in self._people
+        ]
 
     def match(self, submission) -> int | None:
         """The row of a submission (or of a result), or None where there is none or more than one that fits.
@@ -115,8 +118,11 @@ class Roster:
         with the same name. Then an id, a login or an e-mail address as the name; then the name, without accents and
         in any order of its parts.
         """
-        ids, student = ((submission.get("ids", {}), submission.get("student", "")) if isinstance(submission, Mapping)
-                        else (submission.ids, submission.student))
+        ids, student = (
+            (submission.get("ids", {}), submission.get("student", ""))
+            if isinstance(submission, Mapping)
+            else (submission.ids, submission.student)
+        )
         number = ids.get({"canvas": "canvas_id", "moodle": "moodle_id"}.get(self.kind, ""), "")
         if number:
             rows = [i for i in self._people if self._number(i) == number]
@@ -124,8 +130,11 @@ class Roster:
                 return rows[0] if len(rows) == 1 else None
         allowed = {i for i in self._people if not number or not self._number(i)}
         who = student.strip().casefold()
-        for rows in (self._by_id.get(who, set()), set().union(*(self._by_name.get(n, set()) for n in _turned(student))),
-                     self._by_mail.get(who, set())):
+        for rows in (
+            self._by_id.get(who, set()),
+            set().union(*(self._by_name.get(n, set()) for n in _turned(student))),
+            self._by_mail.get(who, set()),
+        ):
             rows = rows & allowed
             if rows:
                 return rows.pop() if len(rows) == 1 else None
@@ -154,8 +163,11 @@ class Roster:
                 scaled.add(best)
             text = _points(points)
             rows[i][column] = text.replace(".", ",") if comma else text
-        notes += [f"{self.path.name}: the points were scaled from {_points(max_points)} to {_points(best)}, the "
-                  "maximum that the file gives" for best in sorted(scaled)]
+        notes += [
+            f"{self.path.name}: the points were scaled from {_points(max_points)} to {_points(best)}, the "
+            "maximum that the file gives"
+            for best in sorted(scaled)
+        ]
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write("\ufeff" if self.bom else "")
             writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\r\n")
@@ -177,14 +189,18 @@ class Roster:
             else:
                 found.setdefault(row, []).append(result)
         if lost:
-            notes.append(f"{len(lost)} submissions fit no row of {self.path.name}, or more than one; enter them "
-                         "by hand: " + ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else ""))
+            notes.append(
+                f"{len(lost)} submissions fit no row of {self.path.name}, or more than one; enter them "
+                "by hand: " + ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else "")
+            )
         for row, all_of_them in sorted(found.items()):
             if len(all_of_them) == 1:
                 yield row, all_of_them[0]
             else:
-                notes.append(f"{self._name(row)}: {len(all_of_them)} submissions fit this row of {self.path.name}, so "
-                             "it was left as it is; enter the grade by hand")
+                notes.append(
+                    f"{self._name(row)}: {len(all_of_them)} submissions fit this row of {self.path.name}, so "
+                    "it was left as it is; enter the grade by hand"
+                )
 
     def _cell(self, row: int, column: str) -> str:
         place = self._columns.get(column)
@@ -212,7 +228,8 @@ class Roster:
         if self.kind != "canvas":
             return True
         return not self._is_points_possible(row) and any(
-            row[self._columns[c]].strip() for c in ("name", "first", "last", "id") if c in self._columns)
+            row[self._columns[c]].strip() for c in ("name", "first", "last", "id") if c in self._columns
+        )
 
     def _grade_column(self, header: list[str], exercise: str) -> int | None:
         if self.kind == "moodle":
@@ -239,29 +256,52 @@ class Roster:
 
 def _kind(path: Path, header: list[str], rows: list[list[str]]) -> str:
     titles = [_plain(title) for title in header]
-    if titles and ("sis login id" in titles or "sis user id" in titles or "section" in titles) and "id" in titles and (
-            "student" in titles or "lastname" in titles):
+    if (
+        titles
+        and ("sis login id" in titles or "sis user id" in titles or "section" in titles)
+        and "id" in titles
+        and ("student" in titles or "lastname" in titles)
+    ):
         return "canvas"
-    if titles[0] == "identifier" or (titles[0] == "id" and "status" in titles and any(
-            re.fullmatch(r"\D+\d+", row[0].strip()) for row in rows[:3])):
+    if titles[0] == "identifier" or (
+        titles[0] == "id" and "status" in titles and any(re.fullmatch(r"\D+\d+", row[0].strip()) for row in rows[:3])
+    ):
         if "grade" not in titles:
-            raise ValueError(f"{path}: this Moodle worksheet has no column “Grade”: set Moodle's language to English, "
-                             "then download the grading worksheet again")
+            raise ValueError(
+                f"{path}: this Moodle worksheet has no column “Grade”: set Moodle's language to English, "
+                "then download the grading worksheet again"
+            )
         return "moodle"
     columns = _columns("simple", header)
     if not {"id", "name", "email", "login", "last"} & set(columns):
-        raise ValueError(f"{path}: no column is called id, name or email (the columns are: {', '.join(header)[:200]}): "
-                         "name them in the first line")
+        raise ValueError(
+            f"{path}: no column is called id, name or email (the columns are: {', '.join(header)[:200]}): "
+            "name them in the first line"
+        )
     return "simple"
 
 
 def _columns(kind: str, header: list[str]) -> dict[str, int]:
     titles = [_plain(title) for title in header]
     wanted = {
-        "canvas": {"name": ("student",), "first": ("firstname",), "last": ("lastname",), "id": ("id",),
-                   "sis": ("sis user id",), "login": ("sis login id",), "email": ("email",)},
-        "moodle": {"id": ("identifier", "id"), "name": _NAME, "email": _EMAIL, "sis": ("id number",),
-                   "login": ("username",), "grade": ("grade",), "maximum": ("maximum grade",)},
+        "canvas": {
+            "name": ("student",),
+            "first": ("firstname",),
+            "last": ("lastname",),
+            "id": ("id",),
+            "sis": ("sis user id",),
+            "login": ("sis login id",),
+            "email": ("email",),
+        },
+        "moodle": {
+            "id": ("identifier", "id"),
+            "name": _NAME,
+            "email": _EMAIL,
+            "sis": ("id number",),
+            "login": ("username",),
+            "grade": ("grade",),
+            "maximum": ("maximum grade",),
+        },
         "simple": {"id": _ID, "name": _NAME, "first": _FIRST, "last": _LAST, "email": _EMAIL, "login": _LOGIN},
     }[kind]
     found = {}

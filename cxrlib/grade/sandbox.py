@@ -73,14 +73,16 @@ def find_sandbox() -> str:
         raise SandboxMissing(
             "grading runs other people's code and needs the sandbox bubblewrap, which is not installed. "
             "Install it (Debian, Ubuntu: sudo apt install bubblewrap; Fedora: sudo dnf install bubblewrap); "
-            "it needs Linux. With --unsafe the code would run with all your rights.")
+            "it needs Linux. With --unsafe the code would run with all your rights."
+        )
     try:
         with Session(found, Limits(cell=30)) as session:
             session.run("probe", "import os\nassert os.getpid() < 10")
     except (Stopped, StudentError, OSError, ValueError) as error:
         raise SandboxMissing(
             f"bubblewrap is installed ({found}) but does not work here: {error} Inside a container it needs the right "
-            "to make user namespaces (Docker: --security-opt seccomp=unconfined, or run on the host).") from error
+            "to make user namespaces (Docker: --security-opt seccomp=unconfined, or run on the host)."
+        ) from error
     return found
 
 
@@ -98,24 +100,48 @@ class Session:
         settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(PACKAGE.parent)]})
         runner = "cxrlib/grade/inside/runner.py"
         python = [sys.executable, "-I", "-B", "-X", "utf8"]
-        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-                       "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MPLBACKEND": "Agg",
+            "PYTHONHASHSEED": "0",
+            "TQDM_DISABLE": "1",
+        }
         descriptors: list[int] = []
         try:
             if sandbox:
                 environment["HOME"] = "/tmp/home"
                 rules = [*_namespace(), *(w for k, v in environment.items() for w in ("--setenv", k, v))]
                 descriptors = [_readable("\0".join(rules).encode()), _readable(seccomp.program())]
-                command = [sandbox, "--args", str(descriptors[0]), "--seccomp", str(descriptors[1]),
-                           *python, f"/course/{runner}", settings]
+                command = [
+                    sandbox,
+                    "--args",
+                    str(descriptors[0]),
+                    "--seccomp",
+                    str(descriptors[1]),
+                    *python,
+                    f"/course/{runner}",
+                    settings,
+                ]
                 environment = {}
             else:
                 self._home = tempfile.TemporaryDirectory(prefix="cxr-grade-", ignore_cleanup_errors=True)
                 environment["HOME"] = self._home.name
                 command = [*python, str(PACKAGE.parent / runner), settings]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-                cwd=self._home.name if self._home else "/", pass_fds=descriptors, start_new_session=True, bufsize=0)
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd=self._home.name if self._home else "/",
+                pass_fds=descriptors,
+                start_new_session=True,
+                bufsize=0,
+            )
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -123,8 +149,13 @@ class Session:
             os.set_blocking(pipe.fileno(), False)
 
     def _rlimits(self) -> dict[str, int]:
-        return {"AS": self.limits.memory * 2**20, "FSIZE": self.limits.files * 2**20, "NOFILE": 256, "CORE": 0,
-                "CPU": int(self.limits.total) + 1}
+        return {
+            "AS": self.limits.memory * 2**20,
+            "FSIZE": self.limits.files * 2**20,
+            "NOFILE": 256,
+            "CORE": 0,
+            "CPU": int(self.limits.total) + 1,
+        }
 
     def __enter__(self) -> Session:
         return self
@@ -142,8 +173,11 @@ class Session:
     def call(self, function: str, args: tuple, kwargs: dict):
         """What the student's `function` returns, as plain values. Raises StudentError or Stopped."""
         self._capture = False  # from here on a print could carry the inputs out
-        reply = self._ask({"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)},
-                          self.limits.call, f"{function}()")
+        reply = self._ask(
+            {"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)},
+            self.limits.call,
+            f"{function}()",
+        )
         if "value" not in reply:
             self.close()  # the next question must not meet it
             raise Stopped("crashed", "an answer that the course's runner did not write")
@@ -178,7 +212,7 @@ class Session:
                 for key, _ in ready.select(left):
                     if key.fileobj is self._process.stdin:
                         try:
-                            frame = frame[os.write(key.fd, frame):]
+                            frame = frame[os.write(key.fd, frame) :]
                         except BlockingIOError:
                             continue
                         except OSError:
@@ -240,8 +274,12 @@ class Session:
         self.close()
         if not self._answered and self._complaint.startswith(b"bwrap:"):  # later anybody could write that
             return Stopped("crashed", self._complaint.decode("utf-8", "replace").strip() + ".")
-        how = {signal.SIGKILL: "was killed (too much memory?)", signal.SIGXCPU: "used too much processor time",
-               signal.SIGXFSZ: "wrote a file that is too large", signal.SIGSEGV: "crashed the interpreter"}
+        how = {
+            signal.SIGKILL: "was killed (too much memory?)",
+            signal.SIGXCPU: "used too much processor time",
+            signal.SIGXFSZ: "wrote a file that is too large",
+            signal.SIGSEGV: "crashed the interpreter",
+        }
         how = how.get(-code if code and code < 0 else (code or 0) - 128, "ended the Python process")
         return Stopped("crashed", f"{what} {how}")
 
@@ -252,9 +290,28 @@ def _namespace() -> list[str]:
     /proc is read-only: where the superuser grades, /proc/sys would change this machine (core_pattern even runs a
     program outside), and /proc/1/mem would rewrite the process that ends the sandbox.
     """
-    rules = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname",
-             "sandbox", "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev",
-             "--size", str(16 * 2**20), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    rules = [
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+        "--hostname",
+        "sandbox",
+        "--proc",
+        "/proc",
+        "--remount-ro",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        str(16 * 2**20),
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+    ]
     for path in SYSTEM:
         if os.path.islink(path):
             rules += ["--symlink", os.readlink(path), path]
@@ -301,5 +358,9 @@ def _student_error(fields) -> StudentError:
 
     kind, line = text("kind"), fields.get("line")
     known = isinstance(getattr(builtins, kind, None), type) or kind == "value"
-    return StudentError(kind if known else "Exception", text("text"),
-                        line if type(line) is int and 0 <= line < 10**6 else 0, text("cell"))
+    return StudentError(
+        kind if known else "Exception",
+        text("text"),
+        line if type(line) is int and 0 <= line < 10**6 else 0,
+        text("cell"),
+    )

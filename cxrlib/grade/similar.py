@@ -23,7 +23,8 @@ MAX_CHARS = 100_000  # of one answer
 MAX_PAIRS = 5_000
 
 # One alternative always matches and none can try twice (possessive), so the time is linear in the text.
-_TOKEN = re.compile(r'''
+_TOKEN = re.compile(
+    r'''
     (?P<comment>\#[^\n]*+)
   | (?P<string>[rbfuRBFU]{0,2}(?:"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|\'\'\'(?:[^'\\]|\\.|'(?!''))*+(?:\'\'\')?
         |"(?:[^"\\\n]|\\.)*+"?|'(?:[^'\\\n]|\\.)*+'?))
@@ -32,7 +33,9 @@ _TOKEN = re.compile(r'''
   | (?P<newline>\n)
   | (?P<space>[^\S\n]++|\\\n)
   | (?P<sign>\*\*|//|[<>=!]=|->|:=|.)
-''', re.VERBOSE | re.DOTALL)
+''',
+    re.VERBOSE | re.DOTALL,
+)
 _KEPT = frozenset(keyword.kwlist) | frozenset(dir(builtins))
 
 
@@ -82,7 +85,7 @@ def tokens(source: str) -> list[str]:
             fresh = True
             continue
         if kind == "string":
-            after = source[match.end():match.end() + 80].lstrip(" \t")
+            after = source[match.end() : match.end() + 80].lstrip(" \t")
             if not (fresh and after[:1] in ("", "\n", "#", ";")):  # a string that stands alone is a comment
                 found.append("'")
         elif kind == "name":
@@ -96,7 +99,7 @@ def tokens(source: str) -> list[str]:
 def shingles(source: str) -> frozenset[tuple[str, ...]]:
     """Every run of WIDTH tokens in a program."""
     words = tokens(source)
-    return frozenset(tuple(words[i:i + WIDTH]) for i in range(len(words) - WIDTH + 1))
+    return frozenset(tuple(words[i : i + WIDTH]) for i in range(len(words) - WIDTH + 1))
 
 
 def _alike(sets: list[frozenset], threshold: float):
@@ -106,8 +109,10 @@ def _alike(sets: list[frozenset], threshold: float):
     if not number:
         return
     starts = np.cumsum([0, *map(len, columns)])
-    table = sparse.csr_matrix((np.ones(starts[-1], np.int32), np.concatenate([np.array(c, np.int64) for c in columns]),
-                               starts), shape=(len(sets), len(number)))
+    table = sparse.csr_matrix(
+        (np.ones(starts[-1], np.int32), np.concatenate([np.array(c, np.int64) for c in columns]), starts),
+        shape=(len(sets), len(number)),
+    )
     if len(sets) >= MIN_BATCH:
         table = table[:, np.flatnonzero(np.asarray(table.sum(axis=0)).ravel() <= len(sets) / 2)]
     size = np.asarray(table.sum(axis=1)).ravel()
@@ -115,7 +120,7 @@ def _alike(sets: list[frozenset], threshold: float):
     table, size = table[kept], size[kept]
     other = table.T.tocsr()
     for start in range(0, len(kept), 256):  # in strips, so that the product stays small
-        both = (table[start:start + 256] @ other).tocoo()
+        both = (table[start : start + 256] @ other).tocoo()
         rows, columns_ = both.row + start, both.col
         either = size[rows] + size[columns_] - both.data
         near = (rows < columns_) & (both.data >= threshold * either)

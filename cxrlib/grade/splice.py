@@ -102,8 +102,11 @@ def _code_cells(data: bytes) -> list[Cell]:
         raise Unreadable(f"{reason}; save the notebook again and hand that in") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         old = isinstance(notebook, dict) and "worksheets" in notebook
-        raise Unreadable("the notebook is in an old format; open and save it in a current Jupyter" if old
-                         else "the file is JSON but not a notebook: it has no list of cells")
+        raise Unreadable(
+            "the notebook is in an old format; open and save it in a current Jupyter"
+            if old
+            else "the file is JSON but not a notebook: it has no list of cells"
+        )
     if len(notebook["cells"]) > MAX_CELLS:
         raise Unreadable(f"the notebook has {len(notebook['cells'])} cells; at most {MAX_CELLS} are read")
     cells = []
@@ -154,5 +157,6 @@ def _by_content(pristine: tuple[Cell, ...], cell: Cell, edited: bool) -> Cell | 
 
 
 def _nothing_found(exercise: Exercise, own: dict) -> str:
-    return (f"no answer cell of {exercise.name} was found"
-            + (": is it the notebook of another exercise?" if own else ": the notebook has no code"))
+    return f"no answer cell of {exercise.name} was found" + (
+        ": is it the notebook of another exercise?" if own else ": the notebook has no code"
+    )

@@ -30,8 +30,10 @@ _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?\Z", re.IGNORECASE)  # some bro
 _ARCHIVE = re.compile(r"\.(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\Z", re.IGNORECASE)
 _MOODLE = re.compile(r"(?P<name>[^_]+)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_(?P<file>.*))?\Z", re.DOTALL)
 # Canvas: the name in small letters, LATE in capitals, then the numbers of the student and of the file.
-_CANVAS = (r"(?:(?P<name>.+?)_(?:(?P<late>(?-i:LATE))_)?(?P<id>[1-9]\d*)"
-           r"|(?:(?P<late2>(?-i:LATE))_)?anon_(?P<anon>[^_]+))_(?P<file_id>[1-9]\d*)_(?P<file>%s.*)\Z")
+_CANVAS = (
+    r"(?:(?P<name>.+?)_(?:(?P<late>(?-i:LATE))_)?(?P<id>[1-9]\d*)"
+    r"|(?:(?P<late2>(?-i:LATE))_)?anon_(?P<anon>[^_]+))_(?P<file_id>[1-9]\d*)_(?P<file>%s.*)\Z"
+)
 _AGAIN = re.compile(r"(?P<base>.*?)(?:-(?P<a>\d{1,3})|[ _]?\((?P<b>\d{1,3})\))?\Z", re.DOTALL)
 _WRAPPERS = {"submissions", "submission", "submitted", "downloaded", "download", "downloads", "collected", "export"}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
@@ -111,8 +113,10 @@ def collect(path: str | Path, exercise: str) -> list[Submission]:
     elif path.is_file() and zipfile.is_zipfile(path):
         return _collect_zip(path, exercise, budget)
     elif path.exists():
-        raise ValueError(f"{path} is no folder, no zip and no notebook: give the folder with the submissions, or the "
-                         "zip that Canvas or Moodle exported")
+        raise ValueError(
+            f"{path} is no folder, no zip and no notebook: give the folder with the submissions, or the "
+            "zip that Canvas or Moodle exported"
+        )
     else:
         raise ValueError(f"{path} does not exist: give the folder or the zip with the submissions")
     return _finish(found, path, exercise)
@@ -158,8 +162,9 @@ def _scan_folder(root: Path, budget: list[int]) -> tuple[list[_File], list[tuple
             else:
                 files.append(_File(here, lambda place=place: _read_disk(place, budget)))
             if len(files) + len(folders) > MAX_FILES:
-                raise ValueError(f"{root} holds more than {MAX_FILES:,} files: give the folder with the "
-                                 "submissions of one exercise")
+                raise ValueError(
+                    f"{root} holds more than {MAX_FILES:,} files: give the folder with the submissions of one exercise"
+                )
     return files, folders
 
 
@@ -408,19 +413,31 @@ def _again(name: str) -> tuple[str, int]:
 def _rank(notebook: _Notebook, exercise: str) -> tuple:
     base, attempt = _again(notebook.name)
     named = _same(base, exercise) or _same(_NOTEBOOK.sub("", notebook.name), exercise)
-    return (notebook.name.lower().endswith(".ipynb"), not notebook.unclear, named, attempt, -len(notebook.file.parts),
-            _natural(notebook.name), notebook.file.parts)
+    return (
+        notebook.name.lower().endswith(".ipynb"),
+        not notebook.unclear,
+        named,
+        attempt,
+        -len(notebook.file.parts),
+        _natural(notebook.name),
+        notebook.file.parts,
+    )
 
 
 def _natural(text: str) -> list:
-    return [(0, int(p), "") if p.isdecimal() and p.isascii() and len(p) < 19 else (1, 0, p)
-            for p in re.split(r"([0-9]+)", text) if p]
+    return [
+        (0, int(p), "") if p.isdecimal() and p.isascii() and len(p) < 19 else (1, 0, p)
+        for p in re.split(r"([0-9]+)", text)
+        if p
+    ]
 
 
 def _finish(students: list[_Student], path: Path, exercise: str) -> list[Submission]:
     if not students:
-        raise ValueError(f"{path} holds no notebook (.ipynb): give the folder or the zip with the submissions, such as "
-                         f"anna.ipynb, anna/{exercise}.ipynb, or the zip that Canvas or Moodle exported")
+        raise ValueError(
+            f"{path} holds no notebook (.ipynb): give the folder or the zip with the submissions, such as "
+            f"anna.ipynb, anna/{exercise}.ipynb, or the zip that Canvas or Moodle exported"
+        )
     made, keys = [], set()
     for submission in sorted((_one(s, exercise) for s in students), key=lambda s: (s.key, s.file, s.problem)):
         key, n = submission.key, 1
@@ -502,8 +519,12 @@ def _digest(name: str, ids: dict[str, str]) -> str:
 
 def _key(name: str, ids: dict[str, str]) -> str:
     """A safe file name. A name that is one already stays; every other gets a hash, so that no two meet."""
-    plain = (re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", name) and len(name) <= 60
-             and name.split(".")[0] not in _RESERVED and not re.search(r"-(?:[0-9a-f]{10}|\d+)\Z", name))
+    plain = (
+        re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", name)
+        and len(name) <= 60
+        and name.split(".")[0] not in _RESERVED
+        and not re.search(r"-(?:[0-9a-f]{10}|\d+)\Z", name)
+    )
     if plain and not set(ids) & {"canvas_id", "moodle_id"}:
         return name
     slug = re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-")[:40].strip("-")

@@ -17,34 +17,61 @@ MAX_MESSAGE = 500  # characters of a check's message: it may quote numbers, but 
 NOT_YET = "not attempted yet: the answer cell is still the one that was handed out"
 
 
-def judge(exercise: Exercise, data: bytes, *, seed: int = 0, limits: Limits | None = None,
-          unsafe: bool = False) -> dict:
+def judge(
+    exercise: Exercise, data: bytes, *, seed: int = 0, limits: Limits | None = None, unsafe: bool = False
+) -> dict:
     """The result of one submission as a JSON-ready dictionary; the same bytes and seed give the same result.
 
     data: the notebook's bytes. seed: of the inputs that the checks draw. unsafe: without a sandbox.
     Raises SandboxMissing; whatever the submission does becomes part of the result.
     """
     sandbox = None if unsafe else find_sandbox()
-    result = {"exercise": exercise.name, "digest": hashlib.sha256(data).hexdigest(), "status": "graded", "review": [],
-              "points": 0.0, "max_points": exercise.max_points, "tasks": [], "notes": [], "printed": "", "answers": {}}
+    result = {
+        "exercise": exercise.name,
+        "digest": hashlib.sha256(data).hexdigest(),
+        "status": "graded",
+        "review": [],
+        "points": 0.0,
+        "max_points": exercise.max_points,
+        "tasks": [],
+        "notes": [],
+        "printed": "",
+        "answers": {},
+    }
     try:
         spliced = splice(exercise, data)
     except Unreadable as error:
-        return {**result, "status": "unreadable", "review": [str(error)],
-                "tasks": _untouched(exercise, "absent", str(error))}
+        return {
+            **result,
+            "status": "unreadable",
+            "review": [str(error)],
+            "tasks": _untouched(exercise, "absent", str(error)),
+        }
     with _Student(exercise, spliced, sandbox, limits or Limits()) as student:
         student.begin()
         outcomes = {check.name: _outcome(exercise, check, student, seed) for check in exercise.checks}
         errors = dict(student.errors)
         status = next((reason for reason in ("timeout", "crashed") if reason in student.stops), "graded")
-        result.update(status=status, review=list(dict.fromkeys([*spliced.review, *student.review])),
-                      notes=student.notes, printed=_clean(student.printed), answers=spliced.answers)
+        result.update(
+            status=status,
+            review=list(dict.fromkeys([*spliced.review, *student.review])),
+            notes=student.notes,
+            printed=_clean(student.printed),
+            answers=spliced.answers,
+        )
     for task in exercise.tasks:
         checks = [outcomes[check.name] for check in exercise.checks if check.task == task]
         points = sum(check["points"] for check in checks)
-        result["tasks"].append({"task": task, "state": student.state(task), "points": points,
-                                "max_points": sum(check["max_points"] for check in checks),
-                                "error": errors.get(task, ""), "checks": checks})
+        result["tasks"].append(
+            {
+                "task": task,
+                "state": student.state(task),
+                "points": points,
+                "max_points": sum(check["max_points"] for check in checks),
+                "error": errors.get(task, ""),
+                "checks": checks,
+            }
+        )
     result["points"] = sum(task["points"] for task in result["tasks"])
     return result
 
@@ -52,10 +79,28 @@ def judge(exercise: Exercise, data: bytes, *, seed: int = 0, limits: Limits | No
 def _untouched(exercise: Exercise, state: str, message: str) -> list[dict]:
     tasks = []
     for task in exercise.tasks:
-        checks = [{"check": check.name, "title": check.title, "points": 0.0, "max_points": check.points,
-                   "passed": False, "message": message} for check in exercise.checks if check.task == task]
-        tasks.append({"task": task, "state": state, "points": 0.0, "error": "",
-                      "max_points": sum(check["max_points"] for check in checks), "checks": checks})
+        checks = [
+            {
+                "check": check.name,
+                "title": check.title,
+                "points": 0.0,
+                "max_points": check.points,
+                "passed": False,
+                "message": message,
+            }
+            for check in exercise.checks
+            if check.task == task
+        ]
+        tasks.append(
+            {
+                "task": task,
+                "state": state,
+                "points": 0.0,
+                "error": "",
+                "max_points": sum(check["max_points"] for check in checks),
+                "checks": checks,
+            }
+        )
     return tasks
 
 
@@ -82,8 +127,14 @@ def _outcome(exercise: Exercise, check, student: _Student, seed: int) -> dict:
             if not student.calls:
                 message = "this check never asked the answer for anything"
                 student.review.append(f"the check {check.name} passed without calling the student's function")
-    return {"check": check.name, "title": check.title, "points": 0.0 if message else check.points,
-            "max_points": check.points, "passed": not message, "message": _clean(message, MAX_MESSAGE)}
+    return {
+        "check": check.name,
+        "title": check.title,
+        "points": 0.0 if message else check.points,
+        "max_points": check.points,
+        "passed": not message,
+        "message": _clean(message, MAX_MESSAGE),
+    }
 
 
 class _Student:
@@ -93,16 +144,16 @@ class _Student:
         self.exercise, self.spliced, self.sandbox, self.limits = exercise, spliced, sandbox, limits
         self.deadline = time.monotonic() + limits.total
         self.session: Session | None = None
-        self.skipped: set[int] = set()    # cells that stopped the process
+        self.skipped: set[int] = set()  # cells that stopped the process
         self.errors: dict[str, str] = {}  # task -> what went wrong in its cell
-        self.lost: dict[str, str] = {}    # task -> why it is not asked any more
+        self.lost: dict[str, str] = {}  # task -> why it is not asked any more
         self.notes: list[str] = []
         self.review: list[str] = []
         self.stops: set[str] = set()
         self.printed = ""
         self.begun = False
         self.calls = 0
-        self.served = ""                  # the task that this process was asked for last
+        self.served = ""  # the task that this process was asked for last
         stub = {cell.task: _plain(cell.source) for cell in exercise.cells if cell.kind == "answer"}
         self.untouched = {task for task, source in spliced.answers.items() if _plain(source) == stub[task]}
 
@@ -244,11 +295,30 @@ def _is_stub(cell: Cell) -> bool:
     return "raise NotImplementedError()" in cell.source
 
 
-_KINDS = ("Tensor", "Figure", "function", "generator", "module", "Sequential", "type", "object", "map", "zip", "bytes",
-          "complex", "DataFrame", "Series", "Image")
-_CODEC = ("a dictionary whose keys are not all text", f"a value nested more than {codec.MAX_DEPTH} deep",
-          "a value of too many parts; return arrays instead of long lists", "a whole number of more than 64 bits",
-          f"more than {codec.MAX_FRAME // 2**20} MB of arrays")
+_KINDS = (
+    "Tensor",
+    "Figure",
+    "function",
+    "generator",
+    "module",
+    "Sequential",
+    "type",
+    "object",
+    "map",
+    "zip",
+    "bytes",
+    "complex",
+    "DataFrame",
+    "Series",
+    "Image",
+)
+_CODEC = (
+    "a dictionary whose keys are not all text",
+    f"a value nested more than {codec.MAX_DEPTH} deep",
+    "a value of too many parts; return arrays instead of long lists",
+    "a whole number of more than 64 bits",
+    f"more than {codec.MAX_FRAME // 2**20} MB of arrays",
+)
 
 
 def _own_words(text: str) -> str:
@@ -263,4 +333,3 @@ def _clean(text: str, most: int = 4000) -> str:
     """Text for a JSON file and a page: no control characters, not endless."""
     text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= most else text[:most] + " …"
-

@@ -85,9 +85,7 @@ BACKBONES = {
     "resnet50": Backbone(_resnet("resnet50"), 2048, *_IMAGENET, "He et al., CVPR 2016"),
     "efficientnet_b0": Backbone(_efficientnet("efficientnet_b0"), 1280, *_IMAGENET, "Tan and Le, ICML 2019"),
     "efficientnet_b7": Backbone(_efficientnet("efficientnet_b7"), 2560, *_IMAGENET, "Tan and Le, ICML 2019"),
-    "inception_resnet_v2": Backbone(
-        _inception_resnet_v2, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75
-    ),
+    "inception_resnet_v2": Backbone(_inception_resnet_v2, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75),
     "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, *_HALF, "Tan and Le, ICML 2019 (lite version)"),
 }
 

@@ -43,9 +43,7 @@ def save_model(model: CxrNet, path: str | os.PathLike, **extra) -> Path:
     return write_torch(path, {"format": _FORMAT, "config": model.config, "state": state, "extra": extra})
 
 
-def load_model(
-    path: str | os.PathLike, into: CxrNet | None = None, device: str | torch.device = "cpu"
-) -> CxrNet:
+def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str | torch.device = "cpu") -> CxrNet:
     """Read a network written by ``save_model``; no code in the file is run and nothing is downloaded.
 
     Parameters
@@ -128,8 +126,10 @@ def _refuse_bomb(path: Path) -> None:
     except Exception as error:  # zipfile raises many types, too
         raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
     if size > path.stat().st_size:
-        raise ValueError(f"{path} unpacks to {size:,} bytes, more than the file has, and is not loaded; give a file "
-                         "that save_model wrote")
+        raise ValueError(
+            f"{path} unpacks to {size:,} bytes, more than the file has, and is not loaded; give a file "
+            "that save_model wrote"
+        )
 
 
 def _check_same(path: Path, config: dict, model: CxrNet) -> None:
@@ -140,8 +140,7 @@ def _check_same(path: Path, config: dict, model: CxrNet) -> None:
         )
     if tuple(config["classes"]) != model.classes:
         raise ValueError(
-            f"{path} was trained for the classes {tuple(config['classes'])}, but the model has "
-            f"{model.classes}"
+            f"{path} was trained for the classes {tuple(config['classes'])}, but the model has {model.classes}"
         )
 
 
@@ -178,8 +177,12 @@ def is_dense(value) -> bool:
 
     A tensor in a file may say that it repeats one number a million million times.
     """
-    return (isinstance(value, torch.Tensor) and value.layout is torch.strided and not value.is_complex()
-            and value.untyped_storage().nbytes() >= value.numel() * value.element_size())
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and not value.is_complex()
+        and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
+    )
 
 
 def _check_plain(key: str, value) -> None:

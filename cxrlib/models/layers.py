@@ -8,12 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-LETTERS = {
-    "C": "convolution + ReLU",
-    "P": "2 x 2 max-pooling",
-    "F": "flatten",
-    "D": "dense layer + ReLU + dropout",
-}
+LETTERS = {"C": "convolution + ReLU", "P": "2 x 2 max-pooling", "F": "flatten", "D": "dense layer + ReLU + dropout"}
 MAX_WEIGHTS = 500_000_000  # of one layer: 2 GB
 _GRAMMAR = re.compile(r"[CP]+(F?|FD+)")
 
@@ -37,8 +32,7 @@ def check_layers(layers: str) -> None:
         if letter not in LETTERS:
             known = ", ".join(f"{key} ({text})" for key, text in LETTERS.items())
             raise ValueError(
-                f"layers {layers!r}: unknown letter {letter!r} at position {position}; the letters are "
-                f"{known}"
+                f"layers {layers!r}: unknown letter {letter!r} at position {position}; the letters are {known}"
             )
     if _GRAMMAR.fullmatch(layers):
         return
@@ -49,21 +43,20 @@ def check_layers(layers: str) -> None:
             "before the first D"
         )
     if not before:
-        raise ValueError(
-            f"layers {layers!r}: it must start with at least one C or P; F and D come after them"
-        )
+        raise ValueError(f"layers {layers!r}: it must start with at least one C or P; F and D come after them")
     wrong = next(i for i, letter in enumerate(after, start=len(before) + 2) if letter != "D")
     raise ValueError(
-        f"layers {layers!r}: {layers[wrong - 1]!r} at position {wrong} stands after F; only D can follow F "
-        "(flatten)"
+        f"layers {layers!r}: {layers[wrong - 1]!r} at position {wrong} stands after F; only D can follow F (flatten)"
     )
 
 
 def check_weights(layer: str, weights: int) -> None:
     """Raise a ValueError for a layer that no machine of a course has the memory for."""
     if weights > MAX_WEIGHTS:
-        raise ValueError(f"{layer} would have more than {MAX_WEIGHTS:,} weights; use smaller images, more P, or "
-                         "smaller filters, kernel or hidden")
+        raise ValueError(
+            f"{layer} would have more than {MAX_WEIGHTS:,} weights; use smaller images, more P, or "
+            "smaller filters, kernel or hidden"
+        )
 
 
 def build_layers(

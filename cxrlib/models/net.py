@@ -79,8 +79,7 @@ class CxrNet(nn.Module):
             raise ValueError(f"{self.name}: images must have the shape (B, 1, H, W), got {tuple(x.shape)}")
         if not x.is_floating_point():
             raise ValueError(
-                f"{self.name}: images must be floating-point with values in [0, 1], got {x.dtype}; divide by "
-                "255 first"
+                f"{self.name}: images must be floating-point with values in [0, 1], got {x.dtype}; divide by 255 first"
             )
         height, width = x.shape[2:]
         if self.fixed_size is not None and (height, width) != (self.fixed_size, self.fixed_size):
@@ -192,18 +191,14 @@ def build_model(
             given["pretrained"] = bool(pretrained)
             options = {key: given[key] for key in _BACKBONE_DEFAULTS}
             body = build_backbone(name, given["pretrained"])
-            head = _build_head(
-                BACKBONES[name].channels, len(classes), head_dropout, head_batchnorm, head_hidden
-            )
+            head = _build_head(BACKBONES[name].channels, len(classes), head_dropout, head_batchnorm, head_hidden)
             config.update(options)
     model = CxrNet(name, classes, body, head, config)
     model.to(memory_format=memory_layout(next(model.parameters()).device))
     return model if freeze is None else freeze_layers(model, freeze)
 
 
-def _build_head(
-    channels: int, classes: int, dropout: float, batchnorm: bool, hidden: int | None
-) -> nn.Sequential:
+def _build_head(channels: int, classes: int, dropout: float, batchnorm: bool, hidden: int | None) -> nn.Sequential:
     head = nn.Sequential()
     head.add_module("pool", nn.AdaptiveAvgPool2d(1))
     head.add_module("flatten", nn.Flatten())
@@ -249,8 +244,7 @@ def _layer_string(name: str) -> str | None:
     if set(name.upper()) <= set("CPFD"):
         hint = f"did you mean {name.upper()!r}? "
     raise ValueError(
-        f"unknown model {name!r}; {hint}There are {', '.join(MODELS)}, and layer strings in capitals such as "
-        f"{CNN5!r}"
+        f"unknown model {name!r}; {hint}There are {', '.join(MODELS)}, and layer strings in capitals such as {CNN5!r}"
     )
 
 

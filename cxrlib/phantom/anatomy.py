@@ -257,12 +257,7 @@ def _shoulder(chest, draw, rng, sign):
     chest.draw(draw, clav + [0, 0.006], 0.022, 115)
     out = {"up": 0.16, "out": 0.10, "down": 0.04}[pose.arms]
     sx = sign * (w * 0.86 + out)
-    blade = [
-        (sx, top + 0.16),
-        (sx - sign * 0.22, top + 0.22),
-        (sx - sign * 0.06, top + 0.62),
-        (sx, top + 0.20),
-    ]
+    blade = [(sx, top + 0.16), (sx - sign * 0.22, top + 0.22), (sx - sign * 0.06, top + 0.62), (sx, top + 0.20)]
     draw.polygon([tuple(p) for p in (chest.pixels(blade) * 2).tolist()], fill=38)
     chest.draw(draw, blade[1:], 0.026, 80)
     *_, ((x0, y0, _), (x1, y1, _), _) = _limbs(b, pose, sign)

@@ -14,14 +14,7 @@ SUBTYPES = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")
 CODE = {name: k for k, name in enumerate(SUBTYPES)}
 SPLITS = ("train", "val", "test")
 
-_TRAIN = {
-    "normal": 1341,
-    "pneumonia": 3875,
-    "bacterial": 2530,
-    "viral": 1345,
-    "covid-19": 460,
-    "tuberculosis": 650,
-}
+_TRAIN = {"normal": 1341, "pneumonia": 3875, "bacterial": 2530, "viral": 1345, "covid-19": 460, "tuberculosis": 650}
 _TEST = {"normal": 234, "pneumonia": 390, "bacterial": 242, "viral": 148, "covid-19": 106, "tuberculosis": 41}
 _TEST_SHARE = 624 / 5856
 _VAL = 16

@@ -144,10 +144,4 @@ def _tuberculosis(chest, rng):
     return _finish(chest, fill, mask)
 
 
-_DRAW = {
-    "normal": _normal,
-    "bacterial": _bacterial,
-    "viral": _viral,
-    "covid-19": _covid,
-    "tuberculosis": _tuberculosis,
-}
+_DRAW = {"normal": _normal, "bacterial": _bacterial, "viral": _viral, "covid-19": _covid, "tuberculosis": _tuberculosis}

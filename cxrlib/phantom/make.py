@@ -129,16 +129,7 @@ def _forced(n, size, classes, seed, options, on):
             )
     o = known | options
     checked = _check(
-        n,
-        size,
-        seed,
-        o["confounder"],
-        o["lesion_contrast"],
-        noise,
-        o["age"],
-        o["shift"],
-        o["bedside"],
-        classes,
+        n, size, seed, o["confounder"], o["lesion_contrast"], noise, o["age"], o["shift"], o["bedside"], classes
     )
     rows = make_cohort(int(n), classes, checked.seed)
     return _generate(rows, replace(checked, force_marker=on), classes, noise, progress, workers)
@@ -162,8 +153,9 @@ def _check(n, size, seed, confounder, lesion_contrast, label_noise, age, shift, 
     if not isinstance(size, Integral) or size < _MIN_SIZE:
         raise ValueError(f"size must be an integer >= {_MIN_SIZE} pixels, got {size!r}")
     if n * size**2 > _MOST_PIXELS:
-        raise ValueError(f"n={n} images of {size} x {size} pixels are too many: at most {_MOST_PIXELS // size**2:,} "
-                         "of that size")
+        raise ValueError(
+            f"n={n} images of {size} x {size} pixels are too many: at most {_MOST_PIXELS // size**2:,} of that size"
+        )
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
     if age not in ("child", "adult"):
@@ -303,13 +295,7 @@ def _labels(rows, classes, noise, seed):
     return labels
 
 
-_PREFIX = {
-    "normal": "IM",
-    "bacterial": "bacteria",
-    "viral": "virus",
-    "covid-19": "covid",
-    "tuberculosis": "tb",
-}
+_PREFIX = {"normal": "IM", "bacterial": "bacteria", "viral": "virus", "covid-19": "covid", "tuberculosis": "tb"}
 
 
 def _table(rows, info, labels, classes, images, options):

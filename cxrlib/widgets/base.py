@@ -45,6 +45,7 @@ _HERE = Path(__file__).resolve().parent
 
 def kit(name: str) -> tuple[str, str]:
     """Script and style of the widget `name`: what all share (kit.js, kit.css), then its own NAME.js and NAME.css."""
+
     def both(ending: str) -> str:
         own = _HERE / f"{name}.{ending}"
         parts = [_HERE / f"kit.{ending}", *([own] if own.exists() else [])]
@@ -70,8 +71,11 @@ class StaticWidget(anywidget.AnyWidget):
 
     def static_state(self) -> dict:
         """What the page needs when there is no kernel, as plain JSON values. Default: the synced traits."""
-        return {key: getattr(self, key) for key in self.traits(sync=True)
-                if not key.startswith("_") and key not in ("layout", "tabbable", "tooltip")}
+        return {
+            key: getattr(self, key)
+            for key in self.traits(sync=True)
+            if not key.startswith("_") and key not in ("layout", "tabbable", "tooltip")
+        }
 
     def to_html(self) -> str:
         """The widget as a piece of HTML that needs no kernel, no network and no other file."""
@@ -104,7 +108,9 @@ class StaticWidget(anywidget.AnyWidget):
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{title}</title><style>:root {{ color-scheme: light dark }}"
             "body { margin: 1rem auto; max-width: 68rem; padding: 0 .6rem }</style></head>"
-            f"<body><main>{self.to_html()}</main></body></html>", encoding="utf-8")
+            f"<body><main>{self.to_html()}</main></body></html>",
+            encoding="utf-8",
+        )
         return path
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:

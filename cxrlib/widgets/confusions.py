@@ -38,13 +38,22 @@ class ConfusionExplorer(StaticWidget):
             raise ValueError("reports: give at least one")
         first = next(iter(reports.values()))
         if len(first.classes) < 3:
-            raise ValueError(f"reports: give three classes or more, got {', '.join(first.classes)}; for two there is "
-                             "ThresholdExplorer")
+            raise ValueError(
+                f"reports: give three classes or more, got {', '.join(first.classes)}; for two there is "
+                "ThresholdExplorer"
+            )
         for name, report in reports.items():
             if tuple(report.classes) != tuple(first.classes):
-                raise ValueError(f"reports: {name!r} has the classes {', '.join(report.classes)}, the first one "
-                                 f"{', '.join(first.classes)}; all need the same")
-        sets = [{"name": name, "labels": [int(label) for label in report.labels],
-                 "probs": [[round(float(p), 6) for p in row] for row in report.probs]}
-                for name, report in reports.items()]
+                raise ValueError(
+                    f"reports: {name!r} has the classes {', '.join(report.classes)}, the first one "
+                    f"{', '.join(first.classes)}; all need the same"
+                )
+        sets = [
+            {
+                "name": name,
+                "labels": [int(label) for label in report.labels],
+                "probs": [[round(float(p), 6) for p in row] for row in report.probs],
+            }
+            for name, report in reports.items()
+        ]
         super().__init__(page={"sets": sets, "classes": list(first.classes)})

@@ -44,21 +44,43 @@ class PhantomDials(StaticWidget):
     summary = "Phantom dials: lesion contrast, age and an image taken in bed, on computed X-rays."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, diseases: Sequence[str] = ("bacterial", "viral", "covid-19", "tuberculosis"), *, size: int = 192,
-                 seed: int = 4):
+    def __init__(
+        self,
+        diseases: Sequence[str] = ("bacterial", "viral", "covid-19", "tuberculosis"),
+        *,
+        size: int = 192,
+        seed: int = 4,
+    ):
         if not diseases or "normal" in diseases:
             raise ValueError(f"diseases: give classes with a lesion, such as 'viral'; got {tuple(diseases)}")
         images, masks = {}, {}
         for disease, (a, age), (b, bedside) in itertools.product(diseases, enumerate(AGES), enumerate(BEDSIDE)):
             for k, contrast in enumerate(CONTRASTS):
                 # of two images one is of the second class, whatever the share of the ill
-                made = make_phantoms(2, size=size, classes=("normal", disease), seed=seed, lesion_contrast=contrast,
-                                     age=age, bedside=bedside, progress=False, workers=1)
+                made = make_phantoms(
+                    2,
+                    size=size,
+                    classes=("normal", disease),
+                    seed=seed,
+                    lesion_contrast=contrast,
+                    age=age,
+                    bedside=bedside,
+                    progress=False,
+                    workers=1,
+                )
                 ill = int(np.flatnonzero(made.labels)[0])
                 images[f"{disease}/{k}/{a}/{b}"] = _encode(made.images[ill, 0], "WEBP", quality=82)
             masks[f"{disease}/{a}/{b}"] = _encode(made.masks[ill].astype(np.uint8) * 255, "PNG", optimize=True)
-        super().__init__(page={"diseases": list(diseases), "contrasts": list(CONTRASTS), "ages": list(AGES),
-                               "size": size, "images": images, "masks": masks})
+        super().__init__(
+            page={
+                "diseases": list(diseases),
+                "contrasts": list(CONTRASTS),
+                "ages": list(AGES),
+                "size": size,
+                "images": images,
+                "masks": masks,
+            }
+        )
 
 
 def _encode(pixels: np.ndarray, kind: str, **options) -> str:

@@ -58,9 +58,14 @@ class FreezeExplorer(StaticWidget):
         for name, k in (("top", top), *(("cuts", k) for k in cuts)):
             if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= deep:
                 raise ValueError(f"{name}: give a number of layers from 0 to {deep}, got {k!r}")
-        super().__init__(page={
-            "model": model.name, "layers": _layers(model, model.config["size"] if size is None else size), "top": top,
-            "cuts": sorted({0, *cuts, deep})})
+        super().__init__(
+            page={
+                "model": model.name,
+                "layers": _layers(model, model.config["size"] if size is None else size),
+                "top": top,
+                "cuts": sorted({0, *cuts, deep}),
+            }
+        )
 
 
 def _layers(model: CxrNet, size: int) -> list[dict]:
@@ -77,9 +82,17 @@ def _layers(model: CxrNet, size: int) -> list[dict]:
         head, norm = name.startswith("head."), isinstance(layer, _BatchNorm)
         own = list(layer.parameters(recurse=False))
         owner |= dict.fromkeys(own, (i, -1 if norm and not head else i))
-        rows[name] = {"name": name.removeprefix("body."), "kind": type(layer).__name__, "output": "-",
-                      "parameters": sum(p.numel() for p in own), "work": 0, "norm": norm, "head": head,
-                      "last": -1, "last_held": -1}
+        rows[name] = {
+            "name": name.removeprefix("body."),
+            "kind": type(layer).__name__,
+            "output": "-",
+            "parameters": sum(p.numel() for p in own),
+            "work": 0,
+            "norm": norm,
+            "head": head,
+            "last": -1,
+            "last_held": -1,
+        }
     seen = {None: (-1, -1)}
 
     def last(node) -> tuple[int, int]:  # not deep: all nodes before the layer before were seen at that layer

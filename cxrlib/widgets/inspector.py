@@ -32,8 +32,14 @@ MOST = 60  # thumbnails on a page
 MAX_UPLOAD = 32 * 2**20  # bytes
 SIDE = 256  # larger images are reduced to this for the page, in pixels
 GRID = 56  # finer maps are averaged down to this many cells for the page
-METHOD_NAMES = {"grad-cam": "Grad-CAM", "grad-cam++": "Grad-CAM++", "layer-cam": "Layer-CAM",
-                "eigen-cam": "Eigen-CAM", "score-cam": "Score-CAM", "occlusion": "Occlusion"}
+METHOD_NAMES = {
+    "grad-cam": "Grad-CAM",
+    "grad-cam++": "Grad-CAM++",
+    "layer-cam": "Layer-CAM",
+    "eigen-cam": "Eigen-CAM",
+    "score-cam": "Score-CAM",
+    "occlusion": "Occlusion",
+}
 # Perceptually uniform, so that equal steps look equal, with and without color blindness.
 COLOR_MAPS = ("cividis", "viridis", "inferno", "magma")
 REGIONS = ("lesion", "lung", "marker")
@@ -95,10 +101,22 @@ class CamInspector(StaticWidget):
     _css = _HERE / "inspector.css"
     summary = "CAM inspector: class activation maps over X-rays."
 
-    def __init__(self, model, data, *, images: Sequence[int] | None = None, layers: Sequence[str] | None = None,
-                 other=None, methods: Sequence[str] = ("grad-cam",), names: Sequence[str] | None = None,
-                 predict: Callable = predict, decision: float | None = None, truth: bool = True,
-                 precompute: bool = True, progress: bool = True):
+    def __init__(
+        self,
+        model,
+        data,
+        *,
+        images: Sequence[int] | None = None,
+        layers: Sequence[str] | None = None,
+        other=None,
+        methods: Sequence[str] = ("grad-cam",),
+        names: Sequence[str] | None = None,
+        predict: Callable = predict,
+        decision: float | None = None,
+        truth: bool = True,
+        precompute: bool = True,
+        progress: bool = True,
+    ):
         if not isinstance(data, CxrDataset):
             raise ValueError(f"data: give a CxrDataset, got {type(data).__name__}")
         self._data = data
@@ -122,8 +140,12 @@ class CamInspector(StaticWidget):
         self._upload: list[bytes] = []
         self._add_rows(rows)
         if precompute:
-            work = [(m, layer, method) for m, chosen in enumerate(self._layers) for method in self._methods
-                    for layer in (chosen if method != "occlusion" else [""])]
+            work = [
+                (m, layer, method)
+                for m, chosen in enumerate(self._layers)
+                for method in self._methods
+                for layer in (chosen if method != "occlusion" else [""])
+            ]
             for m, layer, method in bar(work, desc="maps", unit="layer", leave=False, show=progress):
                 self._compute(m, list(self._images), layer, method)
         super().__init__()
@@ -150,13 +172,17 @@ class CamInspector(StaticWidget):
         for key, value in self._maps.items():
             m, _, rest = key.split("|", 2)
             tops[f"{m}|{rest}"] = max(tops.get(f"{m}|{rest}", -math.inf), *value["high"])
-        models = [{"name": name, "layers": chosen, "known": known}
-                  for name, chosen, known in zip(self._names, self._layers, self._known, strict=True)]
+        models = [
+            {"name": name, "layers": chosen, "known": known}
+            for name, chosen, known in zip(self._names, self._layers, self._known, strict=True)
+        ]
         return {
             "classes": list(self._models[0].classes),
             "models": models,
-            "methods": [{"id": key, "name": METHOD_NAMES.get(key, key), "saved": key in self._methods}
-                        for key in (*self._methods, *(k for k in cam.METHODS if k not in self._methods))],
+            "methods": [
+                {"id": key, "name": METHOD_NAMES.get(key, key), "saved": key in self._methods}
+                for key in (*self._methods, *(k for k in cam.METHODS if k not in self._methods))
+            ],
             "images": list(self._images.values()),
             "maps": {},
             "tops": tops,
@@ -175,8 +201,10 @@ class CamInspector(StaticWidget):
         for argument, values in zip(("model", "other"), probs, strict=False):
             if not np.isfinite(values).all():
                 first = rows[int(np.flatnonzero(~np.isfinite(values).all(1))[0])]
-                raise ValueError(f"{argument}: its probabilities for image {first} are not numbers (NaN); the weights "
-                                 "are damaged, or the training diverged")
+                raise ValueError(
+                    f"{argument}: its probabilities for image {first} are not numbers (NaN); the weights "
+                    "are damaged, or the training diverged"
+                )
         pixels, masks, lungs, table = part.images, part.masks, part.lungs, part.table
         for i, row in enumerate(rows):
             regions = {}
@@ -186,19 +214,29 @@ class CamInspector(StaticWidget):
                 regions["lung"] = np.asarray(lungs[i])
             if "marker_x0" in table:
                 regions["marker"] = _box(table.iloc[i], pixels.shape[2:])
-            self._add_image(str(row), pixels[i], regions, [p[i] for p in probs],
-                            row=int(row), label=int(part.labels[i]) if self._truth else None)
+            self._add_image(
+                str(row),
+                pixels[i],
+                regions,
+                [p[i] for p in probs],
+                row=int(row),
+                label=int(part.labels[i]) if self._truth else None,
+            )
 
     def _add_image(self, name: str, pixels: np.ndarray, regions: dict, probs: list, *, row, label) -> None:
         self._pixels[name] = np.array(pixels)
         self._regions[name] = regions
         self._images[name] = {
-            "id": name, "row": row, "label": label,
+            "id": name,
+            "row": row,
+            "label": label,
             "probs": [[round(float(v), 5) for v in p] for p in probs],
             "png": _png(_reduced(pixels[0])),
             # an empty region is known to be empty, which is not the same as unknown
-            "regions": {key: {"png": _png(_reduced(mask), bits=1) if mask.any() else None,
-                              "area": round(float(mask.mean()), 5)} for key, mask in regions.items()},
+            "regions": {
+                key: {"png": _png(_reduced(mask), bits=1) if mask.any() else None, "area": round(float(mask.mean()), 5)}
+                for key, mask in regions.items()
+            },
         }
 
     def _compute(self, m: int, names: list[str], layer: str, method: str) -> None:
@@ -210,12 +248,16 @@ class CamInspector(StaticWidget):
             raise ValueError(
                 f"model: the {METHOD_NAMES.get(method, method)} maps of {self._names[m]!r} at layer {layer!r} hold "
                 f"NaN or infinite values (first for image {names[int(np.flatnonzero(bad)[0])]}); the weights are "
-                "damaged, or the training diverged")
+                "damaged, or the training diverged"
+            )
         for name, raw in zip(names, maps, strict=True):
             record = quantize(_averaged(raw))
             record["size"] = list(raw.shape[1:])
-            record["share"] = {key: [None if s is None else round(s, 5) for s in energy_share(raw, mask)]
-                               for key, mask in self._regions[name].items() if mask.any()}
+            record["share"] = {
+                key: [None if s is None else round(s, 5) for s in energy_share(raw, mask)]
+                for key, mask in self._regions[name].items()
+                if mask.any()
+            }
             self._maps[_key(m, name, layer, method)] = record
 
     def _choose_layers(self, layers) -> list[list[str]]:
@@ -231,7 +273,8 @@ class CamInspector(StaticWidget):
                 if layer not in known:
                     raise ValueError(
                         f"layers: {argument} ({net.name!r}) has no layer {layer!r} with maps; the coarse ones are "
-                        f"{', '.join(_default_layers(net))}; cxrlib.cam.layers({argument}) lists all")
+                        f"{', '.join(_default_layers(net))}; cxrlib.cam.layers({argument}) lists all"
+                    )
         order = {layer: i for i, layer in enumerate(self._known[0])}
         return [sorted(dict.fromkeys(layers), key=order.get) for _ in self._models]
 
@@ -327,8 +370,12 @@ def quantize(maps: np.ndarray) -> dict:
     low, high = maps.min((1, 2)), maps.max((1, 2))
     step = np.where(high > low, (high - low) / 255, 1)
     steps = np.rint((maps - low[:, None, None]) / step[:, None, None]).astype(np.uint8)
-    return {"grid": list(maps.shape[1:]), "low": [_short(v) for v in low], "high": [_short(v) for v in high],
-            "steps": base64.b64encode(steps.tobytes()).decode()}
+    return {
+        "grid": list(maps.shape[1:]),
+        "low": [_short(v) for v in low],
+        "high": [_short(v) for v in high],
+        "steps": base64.b64encode(steps.tobytes()).decode(),
+    }
 
 
 def dequantize(record: dict) -> np.ndarray:
@@ -391,8 +438,10 @@ def _color_tables() -> dict[str, str]:
 def _default_layers(model, count: int = 3) -> list[str]:
     """The last part of the body at each map size, the coarsest ``count`` of them."""
     sizes: dict[str, tuple] = {}
-    hooks = [child.register_forward_hook(lambda _m, _x, y, name=name: sizes.__setitem__(name, tuple(y.shape[2:])))
-             for name, child in model.body.named_children()]
+    hooks = [
+        child.register_forward_hook(lambda _m, _x, y, name=name: sizes.__setitem__(name, tuple(y.shape[2:])))
+        for name, child in model.body.named_children()
+    ]
     training, first = model.training, next(model.parameters())
     side = model.config["size"]
     try:
@@ -453,8 +502,10 @@ def _check_images(images, data) -> list[int]:
         return _spread(data)
     found = np.asarray(images)
     if found.ndim != 1 or found.dtype.kind not in "iu" or not 1 <= len(found) <= MOST:
-        raise ValueError(f"images: give 1 to {MOST} positions in data, such as [0, 5, 7]; got "
-                         f"{f'{found.size} values of type {found.dtype}' if found.ndim == 1 else repr(images)}")
+        raise ValueError(
+            f"images: give 1 to {MOST} positions in data, such as [0, 5, 7]; got "
+            f"{f'{found.size} values of type {found.dtype}' if found.ndim == 1 else repr(images)}"
+        )
     outside = found[(found < -n) | (found >= n)]
     if len(outside):
         raise ValueError(f"images: there is no image {outside[0]}; data has {n} images, numbered 0 to {n - 1}")
@@ -467,8 +518,10 @@ def _spread(data) -> list[int]:
     counts = [0] * len(of_class)
     while sum(counts) < min(SHOWN, len(data)):  # one more for the class with the fewest, while it has any left
         counts[min((i for i, rows in enumerate(of_class) if counts[i] < len(rows)), key=counts.__getitem__)] += 1
-    picked = [rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
-              for rows, count in zip(of_class, counts, strict=True)]
+    picked = [
+        rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+        for rows, count in zip(of_class, counts, strict=True)
+    ]
     return sorted(int(i) for rows in picked for i in rows)
 
 
@@ -478,6 +531,8 @@ def _check_methods(methods) -> list[str]:
     methods = list(dict.fromkeys(methods))
     unknown = [m for m in methods if m not in cam.METHODS]
     if unknown or not methods:
-        raise ValueError(f"methods: {f'unknown method {unknown[0]!r}' if unknown else 'there is none'}; "
-                         f"there are {', '.join(cam.METHODS)}")
+        raise ValueError(
+            f"methods: {f'unknown method {unknown[0]!r}' if unknown else 'there is none'}; "
+            f"there are {', '.join(cam.METHODS)}"
+        )
     return methods

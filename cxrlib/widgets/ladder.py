@@ -69,12 +69,18 @@ class LadderExplorer(StaticWidget):
             change = values[i] - values[i - 1] if i else np.zeros(len(seeds))
             spread = float(max(apart[i - 1], apart[i]) if i else apart[0])
             clear = (np.all(change > 0) or np.all(change < 0)) and abs(change.mean()) > spread
-            rows.append({
-                "name": name, "text": str(step.get("text", "")), "scores": scores[i], "change": change.tolist(),
-                "spread": spread,
-                "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
-                "settings": _changed(settings[i - 1], settings[i]) if i else [],
-                "reported": _reported(name, step.get("reported"))})
+            rows.append(
+                {
+                    "name": name,
+                    "text": str(step.get("text", "")),
+                    "scores": scores[i],
+                    "change": change.tolist(),
+                    "spread": spread,
+                    "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
+                    "settings": _changed(settings[i - 1], settings[i]) if i else [],
+                    "reported": _reported(name, step.get("reported")),
+                }
+            )
         super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "score": score, "source": source})
 
 

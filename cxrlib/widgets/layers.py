@@ -40,10 +40,27 @@ class LayerBuilder(StaticWidget):
     summary = "Layer builder: shapes and parameters of a network that you write as a word."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, layers: str = "CPCPCPFDD", *, size: int = 128, filters: Sequence[int] = (32, 64, 128),
-                 hidden: int = 128, outputs: int = 2, kernel: int = 3, examples: Sequence[str] = ()):
+    def __init__(
+        self,
+        layers: str = "CPCPCPFDD",
+        *,
+        size: int = 128,
+        filters: Sequence[int] = (32, 64, 128),
+        hidden: int = 128,
+        outputs: int = 2,
+        kernel: int = 3,
+        examples: Sequence[str] = (),
+    ):
         for word in (layers, *examples):
             check_layers(word)
-        super().__init__(page={"layers": layers, "size": int(size), "filters": [int(n) for n in filters],
-                               "hidden": int(hidden), "outputs": int(outputs), "kernel": int(kernel),
-                               "examples": list(examples)})
+        super().__init__(
+            page={
+                "layers": layers,
+                "size": int(size),
+                "filters": [int(n) for n in filters],
+                "hidden": int(hidden),
+                "outputs": int(outputs),
+                "kernel": int(kernel),
+                "examples": list(examples),
+            }
+        )

@@ -49,8 +49,14 @@ class AugmentationPlayground(StaticWidget):
     summary = "Augmentation playground: one X-ray, sliders for its changes, and the claim that each change makes."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, data: CxrDataset | None = None, row: int = 0, *, augment: Augment | None = None,
-                 name: str = "the recipe 'augmented'"):
+    def __init__(
+        self,
+        data: CxrDataset | None = None,
+        row: int = 0,
+        *,
+        augment: Augment | None = None,
+        name: str = "the recipe 'augmented'",
+    ):
         if augment is None:
             augment = recipes["augmented"].augment
         for field, off in (("crop", (None, 1)), ("mixup", (0,))):
@@ -65,20 +71,31 @@ class AugmentationPlayground(StaticWidget):
         part = data[[int(row)]]
         image = np.asarray(part.images[0, 0])
         if image.shape[0] != image.shape[1] or image.shape[0] > LARGEST:
-            raise ValueError(f"data: the page takes square images of at most {LARGEST} pixels, got {image.shape[0]} x "
-                             f"{image.shape[1]}; load the data with size={LARGEST} or less")
-        super().__init__(page={
-            "png": _png(image), "size": image.shape[0], "class": part.classes[int(part.labels[0])],
-            "angles": [] if part.lungs is None else _angles(np.asarray(part.lungs[0])),
-            "marker": _marker(part), "ranges": {key: getattr(augment, key) for key in CHANGES}, "name": name,
-        })
+            raise ValueError(
+                f"data: the page takes square images of at most {LARGEST} pixels, got {image.shape[0]} x "
+                f"{image.shape[1]}; load the data with size={LARGEST} or less"
+            )
+        super().__init__(
+            page={
+                "png": _png(image),
+                "size": image.shape[0],
+                "class": part.classes[int(part.labels[0])],
+                "angles": [] if part.lungs is None else _angles(np.asarray(part.lungs[0])),
+                "marker": _marker(part),
+                "ranges": {key: getattr(augment, key) for key in CHANGES},
+                "name": name,
+            }
+        )
 
 
 def _phantom() -> tuple[CxrDataset, int]:
     made = make_phantoms(24, size=SIDE, classes=("normal",), age="adult", seed=4, progress=False, workers=1)
     data = CxrDataset(made.images, made.labels, made.classes, made.patients, made.table, made.masks, made.lungs)
-    fit = [k for k in np.flatnonzero((made.table["marker_text"] == "R") & ~made.table["bedside"])
-           if len(_angles(made.lungs[k])) == 2]
+    fit = [
+        k
+        for k in np.flatnonzero((made.table["marker_text"] == "R") & ~made.table["bedside"])
+        if len(_angles(made.lungs[k])) == 2
+    ]
     # the angles well inside, so that it takes a strong change to lose one
     return data, min(fit, key=lambda k: np.abs(_angles(made.lungs[k])).max())
 

@@ -49,6 +49,12 @@ class ThresholdExplorer(StaticWidget):
         start = float(first.threshold if threshold is None else threshold)
         if not 0 <= start <= 1:
             raise ValueError(f"threshold: give a probability from 0 to 1, got {start}")
-        sets = [{"name": name, "labels": [int(label) for label in report.labels],
-                 "probs": [round(float(p), 6) for p in report.probs[:, 1]]} for name, report in reports.items()]
+        sets = [
+            {
+                "name": name,
+                "labels": [int(label) for label in report.labels],
+                "probs": [round(float(p), 6) for p in report.probs[:, 1]],
+            }
+            for name, report in reports.items()
+        ]
         super().__init__(page={"sets": sets, "classes": list(first.classes), "threshold": start}, threshold=start)

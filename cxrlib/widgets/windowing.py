@@ -46,14 +46,25 @@ class WindowExplorer(StaticWidget):
     summary = "Window explorer: one image of more than 8 bits, its histogram, and the window that makes it gray."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, stored, center: float, width: float, *, slope: float = 1.0, intercept: float = 0.0,
-                 monochrome1: bool = False, mask=None, region: str = "lesion"):
+    def __init__(
+        self,
+        stored,
+        center: float,
+        width: float,
+        *,
+        slope: float = 1.0,
+        intercept: float = 0.0,
+        monochrome1: bool = False,
+        mask=None,
+        region: str = "lesion",
+    ):
         stored = np.asarray(stored)
         if stored.ndim != 2 or not 0 < max(stored.shape) <= LARGEST or min(stored.shape) < 1:
             raise ValueError(f"stored: give an image (H, W) of at most {LARGEST} pixels a side, got {stored.shape}")
         if stored.dtype.kind not in "iu" or stored.min() < 0 or stored.max() > 65535:
-            raise ValueError(f"stored: give whole numbers from 0 to 65535, got {stored.dtype} from {stored.min()} to "
-                             f"{stored.max()}")
+            raise ValueError(
+                f"stored: give whole numbers from 0 to 65535, got {stored.dtype} from {stored.min()} to {stored.max()}"
+            )
         if stored.min() == stored.max():
             raise ValueError(f"stored: all values are {stored.min()}; there is nothing to see in any window")
         for name, value in (("slope", slope), ("intercept", intercept), ("center", center), ("width", width)):
@@ -65,13 +76,22 @@ class WindowExplorer(StaticWidget):
         if mask is not None:
             mask = np.asarray(mask)
             if mask.shape != stored.shape or mask.dtype != bool or not mask.any():
-                raise ValueError(f"mask: give a bool array {stored.shape} with at least one pixel, got {mask.dtype} "
-                                 f"{mask.shape}")
-        super().__init__(page={
-            "shape": list(stored.shape), "stored": _packed(stored.astype("<u2")), "slope": float(slope),
-            "intercept": float(intercept), "center": float(center), "width": float(width),
-            "monochrome1": bool(monochrome1), "mask": None if mask is None else _packed(np.packbits(mask)),
-            "region": region})
+                raise ValueError(
+                    f"mask: give a bool array {stored.shape} with at least one pixel, got {mask.dtype} {mask.shape}"
+                )
+        super().__init__(
+            page={
+                "shape": list(stored.shape),
+                "stored": _packed(stored.astype("<u2")),
+                "slope": float(slope),
+                "intercept": float(intercept),
+                "center": float(center),
+                "width": float(width),
+                "monochrome1": bool(monochrome1),
+                "mask": None if mask is None else _packed(np.packbits(mask)),
+                "region": region,
+            }
+        )
 
 
 def _packed(values: np.ndarray) -> str:

@@ -1,6 +1,6 @@
 """Answers that the checks of exercise 02 must judge rightly."""
 
-SHAPES = '''
+SHAPES = """
 def output_shapes(layers, size, filters, hidden, classes):
     shapes, maps, side, block = [], 1, size, 0
     for position, letter in enumerate(layers):
@@ -17,8 +17,8 @@ def output_shapes(layers, size, filters, hidden, classes):
         else:
             shapes.append((hidden,))
     return shapes + [(classes,)]
-'''
-COUNTS = '''
+"""
+COUNTS = """
 def parameter_counts(layers, size, filters, hidden, classes):
     counts, before = [], (1, size, size)
     for letter, after in zip(list(layers) + ["D"], output_shapes(layers, size, filters, hidden, classes)):
@@ -30,8 +30,8 @@ def parameter_counts(layers, size, filters, hidden, classes):
             counts.append(0)
         before = after
     return counts
-'''
-NETWORK = '''
+"""
+NETWORK = """
 def build_network(layers, size, filters, hidden, classes):
     parts, maps, side, block, numbers = [], 1, size, 0, None
     for i, letter in enumerate(layers):
@@ -58,15 +58,15 @@ def build_network(layers, size, filters, hidden, classes):
         numbers = maps
     parts.append(nn.Linear(numbers, classes))
     return nn.Sequential(*parts)
-'''
-ENTROPY = '''
+"""
+ENTROPY = """
 def cross_entropy(logits, labels):
     z = logits - logits.max(axis=1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     truth = np.eye(logits.shape[1])[labels]
     n = len(labels)
     return -(log_p * truth).sum() / n, (np.exp(log_p) - truth) / n
-'''
+"""
 
 
 def changed(code, old, new):
@@ -78,96 +78,180 @@ def changed(code, old, new):
 
 WRONG = {
     "rounds an odd side up": {
-        "task": "output_shapes", "check": "side_of_the_maps", "says": "rounded an odd side up",
-        "code": changed(SHAPES, "side // 2", "(side + 1) // 2")},
+        "task": "output_shapes",
+        "check": "side_of_the_maps",
+        "says": "rounded an odd side up",
+        "code": changed(SHAPES, "side // 2", "(side + 1) // 2"),
+    },
     "no padding": {
-        "task": "output_shapes", "check": "side_of_the_maps", "says": "padding",
-        "code": changed(SHAPES, "            maps = filters", "            side -= 2\n            maps = filters")},
+        "task": "output_shapes",
+        "check": "side_of_the_maps",
+        "says": "padding",
+        "code": changed(SHAPES, "            maps = filters", "            side -= 2\n            maps = filters"),
+    },
     "no output layer": {
-        "task": "output_shapes", "check": "side_of_the_maps", "says": "output layer",
-        "code": changed(SHAPES, " + [(classes,)]", "")},
+        "task": "output_shapes",
+        "check": "side_of_the_maps",
+        "says": "output layer",
+        "code": changed(SHAPES, " + [(classes,)]", ""),
+    },
     "a new number of filters for each C": {
-        "task": "output_shapes", "check": "filters_follow_blocks", "says": "each C",
-        "code": changed(changed(SHAPES, "                block += 1\n", "                pass\n"),
-                        "            shapes.append((maps, side, side))\n        elif letter == \"P\"",
-                        "            block += 1\n            shapes.append((maps, side, side))\n"
-                        "        elif letter == \"P\"")},
+        "task": "output_shapes",
+        "check": "filters_follow_blocks",
+        "says": "each C",
+        "code": changed(
+            changed(SHAPES, "                block += 1\n", "                pass\n"),
+            '            shapes.append((maps, side, side))\n        elif letter == "P"',
+            '            block += 1\n            shapes.append((maps, side, side))\n        elif letter == "P"',
+        ),
+    },
     "a new number of filters after each P": {
-        "task": "output_shapes", "check": "filters_follow_blocks", "says": "each P moved on",
-        "code": changed(SHAPES, 'if position and layers[position - 1] == "C"', "if True")},
+        "task": "output_shapes",
+        "check": "filters_follow_blocks",
+        "says": "each P moved on",
+        "code": changed(SHAPES, 'if position and layers[position - 1] == "C"', "if True"),
+    },
     "a shape for the average": {
-        "task": "output_shapes", "check": "words_without_f_or_d", "says": "average",
-        "code": changed(SHAPES, "    return shapes",
-                        "    if 'F' not in layers:\n        shapes.append((maps,))\n    return shapes")},
+        "task": "output_shapes",
+        "check": "words_without_f_or_d",
+        "says": "average",
+        "code": changed(
+            SHAPES, "    return shapes", "    if 'F' not in layers:\n        shapes.append((maps,))\n    return shapes"
+        ),
+    },
     "no biases": {
-        "task": "parameter_counts", "check": "weights_and_biases", "says": "biases are missing",
-        "code": changed(changed(COUNTS, "9 * before[0] + 1", "9 * before[0]"), "(before[0] + 1)", "before[0]")},
+        "task": "parameter_counts",
+        "check": "weights_and_biases",
+        "says": "biases are missing",
+        "code": changed(changed(COUNTS, "9 * before[0] + 1", "9 * before[0]"), "(before[0] + 1)", "before[0]"),
+    },
     "a filter sees one map": {
-        "task": "parameter_counts", "check": "weights_and_biases", "says": "for each incoming map",
-        "code": changed(COUNTS, "9 * before[0] + 1", "9 + 1")},
+        "task": "parameter_counts",
+        "check": "weights_and_biases",
+        "says": "for each incoming map",
+        "code": changed(COUNTS, "9 * before[0] + 1", "9 + 1"),
+    },
     "flattens instead of averaging": {
-        "task": "parameter_counts", "check": "output_after_the_average", "says": "not all pixels",
-        "code": changed(COUNTS, "(before[0] + 1)", "(int(np.prod(before)) + 1)")},
+        "task": "parameter_counts",
+        "check": "output_after_the_average",
+        "says": "not all pixels",
+        "code": changed(COUNTS, "(before[0] + 1)", "(int(np.prod(before)) + 1)"),
+    },
     "softmax at the end": {
-        "task": "build_network", "check": "logits_of_the_network", "says": "softmax at the end",
-        "code": changed(NETWORK, "    return nn", "    parts.append(nn.Softmax(1))\n    return nn")},
+        "task": "build_network",
+        "check": "logits_of_the_network",
+        "says": "softmax at the end",
+        "code": changed(NETWORK, "    return nn", "    parts.append(nn.Softmax(1))\n    return nn"),
+    },
     "ReLU at the end": {
-        "task": "build_network", "check": "logits_of_the_network", "says": "ReLU after the output",
-        "code": changed(NETWORK, "    return nn", "    parts.append(nn.ReLU())\n    return nn")},
+        "task": "build_network",
+        "check": "logits_of_the_network",
+        "says": "ReLU after the output",
+        "code": changed(NETWORK, "    return nn", "    parts.append(nn.ReLU())\n    return nn"),
+    },
     "no ReLU after C": {
-        "task": "build_network", "check": "logits_of_the_network", "says": "ReLU after C",
-        "code": changed(NETWORK, "            parts.append(nn.ReLU())\n            maps", "            maps")},
+        "task": "build_network",
+        "check": "logits_of_the_network",
+        "says": "ReLU after C",
+        "code": changed(NETWORK, "            parts.append(nn.ReLU())\n            maps", "            maps"),
+    },
     "mean pooling": {
-        "task": "build_network", "check": "logits_of_the_network", "says": "takes the mean",
-        "code": changed(NETWORK, "MaxPool2d", "AvgPool2d")},
+        "task": "build_network",
+        "check": "logits_of_the_network",
+        "says": "takes the mean",
+        "code": changed(NETWORK, "MaxPool2d", "AvgPool2d"),
+    },
     "convolutions without padding": {
-        "task": "build_network", "check": "shapes_of_the_weights", "says": "padding",
-        "code": changed(changed(NETWORK, ", padding=1", ""), "            maps = out",
-                        "            maps, side = out, side - 2")},
+        "task": "build_network",
+        "check": "shapes_of_the_weights",
+        "says": "padding",
+        "code": changed(
+            changed(NETWORK, ", padding=1", ""), "            maps = out", "            maps, side = out, side - 2"
+        ),
+    },
     "filters for each C": {
-        "task": "build_network", "check": "shapes_of_the_weights", "says": "each C",
-        "code": changed(changed(NETWORK, "                block += 1", "                pass"),
-                        "            maps = out", "            maps, block = out, block + 1")},
+        "task": "build_network",
+        "check": "shapes_of_the_weights",
+        "says": "each C",
+        "code": changed(
+            changed(NETWORK, "                block += 1", "                pass"),
+            "            maps = out",
+            "            maps, block = out, block + 1",
+        ),
+    },
     "flattens a word without F": {
-        "task": "build_network", "check": "shapes_of_the_weights", "says": "global average pooling",
-        "code": changed(changed(NETWORK, "nn.AdaptiveAvgPool2d(1), ", ""), "        numbers = maps\n",
-                        "        numbers = maps * side * side\n")},
+        "task": "build_network",
+        "check": "shapes_of_the_weights",
+        "says": "global average pooling",
+        "code": changed(
+            changed(NETWORK, "nn.AdaptiveAvgPool2d(1), ", ""),
+            "        numbers = maps\n",
+            "        numbers = maps * side * side\n",
+        ),
+    },
     "the largest value at the end": {
-        "task": "build_network", "check": "average_without_f", "says": "largest value",
-        "code": changed(NETWORK, "AdaptiveAvgPool2d", "AdaptiveMaxPool2d")},
+        "task": "build_network",
+        "check": "average_without_f",
+        "says": "largest value",
+        "code": changed(NETWORK, "AdaptiveAvgPool2d", "AdaptiveMaxPool2d"),
+    },
     "no dropout": {
-        "task": "build_network", "check": "dropout_after_each_d", "says": "dropout after D is missing",
-        "code": changed(NETWORK, "            parts.append(nn.Dropout(0.3))\n", "")},
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "dropout after D is missing",
+        "code": changed(NETWORK, "            parts.append(nn.Dropout(0.3))\n", ""),
+    },
     "another dropout": {
-        "task": "build_network", "check": "dropout_after_each_d", "says": "share of 0.3",
-        "code": changed(NETWORK, "nn.Dropout(0.3)", "nn.Dropout()")},
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "share of 0.3",
+        "code": changed(NETWORK, "nn.Dropout(0.3)", "nn.Dropout()"),
+    },
     "dropout after the output layer": {
-        "task": "build_network", "check": "dropout_after_each_d", "says": "after the output layer",
-        "code": changed(NETWORK, "    return nn", "    parts.append(nn.Dropout(0.3))\n    return nn")},
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "after the output layer",
+        "code": changed(NETWORK, "    return nn", "    parts.append(nn.Dropout(0.3))\n    return nn"),
+    },
     "dropout that never stops": {
-        "task": "build_network", "check": "dropout_after_each_d", "says": "at work in a test",
-        "code": changed(NETWORK, "nn.Dropout(0.3)", "Noise()") + '''
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "at work in a test",
+        "code": changed(NETWORK, "nn.Dropout(0.3)", "Noise()")
+        + """
 
 class Noise(nn.Module):
     def forward(self, x):
         return nn.functional.dropout(x, 0.3)
-'''},
+""",
+    },
     "pooling does not change the step": {
-        "task": "receptive_field", "check": "poolings_widen_the_step", "says": "step between neighboring", "code": '''
+        "task": "receptive_field",
+        "check": "poolings_widen_the_step",
+        "says": "step between neighboring",
+        "code": """
 def receptive_field(layers):
     return 1 + 2 * layers.count("C") + layers.count("P")
-'''},
+""",
+    },
     "doubles the step too early": {
-        "task": "receptive_field", "check": "poolings_widen_the_step", "says": "before its own two values", "code": '''
+        "task": "receptive_field",
+        "check": "poolings_widen_the_step",
+        "says": "before its own two values",
+        "code": """
 def receptive_field(layers):
     side, step = 1, 1
     for letter in layers:
         step *= 2 if letter == "P" else 1
         side += 2 * step if letter == "C" else step
     return side
-'''},
+""",
+    },
     "pooling widens nothing": {
-        "task": "receptive_field", "check": "poolings_widen_the_step", "says": "widens the field", "code": '''
+        "task": "receptive_field",
+        "check": "poolings_widen_the_step",
+        "says": "widens the field",
+        "code": """
 def receptive_field(layers):
     side, step = 1, 1
     for letter in layers:
@@ -176,47 +260,80 @@ def receptive_field(layers):
         else:
             step *= 2
     return side
-'''},
+""",
+    },
     "adds the sides of the filters": {
-        "task": "receptive_field", "check": "only_convolutions", "says": "adds 3", "code": '''
+        "task": "receptive_field",
+        "check": "only_convolutions",
+        "says": "adds 3",
+        "code": """
 def receptive_field(layers):
     return 3 * layers.count("C") + 2 * layers.count("P")
-'''},
+""",
+    },
     "the sum over the images": {
-        "task": "cross_entropy", "check": "mean_loss", "says": "sum over the images",
-        "code": changed(ENTROPY, ".sum() / n", ".sum()")},
+        "task": "cross_entropy",
+        "check": "mean_loss",
+        "says": "sum over the images",
+        "code": changed(ENTROPY, ".sum() / n", ".sum()"),
+    },
     "softmax applied twice": {
-        "task": "cross_entropy", "check": "mean_loss", "says": "twice",
-        "code": changed(ENTROPY, "    z = logits", "    logits = np.exp(logits)\n"
-                        "    logits = logits / logits.sum(axis=1, keepdims=True)\n    z = logits")},
+        "task": "cross_entropy",
+        "check": "mean_loss",
+        "says": "twice",
+        "code": changed(
+            ENTROPY,
+            "    z = logits",
+            "    logits = np.exp(logits)\n    logits = logits / logits.sum(axis=1, keepdims=True)\n    z = logits",
+        ),
+    },
     "softmax over the images": {
-        "task": "cross_entropy", "check": "mean_loss", "says": "axis 0",
-        "code": ENTROPY.replace("axis=1", "axis=0")},
+        "task": "cross_entropy",
+        "check": "mean_loss",
+        "says": "axis 0",
+        "code": ENTROPY.replace("axis=1", "axis=0"),
+    },
     "gradient of the sum": {
-        "task": "cross_entropy", "check": "gradient_by_the_logits", "says": "not divided",
-        "code": changed(ENTROPY, "(np.exp(log_p) - truth) / n", "np.exp(log_p) - truth")},
+        "task": "cross_entropy",
+        "check": "gradient_by_the_logits",
+        "says": "not divided",
+        "code": changed(ENTROPY, "(np.exp(log_p) - truth) / n", "np.exp(log_p) - truth"),
+    },
     "truth minus softmax": {
-        "task": "cross_entropy", "check": "gradient_by_the_logits", "says": "wrong sign",
-        "code": changed(ENTROPY, "(np.exp(log_p) - truth)", "(truth - np.exp(log_p))")},
+        "task": "cross_entropy",
+        "check": "gradient_by_the_logits",
+        "says": "wrong sign",
+        "code": changed(ENTROPY, "(np.exp(log_p) - truth)", "(truth - np.exp(log_p))"),
+    },
     "exp of large logits": {
-        "task": "cross_entropy", "check": "large_logits", "says": "nan or inf", "code": '''
+        "task": "cross_entropy",
+        "check": "large_logits",
+        "says": "nan or inf",
+        "code": """
 def cross_entropy(logits, labels):
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     rows = np.arange(len(labels))
     return -np.log(p[rows, labels]).mean(), (p - np.eye(p.shape[1])[labels]) / len(labels)
-'''},
+""",
+    },
     "log of a probability that is 0": {
-        "task": "cross_entropy", "check": "large_logits", "says": "nan or inf", "code": '''
+        "task": "cross_entropy",
+        "check": "large_logits",
+        "says": "nan or inf",
+        "code": """
 def cross_entropy(logits, labels):
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     rows = np.arange(len(labels))
     return -np.log(p[rows, labels]).mean(), (p - np.eye(p.shape[1])[labels]) / len(labels)
-'''},
+""",
+    },
 }
 
 CORRECT = {
-    "asks PyTorch for the shapes": {"task": "output_shapes", "code": '''
+    "asks PyTorch for the shapes": {
+        "task": "output_shapes",
+        "code": '''
 def output_shapes(layers, size, filters, hidden, classes):
     """Runs an image through layers one by one; returns lists."""
     x, rest, shapes = torch.zeros(1, 1, size, size), list(filters), []
@@ -231,8 +348,11 @@ def output_shapes(layers, size, filters, hidden, classes):
             x = x.flatten(1) if letter == "F" else x.new_zeros(1, hidden)
         shapes.append(list(x.shape[1:]))
     return [*shapes, torch.Size([classes])]
-'''},
-    "counts the numbers of real layers": {"task": "parameter_counts", "code": '''
+''',
+    },
+    "counts the numbers of real layers": {
+        "task": "parameter_counts",
+        "code": '''
 def count(layer):
     return sum(p.numel() for p in layer.parameters())
 
@@ -257,8 +377,11 @@ def parameter_counts(layers, size, filters, hidden, classes):
         found.append(count(nn.Linear(numbers, hidden)))
         numbers = hidden
     return np.array(found + [count(nn.Linear(numbers, classes))])
-'''},
-    "a class of its own": {"task": "build_network", "code": '''
+''',
+    },
+    "a class of its own": {
+        "task": "build_network",
+        "code": '''
 class Word(nn.Module):
     """Convolutions in one list, dense layers in another one; the rest are function calls."""
 
@@ -295,8 +418,11 @@ class Word(nn.Module):
 
 def build_network(layers, size, filters, hidden, classes):
     return Word(layers, size, filters, hidden, classes)
-'''},
-    "from the last letter back": {"task": "receptive_field", "code": '''
+''',
+    },
+    "from the last letter back": {
+        "task": "receptive_field",
+        "code": """
 def receptive_field(layers):
     if not layers:
         return 1
@@ -304,13 +430,17 @@ def receptive_field(layers):
     for letter in layers[::-1]:
         values = values + 2 if letter == "C" else 2 * values
     return values
-'''},
-    "with torch": {"task": "cross_entropy", "code": '''
+""",
+    },
+    "with torch": {
+        "task": "cross_entropy",
+        "code": '''
 def cross_entropy(logits, labels):
     """Lets PyTorch differentiate; returns tensors."""
     z = torch.tensor(logits, requires_grad=True)
     loss = torch.logsumexp(z, 1).sub(z[range(len(labels)), labels]).mean()
     loss.backward()
     return [loss.detach(), z.grad]
-'''},
+''',
+    },
 }

@@ -2,188 +2,293 @@
 
 WRONG = {
     "rows and columns swapped": {
-        "task": "confusion_matrix", "check": "rows_are_the_truth", "says": "swapped", "code": '''
+        "task": "confusion_matrix",
+        "check": "rows_are_the_truth",
+        "says": "swapped",
+        "code": """
 def confusion_matrix(labels, predicted, classes):
     matrix = np.zeros((classes, classes), dtype=int)
     np.add.at(matrix, (predicted, labels), 1)
     return matrix
-'''},
+""",
+    },
     "adds up without a loop": {
-        "task": "confusion_matrix", "check": "rows_are_the_truth", "says": "counted once", "code": '''
+        "task": "confusion_matrix",
+        "check": "rows_are_the_truth",
+        "says": "counted once",
+        "code": """
 def confusion_matrix(labels, predicted, classes):
     matrix = np.zeros((classes, classes), dtype=int)
     matrix[labels, predicted] += 1
     return matrix
-'''},
+""",
+    },
     "only the classes that occur": {
-        "task": "confusion_matrix", "check": "classes_without_images", "says": "without images", "code": '''
+        "task": "confusion_matrix",
+        "check": "classes_without_images",
+        "says": "without images",
+        "code": """
 def confusion_matrix(labels, predicted, classes):
     names = np.unique([labels, predicted])
     return np.array([[np.sum((labels == i) & (predicted == j)) for j in names] for i in names])
-'''},
+""",
+    },
     "shares of each row": {
-        "task": "confusion_matrix", "check": "rows_are_the_truth", "says": "whole numbers", "code": '''
+        "task": "confusion_matrix",
+        "check": "rows_are_the_truth",
+        "says": "whole numbers",
+        "code": """
 def confusion_matrix(labels, predicted, classes):
     matrix = np.zeros((classes, classes))
     np.add.at(matrix, (labels, predicted), 1)
     return matrix / matrix.sum(1, keepdims=True)
-'''},
+""",
+    },
     "precision and recall swapped": {
-        "task": "class_scores", "check": "recall_of_each_class", "says": "this is the precision", "code": '''
+        "task": "class_scores",
+        "check": "recall_of_each_class",
+        "says": "this is the precision",
+        "code": """
 def class_scores(matrix):
     right, true, called = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return right / np.maximum(true, 1), right / np.maximum(called, 1), 2 * right / np.maximum(true + called, 1)
-'''},
+""",
+    },
     "accuracy where recall was asked": {
-        "task": "class_scores", "check": "recall_of_each_class", "says": "the accuracy of each class", "code": '''
+        "task": "class_scores",
+        "check": "recall_of_each_class",
+        "says": "the accuracy of each class",
+        "code": """
 def class_scores(matrix):
     right, true, called = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     accuracy = (matrix.sum() - true - called + 2 * right) / matrix.sum()
     return right / np.maximum(called, 1), accuracy, 2 * right / np.maximum(true + called, 1)
-'''},
+""",
+    },
     "the plain mean as F1": {
-        "task": "class_scores", "check": "harmonic_mean", "says": "harmonic", "code": '''
+        "task": "class_scores",
+        "check": "harmonic_mean",
+        "says": "harmonic",
+        "code": """
 def class_scores(matrix):
     right, true, called = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     precision, recall = right / np.maximum(called, 1), right / np.maximum(true, 1)
     return precision, recall, (precision + recall) / 2
-'''},
+""",
+    },
     "divided by all images": {
-        "task": "class_scores", "check": "precision_of_each_class", "says": "number of all images", "code": '''
+        "task": "class_scores",
+        "check": "precision_of_each_class",
+        "says": "number of all images",
+        "code": """
 def class_scores(matrix):
     right, true, called = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return right / matrix.sum(), right / np.maximum(true, 1), 2 * right / np.maximum(true + called, 1)
-'''},
+""",
+    },
     "nan for a class never called": {
-        "task": "class_scores", "check": "zero_by_zero", "says": "nan", "code": '''
+        "task": "class_scores",
+        "check": "zero_by_zero",
+        "says": "nan",
+        "code": """
 def class_scores(matrix):
     precision = np.diag(matrix) / matrix.sum(axis=0)
     recall = np.diag(matrix) / matrix.sum(axis=1)
     return precision, recall, 2 * precision * recall / (precision + recall)
-'''},
+""",
+    },
     "equal scores count nothing": {
-        "task": "auc", "check": "equal_scores_count_half", "says": "equal scores count 0", "code": '''
+        "task": "auc",
+        "check": "equal_scores_count_half",
+        "says": "equal scores count 0",
+        "code": """
 def auc(labels, scores):
     return np.mean(scores[labels == 1][:, None] > scores[labels == 0])
-'''},
+""",
+    },
     "equal scores count fully": {
-        "task": "auc", "check": "equal_scores_count_half", "says": "equal scores count 1", "code": '''
+        "task": "auc",
+        "check": "equal_scores_count_half",
+        "says": "equal scores count 1",
+        "code": """
 def auc(labels, scores):
     return np.mean(scores[labels == 1][:, None] >= scores[labels == 0])
-'''},
+""",
+    },
     "ill and healthy swapped": {
-        "task": "auc", "check": "share_of_ordered_pairs", "says": "swapped", "code": '''
+        "task": "auc",
+        "check": "share_of_ordered_pairs",
+        "says": "swapped",
+        "code": """
 def auc(labels, scores):
     a, b = scores[labels == 0][:, None], scores[labels == 1]
     return np.mean((a > b) + 0.5 * (a == b))
-'''},
+""",
+    },
     "a curve with one threshold": {
-        "task": "auc", "check": "share_of_ordered_pairs", "says": "single threshold", "code": '''
+        "task": "auc",
+        "check": "share_of_ordered_pairs",
+        "says": "single threshold",
+        "code": """
 def auc(labels, scores):
     said = scores >= 0.5
     return (said[labels == 1].mean() + (~said[labels == 0]).mean()) / 2
-'''},
+""",
+    },
     "chosen on the test": {
-        "task": "choose_threshold", "check": "chosen_on_validation", "says": "chosen on the test", "code": '''
+        "task": "choose_threshold",
+        "check": "chosen_on_validation",
+        "says": "chosen on the test",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     def balanced(t):
         said = test_scores >= t
         return (said[test_labels == 1].mean() + (~said[test_labels == 0]).mean()) / 2
     best = max(np.unique(test_scores), key=balanced)
     return best, balanced(best)
-'''},
+""",
+    },
     "the highest accuracy": {
-        "task": "choose_threshold", "check": "chosen_on_validation", "says": "highest accuracy", "code": '''
+        "task": "choose_threshold",
+        "check": "chosen_on_validation",
+        "says": "highest accuracy",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     best = max(np.unique(val_scores), key=lambda t: np.mean((val_scores >= t) == val_labels))
     said = test_scores >= best
     return best, (said[test_labels == 1].mean() + (~said[test_labels == 0]).mean()) / 2
-'''},
+""",
+    },
     "larger instead of at least": {
-        "task": "choose_threshold", "check": "chosen_on_validation", "says": "score > threshold", "code": '''
+        "task": "choose_threshold",
+        "check": "chosen_on_validation",
+        "says": "score > threshold",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     def balanced(labels, scores, t):
         return (np.mean(scores[labels == 1] > t) + np.mean(scores[labels == 0] <= t)) / 2
     best = max(np.unique(val_scores), key=lambda t: balanced(val_labels, val_scores, t))
     return best, balanced(test_labels, test_scores, best)
-'''},
+""",
+    },
     "always one half": {
-        "task": "choose_threshold", "check": "chosen_on_validation", "says": "habit", "code": '''
+        "task": "choose_threshold",
+        "check": "chosen_on_validation",
+        "says": "habit",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     said = test_scores >= 0.5
     return 0.5, (said[test_labels == 1].mean() + (~said[test_labels == 0]).mean()) / 2
-'''},
+""",
+    },
     "reports the validation": {
-        "task": "choose_threshold", "check": "measured_on_test", "says": "measured on the validation", "code": '''
+        "task": "choose_threshold",
+        "check": "measured_on_test",
+        "says": "measured on the validation",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     def balanced(t):
         said = val_scores >= t
         return (said[val_labels == 1].mean() + (~said[val_labels == 0]).mean()) / 2
     best = max(np.unique(val_scores), key=balanced)
     return best, balanced(best)
-'''},
+""",
+    },
     "a grid from 0 to 1": {
-        "task": "choose_threshold", "check": "scores_of_any_range", "says": "grid", "code": '''
+        "task": "choose_threshold",
+        "check": "scores_of_any_range",
+        "says": "grid",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     def balanced(labels, scores, t):
         return (np.mean(scores[labels == 1] >= t) + np.mean(scores[labels == 0] < t)) / 2
     best = max(np.linspace(0, 1, 1001), key=lambda t: balanced(val_labels, val_scores, t))
     return best, balanced(test_labels, test_scores, best)
-'''},
+""",
+    },
     "draws images": {
-        "task": "patient_interval", "check": "patients_not_images", "says": "images were drawn", "code": '''
+        "task": "patient_interval",
+        "check": "patients_not_images",
+        "says": "images were drawn",
+        "code": """
 def patient_interval(correct, patients, draws, seed):
     drawn = np.random.default_rng(seed).integers(len(correct), size=(draws, len(correct)))
     return np.percentile(correct[drawn].mean(axis=1), [2.5, 97.5])
-'''},
+""",
+    },
     "a patient drawn twice counts once": {
-        "task": "patient_interval", "check": "patients_of_unequal_size", "says": "only once", "code": '''
+        "task": "patient_interval",
+        "check": "patients_of_unequal_size",
+        "says": "only once",
+        "code": """
 def patient_interval(correct, patients, draws, seed):
     rng, names = np.random.default_rng(seed), np.unique(patients)
     found = [correct[np.isin(patients, rng.choice(names, len(names)))].mean() for _ in range(draws)]
     return np.percentile(found, 2.5), np.percentile(found, 97.5)
-'''},
+""",
+    },
     "the mean of the patients": {
-        "task": "patient_interval", "check": "patients_of_unequal_size", "says": "counts as much as", "code": '''
+        "task": "patient_interval",
+        "check": "patients_of_unequal_size",
+        "says": "counts as much as",
+        "code": """
 def patient_interval(correct, patients, draws, seed):
     means = np.array([correct[patients == p].mean() for p in np.unique(patients)])
     drawn = np.random.default_rng(seed).integers(len(means), size=(draws, len(means)))
     return np.percentile(means[drawn].mean(axis=1), [2.5, 97.5])
-'''},
+""",
+    },
     "the middle 90 %": {
-        "task": "patient_interval", "check": "patients_of_unequal_size", "says": "2.5 and 97.5", "code": '''
+        "task": "patient_interval",
+        "check": "patients_of_unequal_size",
+        "says": "2.5 and 97.5",
+        "code": """
 def patient_interval(correct, patients, draws, seed):
     _, number = np.unique(patients, return_inverse=True)
     right, images = np.bincount(number, correct), np.bincount(number)
     drawn = np.random.default_rng(seed).integers(len(images), size=(draws, len(images)))
     return np.percentile(right[drawn].sum(axis=1) / images[drawn].sum(axis=1), [5, 95])
-'''},
+""",
+    },
     "mean and standard deviation": {
-        "task": "patient_interval", "check": "certain_cases", "says": "leaves 0 to 1", "code": '''
+        "task": "patient_interval",
+        "check": "certain_cases",
+        "says": "leaves 0 to 1",
+        "code": """
 def patient_interval(correct, patients, draws, seed):
     _, number = np.unique(patients, return_inverse=True)
     right, images = np.bincount(number, correct), np.bincount(number)
     drawn = np.random.default_rng(seed).integers(len(images), size=(draws, len(images)))
     found = right[drawn].sum(axis=1) / images[drawn].sum(axis=1)
     return found.mean() - 1.96 * found.std(), found.mean() + 1.96 * found.std()
-'''},
+""",
+    },
     "no seed": {
-        "task": "patient_interval", "check": "certain_cases", "says": "same seed", "code": '''
+        "task": "patient_interval",
+        "check": "certain_cases",
+        "says": "same seed",
+        "code": """
 def patient_interval(correct, patients, draws, seed):
     _, number = np.unique(patients, return_inverse=True)
     right, images = np.bincount(number, correct), np.bincount(number)
     drawn = np.random.randint(len(images), size=(draws, len(images)))
     return np.percentile(right[drawn].sum(axis=1) / images[drawn].sum(axis=1), [2.5, 97.5])
-'''},
+""",
+    },
 }
 
 CORRECT = {
-    "one number for each pair": {"task": "confusion_matrix", "code": '''
+    "one number for each pair": {
+        "task": "confusion_matrix",
+        "code": """
 def confusion_matrix(labels, predicted, classes):
     pairs = labels * classes + predicted
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype("float32")
-'''},
-    "plain loops and lists": {"task": "class_scores", "code": '''
+""",
+    },
+    "plain loops and lists": {
+        "task": "class_scores",
+        "code": '''
 def class_scores(matrix):
     """Everything as Python numbers."""
     def ratio(a, b):
@@ -193,29 +298,41 @@ def class_scores(matrix):
     recall = [ratio(m[k][k], sum(m[k])) for k in ks]
     precision = [ratio(m[k][k], sum(row[k] for row in m)) for k in ks]
     return [precision, recall, [ratio(2 * p * r, p + r) for p, r in zip(precision, recall)]]
-'''},
-    "one array of three rows": {"task": "class_scores", "code": '''
+''',
+    },
+    "one array of three rows": {
+        "task": "class_scores",
+        "code": """
 def class_scores(matrix):
     with np.errstate(all="ignore"):
         p, r = np.nan_to_num(np.diag(matrix) / np.stack([matrix.sum(0), matrix.sum(1)]))
         return np.stack([p, r, np.nan_to_num(2 * p * r / (p + r))])
-'''},
-    "from ranks": {"task": "auc", "code": '''
+""",
+    },
+    "from ranks": {
+        "task": "auc",
+        "code": '''
 def auc(labels, scores):
     """Mann and Whitney: the sum of the ranks of the ill, equal scores sharing the mean rank."""
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]
     n, m = (labels == 1).sum(), (labels == 0).sum()
     return (ranks[labels == 1].sum() - n * (n + 1) / 2) / (n * m)
-'''},
-    "from the curve": {"task": "auc", "code": '''
+''',
+    },
+    "from the curve": {
+        "task": "auc",
+        "code": """
 def auc(labels, scores):
     cuts = np.append(np.inf, np.unique(scores)[::-1])
     x = [np.mean(scores[labels == 0] >= c) for c in cuts]
     y = [np.mean(scores[labels == 1] >= c) for c in cuts]
     return sum((x[i + 1] - x[i]) * (y[i + 1] + y[i]) / 2 for i in range(len(x) - 1))
-'''},
-    "the middle between two scores": {"task": "choose_threshold", "code": '''
+""",
+    },
+    "the middle between two scores": {
+        "task": "choose_threshold",
+        "code": """
 def choose_threshold(val_labels, val_scores, test_labels, test_scores):
     values = np.unique(val_scores)
     best, found = -1, None
@@ -226,8 +343,11 @@ def choose_threshold(val_labels, val_scores, test_labels, test_scores):
             best, found = recall + specificity, t
     return [found, (np.mean(test_scores[test_labels == 1] >= found)
                     + np.mean(test_scores[test_labels == 0] < found)) / 2]
-'''},
-    "joins the images of each draw": {"task": "patient_interval", "code": '''
+""",
+    },
+    "joins the images of each draw": {
+        "task": "patient_interval",
+        "code": """
 import random
 
 def patient_interval(correct, patients, draws, seed):
@@ -239,5 +359,6 @@ def patient_interval(correct, patients, draws, seed):
         images = sum(dice.choices(list(rows.values()), k=len(rows)), [])
         found.append(sum(images) / len(images))
     return list(np.quantile(np.array(found), [0.025, 0.975]))
-'''},
+""",
+    },
 }

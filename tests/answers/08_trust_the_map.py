@@ -56,8 +56,11 @@ def energy(positive="np.maximum(maps, 0)", total="positive.sum((1, 2))", empty="
     return ENERGY.format(positive=positive, total=total, empty=empty)
 
 
-def iou(found="values >= share * values.max()", guard="(values.max() > 0)",
-        score="(found & mask).sum() / (found | mask).sum()"):
+def iou(
+    found="values >= share * values.max()",
+    guard="(values.max() > 0)",
+    score="(found & mask).sum() / (found | mask).sum()",
+):
     return IOU.format(found=found, guard=guard, score=score)
 
 
@@ -71,130 +74,241 @@ def ranks(ranks="rankdata(a.ravel()), rankdata(b.ravel())", flat="np.nan"):
 
 WRONG = {
     "images without a lesion are misses": {
-        "task": "pointing_game", "check": "hits_and_misses", "says": "leave them out", "code": pointing(lesion="pass")},
+        "task": "pointing_game",
+        "check": "hits_and_misses",
+        "says": "leave them out",
+        "code": pointing(lesion="pass"),
+    },
     "the first of several largest values": {
-        "task": "pointing_game", "check": "share_of_several_largest", "says": "only the first",
-        "code": pointing(score="mask.flat[values.argmax()]")},
+        "task": "pointing_game",
+        "check": "share_of_several_largest",
+        "says": "only the first",
+        "code": pointing(score="mask.flat[values.argmax()]"),
+    },
     "any of several largest values": {
-        "task": "pointing_game", "check": "share_of_several_largest", "says": "full hit",
-        "code": pointing(score="mask[values == values.max()].any()")},
+        "task": "pointing_game",
+        "check": "share_of_several_largest",
+        "says": "full hit",
+        "code": pointing(score="mask[values == values.max()].any()"),
+    },
     "the largest absolute value": {
-        "task": "pointing_game", "check": "hits_and_misses", "says": "absolute",
-        "code": pointing(score="mask[np.abs(values) == np.abs(values).max()].mean()")},
+        "task": "pointing_game",
+        "check": "hits_and_misses",
+        "says": "absolute",
+        "code": pointing(score="mask[np.abs(values) == np.abs(values).max()].mean()"),
+    },
     "a blank map is pointed at everywhere": {
-        "task": "pointing_game", "check": "blank_maps_and_no_lesion", "says": "blank", "code": """
+        "task": "pointing_game",
+        "check": "blank_maps_and_no_lesion",
+        "says": "blank",
+        "code": """
 def pointing_game(maps, masks):
     scores = [k[m == m.max()].mean() for m, k in zip(np.maximum(maps, 0), masks) if k.any()]
     return np.mean(scores) if scores else np.nan
-"""},
+""",
+    },
     "negative values kept": {
-        "task": "energy_inside", "check": "share_of_the_positive_values", "says": "negative values",
+        "task": "energy_inside",
+        "check": "share_of_the_positive_values",
+        "says": "negative values",
         "code": energy(positive="maps", total="np.abs(maps.sum((1, 2))) * np.sign(maps.sum((1, 2)))").replace(
-            "np.where(total > 0, total, 1)", "np.where(total == 0, 1, total)")},
+            "np.where(total > 0, total, 1)", "np.where(total == 0, 1, total)"
+        ),
+    },
     "absolute values": {
-        "task": "energy_inside", "check": "share_of_the_positive_values", "says": "absolute values",
-        "code": energy(positive="np.abs(maps)")},
+        "task": "energy_inside",
+        "check": "share_of_the_positive_values",
+        "says": "absolute values",
+        "code": energy(positive="np.abs(maps)"),
+    },
     "the sum of all images": {
-        "task": "energy_inside", "check": "share_of_the_positive_values", "says": "every map has its own",
-        "code": energy(total="positive.sum()")},
+        "task": "energy_inside",
+        "check": "share_of_the_positive_values",
+        "says": "every map has its own",
+        "code": energy(total="positive.sum()"),
+    },
     "the mean inside": {
-        "task": "energy_inside", "check": "share_of_the_positive_values", "says": "mean inside", "code": """
+        "task": "energy_inside",
+        "check": "share_of_the_positive_values",
+        "says": "mean inside",
+        "code": """
 def energy_inside(maps, masks):
     return np.array([np.maximum(m, 0)[k].mean() if k.any() else np.nan for m, k in zip(maps, masks)])
-"""},
+""",
+    },
     "divided by a sum of zero": {
-        "task": "energy_inside", "check": "blank_maps_have_no_energy", "says": "divided by zero", "code": """
+        "task": "energy_inside",
+        "check": "blank_maps_have_no_energy",
+        "says": "divided by zero",
+        "code": """
 def energy_inside(maps, masks):
     positive = np.maximum(maps, 0)
     share = (positive * masks).sum((1, 2)) / positive.sum((1, 2))
     return np.where(masks.any((1, 2)), share, np.nan)
-"""},
+""",
+    },
     "no lesion scores 0": {
-        "task": "energy_inside", "check": "no_lesion_is_no_answer", "says": "give it nan", "code": energy(empty="0")},
+        "task": "energy_inside",
+        "check": "no_lesion_is_no_answer",
+        "says": "give it nan",
+        "code": energy(empty="0"),
+    },
     "the share is the threshold": {
-        "task": "iou_at", "check": "overlap_of_each_image", "says": "multiply it",
-        "code": iou(found="values >= share")},
+        "task": "iou_at",
+        "check": "overlap_of_each_image",
+        "says": "multiply it",
+        "code": iou(found="values >= share"),
+    },
     "one maximum for all": {
-        "task": "iou_at", "check": "overlap_of_each_image", "says": "one maximum for all",
-        "code": iou(found="values >= share * maps.max()")},
+        "task": "iou_at",
+        "check": "overlap_of_each_image",
+        "says": "one maximum for all",
+        "code": iou(found="values >= share * maps.max()"),
+    },
     "the Dice score": {
-        "task": "iou_at", "check": "overlap_of_each_image", "says": "Dice",
-        "code": iou(score="2 * (found & mask).sum() / (found.sum() + mask.sum())")},
+        "task": "iou_at",
+        "check": "overlap_of_each_image",
+        "says": "Dice",
+        "code": iou(score="2 * (found & mask).sum() / (found.sum() + mask.sum())"),
+    },
     "recall": {
-        "task": "iou_at", "check": "overlap_of_each_image", "says": "recall",
-        "code": iou(score="(found & mask).sum() / mask.sum()")},
+        "task": "iou_at",
+        "check": "overlap_of_each_image",
+        "says": "recall",
+        "code": iou(score="(found & mask).sum() / mask.sum()"),
+    },
     "strictly above the threshold": {
-        "task": "iou_at", "check": "values_on_the_threshold", "says": "exactly on the threshold",
-        "code": iou(found="values > share * values.max()")},
+        "task": "iou_at",
+        "check": "values_on_the_threshold",
+        "says": "exactly on the threshold",
+        "code": iou(found="values > share * values.max()"),
+    },
     "a blank map finds everything": {
-        "task": "iou_at", "check": "blank_maps_and_missing_lesions", "says": "blank map finds nothing",
-        "code": iou(guard="True")},
+        "task": "iou_at",
+        "check": "blank_maps_and_missing_lesions",
+        "says": "blank map finds nothing",
+        "code": iou(guard="True"),
+    },
     "ties count 0": {
-        "task": "marker_alone", "check": "auc_of_the_marker", "says": "count 0", "code": """
+        "task": "marker_alone",
+        "check": "auc_of_the_marker",
+        "says": "count 0",
+        "code": """
 def marker_alone(labels, marked):
     ill, healthy = marked[labels == 1].astype(int), marked[labels == 0].astype(int)
     return (ill[:, None] > healthy).mean() if len(ill) and len(healthy) else np.nan
-"""},
+""",
+    },
     "ties count 1": {
-        "task": "marker_alone", "check": "auc_of_the_marker", "says": "count 1", "code": """
+        "task": "marker_alone",
+        "check": "auc_of_the_marker",
+        "says": "count 1",
+        "code": """
 def marker_alone(labels, marked):
     ill, healthy = marked[labels == 1].astype(int), marked[labels == 0].astype(int)
     return (ill[:, None] >= healthy).mean() if len(ill) and len(healthy) else np.nan
-"""},
+""",
+    },
     "the accuracy": {
-        "task": "marker_alone", "check": "auc_of_the_marker", "says": "accuracy", "code": """
+        "task": "marker_alone",
+        "check": "auc_of_the_marker",
+        "says": "accuracy",
+        "code": """
 def marker_alone(labels, marked):
     return (labels == marked).mean() if 0 < labels.mean() < 1 else np.nan
-"""},
+""",
+    },
     "turned to the good side": {
-        "task": "marker_alone", "check": "marker_of_the_healthy", "says": "turned to the side above", "code": """
+        "task": "marker_alone",
+        "check": "marker_of_the_healthy",
+        "says": "turned to the side above",
+        "code": """
 def marker_alone(labels, marked):
     if labels.min() == labels.max():
         return np.nan
     auc = 0.5 + (marked[labels == 1].mean() - marked[labels == 0].mean()) / 2
     return max(auc, 1 - auc)
-"""},
+""",
+    },
     "one class gives one half": {
-        "task": "marker_alone", "check": "one_class_is_missing", "says": "one class only", "code": """
+        "task": "marker_alone",
+        "check": "one_class_is_missing",
+        "says": "one class only",
+        "code": """
 def marker_alone(labels, marked):
     if labels.min() == labels.max():
         return 0.5
     return 0.5 + (marked[labels == 1].mean() - marked[labels == 0].mean()) / 2
-"""},
+""",
+    },
     "the sign turned round": {
-        "task": "counterfactual_effect", "check": "mean_change", "says": "sign is turned",
-        "code": effect(shift="(a - b).mean()")},
+        "task": "counterfactual_effect",
+        "check": "mean_change",
+        "says": "sign is turned",
+        "code": effect(shift="(a - b).mean()"),
+    },
     "absolute changes": {
-        "task": "counterfactual_effect", "check": "mean_change", "says": "absolute",
-        "code": effect(shift="np.abs(b - a).mean()")},
+        "task": "counterfactual_effect",
+        "check": "mean_change",
+        "says": "absolute",
+        "code": effect(shift="np.abs(b - a).mean()"),
+    },
     "flips that cancel": {
-        "task": "counterfactual_effect", "check": "changed_answers", "says": "cancelled",
-        "code": effect(flips="abs(x.mean() - y.mean())")},
+        "task": "counterfactual_effect",
+        "check": "changed_answers",
+        "says": "cancelled",
+        "code": effect(flips="abs(x.mean() - y.mean())"),
+    },
     "large changes are flips": {
-        "task": "counterfactual_effect", "check": "changed_answers", "says": "changes above 0.5",
-        "code": effect(flips="(np.abs(a - b) > 0.5).mean()")},
+        "task": "counterfactual_effect",
+        "check": "changed_answers",
+        "says": "changes above 0.5",
+        "code": effect(flips="(np.abs(a - b) > 0.5).mean()"),
+    },
     "one half is healthy": {
-        "task": "counterfactual_effect", "check": "exactly_one_half", "says": "exactly 0.5",
-        "code": effect().replace(">=", ">")},
+        "task": "counterfactual_effect",
+        "check": "exactly_one_half",
+        "says": "exactly 0.5",
+        "code": effect().replace(">=", ">"),
+    },
     "Pearson's correlation": {
-        "task": "rank_correlation", "check": "correlation_of_ranks", "says": "Pearson",
-        "code": ranks(ranks="a.ravel(), b.ravel()")},
+        "task": "rank_correlation",
+        "check": "correlation_of_ranks",
+        "says": "Pearson",
+        "code": ranks(ranks="a.ravel(), b.ravel()"),
+    },
     "argsort as ranks": {
-        "task": "rank_correlation", "check": "correlation_of_ranks", "says": "argsort gives no ranks",
-        "code": ranks(ranks="a.ravel().argsort(), b.ravel().argsort()")},
+        "task": "rank_correlation",
+        "check": "correlation_of_ranks",
+        "says": "argsort gives no ranks",
+        "code": ranks(ranks="a.ravel().argsort(), b.ravel().argsort()"),
+    },
     "all images in one": {
-        "task": "rank_correlation", "check": "correlation_of_ranks", "says": "one for each image", "code": """
+        "task": "rank_correlation",
+        "check": "correlation_of_ranks",
+        "says": "one for each image",
+        "code": """
 def rank_correlation(maps_a, maps_b):
     return np.corrcoef(rankdata(maps_a), rankdata(maps_b))[0, 1]
-"""},
+""",
+    },
     "ranks by position": {
-        "task": "rank_correlation", "check": "equal_values_share_a_rank", "says": "different ranks",
-        "code": ranks(ranks='rankdata(a.ravel(), "ordinal"), rankdata(b.ravel(), "ordinal")')},
+        "task": "rank_correlation",
+        "check": "equal_values_share_a_rank",
+        "says": "different ranks",
+        "code": ranks(ranks='rankdata(a.ravel(), "ordinal"), rankdata(b.ravel(), "ordinal")'),
+    },
     "a flat map correlates with 0": {
-        "task": "rank_correlation", "check": "maps_without_an_order", "says": "give it nan", "code": ranks(flat="0.0")},
+        "task": "rank_correlation",
+        "check": "maps_without_an_order",
+        "says": "give it nan",
+        "code": ranks(flat="0.0"),
+    },
 }
 CORRECT = {
-    "with numpy arrays of all images at once": {"task": "pointing_game", "code": """
+    "with numpy arrays of all images at once": {
+        "task": "pointing_game",
+        "code": """
 def pointing_game(maps, masks):
     keep = masks.reshape(len(masks), -1).any(axis=-1)
     if not keep.any():
@@ -202,8 +316,11 @@ def pointing_game(maps, masks):
     maps, masks = maps[keep], masks[keep]
     peaks = (maps == maps.max(axis=(1, 2), keepdims=True)) & (maps > 0)
     return np.float32((peaks & masks).sum((1, 2)) / np.maximum(peaks.sum((1, 2)), 1)).mean()
-"""},
-    "pixel by pixel, as a list": {"task": "energy_inside", "code": """
+""",
+    },
+    "pixel by pixel, as a list": {
+        "task": "energy_inside",
+        "code": """
 def energy_inside(maps, masks):
     result = []
     for m, k in zip(maps.tolist(), masks.tolist()):
@@ -216,8 +333,11 @@ def energy_inside(maps, masks):
                     inside += value * flag
         result.append(float("nan") if not pixels else inside / whole if whole else 0.0)
     return result
-"""},
-    "with sets of pixels": {"task": "iou_at", "code": """
+""",
+    },
+    "with sets of pixels": {
+        "task": "iou_at",
+        "code": """
 def iou_at(maps, masks, share):
     result = []
     for m, k in zip(maps, masks):
@@ -225,29 +345,41 @@ def iou_at(maps, masks, share):
         found = set(np.flatnonzero(m >= share * m.max())) if m.max() > 0 else set()
         result.append(len(found & lesion) / len(found | lesion) if lesion else float("nan"))
     return tuple(result)
-"""},
-    "with sklearn": {"task": "marker_alone", "code": """
+""",
+    },
+    "with sklearn": {
+        "task": "marker_alone",
+        "code": """
 from sklearn.metrics import roc_auc_score
 
 def marker_alone(labels, marked):
     if len(set(labels.tolist())) < 2:
         return float("nan")
     return roc_auc_score(labels, marked)
-"""},
-    "with all pairs": {"task": "marker_alone", "code": """
+""",
+    },
+    "with all pairs": {
+        "task": "marker_alone",
+        "code": """
 def marker_alone(labels, marked):
     ill, healthy = marked[labels == 1].astype(float), marked[labels == 0].astype(float)
     if not len(ill) * len(healthy):
         return np.nan
     return (np.sign(ill[:, None] - healthy) / 2 + 0.5).mean()
-"""},
-    "as arrays, with other keys in front": {"task": "counterfactual_effect", "code": """
+""",
+    },
+    "as arrays, with other keys in front": {
+        "task": "counterfactual_effect",
+        "code": """
 def counterfactual_effect(with_marker, without_marker):
     answers = np.stack([with_marker, without_marker]) >= 0.5
     change = np.average(without_marker) - np.average(with_marker)
     return {"images": len(with_marker), "flips": np.logical_xor(*answers).mean(), "shift": np.array(change)}
-"""},
-    "with spearmanr": {"task": "rank_correlation", "code": """
+""",
+    },
+    "with spearmanr": {
+        "task": "rank_correlation",
+        "code": """
 import warnings
 from scipy.stats import spearmanr
 
@@ -255,5 +387,6 @@ def rank_correlation(maps_a, maps_b):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [spearmanr(a, b, axis=None)[0] for a, b in zip(maps_a, maps_b)]
-"""},
+""",
+    },
 }

@@ -31,7 +31,8 @@ def checkpoint_files() -> tuple[list[bytes], list[dict]]:
 
     files, contents = [], []
     for name, options in (
-        ("CPF", {"size": 8, "filters": (2,)}), ("CPFD", {"size": 8, "filters": (2,), "hidden": 3}),
+        ("CPF", {"size": 8, "filters": (2,)}),
+        ("CPFD", {"size": 8, "filters": (2,), "hidden": 3}),
         ("CP", {"filters": (2, 3), "padding": "valid"}),
     ):
         model = build_model(name, ("normal", "pneumonia"), seed=0, **options)
@@ -46,8 +47,13 @@ def _nasty_tensors():
     import torch
 
     return (
-        torch.zeros(()), torch.zeros(2, 2), torch.zeros(3, dtype=torch.int8), torch.full((2, 1, 3, 3), math.nan),
-        torch.zeros(1).expand(10**6, 10**6), torch.zeros(1, dtype=torch.complex64), torch.zeros(0, 5),
+        torch.zeros(()),
+        torch.zeros(2, 2),
+        torch.zeros(3, dtype=torch.int8),
+        torch.full((2, 1, 3, 3), math.nan),
+        torch.zeros(1).expand(10**6, 10**6),
+        torch.zeros(1, dtype=torch.complex64),
+        torch.zeros(0, 5),
         torch.sparse_coo_tensor([[0], [0]], [1.0], (3, 3)),
     )
 
@@ -121,13 +127,21 @@ def toy():
 
     rng = np.random.default_rng(0)
     data = CxrDataset(
-        rng.integers(0, 255, (8, 1, 8, 8), dtype=np.uint8), np.arange(8) % 2, ("normal", "pneumonia"),
+        rng.integers(0, 255, (8, 1, 8, 8), dtype=np.uint8),
+        np.arange(8) % 2,
+        ("normal", "pneumonia"),
         [f"p{i}" for i in range(8)],
         name="toy",
     )
     recipe = Recipe(
-        model="CPF", model_options={"filters": (2,)}, size=8, epochs=2, batch_size=4, precision="fp32",
-        schedule="onecycle", average=0.9,
+        model="CPF",
+        model_options={"filters": (2,)},
+        size=8,
+        epochs=2,
+        batch_size=4,
+        precision="fp32",
+        schedule="onecycle",
+        average=0.9,
     )
     return data, recipe
 

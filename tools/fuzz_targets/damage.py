@@ -17,9 +17,39 @@ from hypothesis import strategies as st
 
 ABSURD = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 100_000, 1_000_000_000)
 NASTY = (
-    None, True, False, 0, -1, 1, 2, 1.5, 1e-300, 1e300, math.nan, math.inf, -math.inf, 10**9, 10**30, -(10**9), "",
-    "0", "nan", "x" * 3000, "\0", "\ud800", "../../etc/passwd", "<script>", "é", [], {}, [[]], [None], [1, "a"],
-    {"": None}, {"a": {"b": []}}, [0] * 1000,
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    1.5,
+    1e-300,
+    1e300,
+    math.nan,
+    math.inf,
+    -math.inf,
+    10**9,
+    10**30,
+    -(10**9),
+    "",
+    "0",
+    "nan",
+    "x" * 3000,
+    "\0",
+    "\ud800",
+    "../../etc/passwd",
+    "<script>",
+    "é",
+    [],
+    {},
+    [[]],
+    [None],
+    [1, "a"],
+    {"": None},
+    {"a": {"b": []}},
+    [0] * 1000,
 )
 
 
@@ -129,6 +159,7 @@ def zeros(megabytes: int, raw: bool = False) -> bytes:
 def any_json() -> st.SearchStrategy:
     leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
     return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+        leaves,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
         max_leaves=8,
     )

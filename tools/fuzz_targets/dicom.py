@@ -63,13 +63,17 @@ def dicom_files() -> list[bytes]:
     eight = {"Rows": 20, "Columns": 24, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
     run_length = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x07" * 3 + b"\x5f" + bytes(96) + b"\0"
     files = [
-        dicom(), dicom("1.2.840.10008.1.2"), dicom("1.2.840.10008.1.2.1.99"),
+        dicom(),
+        dicom("1.2.840.10008.1.2"),
+        dicom("1.2.840.10008.1.2.1.99"),
         dicom(WindowCenter=[2000, 40], WindowWidth=[4000, 400], VOILUTFunction="SIGMOID"),
         dicom(RescaleSlope="2", RescaleIntercept="-1024", PhotometricInterpretation="MONOCHROME1"),
         dicom(PixelPaddingValue=0, PixelPaddingRangeLimit=90, BurnedInAnnotation="YES"),
-        dicom(ModalityLUTSequence=_lut(256, 0, 16)), dicom(VOILUTSequence=_lut(256, 0, 16)),
+        dicom(ModalityLUTSequence=_lut(256, 0, 16)),
+        dicom(VOILUTSequence=_lut(256, 0, 16)),
         dicom(pixels=bytes(range(120)), BitsAllocated=8, BitsStored=8, HighBit=7),
-        dicom(pixels=bytes(range(16)), BitsAllocated=1, BitsStored=1, HighBit=0), dicom(NumberOfFrames=1),
+        dicom(pixels=bytes(range(16)), BitsAllocated=1, BitsStored=1, HighBit=0),
+        dicom(NumberOfFrames=1),
         dicom("1.2.840.10008.1.2.4.50", encapsulate([jpeg]), True, **eight),
         dicom("1.2.840.10008.1.2.4.90", encapsulate([jp2]), True, **eight),
         dicom("1.2.840.10008.1.2.5", encapsulate([run_length]), True, **eight),
@@ -102,8 +106,14 @@ def make_dicom(rng: random.Random) -> bytes:
         data = struct.pack("<16I", 1, 64, *[0] * 14) + segment + bytes(len(segment) % 2)
         return written(
             dicom(
-                "1.2.840.10008.1.2.5", encapsulate([data]), True, Rows=side, Columns=side, BitsAllocated=8,
-                BitsStored=8, HighBit=7,
+                "1.2.840.10008.1.2.5",
+                encapsulate([data]),
+                True,
+                Rows=side,
+                Columns=side,
+                BitsAllocated=8,
+                BitsStored=8,
+                HighBit=7,
             )
         )
     if kind < 0.71:  # a sequence in a sequence in a sequence ...
@@ -115,8 +125,12 @@ def make_dicom(rng: random.Random) -> bytes:
     file = dicom(
         rng.choice(
             (
-                "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.3.4",
-                "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.100",
+                "1.2.840.10008.1.2.1",
+                "1.2.840.10008.1.2",
+                "1.2.840.10008.1.2.2",
+                "1.2.3.4",
+                "1.2.840.10008.1.2.4.80",
+                "1.2.840.10008.1.2.4.100",
             )
         )
     )
@@ -127,9 +141,26 @@ def make_dicom(rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 2, 4))):
         tag = rng.choice(
             (
-                0x00280010, 0x00280011, 0x00280002, 0x00280008, 0x00280100, 0x00280101, 0x00280102, 0x00280103,
-                0x00280120, 0x00280121, 0x00281050, 0x00281051, 0x00281052, 0x00281053, 0x00281056, 0x00280004,
-                0x00280006, 0x00280301, 0x00100020, 0x7FE00010,
+                0x00280010,
+                0x00280011,
+                0x00280002,
+                0x00280008,
+                0x00280100,
+                0x00280101,
+                0x00280102,
+                0x00280103,
+                0x00280120,
+                0x00280121,
+                0x00281050,
+                0x00281051,
+                0x00281052,
+                0x00281053,
+                0x00281056,
+                0x00280004,
+                0x00280006,
+                0x00280301,
+                0x00100020,
+                0x7FE00010,
             )
         )
         if rng.random() < 0.1:
@@ -137,11 +168,16 @@ def make_dicom(rng: random.Random) -> bytes:
             continue
         vr, value = rng.choice(
             (
-                ("US", struct.pack(f"{encoding}H", rng.choice(ABSURD) & 0xFFFF)), ("US", b"\0"), ("UL", bytes(4)),
-                ("DS", rng.choice(_NUMBERS).encode()), ("IS", rng.choice(_NUMBERS).encode()),
+                ("US", struct.pack(f"{encoding}H", rng.choice(ABSURD) & 0xFFFF)),
+                ("US", b"\0"),
+                ("UL", bytes(4)),
+                ("DS", rng.choice(_NUMBERS).encode()),
+                ("IS", rng.choice(_NUMBERS).encode()),
                 ("DS", "\\".join(rng.choices(_NUMBERS, k=3)).encode()),
-                ("CS", rng.choice((b"", b"RGB", b"\xff\xfe"))), ("OW", rng.randbytes(rng.choice((0, 1, 239, 241)))),
-                ("SQ", rng.randbytes(16)), ("LO", b"\0" * 8),
+                ("CS", rng.choice((b"", b"RGB", b"\xff\xfe"))),
+                ("OW", rng.randbytes(rng.choice((0, 1, 239, 241)))),
+                ("SQ", rng.randbytes(16)),
+                ("LO", b"\0" * 8),
                 ("FD", struct.pack(f"{encoding}d", rng.choice((math.nan, math.inf, 1e308)))),
                 ("AT", rng.randbytes(4)),
             )

@@ -28,12 +28,36 @@ def _handed_in() -> bytes:
 
 
 _STUDENTS = (
-    "anna.ipynb", "anna/03_metrics_by_hand.ipynb", "Anna Ångström_123_assignsubmission_file_03.ipynb",
-    "anna_123_assignsubmission_file_/03.ipynb", "annasmith_LATE_12345_67890_03_metrics_by_hand.ipynb",
-    "submissions/anna/03.ipynb", "__MACOSX/._a.ipynb", "../../anna.ipynb", "/etc/anna.ipynb", "C:\\a\\b.ipynb",
-    "a\\..\\b.ipynb", "\0.ipynb", "é.ipynb", "\udcff.ipynb", "x" * 3000 + ".ipynb", "a/" * 300 + "a.ipynb",
-    "con.ipynb", "a.ipynb.txt", "a.zip", "anna-2.ipynb", "anna (1).ipynb", ".ipynb", "_.ipynb", "1_2_3_.ipynb",
-    "9" * 400 + "_1_" + "8" * 400 + "_a.ipynb", "anna_anon_5_6_x.ipynb", "README", "", "/", "a//b.ipynb",
+    "anna.ipynb",
+    "anna/03_metrics_by_hand.ipynb",
+    "Anna Ångström_123_assignsubmission_file_03.ipynb",
+    "anna_123_assignsubmission_file_/03.ipynb",
+    "annasmith_LATE_12345_67890_03_metrics_by_hand.ipynb",
+    "submissions/anna/03.ipynb",
+    "__MACOSX/._a.ipynb",
+    "../../anna.ipynb",
+    "/etc/anna.ipynb",
+    "C:\\a\\b.ipynb",
+    "a\\..\\b.ipynb",
+    "\0.ipynb",
+    "é.ipynb",
+    "\udcff.ipynb",
+    "x" * 3000 + ".ipynb",
+    "a/" * 300 + "a.ipynb",
+    "con.ipynb",
+    "a.ipynb.txt",
+    "a.zip",
+    "anna-2.ipynb",
+    "anna (1).ipynb",
+    ".ipynb",
+    "_.ipynb",
+    "1_2_3_.ipynb",
+    "9" * 400 + "_1_" + "8" * 400 + "_a.ipynb",
+    "anna_anon_5_6_x.ipynb",
+    "README",
+    "",
+    "/",
+    "a//b.ipynb",
     "٣_٣_٣_a.ipynb",
 )
 
@@ -107,7 +131,8 @@ def notebooks() -> st.SearchStrategy:
     cell = st.fixed_dictionaries(
         {},
         optional={
-            "cell_type": st.sampled_from(["code", "code", "code", "markdown", "raw", 7, None]), "source": source,
+            "cell_type": st.sampled_from(["code", "code", "code", "markdown", "raw", 7, None]),
+            "source": source,
             "metadata": st.dictionaries(
                 st.sampled_from(["nbgrader", "tags"]),
                 st.dictionaries(
@@ -116,7 +141,9 @@ def notebooks() -> st.SearchStrategy:
                 )
                 | any_json(),
             )
-            | any_json(), "id": st.text(max_size=8) | st.integers(), "outputs": any_json(),
+            | any_json(),
+            "id": st.text(max_size=8) | st.integers(),
+            "outputs": any_json(),
         },
     )
     made = st.fixed_dictionaries(
@@ -142,13 +169,54 @@ def run_notebook(case: bytes, folder: Path) -> None:
 
 
 _TITLES = (
-    "id", "name", "email", "Student", "ID", "SIS Login ID", "Section", "Identifier", "Full name", "Email address",
-    "Status", "Grade", "Maximum Grade", "First name", "Surname", "Points", "03_metrics_by_hand (123)", "", "id", "é",
+    "id",
+    "name",
+    "email",
+    "Student",
+    "ID",
+    "SIS Login ID",
+    "Section",
+    "Identifier",
+    "Full name",
+    "Email address",
+    "Status",
+    "Grade",
+    "Maximum Grade",
+    "First name",
+    "Surname",
+    "Points",
+    "03_metrics_by_hand (123)",
+    "",
+    "id",
+    "é",
     "\ufeff",
 )
 _CELLS = (
-    "anna", "Å, Anna", "12345", "=1+1", "@x", "Participant 77", "a@b.c", "", " ", '"', "x" * 500, "1,5", "1e999",
-    "nan", "10", "Points Possible", "    Points Possible", "٣", "\u202e", "'", "-", "\ud800", "a\nb", "a;b", "a\tb",
+    "anna",
+    "Å, Anna",
+    "12345",
+    "=1+1",
+    "@x",
+    "Participant 77",
+    "a@b.c",
+    "",
+    " ",
+    '"',
+    "x" * 500,
+    "1,5",
+    "1e999",
+    "nan",
+    "10",
+    "Points Possible",
+    "    Points Possible",
+    "٣",
+    "\u202e",
+    "'",
+    "-",
+    "\ud800",
+    "a\nb",
+    "a;b",
+    "a\tb",
 )
 
 
@@ -164,8 +232,11 @@ def rosters() -> st.SearchStrategy:
         return head + "\n".join(lines).encode(encoding, "replace")
 
     files = st.tuples(
-        st.lists(st.sampled_from(_TITLES) | cell, max_size=8), st.lists(st.lists(cell, max_size=9), max_size=6),
-        st.sampled_from([",", ";", "\t", "|"]), st.booleans(), st.sampled_from(["utf-8", "utf-16", "latin-1"]),
+        st.lists(st.sampled_from(_TITLES) | cell, max_size=8),
+        st.lists(st.lists(cell, max_size=9), max_size=6),
+        st.sampled_from([",", ";", "\t", "|"]),
+        st.booleans(),
+        st.sampled_from(["utf-8", "utf-16", "latin-1"]),
         st.sampled_from([b"", b"", b"\xef\xbb\xbf", b"sep=;\n", b"PK\x03\x04", b"\0"]),
     ).map(written_out)
     whole = [
@@ -210,10 +281,16 @@ def _graded() -> dict:
     from cxrlib.grade.verdict import _untouched
 
     return {
-        **_row(exercise(), "graded", "look"), "student": "Anna", "key": "anna", "file": "anna.ipynb",
-        "digest": hashlib.sha256(b"{}").hexdigest(), "tasks": _untouched(exercise(), "attempted", "is wrong"),
+        **_row(exercise(), "graded", "look"),
+        "student": "Anna",
+        "key": "anna",
+        "file": "anna.ipynb",
+        "digest": hashlib.sha256(b"{}").hexdigest(),
+        "tasks": _untouched(exercise(), "attempted", "is wrong"),
         "answers": {task: f"def {task}(): pass" for task in exercise().tasks},
-        "notes": ["a note"], "printed": "text", "points": 1.0,
+        "notes": ["a note"],
+        "printed": "text",
+        "points": 1.0,
     }
 
 

@@ -25,26 +25,49 @@ def image_files() -> list[bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6
     plan = [
-        (gray, "PNG", {}), (gray.convert("RGB"), "PNG", {}), (see_through, "PNG", {}), (deep16, "PNG", {}),
-        (gray.convert("LA"), "PNG", {}), (gray.convert("1"), "PNG", {}), (palette, "PNG", {"transparency": 0}),
-        (gray, "PNG", {"save_all": True, "append_images": [gray.rotate(90)]}), (gray, "JPEG", {}),
-        (gray.convert("RGB"), "JPEG", {"exif": exif}), (gray.convert("CMYK"), "JPEG", {}),
-        (gray.convert("RGB"), "JPEG", {"progressive": True, "quality": 30}), (gray, "BMP", {}), (palette, "BMP", {}),
-        (gray.convert("1"), "BMP", {}), (see_through, "BMP", {}), (palette, "GIF", {}),
+        (gray, "PNG", {}),
+        (gray.convert("RGB"), "PNG", {}),
+        (see_through, "PNG", {}),
+        (deep16, "PNG", {}),
+        (gray.convert("LA"), "PNG", {}),
+        (gray.convert("1"), "PNG", {}),
+        (palette, "PNG", {"transparency": 0}),
+        (gray, "PNG", {"save_all": True, "append_images": [gray.rotate(90)]}),
+        (gray, "JPEG", {}),
+        (gray.convert("RGB"), "JPEG", {"exif": exif}),
+        (gray.convert("CMYK"), "JPEG", {}),
+        (gray.convert("RGB"), "JPEG", {"progressive": True, "quality": 30}),
+        (gray, "BMP", {}),
+        (palette, "BMP", {}),
+        (gray.convert("1"), "BMP", {}),
+        (see_through, "BMP", {}),
+        (palette, "GIF", {}),
         (palette, "GIF", {"save_all": True, "append_images": [palette.rotate(90)] * 3}),
         *(
             (image, "TIFF", {"compression": how})
             for image in (gray, deep16, palette, see_through)
             for how in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")
         ),
-        (gray.convert("RGB"), "TIFF", {"compression": "jpeg"}), (gray.convert("F"), "TIFF", {}),
-        (gray.convert("I"), "TIFF", {}), (gray, "TIFF", {"save_all": True, "append_images": [gray] * 3}),
-        (gray.convert("1"), "TIFF", {"compression": "group4"}), (gray.convert("RGB"), "WEBP", {}),
+        (gray.convert("RGB"), "TIFF", {"compression": "jpeg"}),
+        (gray.convert("F"), "TIFF", {}),
+        (gray.convert("I"), "TIFF", {}),
+        (gray, "TIFF", {"save_all": True, "append_images": [gray] * 3}),
+        (gray.convert("1"), "TIFF", {"compression": "group4"}),
+        (gray.convert("RGB"), "WEBP", {}),
         (see_through, "WEBP", {"lossless": True}),
         (gray.convert("RGB"), "WEBP", {"save_all": True, "append_images": [gray.convert("RGB").rotate(90)]}),
-        (gray, "PPM", {}), (gray.convert("RGB"), "PPM", {}), (gray.convert("1"), "PPM", {}), (deep16, "PPM", {}),
-        (gray.convert("F"), "PPM", {}), (gray, "JPEG2000", {}), (see_through, "JPEG2000", {"irreversible": True}),
-        (deep16, "JPEG2000", {}), (gray, "TGA", {}), (gray, "PCX", {}), (gray, "EPS", {}), (gray, "PDF", {}),
+        (gray, "PPM", {}),
+        (gray.convert("RGB"), "PPM", {}),
+        (gray.convert("1"), "PPM", {}),
+        (deep16, "PPM", {}),
+        (gray.convert("F"), "PPM", {}),
+        (gray, "JPEG2000", {}),
+        (see_through, "JPEG2000", {"irreversible": True}),
+        (deep16, "JPEG2000", {}),
+        (gray, "TGA", {}),
+        (gray, "PCX", {}),
+        (gray, "EPS", {}),
+        (gray, "PDF", {}),
     ]
     found = []
     for image, kind, options in plan:
@@ -52,9 +75,14 @@ def image_files() -> list[bytes]:
         image.save(buffer, kind, **options)
         found.append(buffer.getvalue())
     found += [
-        b"P2 3 2 255\n1 2 3 4 5 6\n", b"P1 3 2\n101010", b"P3 1 1 7 1 2 3", b"Pf\n2 1\n-1.0\n" + bytes(8),
-        b"P7\nWIDTH 2\nHEIGHT 2\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n1234", b"text, not an image\n",
-        b"version https://git-lfs.github.com/spec/v1\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"P2 3 2 255\n1 2 3 4 5 6\n",
+        b"P1 3 2\n101010",
+        b"P3 1 1 7 1 2 3",
+        b"Pf\n2 1\n-1.0\n" + bytes(8),
+        b"P7\nWIDTH 2\nHEIGHT 2\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n1234",
+        b"text, not an image\n",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
     ]
     return found
 
@@ -114,9 +142,14 @@ def image_bomb(rng: random.Random) -> bytes:
         case 8:  # TIFF with an absurd directory
             count = rng.choice((3, 4, 2_000))
             tags = [
-                (256, 4, 1, w), (257, 4, 1, h), (258, 3, 1, rng.choice((1, 8, 16, 32))),
-                (259, 3, 1, rng.choice((1, 5, 8, 32773))), (262, 3, 1, 1), (273, 4, rng.choice((1, 2**30)), 8),
-                (278, 4, 1, h), (279, 4, 1, w),
+                (256, 4, 1, w),
+                (257, 4, 1, h),
+                (258, 3, 1, rng.choice((1, 8, 16, 32))),
+                (259, 3, 1, rng.choice((1, 5, 8, 32773))),
+                (262, 3, 1, 1),
+                (273, 4, rng.choice((1, 2**30)), 8),
+                (278, 4, 1, h),
+                (279, 4, 1, w),
             ]
             entries = b"".join(struct.pack("<HHII", *tag) for tag in tags * (count // 3))
             return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries) // 12) + entries + struct.pack("<I", 8)

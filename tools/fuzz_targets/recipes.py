@@ -17,8 +17,17 @@ LETTERS = (
     | st.text("CPFDcpX 1é\0", max_size=8)
     | st.sampled_from(
         [
-            "C" * 5000, "CP" * 40, "P" * 300, "CPF" + "D" * 3000, "x" * 10_000, "C" * 200, "cnn5", "resnet18",
-            "efficientnet_b0", "Resnet18", "\ud800",
+            "C" * 5000,
+            "CP" * 40,
+            "P" * 300,
+            "CPF" + "D" * 3000,
+            "x" * 10_000,
+            "C" * 200,
+            "cnn5",
+            "resnet18",
+            "efficientnet_b0",
+            "Resnet18",
+            "\ud800",
         ]
     )
 )
@@ -31,11 +40,18 @@ def _model_options() -> st.SearchStrategy:
     return st.fixed_dictionaries(
         {},
         optional={
-            "filters": _COUNT | st.lists(_COUNT, max_size=4), "hidden": _COUNT, "dropout": _SOME | st.floats(),
-            "kernel": _COUNT, "padding": st.sampled_from(["same", "valid", "full", None, 1]),
+            "filters": _COUNT | st.lists(_COUNT, max_size=4),
+            "hidden": _COUNT,
+            "dropout": _SOME | st.floats(),
+            "kernel": _COUNT,
+            "padding": st.sampled_from(["same", "valid", "full", None, 1]),
             "normalize": st.sampled_from(["fixed", "image", "x", 0, []]),
-            "freeze": st.sampled_from(["all", 0, 1, 99, -1, True, "x", None, []]), "seed": _COUNT,
-            "pretrained": _SOME, "head_dropout": _SOME, "head_hidden": _COUNT, "head_batchnorm": _SOME,
+            "freeze": st.sampled_from(["all", 0, 1, 99, -1, True, "x", None, []]),
+            "seed": _COUNT,
+            "pretrained": _SOME,
+            "head_dropout": _SOME,
+            "head_hidden": _COUNT,
+            "head_batchnorm": _SOME,
         },
     )
 
@@ -43,7 +59,9 @@ def _model_options() -> st.SearchStrategy:
 def layers() -> st.SearchStrategy:
     right = {"name": "CPCPFD", "options": {}, "classes": ["normal", "pneumonia"], "size": 16}
     parts = {
-        "name": LETTERS | _SOME, "options": _model_options(), "size": st.sampled_from([8, 16, 32, 64]) | _COUNT,
+        "name": LETTERS | _SOME,
+        "options": _model_options(),
+        "size": st.sampled_from([8, 16, 32, 64]) | _COUNT,
         "classes": st.lists(st.text(max_size=4), max_size=4) | any_json(),
     }
     good = {
@@ -75,33 +93,55 @@ def recipes() -> st.SearchStrategy:
     augment = st.dictionaries(
         st.sampled_from(
             [
-                "flip", "rotate", "shift", "zoom", "crop", "brightness", "contrast", "gamma", "blur", "noise",
-                "mixup", "x",
+                "flip",
+                "rotate",
+                "shift",
+                "zoom",
+                "crop",
+                "brightness",
+                "contrast",
+                "gamma",
+                "blur",
+                "noise",
+                "mixup",
+                "x",
             ]
         ),
-        number, max_size=4,
+        number,
+        max_size=4,
     )
     known = {
         "model": st.sampled_from(["CPF", "CPFD", "CP", "cnn5", "resnet", ""]) | value,
         "model_options": _model_options() | value,
-        "trainable": st.sampled_from(["all", "head", 1, 2, 99, 0, -1, True, None, 1.5, []]), "hold_norms": value,
-        "head_epochs": _COUNT, "head_lr": number,
-        "size": st.sampled_from([16, 16, 16, 8, 1, 0, -1, 10**9, 16.0, "16", True, None]), "batch_size": _COUNT,
-        "optimizer": st.sampled_from(["adam", "adamw", "sgd", "x", None, [], {}]), "lr": number,
+        "trainable": st.sampled_from(["all", "head", 1, 2, 99, 0, -1, True, None, 1.5, []]),
+        "hold_norms": value,
+        "head_epochs": _COUNT,
+        "head_lr": number,
+        "size": st.sampled_from([16, 16, 16, 8, 1, 0, -1, 10**9, 16.0, "16", True, None]),
+        "batch_size": _COUNT,
+        "optimizer": st.sampled_from(["adam", "adamw", "sgd", "x", None, [], {}]),
+        "lr": number,
         "weight_decay": number,
         "schedule": st.sampled_from(["constant", "plateau", "cyclic", "onecycle", "cosine", "x", []]),
         "schedule_options": st.dictionaries(
             st.sampled_from(["factor", "patience", "min_lr", "base_lr", "step_epochs", "pct_start", "div_factor", "x"]),
-            number, max_size=3,
+            number,
+            max_size=3,
         )
-        | value, "early_stopping": _COUNT, "average": number,
-        "monitor": st.sampled_from(["val_loss", "val_accuracy", "val_auc", "x", None]), "restore_best": value,
+        | value,
+        "early_stopping": _COUNT,
+        "average": number,
+        "monitor": st.sampled_from(["val_loss", "val_accuracy", "val_auc", "x", None]),
+        "restore_best": value,
         "class_weights": st.sampled_from(
             ["balanced", "x", None, [1, 2], [1], [0, 0], [-1, 1], ["a", "b"], 3, {}, [math.nan, 1], [[1], [2]]]
         ),
-        "label_smoothing": number, "augment": augment | value,
+        "label_smoothing": number,
+        "augment": augment | value,
         "views": st.lists(st.sampled_from(["identity", "flip", "x", 1]), max_size=3) | value,
-        "precision": st.sampled_from(["auto", "bf16", "fp16", "fp32", "x", None]), "seed": _COUNT, "about": value,
+        "precision": st.sampled_from(["auto", "bf16", "fp16", "fp32", "x", None]),
+        "seed": _COUNT,
+        "about": value,
         "unknown": value,
     }
     return st.sets(st.sampled_from(sorted(known)), max_size=4).flatmap(
@@ -134,7 +174,17 @@ def run_recipe(case: bytes, folder: Path) -> None:
 def reports() -> st.SearchStrategy:
     row = st.sampled_from(
         [
-            [0.5, 0.5], [0.2, 0.8], [1, 0], [0, 1], [0.3, 0.3], [2, -1], [math.nan, 1], [1], "ab", None, [[1], [0]],
+            [0.5, 0.5],
+            [0.2, 0.8],
+            [1, 0],
+            [0, 1],
+            [0.3, 0.3],
+            [2, -1],
+            [math.nan, 1],
+            [1],
+            "ab",
+            None,
+            [[1], [0]],
             ["0.5", "0.5"],
         ]
     )
@@ -150,9 +200,11 @@ def reports() -> st.SearchStrategy:
         {},
         optional={
             "labels": st.lists(st.sampled_from([0, 1]), max_size=6) | st.lists(_SOME, max_size=4) | any_json(),
-            "probs": st.lists(row, max_size=6) | any_json(), "classes": st.just(["a", "a"]) | any_json(),
+            "probs": st.lists(row, max_size=6) | any_json(),
+            "classes": st.just(["a", "a"]) | any_json(),
             "patients": st.lists(st.sampled_from(["p", "q", 1, None, []]), max_size=6) | any_json(),
-            "threshold": st.floats() | _SOME, "bootstrap": st.sampled_from([0, 1, 20, -1, 10**12, 1.5, None, "5"]),
+            "threshold": st.floats() | _SOME,
+            "bootstrap": st.sampled_from([0, 1, 20, -1, 10**12, 1.5, None, "5"]),
             "seed": st.sampled_from([0, -1, 10**30, None, "x"]),
         },
     )

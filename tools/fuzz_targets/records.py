@@ -46,7 +46,11 @@ def run_records(case: bytes, folder: Path) -> None:
     (folder / "other-chest_xray-seed0.json").write_text(json.dumps(intact))
     records = tool.load(folder)
     for make in (
-        tool.training_table, tool.threshold_table, tool.phantom_text, tool.choices_text, tool.sources_text,
+        tool.training_table,
+        tool.threshold_table,
+        tool.phantom_text,
+        tool.choices_text,
+        tool.sources_text,
         tool.readme_block,
     ):
         make(records)
@@ -73,7 +77,14 @@ def run_reproduce(case: bytes, folder: Path) -> None:
     with contextlib.suppress(_Enough):
         list(
             reproduce(
-                [row], data="phantom", options={"n": 30}, size=32, seeds=[0], out=folder, work=folder / "work",
-                progress=False, announce=announce,
+                [row],
+                data="phantom",
+                options={"n": 30},
+                size=32,
+                seeds=[0],
+                out=folder,
+                work=folder / "work",
+                progress=False,
+                announce=announce,
             )
         )

@@ -16,9 +16,21 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
-    "cxrlib.augment", "cxrlib.cli", "cxrlib.data.dicom", "cxrlib.data.audit", "cxrlib.experiment",
-    "cxrlib.grade.batch", "cxrlib.reproduce", "accelerate", "timm", "torch.optim.swa_utils", "pydicom.pixels",
-    "pydicom.encaps", "torchvision", "matplotlib.pyplot", "scipy.optimize",
+    "cxrlib.augment",
+    "cxrlib.cli",
+    "cxrlib.data.dicom",
+    "cxrlib.data.audit",
+    "cxrlib.experiment",
+    "cxrlib.grade.batch",
+    "cxrlib.reproduce",
+    "accelerate",
+    "timm",
+    "torch.optim.swa_utils",
+    "pydicom.pixels",
+    "pydicom.encaps",
+    "torchvision",
+    "matplotlib.pyplot",
+    "scipy.optimize",
 )
 BATCH = 50  # inputs that hypothesis draws at a time
 
@@ -66,7 +78,10 @@ def _drawn(name: str, strategy: Callable[[], st.SearchStrategy], seed: int, batc
 
     @hypothesis.seed(number)
     @hypothesis.settings(
-        max_examples=BATCH, database=None, deadline=None, phases=[hypothesis.Phase.generate],
+        max_examples=BATCH,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(strategy())

@@ -62,6 +62,7 @@ def unpack(header: bytes, body: bytes, tensors: bool = False) -> dict:
 # {"d": {key: node}} a dictionary; {"a": dtype, "s": shape} an array, with "t": true when it is a tensor;
 # {"u": [texts], "s": shape} an array of texts.
 
+
 def _encode(value, blobs: list[bytes], depth: int):
     if depth > MAX_DEPTH:
         raise CodecError(f"a value nested more than {MAX_DEPTH} deep")

@@ -36,7 +36,7 @@ def build(folder: Path, **settings: str) -> float:
     env = {**os.environ, "PYTHONPATH": str(folder), **settings}  # the copy's library, not the one that is installed
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, folder / "tools" / "build_book.py"], cwd=folder, env=env, capture_output=True, text=True
+        [sys.executable, "-m", "coursekit.build_book"], cwd=folder, env=env, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"the book was not built:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")

@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from statistics import median
 
+from coursekit.grade import Limits, find_sandbox, grade_batch, load_exercise
+from coursekit.grade.sandbox import Session
 from cxrlib.device import cores as cores_here
 from cxrlib.device import describe
 from cxrlib.files import write_json
-from cxrlib.grade import Limits, find_sandbox, grade_batch, load_exercise
-from cxrlib.grade.sandbox import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME, BAR = "07_grad_cam", 40

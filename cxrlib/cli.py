@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import warnings
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import click
@@ -18,7 +19,28 @@ DATA_HELP = (
 
 
 class _Friendly(click.Group):
-    """Errors that the library raises on purpose are shown as one sentence, without a traceback."""
+    """Errors that the library raises on purpose are shown as one sentence, without a traceback.
+
+    Other packages add commands through entry points of the group "cxrlib.commands"; coursekit does.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of this module's commands and of the added ones."""
+        return sorted({*super().list_commands(ctx), *(entry.name for entry in _added("commands"))})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of a name, imported when it is asked for."""
+        if found := super().get_command(ctx, name):
+            return found
+        for entry in _added("commands"):
+            if entry.name == name:
+                return entry.load()
+        if name in ("grade", "reproduce"):
+            raise click.UsageError(
+                f"`cxr {name}` comes with the package coursekit, which is not installed: from a copy "
+                "of the course's repository, pip install ./coursekit"
+            )
+        return None
 
     def invoke(self, ctx):
         warnings.showwarning = lambda message, *_, **__: click.secho(f"note: {message}", fg="yellow", err=True)
@@ -28,6 +50,11 @@ class _Friendly(click.Group):
             if ctx.params.get("debug"):
                 raise
             raise click.ClickException(str(error)) from error
+
+
+def _added(kind: str) -> list[EntryPoint]:
+    """What other packages add to the command line: "commands" or "recipes"."""
+    return sorted(entry_points(group=f"cxrlib.{kind}"), key=lambda entry: entry.name)
 
 
 @click.group(cls=_Friendly, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -47,7 +74,7 @@ def main(debug: bool) -> None:
     """
 
 
-def _options(text: tuple[str, ...]) -> dict:
+def read_options(text: tuple[str, ...]) -> dict:
     """``-o n=600`` -> {"n": 600}; values are JSON where they can be read as such, else text."""
     found = {}
     for item in text:
@@ -95,7 +122,7 @@ def data(name, size, root, options, as_json, html) -> None:
     """
     from . import audit, load
 
-    found = audit(load(name, size, root=root, **_options(options)))
+    found = audit(load(name, size, root=root, **read_options(options)))
     if html:
         from .files import atomic_path
 
@@ -160,14 +187,14 @@ def train(
       torchrun --nproc_per_node 4 -m cxrlib train ...
     """
     from . import recipes
-    from .experiment import _public, run
+    from .experiment import public_name, run
     from .files import write_json
 
     changes = {"model": model, "size": size, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     chosen = _recipe(recipes, recipe_name).but(**{k: v for k, v in changes.items() if v is not None})
     if model:
         chosen = chosen.but(model_options={})  # options of the recipe's own model may not fit another
-    public = _public(source).replace(":", "-")
+    public = public_name(source).replace(":", "-")
     out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
     try:
         done = run(
@@ -177,7 +204,7 @@ def train(
             protocol=protocol,
             by=by,
             folder=out,
-            options=_options(options),
+            options=read_options(options),
             name=f"{recipe_name}-{public}-seed{seed}",
             progress=not quiet,
         )
@@ -208,9 +235,9 @@ def _leave_group() -> None:
 
 def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...]) -> str:
     """The command that repeats a run, without any folder of this machine."""
-    from .experiment import _public
+    from .experiment import public_name
 
-    words = ["cxr", "train", "--data", _public(source), "--recipe", recipe]
+    words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
     for name, value in settings.items():
         if value is not None and (name, value) != ("by", "patient"):
             words += [f"--{name.replace('_', '-')}", str(value)]
@@ -218,6 +245,9 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
 
 
 def _recipe(recipes: dict, name: str):
+    """The recipe of a name: the course's, or one that another package adds."""
+    if name not in recipes:
+        recipes = recipes | {k: v for entry in _added("recipes") for k, v in entry.load().items()}
     if name not in recipes:
         import difflib
 
@@ -252,7 +282,7 @@ def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
     from . import load, load_model
 
     net = load_model(model / "model.pt" if model.is_dir() else model)
-    images = load(source, net.config["size"], root=root, progress=not quiet, **_options(options))
+    images = load(source, net.config["size"], root=root, progress=not quiet, **read_options(options))
     if part != "all" and (images.table["split"] == part).any():
         images = images.where(split=part)
     elif part != "all":
@@ -288,223 +318,9 @@ def app(run, port, no_browser, quiet) -> None:
         raise SystemExit(status)
 
 
-@main.command()
-@click.argument("exercise")
-@click.argument("submissions", type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the grades [default: graded/EXERCISE]."
-)
-@click.option("--jobs", "-j", type=click.IntRange(1), help="Submissions at a time [default: one a processor core].")
-@click.option(
-    "--roster",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Class list: the Canvas gradebook or Moodle grading worksheet as exported, or a CSV with id, name, "
-    "email. Comes back as roster.csv with the points filled in.",
-)
-@click.option("--resume", is_flag=True, help="Continue a batch; what is graded is kept.")
-@click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once a batch].")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(1),
-    default=180,
-    show_default=True,
-    help="Seconds that one submission may take in all.",
-)
-@click.option(
-    "--course",
-    "courses",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    multiple=True,
-    help="Folder with exercises/ and solutions/ [default: this one]. Repeatable: the first that has the "
-    "exercise counts, so name a private overlay before the public course.",
-)
-@click.option("--dask", metavar="ADDRESS", help="Judge on the workers of this Dask scheduler, e.g. tcp://HOST:8786.")
-@click.option("--unsafe", is_flag=True, help="Without a sandbox: every submission runs with all your rights.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, courses, dask, unsafe, quiet) -> None:
-    """Grade the SUBMISSIONS of an EXERCISE in a sandbox.
-
-    EXERCISE is a name in exercises/, or its beginning: 03. SUBMISSIONS is a folder of notebooks, a folder a student, or
-    a folder or zip as Canvas or Moodle export it.
-
-    \b
-    Writes below --out:
-      summary.html    for you: what went wrong where, what needs a look
-      grades.csv      one row a student, one column a task
-      feedback/       one page a student
-      gradescope/     one results.json a student
-      results/        everything, one JSON a student
-    """
-    from .grade import Limits, SandboxMissing, grade_batch, load_exercise
-
-    loaded = load_exercise(exercise, *(courses or (Path("."),)))
-    out = out or Path("graded") / loaded.name
-    if unsafe:
-        click.secho("note: --unsafe: the submissions run with all your rights", fg="yellow", err=True)
-    try:
-        batch = grade_batch(
-            loaded,
-            submissions,
-            out,
-            jobs=jobs,
-            seed=seed,
-            roster=roster,
-            resume=resume,
-            dask=dask,
-            limits=Limits(total=timeout),
-            unsafe=unsafe,
-            progress=not quiet,
-        )
-    except SandboxMissing as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        raise click.ClickException(f"stopped; what is graded is in {out}. Continue it with --resume") from None
-    counts = ", ".join(f"{count} {status}" for status, count in batch.counts().items())
-    click.echo(f"{len(batch.results)} student{'' if len(batch.results) == 1 else 's'}: {counts}")
-    for warning in batch.warnings:
-        click.secho(f"note: {warning}", fg="yellow", err=True)
-    if batch.pairs:
-        click.echo(f"{len(batch.pairs)} pairs of near-identical answers: see the summary")
-    click.echo(
-        f"wrote {out / 'summary.html'}, grades.csv beside it, and one page a student in {out / 'feedback'}", err=True
-    )
-
-
-@main.command()
-@click.argument("sources", nargs=-1, metavar="[A|B|C|D|E|all]...")
-@click.option("--list", "show", is_flag=True, help="Print the plan (with sources or rows: that part) and run nothing.")
-@click.option(
-    "--row", "ids", multiple=True, metavar="ID", help="One row of the plan instead of a whole source. Repeatable."
-)
-@click.option(
-    "--data-root",
-    "--root",
-    "root",
-    type=click.Path(path_type=Path),
-    help="Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, else a download).",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the records [default: results; with --fast, --epochs, --size or --data: runs/tries].",
-)
-@click.option(
-    "--work",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/reproduce"),
-    show_default=True,
-    help="Folder for models, and for the checkpoints that a killed run continues from.",
-)
-@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Instead of the plan's seeds. Repeatable.")
-@click.option("--force", is_flag=True, help="Run again what is recorded.")
-@click.option("--fast", is_flag=True, help="To try it: one epoch, 64 px, one seed.")
-@click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipes'.")
-@click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipes'.")
-@click.option("--data", help="Another data set for all rows, to try it: phantom, folder:PATH ...")
-@option_load
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, size, data, options, quiet) -> None:
-    """Run the experiments of the course's five source projects again, and record them.
-
-    Each run becomes one JSON file in --out: recipe, data, split, seed, versions, hardware, time, curves, and the scores
-    with 95 % intervals (bootstrap over patients). No image and no folder of this machine is in it. A run that is
-    recorded with the same recipe, images, split and seed is kept; started again after a kill, the command continues.
-    What cannot run here, for want of data or weights, is recorded as not run, with the reason and the command.
-
-    \b
-      cxr reproduce --list                              all rows
-      cxr reproduce A --data-root PATH                  one source project
-      cxr reproduce --row A-v6-lite0 --data-root PATH   one row
-      cxr reproduce all --data phantom --fast           a try with nothing downloaded
-    """
-    from .device import processes_started
-    from .reproduce import reproduce as runs
-    from .reproduce import select
-
-    if processes_started() > 1:
-        raise click.UsageError("reproduce runs in one process; it is `cxr train` that can use several")
-    rows = select(sources or (() if ids or not show else ("all",)), ids)
-    if not rows:
-        raise click.UsageError("name a source (A, B, C, D, E or all) or a --row; --list shows the plan")
-    if show:
-        click.echo(_plan_table(rows))
-        return
-    tried = fast or epochs or size or data
-    out = out or Path("runs/tries" if tried else "results")
-    total = sum(len(seeds or (row.seeds[:1] if fast else row.seeds)) for row in rows)
-    count, failed = {}, []
-
-    def announce(row, seed, recipe):
-        click.echo(
-            f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {row.experiment}; {recipe.model}, "
-            f"{recipe.size} px, up to {recipe.epochs} epochs"
-        )
-
-    try:
-        for done in runs(
-            rows,
-            root=root,
-            data=data,
-            options=_options(options),
-            out=out,
-            work=work,
-            seeds=seeds or None,
-            epochs=epochs,
-            size=size,
-            fast=fast,
-            force=force,
-            progress=not quiet,
-            announce=announce,
-        ):
-            count[done.status] = count.get(done.status, 0) + 1
-            line = f"[{sum(count.values())}/{total}] {done.row.id}, seed {done.seed}: {done.status}"
-            if done.record and "test" in done.record:
-                values = done.record["test"]["values"]
-                line += f", test accuracy {values['accuracy']:.3f}"
-                if done.status == "ran":
-                    line += f", {done.record['training']['seconds'] / 60:.1f} min"
-            click.secho(
-                line + (f" ({done.reason})" if done.reason else ""),
-                err=done.status == "failed",
-                fg={"failed": "red", "not run": "yellow"}.get(done.status),
-            )
-            if done.status == "failed":
-                failed.append(done.row.id)
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command continues where it was") from None
-    click.echo(", ".join(f"{n} {status}" for status, n in count.items()) + f"; the records are in {out}")
-    if failed:
-        raise click.ClickException(f"failed: {', '.join(dict.fromkeys(failed))}")
-
-
-def _plan_table(rows) -> str:
-    """The plan as text, one line a row."""
-    from . import recipes, reported
-
-    figures = reported().set_index(["source", "experiment"])["accuracy"]
-    lines = [("row", "experiment", "model", "data", "split", "px", "epochs", "seeds", "reported")]
-    for row in rows:
-        recipe, accuracy = recipes[row.recipe], figures[row.source, row.experiment]
-        lines.append(
-            (
-                row.id,
-                row.experiment,
-                recipe.model,
-                row.data,
-                row.protocol + (" by image" if row.by == "image" else ""),
-                str(recipe.size),
-                str(recipe.epochs),
-                " ".join(map(str, row.seeds)),
-                "" if accuracy != accuracy else f"{accuracy:.3f}",
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
 @main.command("recipes")
 def list_recipes() -> None:
-    """List the named recipes."""
+    """List the named recipes of the course. (`cxr reproduce --list`: those of the source projects.)"""
     from . import recipes
 
     for name, recipe in recipes.items():

@@ -109,9 +109,9 @@ def run(
     on_test = evaluate(model, test, **scored)  # the one time the test images are looked at
     record = {
         "format": RESULT_FORMAT,
-        "name": name or f"{recipe.model}-{_public(source)}-seed{recipe.seed}",
+        "name": name or f"{recipe.model}-{public_name(source)}-seed{recipe.seed}",
         "data": {
-            "source": _public(source),
+            "source": public_name(source),
             "options": options or {},
             "fingerprint": data.fingerprint,
             "skipped": len(data.skipped),
@@ -169,7 +169,7 @@ def _predictions(report: Report) -> dict:
     }
 
 
-def _public(source: str) -> str:
+def public_name(source: str) -> str:
     """``folder:/home/ana/xrays`` becomes ``folder:xrays``: a record tells nothing about the machine."""
     kind, _, path = source.partition(":")
     return f"{kind}:{Path(path).name}" if path else kind

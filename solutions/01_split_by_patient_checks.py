@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cxrlib.grade.checks import array, check, close, describe, number
+from coursekit.grade.checks import array, check, close, describe, number
 
 
 def pair(value, what):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 import cxrlib as cxr
-from cxrlib.grade.checks import array, check, close, describe, number
+from coursekit.grade.checks import array, check, close, describe, number
 
 
 def reference(layers, size, filters, hidden, classes):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn import metrics
 
-from cxrlib.grade.checks import array, check, close, describe, number
+from coursekit.grade.checks import array, check, close, describe, number
 
 
 def pair(value, what):

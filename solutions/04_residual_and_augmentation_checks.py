@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cxrlib.grade.checks import array, check, close
+from coursekit.grade.checks import array, check, close
 
 
 def _normal(rng, *shape):

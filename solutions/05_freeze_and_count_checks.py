@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cxrlib.grade.checks import array, check, close, number
+from coursekit.grade.checks import array, check, close, number
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from cxrlib.grade.checks import array, check, close, number
+from coursekit.grade.checks import array, check, close, number
 
 
 def _pair(value, what):

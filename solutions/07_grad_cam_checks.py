@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cxrlib.grade.checks import array, check, close, number
+from coursekit.grade.checks import array, check, close, number
 
 SHAPE = (1, 24, 16)  # of an image: the maps are then 12 x 8 (early) and 6 x 4 (late)
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
 
-from cxrlib.grade.checks import array, check, close, describe, number
+from coursekit.grade.checks import array, check, close, describe, number
 from cxrlib.localization import score_maps
 
 

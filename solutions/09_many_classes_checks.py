@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 from sklearn.model_selection import LeaveOneGroupOut
 
-from cxrlib.grade.checks import array, check, close, describe, number
+from coursekit.grade.checks import array, check, close, describe, number
 
 
 def parts(value, count, asked):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from cxrlib.grade.checks import array, check, close, describe, number
+from coursekit.grade.checks import array, check, close, describe, number
 
 SHIFT = 2  # as in the notebook
 

@@ -57,7 +57,7 @@ def toy_data():
 @pytest.fixture(scope="session")
 def sandbox() -> str:
     """The path of a working bubblewrap."""
-    from cxrlib.grade import SandboxMissing, find_sandbox
+    from coursekit.grade import SandboxMissing, find_sandbox
 
     try:
         return find_sandbox()

@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 URL, BOOK = "https://github.com/Someone/x-rays", "https://someone.github.io/x-rays"
-FOLDERS = ("book", "chapters", "cxrlib", "exercises", "notebooks", "solutions", "tools")
+FOLDERS = ("book", "chapters", "coursekit", "cxrlib", "exercises", "notebooks", "solutions")
 FILES = ("_config.yml", "CITATION.cff", "README.md")
 
 
@@ -30,10 +30,7 @@ def addressed(tmp_path_factory):
     """A copy of the repository with an address."""
     root = copy(tmp_path_factory.mktemp("addressed"))
     done = subprocess.run(
-        [sys.executable, root / "tools" / "address.py", URL, "--branch", "trunk"],
-        cwd="/",
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", "coursekit.address", URL, "--branch", "trunk"], cwd=root, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return root
@@ -87,8 +84,7 @@ def test_the_set_up_cell_installs_from_the_address_in_one_line(addressed):
 def test_a_second_address_replaces_the_first(tmp_path, addressed):
     for name in FILES:
         shutil.copy(addressed / name, tmp_path)
-    sys.path.insert(0, str(ROOT / "tools"))
-    import address
+    from coursekit import address
 
     address.set_address(tmp_path, "https://github.com/other/name.git/")
     assert "x-rays" not in (tmp_path / "_config.yml").read_text() + (tmp_path / "CITATION.cff").read_text()
@@ -111,8 +107,7 @@ def test_a_second_address_replaces_the_first(tmp_path, addressed):
 def test_what_is_no_address_is_refused(tmp_path, url):
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path)
-    sys.path.insert(0, str(ROOT / "tools"))
-    import address
+    from coursekit import address
 
     with pytest.raises(ValueError, match="OWNER/NAME"):
         address.set_address(tmp_path, url)

@@ -18,8 +18,11 @@ import psutil
 import pytest
 import yaml
 
+from coursekit import build_book, execute_chapters
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT / "_build" / "html"
+BUILD = [sys.executable, "-m", "coursekit.build_book"]
 
 CHAPTER = """\
 ---
@@ -75,16 +78,11 @@ TOC = {
 
 
 def load_script(path: str):
-    """A script of the repository as a module; it may import its neighbors."""
-    folder, name = str((ROOT / path).parent), Path(path).stem
-    sys.path.insert(0, folder)
-    try:
-        spec = importlib.util.spec_from_file_location(name, ROOT / path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(folder)
+    """A Sphinx extension of the book as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class SmallBook:
@@ -92,7 +90,7 @@ class SmallBook:
 
     def __init__(self, root: Path):
         self.root, self.chapter = root, root / "chapters" / "01_small.md"
-        for name in ("book/_ext", "book/_static", "tools"):
+        for name in ("book/_ext", "book/_static", "coursekit"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("_config.yml", "constraints.txt"):
             shutil.copy(ROOT / name, root)
@@ -105,8 +103,7 @@ class SmallBook:
         self.chapter.write_text(CHAPTER)
 
     def build(self) -> tuple[int, str]:
-        command = [sys.executable, self.root / "tools" / "build_book.py"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self.root.parent)
+        done = subprocess.run(BUILD, capture_output=True, text=True, cwd=self.root)
         return done.returncode, done.stdout + done.stderr
 
     @property
@@ -133,32 +130,30 @@ def small(tmp_path_factory):
 
 
 def test_the_key_of_the_build_changes_with_the_library_and_the_settings_only(tmp_path):
-    tool = load_script("tools/build_book.py")
     (tmp_path / "cxrlib" / "phantom").mkdir(parents=True)
     (tmp_path / "chapters").mkdir()
     module, pins = tmp_path / "cxrlib" / "phantom" / "draw.py", tmp_path / "constraints.txt"
     module.write_text("a")
     pins.write_text("torch==1")
 
-    keys = [tool.build_key(tmp_path, {})]
+    keys = [build_book.build_key(tmp_path, {})]
     (tmp_path / "chapters" / "01.md").write_text("prose")
     (tmp_path / "cxrlib" / "__pycache__").mkdir()
     (tmp_path / "cxrlib" / "__pycache__" / "draw.pyc").write_text("compiled")
-    assert tool.build_key(tmp_path, {"HOME": "elsewhere"}) == keys[0]
+    assert build_book.build_key(tmp_path, {"HOME": "elsewhere"}) == keys[0]
 
     for name in ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST"):
-        keys.append(tool.build_key(tmp_path, {name: "1"}))
+        keys.append(build_book.build_key(tmp_path, {name: "1"}))
     module.write_text("b")
-    keys.append(tool.build_key(tmp_path, {}))
+    keys.append(build_book.build_key(tmp_path, {}))
     pins.write_text("torch==2")
-    keys.append(tool.build_key(tmp_path, {}))
+    keys.append(build_book.build_key(tmp_path, {}))
     module.rename(module.with_name("paint.py"))
-    keys.append(tool.build_key(tmp_path, {}))
+    keys.append(build_book.build_key(tmp_path, {}))
     assert len(set(keys)) == len(keys)
 
 
 def test_pages_are_executed_once_and_one_that_fails_does_not_stop_the_others(tmp_path, capsys):
-    tool = load_script("tools/execute_chapters.py")
     good, bad, dead, prose = (tmp_path / f"{name}.md" for name in ("good", "bad", "dead", "prose"))
     good.write_text(CHAPTER)
     bad.write_text(CHAPTER.replace("import", "1 / 0; import", 1))
@@ -166,7 +161,7 @@ def test_pages_are_executed_once_and_one_that_fails_does_not_stop_the_others(tmp
     prose.write_text("# No code\n")
 
     def execute() -> str:
-        tool.execute_all([good, bad, dead, prose], tmp_path / "cache", timeout=60)
+        execute_chapters.execute_all([good, bad, dead, prose], tmp_path / "cache", timeout=60)
         return capsys.readouterr().out
 
     first, second = execute(), execute()
@@ -184,7 +179,7 @@ def test_an_interrupted_build_ends_at_once_and_leaves_no_kernel(tmp_path):
     book, kernel = SmallBook(tmp_path / "root"), tmp_path / "kernel"
     wait = f"import os, pathlib, time; pathlib.Path({str(kernel)!r}).write_text(str(os.getpid())); time.sleep(300)"
     book.chapter.write_text(CHAPTER.replace("import", f"{wait}\nimport", 1))
-    with subprocess.Popen([sys.executable, book.root / "tools" / "build_book.py"], stdout=subprocess.DEVNULL) as build:
+    with subprocess.Popen(BUILD, cwd=book.root, stdout=subprocess.DEVNULL) as build:
         wait_until(lambda: kernel.is_file() and kernel.read_text())
         build.send_signal(signal.SIGINT)
         assert build.wait(10) == -signal.SIGINT

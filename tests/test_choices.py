@@ -1,6 +1,5 @@
 """benchmarks/choices.py: what the best recipe owes to its parts, on validation images alone."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -9,11 +8,9 @@ import pytest
 from conftest import toy
 
 import cxrlib as cxr
+from benchmarks import choices
 
 ROOT = Path(__file__).resolve().parents[1]
-_spec = importlib.util.spec_from_file_location("choices", ROOT / "benchmarks" / "choices.py")
-choices = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(choices)
 
 
 def test_stress_changes_every_image_and_is_repeatable():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from test_notebooks import load_tool
+
+from tools import colab_contract as tool
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = ROOT / "pyproject.toml"
 LISTS = sorted((ROOT / "tests" / "data").glob("colab-*.txt"))
-tool = load_tool("colab_contract")
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import v4
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-import colab_run
+from tools import colab_run
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def doctor(path: str, **environment) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "doctor.py"],
+        [sys.executable, "-m", "coursekit.doctor"],
         capture_output=True,
         text=True,
-        cwd="/",
+        cwd=ROOT,
         env={"PATH": path, "HOME": "/nonexistent", **environment},
     )
     assert not done.stderr
@@ -50,8 +50,7 @@ def test_the_tested_set_is_complete_here(sandbox):
 
 
 def test_missing_packages_are_named_and_make_it_fail(tmp_path):
-    sys.path.insert(0, str(ROOT / "tools"))
-    import doctor as tool
+    from coursekit import doctor as tool
 
     (tmp_path / ".venv").mkdir()
     (tmp_path / "constraints.txt").write_text("# pins\nnumpy==0.0.1\na-package-nobody-has==1.0\n")

@@ -5,14 +5,15 @@ Every answer is judged in the sandbox, as `cxr grade` does it.
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from cxrlib.grade import Limits, judge, load_exercise
-from cxrlib.grade.exercise import read_solution
-from cxrlib.grade.verdict import NOT_YET
+from coursekit import exercises as tool
+from coursekit.grade import Limits, judge, load_exercise
+from coursekit.grade.exercise import read_solution
+from coursekit.grade.verdict import NOT_YET
+from coursekit.notebooks import Site
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "tests" / "answers").glob("[0-9]*.py"))
@@ -25,9 +26,7 @@ def load(path: Path):
     return module
 
 
-sys.path.insert(0, str(ROOT / "tools"))
-tool = load(ROOT / "tools" / "exercises.py")
-SITE = tool.Site("https://github.com/someone/xrays", "main", "https://someone.github.io/xrays")
+SITE = Site("https://github.com/someone/xrays", "main", "https://someone.github.io/xrays")
 MATERIAL = {name: load(ROOT / "tests" / "answers" / f"{name}.py") for name in NAMES}
 WRONG = [(name, mistake) for name in NAMES for mistake in MATERIAL[name].WRONG]
 CORRECT = [(name, variant) for name in NAMES for variant in MATERIAL[name].CORRECT]
@@ -116,7 +115,7 @@ def test_a_release_holds_no_solution_marker_or_check(name):
     exercise = load_exercise(name, ROOT)
     for check in exercise.checks:
         assert f"def {check.name}(" not in sources
-    assert "student." not in sources and "mistakes=" not in sources and "cxrlib.grade" not in sources
+    assert "student." not in sources and "mistakes=" not in sources and "coursekit.grade" not in sources
     for task, source in reference(name).items():
         body = source.split("### BEGIN SOLUTION")[1].split("### END SOLUTION")[0]
         code = [line for line in map(str.strip, body.splitlines()) if len(line) > 30 and not line.startswith("#")]

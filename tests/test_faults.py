@@ -2,12 +2,10 @@
 
 import random
 import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-import faults
+from tools import faults
 
 
 class _Silent:

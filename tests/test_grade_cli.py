@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from test_grade_hostile import ANSWERS, CHECKS, EXERCISE, submission
 
+from coursekit.grade import Limits
 from cxrlib.cli import main
-from cxrlib.grade import Limits
 
 
 def cxr(*args, ok=True) -> str:
@@ -106,7 +106,7 @@ def test_the_page_for_graders_names_the_memory_that_a_submission_gets():
 
 
 def test_without_a_sandbox_it_refuses_and_says_how(course, monkeypatch):
-    from cxrlib.grade import find_sandbox
+    from coursekit.grade import find_sandbox
 
     monkeypatch.setenv("PATH", str(course))
     find_sandbox.cache_clear()

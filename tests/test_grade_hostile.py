@@ -17,8 +17,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from cxrlib.grade import Exercise, Limits, grade_batch, judge
-from cxrlib.grade.inside import codec
+from coursekit.grade import Exercise, Limits, grade_batch, judge
+from coursekit.grade.inside import codec
 
 QUICK = Limits(cell=4, call=3, total=40)
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +27,7 @@ SECRET = "a-secret-that-only-the-check-knows"
 CHECKS = f'''
 """Checks of a small exercise."""
 import numpy as np
-from cxrlib.grade.checks import array, check, close, number
+from coursekit.grade.checks import array, check, close, number
 
 NEVER_SHOWN = "{SECRET}"
 
@@ -621,7 +621,7 @@ def test_a_number_that_is_no_text_is_not_the_questions_number(body):
 
 def test_time_that_runs_out_while_a_process_starts_is_the_students(monkeypatch):
     """Not a failure of the sandbox, for which the submission would be judged again."""
-    from cxrlib.grade import verdict
+    from coursekit.grade import verdict
 
     class Late(verdict.Session):
         def run(self, name, source):
@@ -670,7 +670,7 @@ def test_cells_that_are_slow_to_compare_do_not_hold_up_the_grader():
             one["metadata"] = {}
             one.pop("id", None)
 
-    from cxrlib.grade.splice import splice
+    from coursekit.grade.splice import splice
 
     spliced = splice(exercise, edited(many))
     assert set(spliced.answers) == {"double", "total"}
@@ -1001,7 +1001,7 @@ def test_a_damaged_record_of_a_batch_is_named(tmp_path, text):
 
 
 def test_two_graders_do_not_begin_one_batch_with_two_seeds(tmp_path, monkeypatch):
-    from cxrlib.grade import batch
+    from coursekit.grade import batch
 
     (tmp_path / "a.ipynb").write_bytes(submission())
     out = tmp_path / "out"
@@ -1048,7 +1048,7 @@ def lenient(student, rng):
 
 
 def test_without_a_sandbox_grading_is_refused(tmp_path, monkeypatch):
-    from cxrlib.grade import SandboxMissing, find_sandbox
+    from coursekit.grade import SandboxMissing, find_sandbox
 
     monkeypatch.setenv("PATH", str(tmp_path))
     find_sandbox.cache_clear()
@@ -1071,7 +1071,7 @@ def test_the_sandbox_dies_with_the_grader(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_grade_hostile import EXERCISE, grade_batch\n"
-        "from cxrlib.grade import Limits, batch\n"
+        "from coursekit.grade import Limits, batch\n"
         "batch.prove = lambda *_: None\n"  # so that the one sandbox is the sleeping submission's
         f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, limits=Limits(total={MARKED.total}),"
         " progress=False)"
@@ -1092,7 +1092,7 @@ def test_an_interrupt_does_not_wait_for_a_sleeping_submission(tmp_path):
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_grade_hostile import EXERCISE, Limits, grade_batch\n"
-        "from cxrlib.grade import batch\n"
+        "from coursekit.grade import batch\n"
         "batch.prove = lambda *_: None\n"
         f"grade_batch(EXERCISE, {str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r}, progress=False,\n"
         f"            limits=Limits(total={MARKED.total}))"
@@ -1108,7 +1108,7 @@ def test_an_interrupt_does_not_wait_for_a_sleeping_submission(tmp_path):
 SEEDED = '''
 import time
 import torch
-from cxrlib.grade.checks import check, close
+from coursekit.grade.checks import check, close
 
 @check("total", points=3)
 def draws(student, rng):

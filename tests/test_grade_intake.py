@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cxrlib.grade import submissions
-from cxrlib.grade.roster import Roster, safe_cell
-from cxrlib.grade.similar import near_identical, shingles, tokens
-from cxrlib.grade.submissions import Submission, collect
+from coursekit.grade import submissions
+from coursekit.grade.roster import Roster, safe_cell
+from coursekit.grade.similar import near_identical, shingles, tokens
+from coursekit.grade.submissions import Submission, collect
 
 EXERCISE = "01_split_by_patient"
 NOTEBOOK = b'{"cells": []}'

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cxrlib.grade import report
-from cxrlib.grade.similar import Pair
+from coursekit.grade import report
+from coursekit.grade.similar import Pair
 
 CHECKS = {
     "split_by_patient": [("whole", "No patient is in two parts.", 2.0), ("share", "The share is about right.", 1.0)],

@@ -1,6 +1,5 @@
 """The notebooks that Colab opens: the bytes that `make generated` makes, and nothing that Colab shows raw."""
 
-import importlib.util
 import json
 import re
 import sys
@@ -11,17 +10,11 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+from coursekit import notebooks as tool
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = sys.modules.setdefault(name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool("notebooks")
 SITE = tool.Site("https://github.com/someone/xrays", "main", "https://someone.github.io/xrays")
 CHAPTERS = sorted((ROOT / "chapters").glob("*.md"))
 HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\n---\n\n"

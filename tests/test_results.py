@@ -1,22 +1,19 @@
 """The recorded runs: complete, and every number in README and book comes from them."""
 
-import importlib.util
 import json
 import re
 import statistics
-import sys
 from pathlib import Path
 
 import pytest
 
-from cxrlib import recipes, reproduce
-from cxrlib.source_projects import LITERATURE, SOURCES, reported, settings
+from coursekit import reproduce
+from coursekit import results as tool
+from coursekit.reproduce import recipes
+from coursekit.source_settings import settings
+from cxrlib.source_projects import LITERATURE, SOURCES, reported
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))  # it imports its neighbor
-_spec = importlib.util.spec_from_file_location("results_tool", ROOT / "tools" / "results.py")
-tool = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(tool)
 performance = tool.performance
 
 RECORDS = tool.load(ROOT / "results")

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from jupyter_lab import open_notebook, serve
 
+from coursekit.grade import list_exercises, load_exercise
 from cxrlib.cli import main
-from cxrlib.grade import list_exercises, load_exercise
 
 pytestmark = [pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The grader's job is to run programs: the checks of a course folder, which a teacher wrote, and inside the sandbox
 # what a student wrote.
-ALLOWED = {"cxrlib/grade/exercise.py": {"exec"}, "cxrlib/grade/inside/runner.py": {"exec"}}
+ALLOWED = {"coursekit/grade/exercise.py": {"exec"}, "coursekit/grade/inside/runner.py": {"exec"}}
 PICKLES = ("pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib")
 SAFE_YAML = ("SafeLoader", "CSafeLoader", "BaseLoader")
 

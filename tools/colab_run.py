@@ -29,8 +29,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from cxrlib.grade import load_exercise
-from notebooks import Site
+from coursekit.grade import load_exercise
+from coursekit.notebooks import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "tests" / "data" / "colab-cpu.txt"

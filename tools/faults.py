@@ -6,8 +6,8 @@ random moment, the same command again. It must succeed and give the same result.
 a full disk, a home that cannot be written, none at all, two processes at once, odd names, a clock that is ahead. There
 the command must work, or say in one sentence what is wrong.
 
-    python tools/faults.py                          56 kills and every trial; prints a table
-    python tools/faults.py --only train --kills 3   a part
+    python -m tools.faults                          56 kills and every trial; prints a table
+    python -m tools.faults --only train --kills 3   a part
 
 The exit status is 1 when something was lost.
 """
@@ -129,7 +129,7 @@ def reproduced(folder: Path) -> bytes:
 
 
 def grade(folder: Path) -> list:
-    from cxrlib.grade import load_exercise
+    from coursekit.grade import load_exercise
 
     exercise = load_exercise("03_metrics_by_hand", ROOT)
     handed_in = folder / "handed in"
@@ -168,7 +168,7 @@ def book(folder: Path) -> list:
         for name in filter(None, names.split("\0")):
             if (ROOT / name).is_file() and name.split("/")[0] in (
                 "book",
-                "tools",
+                "coursekit",
                 "cxrlib",
                 "_config.yml",
                 "constraints.txt",
@@ -184,7 +184,7 @@ def book(folder: Path) -> list:
         for page in (copy / "book").glob("*.md"):
             page.unlink()
         (copy / "book" / "index.md").write_text("# Small\n\nSee [the chapter](../chapters/01_small.md).\n")
-    return [sys.executable, copy / "tools" / "build_book.py"]
+    return ["env", "--chdir", copy, sys.executable, "-m", "coursekit.build_book"]
 
 
 _CHAPTER = """---

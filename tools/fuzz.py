@@ -8,9 +8,9 @@ error without words, a crash of the process, more than SECONDS of time or `megab
 The inputs run in a child process with a limit on its memory; where it dies or hangs, the input is saved, and a new
 process goes on after it.
 
-    python tools/fuzz.py                        all targets, 10,000 inputs and more
-    python tools/fuzz.py --only dicom --inputs 500 --seed 3
-    python tools/fuzz.py --replay runs/fuzz/dicom-0-000123.case
+    python -m tools.fuzz                        all targets, 10,000 inputs and more
+    python -m tools.fuzz --only dicom --inputs 500 --seed 3
+    python -m tools.fuzz --replay runs/fuzz/dicom-0-000123.case
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import fuzz_targets
-from fuzz_targets import ROOT, TARGETS, Target
 from tqdm import tqdm
+
+from . import fuzz_targets
+from .fuzz_targets import ROOT, TARGETS, Target
 
 SECONDS = 5  # for one input, of the processor's time, or of waiting for something
 PATIENCE = 60  # for one input on a machine that is busy with other things
@@ -203,6 +204,7 @@ class Child:
         nowhere = "http://127.0.0.1:9"  # nothing is downloaded: who asks is refused at once
         environment = {
             **os.environ,
+            "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             "TQDM_DISABLE": "1",
             "MPLBACKEND": "agg",
@@ -214,7 +216,7 @@ class Child:
         }
         self.errors = open(self.scratch / "stderr.txt", "w+", errors="replace")  # noqa: SIM115  closed by _stop
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--worker", str(self.scratch), *self.options],
+            [sys.executable, "-m", "tools.fuzz", "--worker", str(self.scratch), *self.options],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

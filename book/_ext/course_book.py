@@ -4,15 +4,13 @@ and the tags that a shared link's preview is made from."""
 from __future__ import annotations
 
 import html
-import sys
 import textwrap
 from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
-from notebooks import Site
+from coursekit.notebooks import Site
 
 # Technical text in a second language, with code that is followed line by line.
 WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 150, 12
@@ -154,7 +152,7 @@ def _add_social_tags(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.add_config_value("show_solutions", False, "env")  # read by tools/build_book.py, which adds the pages
+    app.add_config_value("show_solutions", False, "env")  # read by coursekit/build_book.py, which adds the pages
     app.connect("builder-inited", _without_thebe)
     app.connect("env-get-updated", _read_glossary)
     app.connect("doctree-resolved", _explain_terms)

@@ -17,7 +17,7 @@ from .target import ROOT
 
 @functools.cache
 def exercise():
-    from cxrlib.grade import load_exercise
+    from coursekit.grade import load_exercise
 
     return load_exercise("03", ROOT)
 
@@ -92,7 +92,7 @@ def make_intake(rng: random.Random) -> bytes:
 
 
 def run_intake(case: bytes, folder: Path) -> None:
-    from cxrlib.grade.submissions import collect
+    from coursekit.grade.submissions import collect
 
     plan = unpacked(case)
     if "folder" in plan:
@@ -161,8 +161,8 @@ def notebooks() -> st.SearchStrategy:
 
 
 def run_notebook(case: bytes, folder: Path) -> None:
-    from cxrlib.grade.similar import tokens
-    from cxrlib.grade.splice import splice
+    from coursekit.grade.similar import tokens
+    from coursekit.grade.splice import splice
 
     for source in splice(exercise(), case).answers.values():
         tokens(source)
@@ -259,7 +259,7 @@ def rosters() -> st.SearchStrategy:
 
 
 def run_roster(case: bytes, folder: Path) -> None:
-    from cxrlib.grade.roster import Roster
+    from coursekit.grade.roster import Roster
 
     path = folder / "roster.csv"
     path.write_bytes(case)
@@ -277,8 +277,8 @@ def _graded() -> dict:
     """A result as the grader writes it."""
     import hashlib
 
-    from cxrlib.grade.batch import _row
-    from cxrlib.grade.verdict import _untouched
+    from coursekit.grade.batch import _row
+    from coursekit.grade.verdict import _untouched
 
     return {
         **_row(exercise(), "graded", "look"),
@@ -303,8 +303,8 @@ def make_resume(rng: random.Random) -> bytes:
 
 def run_resume(case: bytes, folder: Path) -> None:
     """What `cxr grade --resume` reads of the batch that was stopped: nothing is graded anew here."""
-    from cxrlib.grade import batch
-    from cxrlib.grade.submissions import Submission
+    from coursekit.grade import batch
+    from coursekit.grade.submissions import Submission
 
     plan, out = unpacked(case), folder / "graded"
     for name in ("results", "feedback", "gradescope"):
@@ -322,7 +322,7 @@ def make_frame(rng: random.Random) -> bytes:
     """What the student's process sends to the grader: header and body of an answer."""
     import numpy as np
 
-    from cxrlib.grade.inside.codec import pack
+    from coursekit.grade.inside.codec import pack
 
     whole = pack(
         {"ok": True, "value": [1, "a", np.arange(6.0).reshape(2, 3), {"k": np.array(["x", "y"])}, float("nan")]}
@@ -342,7 +342,7 @@ def make_frame(rng: random.Random) -> bytes:
 
 
 def run_frame(case: bytes, folder: Path) -> None:
-    from cxrlib.grade.inside import codec
+    from coursekit.grade.inside import codec
 
     head, body = codec.lengths(case[:16].ljust(16, b"\0"))
     rest = case[16:]

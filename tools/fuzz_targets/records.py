@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import json
 import random
 from pathlib import Path
+
+from coursekit import results
 
 from .damage import packed, text_of, unpacked
 from .target import ROOT
 
 
 @functools.cache
-def _tool():
-    spec = importlib.util.spec_from_file_location("results_tool", ROOT / "tools" / "results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@functools.cache
 def _records() -> list[tuple[str, dict]]:
     """One record of each kind, shortened."""
     found = {}
-    for record in _tool().load(ROOT / "results"):
+    for record in results.load(ROOT / "results"):
         kind = record.get("kind") or ("reproduction" if "reproduction" in record else "training")
         found.setdefault(kind, (record.pop("file"), record))
     for _, record in found.values():
@@ -40,7 +33,7 @@ def make_records(rng: random.Random) -> bytes:
 
 
 def run_records(case: bytes, folder: Path) -> None:
-    plan, tool = unpacked(case), _tool()
+    plan, tool = unpacked(case), results
     (folder / "record-chest_xray-seed0.json").write_bytes(plan["text"])
     _, intact = _records()[0]  # and one that is as it should be
     (folder / "other-chest_xray-seed0.json").write_text(json.dumps(intact))
@@ -66,7 +59,7 @@ def make_reproduce(rng: random.Random) -> bytes:
 
 
 def run_reproduce(case: bytes, folder: Path) -> None:
-    from cxrlib.reproduce import PLAN, reproduce
+    from coursekit.reproduce import PLAN, reproduce
 
     row = next(row for row in PLAN if row.id == "A-baseline")
     (folder / f"reproduce-{row.id}-seed0.json").write_bytes(case)

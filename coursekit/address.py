@@ -3,7 +3,7 @@
 The address lives in _config.yml. From there the set-up cells, badges, buttons and links of chapters, notebooks and
 exercises are made again; CITATION.cff gets it, too.
 
-    python tools/address.py https://github.com/OWNER/NAME [--branch main]
+    python -m coursekit.address https://github.com/OWNER/NAME [--branch main]
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-import exercises
-import notebooks
+from . import exercises, notebooks
 
 ADDRESS = re.compile(r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 

@@ -17,7 +17,8 @@ import jupytext
 import nbformat
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from .course import ROOT
+
 PLACEHOLDER = "https://github.com/OWNER/REPOSITORY"
 
 BOOTSTRAP = """\

@@ -11,17 +11,16 @@ import statistics
 import sys
 from pathlib import Path
 
-import performance
-import scaling
-from performance import table
-
 from cxrlib.files import read_json
-from cxrlib.reproduce import NOT_RUN, PLAN, command, why
 from cxrlib.source_projects import LITERATURE, SOURCES, reported
 
-ROOT = Path(__file__).resolve().parent.parent
+from . import performance, scaling
+from .course import ROOT
+from .performance import table
+from .reproduce import NOT_RUN, PLAN, command, why
+
 MARKERS = {
-    name: (f"<!-- {name}:begin (made by tools/results.py) -->", f"<!-- {name}:end -->")
+    name: (f"<!-- {name}:begin (made by coursekit/results.py) -->", f"<!-- {name}:end -->")
     for name in ("results", "performance")
 }
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files import atomic_path
+from cxrlib.files import atomic_path
+
 from .submissions import fold
 
 MAX_BYTES = 20_000_000

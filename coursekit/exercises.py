@@ -4,8 +4,8 @@ nbgrader makes the release: it removes what is between the solution markers and 
 its own, which holds nothing but the notebooks, because it copies every other file of an exercise into the release.
 Cell ids are the tasks' names: the same solution always gives the same bytes.
 
-    python tools/exercises.py 03_metrics_by_hand    only this one
-    python tools/exercises.py --course FOLDER       of a private course folder
+    python -m coursekit.exercises 03_metrics_by_hand    only this one
+    python -m coursekit.exercises --course FOLDER       of a private course folder
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from cxrlib.grade.exercise import check_points, list_exercises, load_exercise
-from notebooks import ROOT, Markdown, Site, find_labels, with_bootstrap
+from .course import ROOT
+from .grade.exercise import check_points, list_exercises, load_exercise
+from .notebooks import Markdown, Site, find_labels, with_bootstrap
 
 MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
@@ -164,7 +165,7 @@ def listing(course: Path, site: Site) -> str:
 def fill(page: Path, table: str) -> None:
     """Put the table between the page's markers."""
     text = page.read_text(encoding="utf-8")
-    begin, end = "<!-- exercises:begin (made by tools/exercises.py) -->", "<!-- exercises:end -->"
+    begin, end = "<!-- exercises:begin (made by coursekit/exercises.py) -->", "<!-- exercises:end -->"
     before, rest = text.split(begin)
     page.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}", encoding="utf-8", newline="\n")
 

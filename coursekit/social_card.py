@@ -1,6 +1,6 @@
 """Draw book/_static/card.png: what a shared link to the book shows. Run by hand after an edit of the title.
 
-python tools/social_card.py
+python -m coursekit.social_card
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from PIL import Image
 
 from cxrlib.phantom import make_phantoms
 
-ROOT = Path(__file__).resolve().parent.parent
+from .course import ROOT
+
 WIDTH, HEIGHT, DPI = 1200, 630, 100  # pixels: what https://ogp.me images are usually cut to
 DARK, LIGHT, ACCENT = "#12303c", "#bfe3ee", "#f28a3c"  # of favicon.svg
 SEED = 5  # a phantom with a lesion that is easy to see

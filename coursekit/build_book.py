@@ -15,12 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import execute_chapters
 import yaml
 
-import notebooks
+from . import execute_chapters, notebooks
+from .course import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST")
 
 

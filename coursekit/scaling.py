@@ -1,13 +1,13 @@
 """book/scaling.md: what a million images and ten thousand submissions would take, computed from what was measured.
 
-Run by tools/results.py. Without the records of its benchmarks there is no page.
+Run by coursekit/results.py. Without the records of its benchmarks there is no page.
 """
 
 from __future__ import annotations
 
 import textwrap
 
-from performance import machines, table
+from .performance import machines, table
 
 NEEDED = ("pipeline", "processes", "large", "grading")
 IMAGES, GPUS, BATCH = 1_000_000, 8, 256

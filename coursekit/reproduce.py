@@ -14,16 +14,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .data import load
-from .data.split import PROTOCOLS
-from .experiment import RESULT_FORMAT, run
-from .files import has_shape, read_json, write_json
-from .models import BACKBONES, build_model
-from .recipe import Recipe, recipes
-from .source_projects import SOURCES, reported, settings
+from cxrlib.data import load
+from cxrlib.data.split import PROTOCOLS
+from cxrlib.experiment import RESULT_FORMAT, run
+from cxrlib.files import has_shape, read_json, write_json
+from cxrlib.models import BACKBONES, build_model
+from cxrlib.recipe import Recipe
+from cxrlib.recipe import recipes as course_recipes
+from cxrlib.source_projects import SOURCES, reported
+
+from .source_recipes import recipes as source_recipes
+from .source_settings import settings
 
 FAST = {"epochs": 1, "size": 64, "bootstrap": 100}  # and one epoch for the head
 NOT_RUN = "not run"
+recipes = course_recipes | source_recipes
 
 
 @dataclass(frozen=True)
@@ -190,10 +195,10 @@ def reproduce(
 
 def command(row: Row, seed: int | None = None, *, data=None, options=None, epochs=None, size=None, fast=False) -> str:
     """The command that runs one row, without any folder of this machine."""
-    from .experiment import _public
+    from cxrlib.experiment import public_name
 
     words = ["cxr", "reproduce", "--row", row.id]
-    for name, value in (("seed", seed), ("data", data and _public(data)), ("epochs", epochs), ("size", size)):
+    for name, value in (("seed", seed), ("data", data and public_name(data)), ("epochs", epochs), ("size", size)):
         if value is not None:
             words += [f"--{name}", str(value)]
     for name, value in (options or {}).items():
@@ -226,7 +231,7 @@ class _Shop:
             except FileNotFoundError:
                 if ":" in name or name == "phantom":  # the user's own choice, not a row of the plan
                     raise
-        from .data.sources import SOURCES as KNOWN
+        from cxrlib.data.sources import SOURCES as KNOWN
 
         self.no_data[name] = (
             f"the data set {name} ({KNOWN[name].title}, Kaggle: {KNOWN[name].handle}) is not here "
@@ -341,7 +346,7 @@ class _Job:
     def _cannot(self, reason: str, before: dict | None) -> Outcome:
         if before and "training" in before:  # measured elsewhere: that is worth more than "not here"
             return self._outcome("kept", reason, before)
-        from .experiment import _public
+        from cxrlib.experiment import public_name
 
         record = {
             "format": RESULT_FORMAT,
@@ -349,7 +354,7 @@ class _Job:
             "name": self.name,
             "reproduction": self._what(),
             "recipe": _plain(self.recipe.to_dict()),
-            "data": {"source": _public(self.data), "protocol": self.row.protocol, "by": self.row.by},
+            "data": {"source": public_name(self.data), "protocol": self.row.protocol, "by": self.row.by},
             "reason": reason,
             "command": self.command,
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -25,7 +26,8 @@ from pathlib import Path
 from . import seccomp
 from .inside import codec
 
-PACKAGE = Path(__file__).resolve().parent.parent
+INSIDE = Path(__file__).resolve().parent / "inside"
+LIBRARY = Path(importlib.util.find_spec("cxrlib").origin).resolve().parent
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/alternatives", "/nix/store")
 PRINTED = 4096
 
@@ -97,8 +99,7 @@ class Session:
         self._capture = True
         self._answered = False  # until then only bubblewrap and the runner have spoken
         self._home = None
-        settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(PACKAGE.parent)]})
-        runner = "cxrlib/grade/inside/runner.py"
+        settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(LIBRARY.parent)]})
         python = [sys.executable, "-I", "-B", "-X", "utf8"]
         environment = {
             "PATH": "/usr/bin:/bin",
@@ -123,14 +124,14 @@ class Session:
                     "--seccomp",
                     str(descriptors[1]),
                     *python,
-                    f"/course/{runner}",
+                    "/inside/runner.py",
                     settings,
                 ]
                 environment = {}
             else:
                 self._home = tempfile.TemporaryDirectory(prefix="cxr-grade-", ignore_cleanup_errors=True)
                 environment["HOME"] = self._home.name
-                command = [*python, str(PACKAGE.parent / runner), settings]
+                command = [*python, str(INSIDE / "runner.py"), settings]
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -320,7 +321,7 @@ def _namespace() -> list[str]:
     for path in _interpreter():
         rules += ["--ro-bind", path, path]
     # after the interpreter, which may live below /tmp
-    rules += ["--ro-bind", str(PACKAGE), "/course/cxrlib"]
+    rules += ["--ro-bind", str(LIBRARY), "/course/cxrlib", "--ro-bind", str(INSIDE), "/inside"]
     if not any(path.startswith("/tmp/") for path in _interpreter()):
         rules += ["--size", str(64 * 2**20), "--tmpfs", "/tmp", "--dir", "/tmp/home", "--chdir", "/tmp/home"]
     else:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cxrlib
+from cxrlib.files import atomic_path, has_shape, read_json, write_json
+from cxrlib.progress import bar
 
-from ..files import atomic_path, has_shape, read_json, write_json
-from ..progress import bar
 from . import report
 from .exercise import Exercise
 from .roster import Roster
@@ -323,7 +323,7 @@ def _executor(dask: str | None, jobs: int):
     try:
         from distributed import Client
     except ImportError:
-        raise ValueError("--dask needs the package distributed: pip install 'cxrlib[grade]'") from None
+        raise ValueError("--dask needs the package distributed: pip install 'coursekit'") from None
     try:
         client = Client(dask, timeout="10s", set_as_default=False)
     except OSError as error:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import jinja2
 
-from ..files import atomic_path, write_json
+from cxrlib.files import atomic_path, write_json
+
 from .roster import safe_cell
 
 MAX_PRINTED = 4096  # characters of a submission's output on its page

@@ -1,4 +1,4 @@
-"""What benchmarks/ measured, as tables and pages: the part of tools/results.py that is about speed."""
+"""What benchmarks/ measured, as tables and pages: the part of coursekit/results.py that is about speed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,91 @@
+"""Small checks of arguments: each returns the value, or raises a ValueError that names what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import reprlib
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def short(value: object) -> str:
+    """Show a value as Python does, but not endlessly: for messages."""
+    return reprlib.repr(value)
+
+
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> float:
+    """Check that ``value`` is a finite number with low <= value <= high (low < value with ``open_low``)."""
+    right = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+    if not right or not low <= value <= high or (open_low and value == low):
+        raise ValueError(f"{name}: give a number{_range(low, high, open_low)}, got {short(value)}")
+    return float(value)
+
+
+def whole(name: str, value: Any, low: int = 0, high: int = 2**63 - 1) -> int:
+    """Check that ``value`` is a whole number with low <= value <= high."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
+        limit = math.inf if high == 2**63 - 1 else high
+        raise ValueError(f"{name}: give a whole number{_range(low, limit)}, got {short(value)}")
+    return int(value)
+
+
+def one_of(name: str, value: Any, allowed: Iterable) -> Any:
+    """Check that ``value`` is one of the allowed names; the message names the closest."""
+    allowed = list(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        close = difflib.get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{name}: give one of {', '.join(map(str, allowed))}, got {short(value)}.{hint}")
+    return value
+
+
+def array(name: str, values: Any, shape: tuple[int | str, ...], kinds: str = "biuf") -> np.ndarray:
+    """Check that ``values`` make an array of a shape and a kind.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    values : array_like
+    shape : tuple of int or str
+        One entry per axis: its length, or a word for people where any length will do, e.g. ``("images", 2)``.
+    kinds : str
+        Allowed kinds of dtype, as in ``numpy.dtype.kind``: b bool, i and u whole numbers, f floating point, U text.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        Anything else, infinite numbers and NaN included.
+    """
+    words = {"b": "true or false", "iu": "whole numbers", "biu": "whole numbers", "biuf": "numbers"}
+    wanted = f"give {words.get(kinds, 'values')} of the shape ({', '.join(map(str, shape))})"
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: {wanted}, got {short(values)}") from error
+    if "U" in kinds and found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
+        found = found.astype(str)
+    fits = found.ndim == len(shape) and all(
+        isinstance(n, str) or n == m for n, m in zip(shape, found.shape, strict=True)
+    )
+    if not fits or (found.size and found.dtype.kind not in kinds):
+        raise ValueError(f"{name}: {wanted}, got {found.dtype} of shape {found.shape}")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise ValueError(f"{name}: {wanted}, got NaN or infinity among them")
+    return found
+
+
+def _range(low: float, high: float, open_low: bool = False) -> str:
+    if low == -math.inf and high == math.inf:
+        return ""
+    if high == math.inf:
+        return f" above {low:g}" if open_low else f", {low:g} or more"
+    return f" above {low:g} and up to {high:g}" if open_low else f" from {low:g} to {high:g}"

@@ -34,14 +34,14 @@ CHANGES = {
     "weaker augmentation": {"augment": cxr.recipes["augmented"].augment},
     "no mixup": {"augment": replace(AUGMENT, mixup=0.0)},
     "exposure not augmented": {"augment": replace(AUGMENT, brightness=0.0, contrast=0.0, gamma=0.0)},
-    "last weights, not averaged": {"average": 0.0},
-    "one view, not six": {"views": ()},
+    "last weights, not averaged": {"ema_decay": 0.0},
+    "one view, not six": {"tta": ()},
     "no class weights": {"class_weights": None},
     "one normalization for all images": {"model_options": {**LITE0, "normalize": "fixed"}},
     "no ImageNet weights": {"model_options": {**LITE0, "pretrained": False}},
     "half the learning rate": {"lr": BEST.lr / 2},
     "twice the learning rate": {"lr": BEST.lr * 2},
-    "batch norms held": {"hold_norms": True},
+    "batch norms held": {"freeze_norms": True},
     "ResNet-18 from scratch": {
         "model": "resnet18",
         "precision": "auto",
@@ -64,7 +64,7 @@ def stress(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def measure(change: str, recipe: cxr.Recipe, train, val, trained: dict) -> dict:
     """One row: what a network of this recipe scores on validation images, as they are and under stress."""
-    key = json.dumps(replace(recipe, views=(), about="").to_dict(), sort_keys=True)
+    key = json.dumps(replace(recipe, tta=(), about="").to_dict(), sort_keys=True)
     if key not in trained:
         model = build(recipe, train.classes)
         trained[key] = model, cxr.fit(model, train, val, recipe)
@@ -72,7 +72,7 @@ def measure(change: str, recipe: cxr.Recipe, train, val, trained: dict) -> dict:
     hard = cxr.CxrDataset(stress(val.images), val.labels, val.classes, val.patients)
     row = {"change": change, "recipe": recipe.to_dict(), "cpu_seconds": sum(e["cpu_seconds"] for e in history.epochs)}
     for name, data in (("validation", val), ("stress", hard)):
-        probs = predict_views(model, data, recipe.views or ("identity",), precision=recipe.precision)
+        probs = predict_views(model, data, recipe.tta or ("identity",), precision=recipe.precision)
         report = Report(data.labels, probs, data.classes, data.patients, bootstrap=1000, seed=0)
         row[name] = {"values": report.values, "intervals": report.intervals}
     return row
@@ -108,7 +108,7 @@ def main() -> None:
     known = {row["change"] for row in record["rows"]}
     trained: dict = {}
     for change in (c for c in CHANGES if c in options.only and c not in known):
-        recipe = BEST.but(size=options.size, epochs=options.epochs, seed=options.seed, **CHANGES[change])
+        recipe = BEST.replace(size=options.size, epochs=options.epochs, seed=options.seed, **CHANGES[change])
         row = measure(change, recipe, train, val, trained)
         record["rows"].append(row)
         write_json(options.out, record)

@@ -73,7 +73,7 @@ def phantom_images(n, size, seed):
 def run(args, seed):
     """Train on phantoms drawn with one seed, score the real images: one row of the record."""
     start = time.perf_counter()
-    recipe = RECIPE.but(size=args.size, epochs=args.epochs, seed=seed)
+    recipe = RECIPE.replace(size=args.size, epochs=args.epochs, seed=seed)
     train = phantom_images(args.n, args.size, seed)
     model = cxr.build_model(recipe.model, train.classes, size=args.size, seed=seed, **recipe.model_options)
     cxr.fit(model, train, None, recipe)
@@ -110,7 +110,7 @@ def main():
         return
     runs = [run(args, seed) for seed in args.seeds]
     if args.json:
-        recipe = RECIPE.but(size=args.size, epochs=args.epochs).to_dict()
+        recipe = RECIPE.replace(size=args.size, epochs=args.epochs).to_dict()
         write_json(
             args.json,
             {

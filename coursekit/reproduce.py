@@ -175,11 +175,11 @@ def reproduce(
     shop = _Shop(root, options, progress)
     for row in rows:
         for seed in seeds or (row.seeds[:1] if fast else row.seeds):
-            recipe = recipes[row.recipe].but(seed=seed, **{k: v for k, v in changes.items() if v})
+            recipe = recipes[row.recipe].replace(seed=seed, **{k: v for k, v in changes.items() if v})
             if fast:
-                recipe = recipe.but(head_epochs=min(recipe.head_epochs, 1))
+                recipe = recipe.replace(head_epochs=min(recipe.head_epochs, 1))
             if fast and size is None and recipe.model in BACKBONES:
-                recipe = recipe.but(size=max(recipe.size, BACKBONES[recipe.model].smallest))
+                recipe = recipe.replace(size=max(recipe.size, BACKBONES[recipe.model].smallest))
             job = _Job(
                 row,
                 recipe,

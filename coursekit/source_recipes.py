@@ -20,18 +20,18 @@ def _ladder(model: str, size: int, suffix: str = "", **changes) -> dict[str, Rec
         lr=1e-3,
         early_stopping=3,
         about="ImageNet weights, frozen: only the new head learns.",
-    ).but(**changes)
+    ).replace(**changes)
     steps = {"frozen": step}
 
     def then(name, about, **changes):
         nonlocal step
-        step = steps[name] = step.but(about=about, **changes)
+        step = steps[name] = step.replace(about=about, **changes)
 
     then(
         "v1",
         "After the head, the top 50 layers learn too; dropout 0.3.",
         trainable=50,
-        hold_norms=True,
+        freeze_norms=True,
         head_epochs=3,
         lr=1e-5,
         model_options={"pretrained": True, "head_dropout": 0.3},
@@ -75,7 +75,7 @@ def _frozen_base(model: str, size: int = 256) -> Recipe:
 def _fine_tuned(model: str, size: int, **changes) -> Recipe:
     return (
         _frozen_base(model, size)
-        .but(
+        .replace(
             trainable="all",
             head_epochs=3,
             batch_size=8,
@@ -83,7 +83,7 @@ def _fine_tuned(model: str, size: int, **changes) -> Recipe:
             epochs=40,
             about="All of the network learns, batch norm in the head.",
         )
-        .but(**changes)
+        .replace(**changes)
     )
 
 
@@ -119,16 +119,16 @@ recipes: dict[str, Recipe] = {
     "B-efficientnet_b7-tuned": _fine_tuned("efficientnet_b7", 256),
     "B-lite0": _frozen_base("efficientnet_lite0", 128),
     "B-lite0-tuned": _fine_tuned("efficientnet_lite0", 128, batch_size=32, epochs=8, precision="fp32"),
-    "C-resnet18": _ONE_EPOCH.but(model="resnet18"),
-    "C-resnet34": _ONE_EPOCH.but(model="resnet34"),
-    "C-efficientnet_b0": _ONE_EPOCH.but(model="efficientnet_b0"),
-    "C-resnet18-scratch": _ONE_EPOCH.but(model="resnet18", **_SCRATCH),
-    "C-resnet34-scratch": _ONE_EPOCH.but(model="resnet34", **_SCRATCH),
-    "C-efficientnet_b0-scratch": _ONE_EPOCH.but(model="efficientnet_b0", **_SCRATCH),
-    "C-lite0": _ONE_EPOCH.but(**_LITE0),
+    "C-resnet18": _ONE_EPOCH.replace(model="resnet18"),
+    "C-resnet34": _ONE_EPOCH.replace(model="resnet34"),
+    "C-efficientnet_b0": _ONE_EPOCH.replace(model="efficientnet_b0"),
+    "C-resnet18-scratch": _ONE_EPOCH.replace(model="resnet18", **_SCRATCH),
+    "C-resnet34-scratch": _ONE_EPOCH.replace(model="resnet34", **_SCRATCH),
+    "C-efficientnet_b0-scratch": _ONE_EPOCH.replace(model="efficientnet_b0", **_SCRATCH),
+    "C-lite0": _ONE_EPOCH.replace(**_LITE0),
     "C-cyclic": _CYCLIC,
-    "C-cyclic-scratch": _CYCLIC.but(**_SCRATCH),
-    "C-cyclic-lite0": _CYCLIC.but(**_LITE0),
+    "C-cyclic-scratch": _CYCLIC.replace(**_SCRATCH),
+    "C-cyclic-lite0": _CYCLIC.replace(**_LITE0),
     "E-cnn5": Recipe(size=96, epochs=30, batch_size=32, lr=1e-3, about="The five-layer CNN for several diseases."),
     "E-resnet18": Recipe(
         model="resnet18", size=96, epochs=15, lr=1e-3, about="ResNet-18 from scratch, no augmentation."

@@ -70,7 +70,7 @@ class Run:
     def predict(self, model, data) -> np.ndarray:
         """Calibrated probabilities (N, K), from the views that the recipe scores."""
         recipe = self.record["training"]["recipe"]
-        probs = predict_views(model, data, recipe.get("views") or ("identity",), precision=recipe["precision"])
+        probs = predict_views(model, data, recipe.get("tta") or ("identity",), precision=recipe["precision"])
         return calibration.apply(calibration.logits_of(probs), self.temperature)
 
 
@@ -193,7 +193,7 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
     folder = Path(folder)
     if not all((folder / name).is_file() for name in ("model.pt", "result.json", PREDICTIONS)):
         # half of a training would be taken for the whole the next time
-        run("phantom", recipes["augmented"].but(size=96), folder=folder, name="app", progress=progress)
+        run("phantom", recipes["augmented"].replace(size=96), folder=folder, name="app", progress=progress)
     return folder
 
 

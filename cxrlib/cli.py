@@ -191,9 +191,9 @@ def train(
     from .files import write_json
 
     changes = {"model": model, "size": size, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
-    chosen = _recipe(recipes, recipe_name).but(**{k: v for k, v in changes.items() if v is not None})
+    chosen = _recipe(recipes, recipe_name).replace(**{k: v for k, v in changes.items() if v is not None})
     if model:
-        chosen = chosen.but(model_options={})  # options of the recipe's own model may not fit another
+        chosen = chosen.replace(model_options={})  # options of the recipe's own model may not fit another
     public = public_name(source).replace(":", "-")
     out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
     try:

@@ -44,10 +44,10 @@ def build(recipe: Recipe, classes):
     if unknown := set(recipe.model_options) - _OPTIONS:
         raise ValueError(f"recipe: model_options has {short(sorted(unknown))}; there are {', '.join(sorted(_OPTIONS))}")
     model = build_model(recipe.model, classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
-    if recipe.trainable == "all" and not recipe.hold_norms:
+    if recipe.trainable == "all" and not recipe.freeze_norms:
         return model
     layers = {"head": "all", "all": len(leaves(model.body))}.get(recipe.trainable, recipe.trainable)
-    return freeze(model, layers, hold_norms=recipe.hold_norms)
+    return freeze(model, layers, freeze_norms=recipe.freeze_norms)
 
 
 def run(
@@ -102,7 +102,7 @@ def run(
         "bootstrap": bootstrap,
         "seed": recipe.seed,
         "precision": recipe.precision,
-        "views": recipe.views,
+        "tta": recipe.tta,
         "progress": progress,
     }
     on_validation = evaluate(model, validation, **scored)

@@ -55,7 +55,7 @@ def evaluate(
     threshold=None,
     bootstrap: int = 1000,
     seed: int = 0,
-    views=(),
+    tta=(),
     batch_size: int = 64,
     precision: str = "auto",
     progress: bool = False,
@@ -70,7 +70,7 @@ def evaluate(
         balanced accuracy is chosen and carried over. None decides at 0.5.
     bootstrap : resamples of the patients behind the 95 % intervals; 0 leaves the intervals out.
     seed : of the bootstrap.
-    views : test-time augmentation: the views of each image whose probabilities are averaged, see
+    tta : test-time augmentation: the views of each image whose probabilities are averaged, see
         ``ensemble.predict_views``. None of them: the image as it is.
 
     Raises
@@ -89,11 +89,11 @@ def evaluate(
 
     def scores(images) -> np.ndarray:
         options = {"batch_size": batch_size, "precision": precision, "progress": progress}
-        if not views:
+        if not tta:
             return predict(model, images, **options)
         from .ensemble import predict_views  # which imports this module
 
-        return predict_views(model, images, views, **options)
+        return predict_views(model, images, tta, **options)
 
     chosen, source = 0.5, "default"
     if threshold is not None:

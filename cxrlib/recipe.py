@@ -1,13 +1,14 @@
 """Recipes: every decision of an experiment in one place, as data.
 
-``recipes["baseline"]`` is a :class:`Recipe`; ``recipes["baseline"].but(lr=1e-4)`` is the same with one change.
+``recipes["baseline"]`` is a :class:`Recipe`; ``recipes["baseline"].replace(lr=1e-4)`` is the same with one change.
 """
 
 from __future__ import annotations
 
 import math
 import reprlib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace as replace_fields
 from numbers import Integral, Real
 
 import numpy as np
@@ -42,7 +43,7 @@ class Recipe:
     model, model_options : the name and the options given to ``build_model``.
     trainable : how much of the network learns: "all"; "head" (the body is frozen); or k, the head and the last k layers
         of the body, see ``freeze``. ``experiment.build`` applies it; ``fit`` refuses a model that disagrees.
-    hold_norms : keep the batch norms of the body as they are, above the cut too.
+    freeze_norms : keep the batch norms of the body as they are, above the cut too.
     head_epochs, head_lr : so many epochs first in which only the head learns, at this rate. A new head sends random
         gradients into weights that were good; then come the ``epochs``.
     size : image height and width in pixels.
@@ -54,14 +55,14 @@ class Recipe:
     schedule_options : options of the schedule: plateau ``factor``, ``patience``, ``min_lr``; cyclic ``base_lr``,
         ``step_epochs``; onecycle ``pct_start``, ``div_factor``; cosine ``min_lr``.
     early_stopping : stop after so many epochs without an improvement of ``monitor``; None never stops.
-    average : 0, or the decay of an exponential moving average of the weights over the steps (Polyak averaging; 0.995
+    ema_decay : 0, or the decay of an exponential moving average of the weights over the steps (Polyak averaging; 0.995
         looks back some 200 steps). Then it is the averaged network that is validated and kept.
     monitor : "val_loss", "val_accuracy" or "val_auc".
     restore_best : at the end, return to the weights of the best epoch by ``monitor``.
     class_weights : None, "balanced" (inverse to the class counts), or one number a class.
     label_smoothing : share of the target spread over all classes, 0 to 1 (Szegedy et al. 2016).
     augment : an ``Augment`` or None.
-    views : test-time augmentation: which views of an image are averaged when the trained network is scored, see
+    tta : test-time augmentation: which views of an image are averaged when the trained network is scored, see
         ``ensemble.predict_views``. Training and its validation look at the image as it is.
     precision : "auto" (bf16 where the device gains from it), "bf16", "fp16" (CUDA only) or "fp32".
     seed : of the initial weights (through ``build_model``), the image order, the augmentation and dropout.
@@ -71,7 +72,7 @@ class Recipe:
     model: str = "cnn5"
     model_options: dict = field(default_factory=dict)
     trainable: str | int = "all"
-    hold_norms: bool = False
+    freeze_norms: bool = False
     head_epochs: int = 0
     head_lr: float = 1e-3
     size: int = 128
@@ -83,13 +84,13 @@ class Recipe:
     schedule: str = "constant"
     schedule_options: dict = field(default_factory=dict)
     early_stopping: int | None = None
-    average: float = 0.0
+    ema_decay: float = 0.0
     monitor: str = "val_loss"
     restore_best: bool = True
     class_weights: str | tuple[float, ...] | None = None
     label_smoothing: float = 0.0
     augment: Augment | None = None
-    views: tuple[str, ...] = ()
+    tta: tuple[str, ...] = ()
     precision: str = "auto"
     seed: int = 0
     about: str = ""
@@ -122,7 +123,7 @@ class Recipe:
             value = getattr(self, name)
             self._require(name, _is_number(value, 0) and value > 0, "must be a number above 0")
         self._require("weight_decay", _is_number(self.weight_decay, 0), "must be a number, 0 or more")
-        for name in ("label_smoothing", "average"):
+        for name in ("label_smoothing", "ema_decay"):
             self._require(name, _is_number(getattr(self, name), 0, 1), "must be a number in [0, 1)")
         self._require(
             "early_stopping",
@@ -143,9 +144,8 @@ class Recipe:
         )
         self._require("augment", isinstance(self.augment, Augment | None), "must be an Augment or None")
         self._require(
-            "views",
-            isinstance(self.views, list | tuple)
-            and all(isinstance(view, str) or callable(view) for view in self.views),
+            "tta",
+            isinstance(self.tta, list | tuple) and all(isinstance(view, str) or callable(view) for view in self.tta),
             "must be a list of views",
         )
 
@@ -153,12 +153,12 @@ class Recipe:
         if not right:
             raise ValueError(f"recipe: {name} {what}, got {short(getattr(self, name))}")
 
-    def but(self, **changes) -> Recipe:
+    def replace(self, **changes) -> Recipe:
         """This recipe with some fields changed."""
         known = {f.name for f in fields(self)}
         if unknown := set(changes) - known:
             raise ValueError(f"recipe: unknown field {sorted(unknown)}; fields are {', '.join(sorted(known))}")
-        return replace(self, **changes)
+        return replace_fields(self, **changes)
 
     def to_dict(self) -> dict:
         """Plain values only, for JSON."""
@@ -167,7 +167,7 @@ class Recipe:
 
 def _layout(layers: str, about: str, **changes) -> Recipe:
     options = {"filters": (64, 128), "hidden": 128, "dropout": 0.3}
-    return Recipe(model=layers, model_options=options, lr=1e-4, size=48, about=about).but(**changes)
+    return Recipe(model=layers, model_options=options, lr=1e-4, size=48, about=about).replace(**changes)
 
 
 #: The course's named recipes.
@@ -196,7 +196,7 @@ recipes: dict[str, Recipe] = {
         optimizer="adamw",
         weight_decay=0.05,
         schedule="onecycle",
-        average=0.995,
+        ema_decay=0.995,
         restore_best=False,
         class_weights="balanced",
         augment=Augment(
@@ -211,7 +211,7 @@ recipes: dict[str, Recipe] = {
             blur=1.2,
             mixup=0.2,
         ),
-        views=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
+        tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
         precision="fp32",
         about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored.",
     ),

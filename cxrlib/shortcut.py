@@ -112,7 +112,7 @@ def blackout(data: CxrDataset) -> CxrDataset:
 
 def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes):
     """A network that has learned from ``data``."""
-    recipe = recipe.but(size=data.size, **changes)
+    recipe = recipe.replace(size=data.size, **changes)
     model = build_model(recipe.model, data.classes, size=data.size, seed=recipe.seed, **recipe.model_options)
     fit(model, data, None, recipe, progress=False)
     return model

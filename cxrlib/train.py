@@ -160,7 +160,7 @@ def fit(
     from accelerate import Accelerator, DataLoaderConfiguration  # takes half a second to import
     from accelerate.utils import broadcast
 
-    recipe = (recipe or Recipe()).but(**changes)
+    recipe = (recipe or Recipe()).replace(**changes)
     _check(model, train, val, recipe)
     head = _train_head(model, train, val, recipe, checkpoint, progress) if recipe.head_epochs else None
     # the recipe's batch is divided among the processes, and the recipe alone says in which numbers to compute
@@ -192,7 +192,7 @@ def fit(
     if head and head.stopped in ("interrupted", "diverged"):
         history.stopped = head.stopped
         return history
-    averaged = _averaged(model, recipe.average)
+    averaged = _averaged(model, recipe.ema_decay)
     state = _State(model, averaged, optimizer, schedule, scaler, history)
     if checkpoint is not None:
         checkpoint = Path(checkpoint)
@@ -323,7 +323,7 @@ def _train_head(model, train, val, recipe: Recipe, checkpoint, progress: bool) -
     flags = [(p, p.requires_grad) for p in model.parameters()]
     frozen = model.config["freeze"]
     freeze(model, "all")
-    first = recipe.but(
+    first = recipe.replace(
         head_epochs=0,
         trainable="head",
         epochs=recipe.head_epochs,

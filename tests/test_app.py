@@ -32,7 +32,7 @@ LABEL = "name => document.querySelector('.cxr-cam canvas[role=img]').ariaLabel?.
 def finished(tmp_path_factory) -> Path:
     """The folder of a small run, as `cxr train` leaves it."""
     folder = tmp_path_factory.mktemp("run")
-    recipe = cxr.recipes["baseline"].but(size=48, epochs=1, views=("identity", "shift-left"))
+    recipe = cxr.recipes["baseline"].replace(size=48, epochs=1, tta=("identity", "shift-left"))
     run("phantom", recipe, folder=folder, options={"n": 60}, bootstrap=20, progress=False)
     return folder
 

@@ -29,7 +29,7 @@ def test_stress_takes_the_fine_detail_away():
 
 @pytest.mark.parametrize("change", [c for c in choices.CHANGES if c != "as it is"])
 def test_every_change_changes_the_recipe(change):
-    assert choices.BEST.but(**choices.CHANGES[change]) != choices.BEST
+    assert choices.BEST.replace(**choices.CHANGES[change]) != choices.BEST
 
 
 def test_the_script_records_a_row_a_change_and_goes_on_where_it_was(monkeypatch, tmp_path):
@@ -46,7 +46,9 @@ def test_the_script_records_a_row_a_change_and_goes_on_where_it_was(monkeypatch,
     data.fingerprint  # noqa: B018  (the record quotes it)
     monkeypatch.setattr(cxr, "load", lambda *_, **__: data)
     monkeypatch.setattr(cxr, "split", split)
-    monkeypatch.setattr(choices, "BEST", choices.BEST.but(model="CP", model_options={"filters": (8,)}, batch_size=16))
+    monkeypatch.setattr(
+        choices, "BEST", choices.BEST.replace(model="CP", model_options={"filters": (8,)}, batch_size=16)
+    )
     out = tmp_path / "choices.json"
     arguments = ["choices.py", "--size", "32", "--epochs", "2", "--out", str(out), "--only", "as it is"]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -56,7 +58,7 @@ def test_the_script_records_a_row_a_change_and_goes_on_where_it_was(monkeypatch,
     record = choices.json.loads(out.read_text())
     six, one = record["rows"]
     assert (six["change"], one["change"]) == ("as it is", "one view, not six")
-    assert six["recipe"]["views"] and not one["recipe"]["views"]
+    assert six["recipe"]["tta"] and not one["recipe"]["tta"]
     for row in (six, one):
         low, high = row["stress"]["intervals"]["auc"]
         assert low <= row["stress"]["values"]["auc"] <= high

@@ -33,7 +33,7 @@ def test_views_are_averaged_as_probabilities(model, toy_data):
 def test_a_report_can_be_made_from_views(model, toy_data):
     data, val = toy_data(), toy_data(24, seed=1)
     views = ("identity", "flip", "shift-up")
-    report = cxr.evaluate(model, data, threshold=val, views=views, bootstrap=0)
+    report = cxr.evaluate(model, data, threshold=val, tta=views, bootstrap=0)
     assert np.array_equal(report.probs, predict_views(model, data, views))
     assert report.threshold == best_threshold(val.labels, predict_views(model, val, views)[:, 1])
     assert not np.array_equal(report.probs, cxr.evaluate(model, data, bootstrap=0).probs)

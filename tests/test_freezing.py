@@ -84,7 +84,7 @@ def test_a_gradient_passes_exactly_the_layers_that_torch_says(nets):
     hooks = [found[name].register_forward_pre_hook(note(name)) for name in rows]
     for k in (1, 2, 30, 77, deep):
         for hold in (False, True):
-            freeze(net, k, hold_norms=hold).train()
+            freeze(net, k, freeze_norms=hold).train()
             net(torch.zeros(2, 1, 64, 64))
             last = "last_held" if hold else "last"
             assert {name: row[last] >= deep - k for name, row in rows.items()} == passes
@@ -113,7 +113,7 @@ def test_every_cut_is_what_freeze_does(nets, show, name, width, scheme):
         page.get_by_role("slider").fill(str(k))
         for way, hold in (("free", False), ("held", True), ("hand", False)):
             ways.select_option(way)
-            freeze(net, k, hold_norms=hold).train()
+            freeze(net, k, freeze_norms=hold).train()
             if way == "hand":
                 nn.Module.train(net)  # what a plain module does: nothing protects the batch norms
             learn = sum(p.numel() for p in net.parameters() if p.requires_grad)

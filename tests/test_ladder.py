@@ -45,7 +45,7 @@ def test_a_recipe_gives_settings():
     recipe = Recipe(model="resnet18")
     a, b = (
         {"name": n, "settings": r.to_dict(), "scores": {0: 1, 1: 2}}
-        for n, r in (("a", recipe), ("b", recipe.but(lr=0.5, class_weights="balanced")))
+        for n, r in (("a", recipe), ("b", recipe.replace(lr=0.5, class_weights="balanced")))
     )
     changed = {row[0]: row[2] for row in LadderExplorer([a, b]).page["steps"][1]["settings"]}
     assert changed == {"lr": "0.5", "class_weights": "balanced"}

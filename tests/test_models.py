@@ -399,7 +399,7 @@ def test_a_second_freeze_replaces_the_first():
 
 
 def test_held_norms_keep_their_statistics_while_their_neighbors_learn():
-    net = freeze(small("resnet18", seed=0), 10, hold_norms=True)
+    net = freeze(small("resnet18", seed=0), 10, freeze_norms=True)
     norms = {name: layer for name, layer in leaves(net.body).items() if isinstance(layer, nn.BatchNorm2d)}
     before = {name: layer.running_mean.clone() for name, layer in norms.items()}
     net.train()(torch.rand(4, 1, net.config["size"], net.config["size"]))

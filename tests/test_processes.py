@@ -20,7 +20,7 @@ from cxrlib import Recipe
 from cxrlib.experiment import run
 recipe = Recipe(model="CPCPFD", model_options={"filters": (8, 8), "hidden": 16, "dropout": 0.0}, size=32, batch_size=16,
                 lr=0.01, optimizer="adamw", class_weights="balanced", label_smoothing=0.1, precision="fp32")
-recipe = recipe.but(**json.loads(sys.argv[2]))
+recipe = recipe.replace(**json.loads(sys.argv[2]))
 done = run("phantom", recipe, options={"n": 461}, val=0.3, folder=sys.argv[1], bootstrap=10, progress=False)
 """
 
@@ -47,7 +47,7 @@ def trained(folder, count: int, name: str, text: str = SCRIPT, **changes):
     "changes",
     [
         {"epochs": 12, "early_stopping": 2, "schedule": "plateau", "schedule_options": {"patience": 0}},
-        {"epochs": 3, "lr": 0.002, "average": 0.9, "schedule": "onecycle", "head_epochs": 1},
+        {"epochs": 3, "lr": 0.002, "ema_decay": 0.9, "schedule": "onecycle", "head_epochs": 1},
     ],
     ids=["early stopping", "average, head"],
 )
@@ -80,7 +80,7 @@ def test_the_average_that_is_validated_is_the_one_that_is_kept(tmp_path):
     ):
         assert old in script
         script = script.replace(old, new)
-    record, _ = trained(tmp_path, 2, "run", script, epochs=2, average=0.5, restore_best=False)
+    record, _ = trained(tmp_path, 2, "run", script, epochs=2, ema_decay=0.5, restore_best=False)
     kept = json.loads((tmp_path / "run" / "predictions.json").read_text())["validation"]
     loss = -np.log(np.array(kept["probs"])[range(len(kept["labels"])), kept["labels"]]).mean()
     assert record["training"]["epochs"][-1]["val_loss"] == pytest.approx(loss, rel=1e-4)

@@ -212,7 +212,7 @@ def test_an_interrupted_training_raises(tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiment, "fit", stopped)
     with pytest.raises(KeyboardInterrupt):
-        experiment.run("phantom", recipes["layers-CPCFDD"].but(size=32), options={"n": 60}, progress=False)
+        experiment.run("phantom", recipes["layers-CPCFDD"].replace(size=32), options={"n": 60}, progress=False)
 
 
 def test_a_failing_row_does_not_stop_the_others(tmp_path, xrays, monkeypatch):
@@ -305,7 +305,7 @@ def measured(row_id, low, high, **recipe):
         "reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment},
         "data": {"source": row.data, "protocol": row.protocol, "by": row.by},
         "test": values,
-        "training": {"recipe": recipes[row.recipe].but(**recipe).to_dict()},
+        "training": {"recipe": recipes[row.recipe].replace(**recipe).to_dict()},
     }
 
 

@@ -91,7 +91,7 @@ def test_a_record_holds_numbers_only(path):
 def made_up(row_id, seed=0, accuracy=0.81237, size=None):
     """A record of `cxr reproduce` with chosen numbers."""
     (row,) = reproduce.select(ids=[row_id])
-    recipe = recipes[row.recipe].but(seed=seed, **({"size": size} if size else {})).to_dict()
+    recipe = recipes[row.recipe].replace(seed=seed, **({"size": size} if size else {})).to_dict()
     report = json.loads(json.dumps(TRAINING[0]["test"]))
     for name in ("accuracy", "macro_f1", "auc"):
         report["values"][name] = accuracy

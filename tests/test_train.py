@@ -75,7 +75,7 @@ def test_same_seed_same_weights_other_seed_other_weights():
     assert not torch.equal(weights(runs[0]), weights(runs[2]))
 
 
-RESUMED = TINY.but(epochs=6, augment=cxr.Augment(flip=0.5, rotate=5, noise=0.02), schedule="onecycle")
+RESUMED = TINY.replace(epochs=6, augment=cxr.Augment(flip=0.5, rotate=5, noise=0.02), schedule="onecycle")
 
 
 def _train_in_a_process(path, marker):
@@ -101,7 +101,7 @@ def _train_in_a_process(path, marker):
     [("onecycle", 0), ("plateau", 0), ("cyclic", 0), ("cosine", 0), ("constant", 0), ("onecycle", 0.9)],
 )
 def test_resumed_run_ends_with_the_same_weights(tmp_path, schedule, average):
-    recipe = RESUMED.but(schedule=schedule, average=average, restore_best=False)
+    recipe = RESUMED.replace(schedule=schedule, ema_decay=average, restore_best=False)
     train, val = toy(48), toy(16, seed=1)
     whole = tiny_model()
     quiet(whole, train, val, recipe)
@@ -282,7 +282,7 @@ def test_frozen_parameters_do_not_move():
 @pytest.mark.parametrize("trainable, expected", [("all", True), ("head", False), (1, False), (3, True)])
 def test_trainable_says_how_much_learns(trainable, expected):
     """CPFD has the layers C, ReLU, P below the head: only C has weights."""
-    recipe = TINY.but(model="CPFD", model_options={"filters": (8,), "hidden": 16}, trainable=trainable, epochs=1)
+    recipe = TINY.replace(model="CPFD", model_options={"filters": (8,), "hidden": 16}, trainable=trainable, epochs=1)
     model = build(recipe, ("normal", "pneumonia"))
     before = next(iter(model.body.state_dict().values())).clone()
     head = model.head.output.weight.detach().clone()
@@ -293,7 +293,7 @@ def test_trainable_says_how_much_learns(trainable, expected):
 
 
 def test_the_head_can_learn_first():
-    recipe = TINY.but(model="CPFD", trainable=3, head_epochs=2, head_lr=1e-2, epochs=1, lr=1e-9)
+    recipe = TINY.replace(model="CPFD", trainable=3, head_epochs=2, head_lr=1e-2, epochs=1, lr=1e-9)
     model = cxr.freeze(tiny_model(), 3)
     body, head = (part.state_dict() for part in (model.body, model.head))
     body, head = ({k: v.clone() for k, v in d.items()} for d in (body, head))
@@ -308,7 +308,7 @@ def test_the_head_can_learn_first():
 
 @pytest.mark.parametrize("call", [2, 5, 8])
 def test_a_run_killed_in_either_phase_resumes_to_the_same_weights(tmp_path, call):
-    recipe = RESUMED.but(head_epochs=2, epochs=2, restore_best=False)
+    recipe = RESUMED.replace(head_epochs=2, epochs=2, restore_best=False)
     train, val = toy(32), toy(16, seed=1)  # two steps an epoch
     whole = tiny_model()
     quiet(whole, train, val, recipe)
@@ -382,7 +382,7 @@ def test_a_checkpoint_from_before_a_field_continues(tmp_path):
     ],
 )
 def test_a_damaged_checkpoint_is_refused(tmp_path, key, value):
-    path, recipe = tmp_path / "c.pt", TINY.but(average=0.9, schedule="onecycle")
+    path, recipe = tmp_path / "c.pt", TINY.replace(ema_decay=0.9, schedule="onecycle")
     quiet(tiny_model(), toy(48), toy(16, seed=1), recipe, checkpoint=path)
     saved = torch.load(path, weights_only=True)
     saved[key] = value
@@ -421,27 +421,27 @@ def test_a_checkpoint_with_a_damaged_optimizer_is_refused(tmp_path):
         ("head_lr", None),
         ("weight_decay", [0]),
         ("label_smoothing", "x"),
-        ("average", 1),
+        ("ema_decay", 1),
         ("early_stopping", "soon"),
         ("early_stopping", 0),
         ("class_weights", {}),
         ("class_weights", ["a", "b"]),
         ("class_weights", [0, 0]),
         ("augment", {"flip": 1}),
-        ("views", 3),
-        ("views", [1]),
+        ("tta", 3),
+        ("tta", [1]),
         ("optimizer", []),
         ("about", None),
     ],
 )
 def test_a_wrong_field_of_a_recipe_is_named(field, value):
     with pytest.raises(ValueError, match=f"recipe: {field} "):
-        cxr.recipes["baseline"].but(**{field: value})
+        cxr.recipes["baseline"].replace(**{field: value})
 
 
 def test_an_unknown_option_of_the_model_is_named():
     with pytest.raises(ValueError, match="recipe: model_options has .'depth'.; there are .*dropout"):
-        build(TINY.but(model_options={"depth": 3}), ("a", "b"))
+        build(TINY.replace(model_options={"depth": 3}), ("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ def test_no_warning_in_an_ordinary_run():
         (lambda: Recipe(head_epochs=-1), "head_epochs"),
         (lambda: Recipe(head_lr=0), "head_lr"),
         (lambda: Recipe(label_smoothing=1.0), "label_smoothing"),
-        (lambda: Recipe(average=1.0), "average"),
+        (lambda: Recipe(ema_decay=1.0), "ema_decay"),
         (lambda: Recipe(class_weights="inverse"), "balanced"),
         (lambda: cxr.evaluate(tiny_model(), toy(8)[:0]), "empty"),
         (lambda: cxr.evaluate(tiny_model(), toy(8, classes=("normal", "tb"))), "does not know"),
@@ -510,14 +510,14 @@ def test_the_average_follows_the_weights():
     for step in steps[1:]:
         expected = expected * decay + step * (1 - decay)
     model = tiny_model()
-    quiet(model, toy(16), recipe=TINY, batch_size=16, epochs=3, schedule="constant", augment=None, average=decay)
+    quiet(model, toy(16), recipe=TINY, batch_size=16, epochs=3, schedule="constant", augment=None, ema_decay=decay)
     assert torch.allclose(weights(model), expected, atol=1e-6) and not torch.allclose(expected, steps[2], atol=1e-4)
 
 
 def test_the_averaged_network_is_the_one_that_is_validated():
     train, val = toy(48), toy(32, seed=1)
     model = tiny_model()
-    history = quiet(model, train, val, TINY, average=0.9, epochs=2, restore_best=False)
+    history = quiet(model, train, val, TINY, ema_decay=0.9, epochs=2, restore_best=False)
     report = cxr.evaluate(model, val, bootstrap=0)
     assert history.epochs[-1]["val_auc"] == pytest.approx(report["auc"])
     assert history.epochs[-1]["val_accuracy"] == pytest.approx(report["accuracy"])
@@ -525,7 +525,7 @@ def test_the_averaged_network_is_the_one_that_is_validated():
 
 @pytest.mark.parametrize("trainable", ["all", 12])
 def test_a_recipe_holds_the_norms(trainable):
-    model = build(Recipe(model="resnet18", size=32, trainable=trainable, hold_norms=True), ("a", "b")).train()
+    model = build(Recipe(model="resnet18", size=32, trainable=trainable, freeze_norms=True), ("a", "b")).train()
     norms = [layer for layer in model.body.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     assert norms and not any(layer.training for layer in norms)
     assert any(p.requires_grad for p in model.body.parameters())
@@ -536,7 +536,7 @@ def test_every_recipe_builds_its_model():
     for name, recipe in recipes.items():
         assert recipe.about, name
         options = {**recipe.model_options, **({"pretrained": False} if "pretrained" in recipe.model_options else {})}
-        recipe = recipe.but(model_options=options)  # the weights themselves may need a network
+        recipe = recipe.replace(model_options=options)  # the weights themselves may need a network
         made = repr((recipe.model, options, recipe.trainable))
         if made not in built:
             model = build(recipe, ("normal", "pneumonia"))

@@ -20,7 +20,7 @@ def leaves(module: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def freeze(model, layers: int | str = "all", *, hold_norms: bool = False):
+def freeze(model, layers: int | str = "all", *, freeze_norms: bool = False):
     """Stop the training of the body of a network, or of all but its top layers.
 
     The head always stays trainable. Frozen batch-norm layers keep their statistics: they stay in eval mode
@@ -34,7 +34,7 @@ def freeze(model, layers: int | str = "all", *, hold_norms: bool = False):
         ``"all"`` (or 0) freezes the whole body. ``k`` leaves the ``k`` layers of the body that are nearest to
         the head trainable. What counts as a layer is said in ``leaves``; ``len(leaves(model.body))`` counts
         them.
-    hold_norms : bool
+    freeze_norms : bool
         Freeze the batch norms above the cut too. Their statistics follow every batch, whatever the learning rate;
         at a low one the layers behind them cannot keep up.
 
@@ -63,7 +63,7 @@ def freeze(model, layers: int | str = "all", *, hold_norms: bool = False):
     for parameter in model.body.parameters():
         parameter.requires_grad_(False)
     for layer in list(found.values())[len(found) - layers :]:
-        held = hold_norms and isinstance(layer, _BatchNorm)
+        held = freeze_norms and isinstance(layer, _BatchNorm)
         for parameter in layer.parameters(recurse=False):
             parameter.requires_grad_(not held)
     model.config["freeze"] = layers or "all"

@@ -4,7 +4,7 @@ const WIDE = 640, UP = 110, DOWN = 70, NORMS = 30; // bars of parameters, bars o
 
 const MODES = {
   free: "cxr.freeze(model, k)",
-  held: "cxr.freeze(model, k, hold_norms=True)",
+  held: "cxr.freeze(model, k, freeze_norms=True)",
   hand: "by hand: requires_grad alone",
 };
 

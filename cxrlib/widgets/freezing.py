@@ -22,7 +22,7 @@ class FreezeExplorer(StaticWidget):
 
     The page says what ``freeze(model, k)`` does at any k: how many parameters learn, which batch norms keep their
     statistics and which follow the batches, and how many multiplications the backward pass needs. It also shows
-    ``hold_norms=True``, and what becomes of the batch norms when only ``requires_grad`` is set by hand.
+    ``freeze_norms=True``, and what becomes of the batch norms when only ``requires_grad`` is set by hand.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def recipes() -> st.SearchStrategy:
         "model": st.sampled_from(["CPF", "CPFD", "CP", "cnn5", "resnet", ""]) | value,
         "model_options": _model_options() | value,
         "trainable": st.sampled_from(["all", "head", 1, 2, 99, 0, -1, True, None, 1.5, []]),
-        "hold_norms": value,
+        "freeze_norms": value,
         "head_epochs": _COUNT,
         "head_lr": number,
         "size": st.sampled_from([16, 16, 16, 8, 1, 0, -1, 10**9, 16.0, "16", True, None]),
@@ -130,7 +130,7 @@ def recipes() -> st.SearchStrategy:
         )
         | value,
         "early_stopping": _COUNT,
-        "average": number,
+        "ema_decay": number,
         "monitor": st.sampled_from(["val_loss", "val_accuracy", "val_auc", "x", None]),
         "restore_best": value,
         "class_weights": st.sampled_from(
@@ -138,7 +138,7 @@ def recipes() -> st.SearchStrategy:
         ),
         "label_smoothing": number,
         "augment": augment | value,
-        "views": st.lists(st.sampled_from(["identity", "flip", "x", 1]), max_size=3) | value,
+        "tta": st.lists(st.sampled_from(["identity", "flip", "x", 1]), max_size=3) | value,
         "precision": st.sampled_from(["auto", "bf16", "fp16", "fp32", "x", None]),
         "seed": _COUNT,
         "about": value,
@@ -159,16 +159,16 @@ def run_recipe(case: bytes, folder: Path) -> None:
     fields = json.loads(case)
     if isinstance(fields.get("augment"), dict) and fields["augment"].keys() <= Augment.__dataclass_fields__.keys():
         fields["augment"] = Augment(**fields["augment"])
-    recipe = Recipe(**{"model": "CPF", "model_options": {"filters": [2]}, "size": 16, "epochs": 1}).but(**fields)
+    recipe = Recipe(**{"model": "CPF", "model_options": {"filters": [2]}, "size": 16, "epochs": 1}).replace(**fields)
     json.dumps(recipe.to_dict())
     data, _ = toy()
     small = CxrDataset(data.images.repeat(2, 2).repeat(2, 3), data.labels, data.classes, data.patients)
     net = build(recipe, data.classes)
     if recipe.size != 16 and net.fixed_size:
         return
-    fit(net, small, small, recipe.but(head_epochs=min(recipe.head_epochs, 1)), progress=False)
-    if recipe.views:
-        predict_views(net, small, recipe.views, precision="fp32")
+    fit(net, small, small, recipe.replace(head_epochs=min(recipe.head_epochs, 1)), progress=False)
+    if recipe.tta:
+        predict_views(net, small, recipe.tta, precision="fp32")
 
 
 def reports() -> st.SearchStrategy:

@@ -1,8 +1,8 @@
 """How good is a class activation map? Scores against the truth, and two tests that need no truth.
 
 A score alone says little: a coarse map cannot be perfect, and a blob in the middle of the picture is not always
-wrong. So every score stands between a *ceiling* (a perfect map on the same coarse grid) and a *floor* (a blob in
-the middle that has never seen the image).
+wrong. So every score stands between a *ceiling* (a perfect map on the same coarse grid) and a *floor* (one and the same
+map for all images: the mean of the training images' lesions, or a blob in the middle where none are given).
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def score_maps(
     images=None,
     *,
     threshold=None,
+    floor: np.ndarray | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> MapScores:
@@ -77,11 +78,13 @@ def score_maps(
     images : CxrDataset or array, optional; only to check that the masks have their size
     threshold : a share of each map's maximum between 0 and 1; or a pair ``(maps, masks)`` of *other* images, on which
         it is chosen with ``tune_threshold``. None leaves the tuned IoU out.
+    floor : bool (M, H, W), optional; the lesions of *training* images. Their mean on the grid of the maps is the floor:
+        what can be known without looking at the image. None: a centered Gaussian blob, which a map beats more easily.
     bootstrap, seed : resamples of the patients behind the 95 % intervals (0: none), and their seed
 
     Returns
     -------
-    MapScores, with the ceiling of a perfect map on the same grid and the floor of a centered Gaussian blob. The
+    MapScores, with the ceiling of a perfect map on the same grid and the floor of a map that saw no image. The
     ceiling is what a perfect map scores, not a bound: a map that lights one pixel of the lesion has more energy inside.
 
     Raises
@@ -103,7 +106,8 @@ def score_maps(
     if patients.shape != (n,):
         raise ValueError(f"patients: give one for each of the {n} maps, got the shape {patients.shape}")
     grid = maps.shape[1:]
-    cuts = _thresholds(threshold, grid, masks)
+    blind = _blind_map(floor, grid, size)
+    cuts = _thresholds(threshold, blind, masks)
 
     rows = np.flatnonzero(masks.any((1, 2)))
     measured = {"map": [], "ceiling": [], "floor": []}
@@ -111,7 +115,7 @@ def score_maps(
         part = rows[start : start + _CHUNK]
         truth = masks[part]
         inside = {name: None if r is None else r[part] for name, r in regions.items()}
-        kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": centered_blobs(len(part), grid)}
+        kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": _repeat(blind, len(part))}
         for kind, coarse in kinds.items():
             measured[kind].append(_measure(enlarge(coarse, size), truth, inside, cuts[kind]))
     frames = {kind: pd.concat(parts, ignore_index=True).set_index(rows) for kind, parts in measured.items()}
@@ -125,6 +129,7 @@ def score_maps(
         blank=blank,
         grid=grid,
         size=size,
+        floor_is="centered blob" if floor is None else f"mean of {len(floor)} training lesions",
         threshold=cuts["map"],
         bootstrap=bootstrap,
         seed=seed,
@@ -164,7 +169,24 @@ def centered_blobs(n: int, grid: tuple[int, int], sigma: float = BLOB_SIGMA) -> 
     """``n`` times the same Gaussian in the middle of a grid; ``sigma`` in sides of the image. Looks at no image."""
     y, x = ((np.arange(k) + 0.5) / k - 0.5 for k in grid)
     blob = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
-    return np.broadcast_to(blob.astype(np.float32), (n, *grid))
+    return _repeat(blob.astype(np.float32), n)
+
+
+def _repeat(coarse, n: int) -> np.ndarray:
+    return np.broadcast_to(coarse, (n, *coarse.shape))
+
+
+def _blind_map(floor, grid, size) -> np.ndarray:
+    """The map (h, w) that is the floor: the same for all images."""
+    if floor is None:
+        return centered_blobs(1, grid)[0]
+    floor = np.asarray(floor)
+    if floor.ndim != 3 or floor.dtype != bool or floor.shape[1:] != size or not floor.any():
+        raise ValueError(
+            f"floor: got {floor.dtype} of shape {floor.shape}; give the lesion masks of training images, bool "
+            f"(M, {size[0]}, {size[1]}), not all empty"
+        )
+    return perfect_maps(floor, grid).mean(0)
 
 
 def otsu(values: np.ndarray) -> np.ndarray:
@@ -221,7 +243,7 @@ def _iou(found, masks):
     return (found & masks).sum((1, 2)) / np.maximum((found | masks).sum((1, 2)), 1)
 
 
-def _thresholds(threshold, grid, masks) -> dict:
+def _thresholds(threshold, blind, masks) -> dict:
     """Threshold of the maps, the ceiling and the floor; the latter two get their own best one, to be fair."""
     if threshold is None:
         return dict.fromkeys(("map", "ceiling", "floor"))
@@ -241,8 +263,8 @@ def _thresholds(threshold, grid, masks) -> dict:
     others = others[others.any((1, 2))]
     return {
         "map": chosen,
-        "ceiling": tune_threshold(perfect_maps(others, grid), others),
-        "floor": tune_threshold(centered_blobs(len(others), grid), others),
+        "ceiling": tune_threshold(perfect_maps(others, blind.shape), others),
+        "floor": tune_threshold(_repeat(blind, len(others)), others),
     }
 
 
@@ -320,7 +342,7 @@ class MapScores:
 
     ``per_image``, ``ceiling``, ``floor`` : DataFrames, one row an image with a lesion (the index is its position among
     the images given), one column a score; NaN where an image has no such region. ``patients`` (n,) of these rows.
-    ``left_out`` images without a lesion; ``blank`` maps without a positive value.
+    ``left_out`` images without a lesion; ``blank`` maps without a positive value; ``floor_is`` says what the floor is.
     """
 
     per_image: pd.DataFrame
@@ -331,6 +353,7 @@ class MapScores:
     blank: int = 0
     grid: tuple[int, int] = (0, 0)
     size: tuple[int, int] = (0, 0)
+    floor_is: str = "centered blob"
     threshold: float | None = None
     bootstrap: int = 1000
     seed: int = 0
@@ -339,8 +362,8 @@ class MapScores:
     def table(self) -> pd.DataFrame:
         """One row a score: value, low, high (95 %), ceiling, floor, gain over the floor with its own interval, images.
 
-        The gain is the mean difference between map and blob on the same images; an interval above 0 says that the map
-        knows more than where the middle is.
+        The gain is the mean difference between map and floor on the same images; an interval above 0 says that the map
+        knows more than a map that looks at no image.
         """
         gain = self.per_image - self.floor
         low, high = _bootstrap_means(self.per_image, self.patients, self.bootstrap, self.seed)
@@ -380,6 +403,7 @@ class MapScores:
             "blank": self.blank,
             "grid": list(self.grid),
             "size": list(self.size),
+            "floor": self.floor_is,
             "threshold": self.threshold,
             "bootstrap": self.bootstrap,
         }
@@ -408,7 +432,14 @@ class MapScores:
                 f"<td>{r['ceiling']:.3f}</td><td>{r['floor']:.3f}</td>"
                 f"{cell(r['gain'], r['gain_low'], r['gain_high'])}<td>{r['images']:.0f}</td></tr>"
             )
-        titles = ("score", "map", "ceiling: perfect map", "floor: centered blob", "map minus floor", "images")
+        titles = (
+            "score",
+            "map",
+            "ceiling: perfect map",
+            f"floor: {html.escape(self.floor_is)}",
+            "map minus floor",
+            "images",
+        )
         head = "".join(f"<th scope='col'>{t}</th>" for t in titles)
         note = [
             f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels",

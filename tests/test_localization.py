@@ -59,6 +59,17 @@ def test_the_blob_has_no_gain_over_the_floor(masks):
     assert np.allclose(scores.table[["gain", "gain_low", "gain_high"]], 0)
 
 
+def test_training_lesions_make_a_floor_that_knows_where_lesions_usually_are(masks):
+    training = np.stack([square(24, 24), square(24, 24), square(0, 0)])
+    scores = score_maps(perfect_maps(training, (GRID, GRID)).mean(0)[None].repeat(4, 0), masks, floor=training)
+    assert np.allclose(scores.table["gain"], 0)
+    assert scores.table.loc["pointing", "floor"] == pytest.approx(1 / 3)
+    assert "mean of 3 training lesions" in scores._repr_html_() and scores.to_dict()["floor"] == scores.floor_is
+    for wrong in (training[0], training.astype(float), training[:, :16], np.zeros_like(training)):
+        with pytest.raises(ValueError, match="floor: .*training images"):
+            score_maps(lit((0, 0), (2, 4), (0, 0), (6, 6)), masks, floor=wrong)
+
+
 def test_known_answers_on_the_grid_of_the_image():
     # Maps as large as the masks: nothing is interpolated, everything can be counted.
     mask = np.stack([square(0, 0, 2, 2, side=4), square(0, 0, 2, 2, side=4)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cxrlib.phantom import Confounder, anatomy, counterfactual, make_phantoms
-from cxrlib.phantom.cohort import make_cohort, shares, split_sizes
+from cxrlib.phantom.cohort import apportion, make_cohort, split_sizes
 
 FIVE = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")
 QUIET = {"progress": False, "workers": 1}
@@ -263,10 +263,10 @@ def test_adults_are_not_children():
 
 
 def test_shares():
-    assert shares(10, [1, 1]) == [5, 5]
-    assert shares(3, [1000, 1, 1]) == [1, 1, 1]
-    assert sum(shares(7, [3, 2, 9])) == 7
-    assert shares(1, [1, 3]) == [0, 1]
+    assert apportion(10, [1, 1]) == [5, 5]
+    assert apportion(3, [1000, 1, 1]) == [1, 1, 1]
+    assert sum(apportion(7, [3, 2, 9])) == 7
+    assert apportion(1, [1, 3]) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,20 @@ def test_shares():
         ("classes", {"classes": ()}),
         ("classes", {"classes": "normal"}),
         ("classes", {"classes": ("normal", "normal")}),
+        ("classes: give names.*got 7", {"classes": 7}),  # as in make_phantoms(2400, 96, 7): the seed is the fourth
+        ("classes", {"classes": {"normal", "pneumonia"}}),
+        ("classes", {"classes": ("normal", 1)}),
+        ("classes", {"classes": None}),
+        ("n: give a whole number", {"n": True}),
+        ("n", {"n": "2"}),
+        ("seed", {"seed": 1.5}),
+        ("seed", {"seed": None}),
+        ("label_noise", {"label_noise": None}),
+        ("label_noise.*second class", {"label_noise": 0.1, "classes": ("normal",)}),
+        ("workers", {"workers": 1.5}),
+        ("confounder", {"confounder": 7}),
+        ("confounder marker", {"confounder": {"marker": "often"}}),
+        ("confounder blur", {"confounder": Confounder(blur={"normal": float("nan")})}),
         ("label_noise", {"label_noise": 1.2}),
         ("lesion_contrast", {"lesion_contrast": -1}),
         ("lesion_contrast", {"lesion_contrast": float("nan")}),
@@ -296,8 +310,15 @@ def test_shares():
     ],
 )
 def test_bad_input_names_the_argument(name, options):
-    with pytest.raises(ValueError, match=name):
-        make_phantoms(**({"n": 2, "size": 32, **QUIET} | options))
+    for made in (make_phantoms, counterfactual):
+        with pytest.raises(ValueError, match=name):
+            made(**({"n": 2, "size": 32, **QUIET} | options))
+
+
+def test_an_unknown_option_is_named():
+    for option in ({"contrast": 1}, {"force_marker": True}):
+        with pytest.raises(TypeError, match=next(iter(option))):
+            counterfactual(2, 32, **option)
 
 
 @pytest.mark.parametrize(("age", "ratio", "spread"), [("adult", 0.39, 0.04), ("child", 0.48, 0.05)])

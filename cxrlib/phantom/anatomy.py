@@ -5,6 +5,9 @@ Sources of the proportions: adult cardiothoracic ratio 0.39 +- 0.04 seen from be
 hilum higher or level; small children have a wider heart, a thymus and flatter ribs.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +26,10 @@ class Build:
     taper: float  # how quickly the chest widens downwards
     ctr: float  # cardiothoracic ratio
     heart_height: float  # height at which the left border swings out
-    upper: float  # half width of the upper mediastinum, as a share of the chest width
+    upper: float  # half width of the upper mediastinum, as a fraction of the chest width
     thymus: float  # 0..1, children only
     depth: float  # chest thickness in cm
-    fat: float  # soft tissue outside the ribs, as a share of the chest width
+    fat: float  # soft tissue outside the ribs, as a fraction of the chest width
     ribs: float  # spacing of the posterior ribs
     rib_slope: float
     bone: float  # mineral content
@@ -47,13 +50,13 @@ class Pose:
     tilt: float  # radians
     turn: float  # rotation of the patient about the long axis: moves front structures sideways
     inspiration: float  # y shift of the domes, negative = shallow breath
-    aeration: float  # share of the usual air along a ray
+    aeration: float  # fraction of the usual air along a ray
     arms: str  # "up", "down" or "out"
     chin: float  # how far the chin hangs into the image
 
 
-def sample_build(rng, age):
-    """Draw a patient. age: "child" or "adult"."""
+def sample_build(rng: np.random.Generator, age: str) -> Build:
+    """Draw a patient; age is "child" or "adult"."""
     adult = age == "adult"
     u, n = rng.uniform, rng.normal
     return Build(
@@ -78,7 +81,7 @@ def sample_build(rng, age):
     )
 
 
-def sample_pose(rng, build, sick=False):
+def sample_pose(rng: np.random.Generator, build: Build, sick: bool = False) -> Pose:
     """Draw the position of one exposure; a sick patient breathes less deeply and lies less straight."""
     u, n = rng.uniform, rng.normal
     return Pose(
@@ -97,7 +100,7 @@ def sample_pose(rng, build, sick=False):
 class Chest:
     """Geometry of one exposure: coordinate grids, lung fields and helpers to draw in patient coordinates."""
 
-    def __init__(self, build, pose, size):
+    def __init__(self, build: Build, pose: Pose, size: int):
         self.build, self.pose, self.size = build, pose, size
         axis = ((np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1).astype(np.float32)
         c, s = np.float32(np.cos(pose.tilt) / pose.zoom), np.float32(np.sin(pose.tilt) / pose.zoom)
@@ -105,21 +108,21 @@ class Chest:
         self.x, self.y = c * dx + s * dy, c * dy - s * dx
         self._lungs()
 
-    def pixels(self, points):
-        """Patient coordinates (n, 2) to pixel coordinates (n, 2)."""
+    def pixels(self, points: Sequence) -> np.ndarray:
+        """Turn patient coordinates (n, 2) into pixel coordinates (n, 2)."""
         p, pose = np.asarray(points, float), self.pose
         c, s = np.cos(pose.tilt) * pose.zoom, np.sin(pose.tilt) * pose.zoom
         x = c * p[:, 0] - s * p[:, 1] + pose.x
         y = s * p[:, 0] + c * p[:, 1] + pose.y
         return np.stack([(x + 1) * self.size / 2, (y + 1) * self.size / 2], 1)
 
-    def lateral(self, y):
-        """Half width of the inner chest wall at height y."""
+    def lateral(self, y: np.ndarray) -> np.ndarray:
+        """Return the half width of the inner chest wall at height y."""
         b = self.build
         t = np.minimum(np.maximum((y - b.apex) / (0.62 - b.apex), 1e-4), 1.25)
         return b.width * t**b.taper
 
-    def _lungs(self):
+    def _lungs(self) -> None:
         b, pose, x, y = self.build, self.pose, self.x, self.y
         self.wall = self.lateral(y)
         self.side = np.abs(x)
@@ -144,25 +147,25 @@ class Chest:
         self.core = self.side - np.float32(w * 0.75)  # spine and great vessels: no lung at all
         self.lungs = (self.side < self.wall) & (y < self.dome) & (self.medial > 0) & (t > 0)
 
-    def canvas(self):
-        """A fresh drawing surface at twice the resolution."""
+    def canvas(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        """Return a fresh drawing surface at twice the resolution."""
         image = Image.new("L", (2 * self.size, 2 * self.size))
         return image, ImageDraw.Draw(image)
 
-    def draw(self, draw, points, width, value):
+    def draw(self, draw: ImageDraw.ImageDraw, points: Sequence, width: float, value: float) -> None:
         """Draw a polyline given in patient coordinates; width in the same unit."""
         p = (self.pixels(points) * 2).ravel().tolist()
         draw.line(p, fill=int(value), width=max(1, round(width * self.size * self.pose.zoom)), joint="curve")
 
-    def read(self, image, sigma=0.0):
-        """Drawing surface to float32 (size, size) in 0..1."""
+    def read(self, image: Image.Image, sigma: float = 0.0) -> np.ndarray:
+        """Turn a drawing surface into float32 (size, size) from 0 to 1, blurred by sigma pixels."""
         a = np.asarray(image, dtype=np.uint8).reshape(self.size, 2, self.size, 2)
         rows = a[:, 0].astype(np.uint16) + a[:, 1]
         return blur((rows[:, :, 0] + rows[:, :, 1]) * np.float32(1 / 1020), sigma)
 
 
-def soft_tissue(chest):
-    """Thickness (cm) of the body as if it held no air: trunk, shoulders, neck, chin, arms."""
+def soft_tissue(chest: Chest) -> np.ndarray:
+    """Return the thickness (cm) of the body as if it held no air: trunk, shoulders, neck, chin, arms."""
     b, x, y, side = chest.build, chest.x, chest.y, chest.side
     outer = b.width * (1.0 + b.fat) + np.where(y > 0.5, (y - 0.5) * 0.02, 0).astype(np.float32)
     outer = np.minimum(outer, chest.wall * 0.70 + 0.32 + b.fat * b.width)
@@ -174,11 +177,11 @@ def soft_tissue(chest):
     body = np.maximum(body, np.sqrt(np.clip(chin, 0, 1)) * (0.95 * b.depth))
     for sign in (-1, 1):
         for (x0, y0, r0), (x1, y1, r1), thick in _limbs(b, chest.pose, sign):
-            body = np.maximum(body, _capsule(x, y, x0, y0, r0, x1, y1, r1) * (thick * b.depth))
+            body = np.maximum(body, capsule(x, y, x0, y0, r0, x1, y1, r1) * (thick * b.depth))
     return body
 
 
-def _limbs(b, pose, sign):
+def _limbs(b: Build, pose: Pose, sign: int) -> Iterator[tuple]:
     """Capsules ((x, y, radius), (x, y, radius), thickness) of shoulder and arm on one side."""
     s, w, top = sign, b.width * (1 + b.fat), b.apex
     yield (s * 0.15, top - 0.02, 0.26), (s * w * 0.80, top + 0.12, 0.27), 0.62
@@ -190,7 +193,10 @@ def _limbs(b, pose, sign):
         yield (s * w * 0.85, top + 0.14, 0.19), (s * (w + 0.22), 0.9, 0.15), 0.40
 
 
-def _capsule(x, y, x0, y0, r0, x1, y1, r1):
+def capsule(
+    x: np.ndarray, y: np.ndarray, x0: float, y0: float, r0: float, x1: float, y1: float, r1: float
+) -> np.ndarray:
+    """Return the thickness 0..1 of a rod with round ends; its radius runs from r0 at (x0, y0) to r1 at (x1, y1)."""
     dx, dy = x1 - x0, y1 - y0
     h = np.clip(((x - x0) * dx + (y - y0) * dy) * (1 / (dx * dx + dy * dy)), 0, 1)
     r = r0 + h * (r1 - r0)
@@ -198,8 +204,8 @@ def _capsule(x, y, x0, y0, r0, x1, y1, r1):
     return np.sqrt(np.clip(1 - d2 / (r * r), 0, 1))
 
 
-def air(chest):
-    """Thickness (cm) of aerated lung in front of the detector, the part behind heart and domes included."""
+def air(chest: Chest) -> np.ndarray:
+    """Return the thickness (cm) of aerated lung, the part behind heart and domes included."""
     b, y = chest.build, chest.y
     ratio = chest.side / np.maximum(chest.wall, 1e-3)
     depth = np.sqrt(np.maximum(1 - ratio**2, 0))
@@ -209,8 +215,8 @@ def air(chest):
     return depth * above * beside
 
 
-def bones(chest, rng):
-    """Thickness (cm) of bone: ribs, spine, clavicles, scapulae, upper arms."""
+def bones(chest: Chest, rng: np.random.Generator) -> np.ndarray:
+    """Return the thickness (cm) of bone: ribs, spine, clavicles, scapulae, upper arms."""
     b, y, side = chest.build, chest.y, chest.side
     s = np.minimum(side * (1 / (b.width * 1.02)), 1.3)
     wobble = smooth_noise(rng, chest.size, 4) * 0.010
@@ -239,15 +245,15 @@ def bones(chest, rng):
     return out * b.bone
 
 
-def _rib(height, spacing, share):
+def _rib(height: np.ndarray, spacing: float, fraction: float) -> np.ndarray:
     """Thickness across a row of tubes: two bright cortical edges and a thinner middle."""
     f = height * (1 / spacing)
-    f = np.abs(f - np.floor(f) - 0.5) * (2 / share)  # 0 in the middle of a rib, 1 at its edge
+    f = np.abs(f - np.floor(f) - 0.5) * (2 / fraction)  # 0 in the middle of a rib, 1 at its edge
     tube = step(1 - f, 0.20)
     return tube * (0.62 + 0.38 * np.minimum(f, 1) ** 2)
 
 
-def _shoulder(chest, draw, rng, sign):
+def _shoulder(chest: Chest, draw: ImageDraw.ImageDraw, rng: np.random.Generator, sign: int) -> None:
     b, pose = chest.build, chest.pose
     w, top, u = b.width, b.apex, rng.uniform
     t = np.linspace(0, 1, 9)
@@ -268,8 +274,8 @@ def _shoulder(chest, draw, rng, sign):
     draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=70)
 
 
-def vessels(chest, rng):
-    """Pulmonary vessels as a thickness map (cm); they end before the outer rim of the lung."""
+def vessels(chest: Chest, rng: np.random.Generator) -> np.ndarray:
+    """Return the thickness (cm) of the pulmonary vessels; they end before the outer rim of the lung."""
     b = chest.build
     points, width = _tree(b, rng)
     order = np.argsort(width, kind="stable")  # thick ones last, on top
@@ -280,7 +286,7 @@ def vessels(chest, rng):
     return chest.read(image, 0.5 * chest.size / 224) * (1.7 * b.vessels)
 
 
-def _tree(build, rng):
+def _tree(build: Build, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Branches that fork outwards from both hila: lines (n, 4, 2) and widths (n,), level by level."""
     sign = np.repeat([-1.0, 1.0], 11)
     x, y = sign * (build.upper * build.width + 0.05), -0.06 - np.where(sign > 0, build.left_hilum, 0.0)
@@ -309,8 +315,8 @@ def _tree(build, rng):
     return np.concatenate(lines), np.concatenate(widths)
 
 
-def airways(chest):
-    """Trachea and main bronchi as an air column (cm)."""
+def airways(chest: Chest) -> np.ndarray:
+    """Return the air (cm) in trachea and main bronchi."""
     b = chest.build
     image, draw = chest.canvas()
     cy, half = -0.16, np.deg2rad(b.carina / 2)
@@ -322,8 +328,8 @@ def airways(chest):
     return chest.read(image, 1.3 * chest.size / 224) * 2.6
 
 
-def stomach(chest, rng):
-    """Gas under the left dome (cm)."""
+def stomach(chest: Chest, rng: np.random.Generator) -> np.ndarray | float:
+    """Return the gas (cm) under the left dome."""
     b = chest.build
     if not b.bubble:
         return 0.0
@@ -333,8 +339,8 @@ def stomach(chest, rng):
     return np.sqrt(np.clip(d, 0, 1)) * (4.5 * b.bubble)
 
 
-def hila(chest):
-    """Soft tissue of both hila (cm)."""
+def hila(chest: Chest) -> np.ndarray:
+    """Return the soft tissue (cm) of both hila."""
     b = chest.build
     x0 = b.upper * b.width + 0.03
     y0 = np.where(chest.left, np.float32(-0.05 - b.left_hilum), np.float32(-0.05))

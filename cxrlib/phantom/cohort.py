@@ -5,6 +5,9 @@ validation, 234 / 390 for the test; the test split is a block of patient ids tak
 patient numbers repeat between classes; a few files are byte-identical within a label.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +19,9 @@ SPLITS = ("train", "val", "test")
 
 _TRAIN = {"normal": 1341, "pneumonia": 3875, "bacterial": 2530, "viral": 1345, "covid-19": 460, "tuberculosis": 650}
 _TEST = {"normal": 234, "pneumonia": 390, "bacterial": 242, "viral": 148, "covid-19": 106, "tuberculosis": 41}
-_TEST_SHARE = 624 / 5856
+_TEST_FRACTION = 624 / 5856
 _VAL = 16
-_BACTERIAL_SHARE = 2530 / 3875
+_BACTERIAL_FRACTION = 2530 / 3875
 _DUPLICATES = 0.006
 # Blocks of patient numbers that belong to the test and validation splits; the rest are training patients.
 _TEST_BLOCK = {
@@ -51,7 +54,7 @@ class Row:
     copy_of: int = -1  # row whose bytes this row repeats
 
 
-def shares(n, weights):
+def apportion(n: int, weights: Sequence[float]) -> list[int]:
     """Split n into whole parts in proportion to weights, at least one each when n allows."""
     w = np.asarray(weights, float)
     exact = n * w / w.sum()
@@ -65,14 +68,14 @@ def shares(n, weights):
     return parts.tolist()
 
 
-def split_sizes(n):
-    """Images in train, val and test for a set of n: Kaggle's proportions, with 16 for validation."""
-    test = round(n * _TEST_SHARE) if n >= 10 else 0
+def split_sizes(n: int) -> tuple[int, int, int]:
+    """Return the images in train, val and test for a set of n: Kaggle's proportions, with 16 for validation."""
+    test = round(n * _TEST_FRACTION) if n >= 10 else 0
     val = min(_VAL, n // 20)
     return n - test - val, val, test
 
 
-def _numbers(subtype, split):
+def _numbers(subtype: str, split: str) -> Iterator[int]:
     """Endless patient numbers of a class in one split."""
     first, last = _TEST_BLOCK[subtype]
     vfirst, vlast = _VAL_BLOCK[subtype]
@@ -90,8 +93,8 @@ def _numbers(subtype, split):
         number += 1
 
 
-def images_of(seed, subtype, number):
-    """How many images a patient has, 1 to 12."""
+def images_of(seed: int, subtype: str, number: int) -> int:
+    """Draw how many images a patient has, 1 to 12."""
     rng = np.random.default_rng([seed, 11, CODE[subtype], number])
     count = 1
     while count < 12 and rng.random() < _EXTRA[subtype]:
@@ -99,18 +102,18 @@ def images_of(seed, subtype, number):
     return count
 
 
-def make_cohort(n, classes, seed):
-    """List of n rows, in the order train, val, test and class by class."""
+def make_cohort(n: int, classes: tuple[str, ...], seed: int) -> list[Row]:
+    """List n rows, in the order train, val, test and class by class."""
     rows = []
     for split, total in zip(SPLITS, split_sizes(n), strict=True):
         if split == "val":
-            parts = shares(total, [1] * len(classes)) if total else [0] * len(classes)
+            parts = apportion(total, [1] * len(classes)) if total else [0] * len(classes)
         else:
             table = _TRAIN if split == "train" else _TEST
-            parts = shares(total, [table[c] for c in classes])
+            parts = apportion(total, [table[c] for c in classes])
         for label, part in zip(classes, parts, strict=True):
             if label == "pneumonia":
-                viral = round(part * (1 - _BACTERIAL_SHARE))
+                viral = round(part * (1 - _BACTERIAL_FRACTION))
                 kinds = [("bacterial", part - viral), ("viral", viral)]
             else:
                 kinds = [(label, part)]
@@ -119,7 +122,7 @@ def make_cohort(n, classes, seed):
     return _with_copies(rows, seed)
 
 
-def _rows(split, label, subtype, count, seed):
+def _rows(split: str, label: str, subtype: str, count: int, seed: int) -> list[Row]:
     rows = []
     numbers = _numbers(subtype, split)
     while len(rows) < count:
@@ -129,7 +132,7 @@ def _rows(split, label, subtype, count, seed):
     return rows
 
 
-def _with_copies(rows, seed):
+def _with_copies(rows: list[Row], seed: int) -> list[Row]:
     """Replace a few training images by byte-identical copies of another training image of the same label."""
     train = [k for k, r in enumerate(rows) if r.split == "train"]
     want = max(1, round(_DUPLICATES * len(train))) if len(train) >= 30 else 0

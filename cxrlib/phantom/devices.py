@@ -5,9 +5,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .anatomy import _capsule
+from .anatomy import Chest, capsule
 from .physics import step
 
+#: text, x0, y0, x1, y1 (x1 and y1 lie outside the box), heavy, brightness
+Marker = tuple[str, int, int, int, int, bool, float]
 # Strokes of the lead letters in a box of 4 by 6.
 _LETTERS = {
     "R": [[(0, 6), (0, 0), (3, 0), (4, 1), (4, 2), (3, 3), (0, 3)], [(2, 3), (4, 6)]],
@@ -16,7 +18,7 @@ _LETTERS = {
 
 
 @lru_cache(maxsize=64)
-def _letter(text, height, heavy):
+def _letter(text: str, height: int, heavy: bool) -> np.ndarray:
     """Antialiased letter, float32 (height, width) in 0..1."""
     k = 8  # supersampling
     width = max(2, round(height * 0.72))
@@ -32,8 +34,8 @@ def _letter(text, height, heavy):
     return a
 
 
-def place_marker(rng, size):
-    """Choose a side marker: (text, x0, y0, x1, y1, heavy, brightness); x1 and y1 lie outside the box."""
+def place_marker(rng: np.random.Generator, size: int) -> Marker:
+    """Choose a side marker."""
     text = "R" if rng.random() < 0.85 else "L"
     height = max(6, round(size * rng.uniform(0.045, 0.085)))
     heavy = bool(rng.random() < 0.5)
@@ -44,7 +46,7 @@ def place_marker(rng, size):
     return text, x, y, x + w, y + h, heavy, float(rng.uniform(0.82, 0.98))
 
 
-def stamp_marker(image, marker):
+def stamp_marker(image: np.ndarray, marker: Marker) -> None:
     """Write the marker into a float image (H, W) in 0..1, in place; nothing outside its box changes."""
     text, x0, y0, x1, y1, heavy, value = marker
     a = _letter(text, y1 - y0, heavy)
@@ -53,8 +55,8 @@ def stamp_marker(image, marker):
     np.minimum(box, 1, out=box)
 
 
-def leads(chest, rng):
-    """Monitoring leads with electrodes and sometimes a tube, as metal thickness (cm of bone)."""
+def leads(chest: Chest, rng: np.random.Generator) -> np.ndarray:
+    """Draw monitoring leads with electrodes and sometimes a tube, as metal thickness (cm of bone)."""
     image, draw = chest.canvas()
     for _ in range(int(rng.integers(1, 4))):
         side = rng.choice([-1, 1])
@@ -76,8 +78,8 @@ def leads(chest, rng):
     return 2.4 * chest.read(image, 0.5 * chest.size / 224)
 
 
-def hand(chest, rng):
-    """A helper's hand at the edge of the field: (soft, bone) thickness in cm."""
+def hand(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a helper's hand at the edge of the field: (soft, bone) thickness in cm."""
     side = rng.choice([-1, 1])
     y0 = rng.uniform(-0.9, 0.6)
     soft = np.zeros_like(chest.x)
@@ -85,13 +87,13 @@ def hand(chest, rng):
     for k in range(4):
         y = y0 + 0.13 * k
         a, b = (side * 1.15, y), (side * (0.84 + 0.03 * abs(k - 1.5)), y + rng.normal(0, 0.04))
-        soft = np.maximum(soft, _capsule(chest.x, chest.y, *a, 0.06, *b, 0.05))
+        soft = np.maximum(soft, capsule(chest.x, chest.y, *a, 0.06, *b, 0.05))
         chest.draw(draw, [a, b], 0.035, 90)
     return 1.6 * soft, 0.9 * chest.read(image, 0.6 * chest.size / 224)
 
 
-def collimation(size, rng):
-    """Share of the beam let through, (H, W) in 0..1: straight dark borders on some sides."""
+def collimation(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the fraction of the beam that is let through, (H, W): straight dark borders on some sides."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     open_ = np.ones((size, size), np.float32)
     for edge in range(4):

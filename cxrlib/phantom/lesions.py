@@ -1,4 +1,4 @@
-"""What disease adds to a chest: for every class the share of air that is replaced, and the mask of the truth.
+"""What disease adds to a chest: for every class the fraction of air that is replaced, and the mask of the truth.
 
 Sources: consolidation ends sharply at a fissure and shows air bronchograms; viral disease is diffuse,
 bilateral and interstitial; COVID-19 is bilateral, multifocal ground glass, lower zones in 90 %; tuberculosis
@@ -9,32 +9,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .anatomy import Chest
 from .physics import smooth_noise, step
 
 
 @dataclass
 class Lesion:
-    """fill : (H, W) share 0..1 of the air replaced by fluid or cells.  mask : (H, W) bool, where the disease is."""
+    """What a disease does to one image."""
 
-    fill: np.ndarray
-    mask: np.ndarray
+    fill: np.ndarray  # float (H, W): the fraction of the air that is replaced by fluid or cells
+    mask: np.ndarray  # bool (H, W): where the disease is
 
 
-def draw_lesion(chest, kind, rng):
-    """Lesion of one image. kind: "normal", "bacterial", "viral", "covid-19" or "tuberculosis"."""
+def draw_lesion(chest: Chest, kind: str, rng: np.random.Generator) -> Lesion:
+    """Draw the lesion of one image; kind is "normal", "bacterial", "viral", "covid-19" or "tuberculosis"."""
     return _DRAW[kind](chest, rng)
 
 
-def _normal(chest, rng):
+def _normal(chest: Chest, rng: np.random.Generator) -> Lesion:
     zero = np.zeros((chest.size, chest.size), np.float32)
     return Lesion(zero, zero > 0)
 
 
-def _finish(chest, fill, involved):
+def _finish(chest: Chest, fill: np.ndarray, involved: np.ndarray) -> Lesion:
     return Lesion(np.clip(fill, 0, 1), involved & chest.lungs)
 
 
-def _bacterial(chest, rng):
+def _bacterial(chest: Chest, rng: np.random.Generator) -> Lesion:
     """One lobe: an opacity that stops at a fissure, with dark bronchi inside, and little elsewhere."""
     b, x, y = chest.build, chest.x, chest.y
     left = rng.random() < 0.45
@@ -74,7 +75,7 @@ def _bacterial(chest, rng):
     return _finish(chest, fill, core > 0.35)
 
 
-def _viral(chest, rng):
+def _viral(chest: Chest, rng: np.random.Generator) -> Lesion:
     """Both lungs: hazy, thickened interstitium, densest around the hila; lines instead of crisp vessels."""
     b = chest.build
     x0 = b.upper * b.width
@@ -92,7 +93,7 @@ def _viral(chest, rng):
     return _finish(chest, fill, amount > 0.33)
 
 
-def _covid(chest, rng):
+def _covid(chest: Chest, rng: np.random.Generator) -> Lesion:
     """Several ground-glass patches in both lungs, mostly low, some at the rim and some central."""
     x, y = chest.x, chest.y
     low = rng.random() < 0.90
@@ -112,7 +113,7 @@ def _covid(chest, rng):
     return _finish(chest, fill, field > 0.4)
 
 
-def _tuberculosis(chest, rng):
+def _tuberculosis(chest: Chest, rng: np.random.Generator) -> Lesion:
     """Upper lobe: patchy consolidation, sometimes a cavity, satellite nodules, sometimes an effusion."""
     x, y, b = chest.x, chest.y, chest.build
     sides = [-1, 1] if rng.random() < 0.35 else [int(rng.choice([-1, 1], p=[0.6, 0.4]))]

@@ -1,21 +1,26 @@
 """make_phantoms and counterfactual: check the arguments, spread the work, collect the truth."""
 
+from __future__ import annotations
+
 import hashlib
-import math
+import inspect
 import multiprocessing
 import os
 import sys
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
+from dataclasses import asdict, dataclass, field
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..progress import bar as progress_bar
-from .cohort import CLASSES, make_cohort
+from ..validate import number, one_of, short, whole
+from .cohort import CLASSES, Row, make_cohort
 from .render import Options, render
 
 _CHUNK = 25
@@ -28,9 +33,14 @@ _MOST_PIXELS = 20_000_000_000  # of a set: with its masks three times as many by
 class Confounder:
     """A shortcut to plant: something that is not disease but goes with the class.
 
-    marker : probability of a side marker, one number or {class: probability}; classes left out keep 0.85.
-    gamma : {class: exponent} on the display curve; above 1 is darker in the lungs.
-    blur : {class: sigma in pixels of a 224-pixel image}.
+    Parameters
+    ----------
+    marker : float or dict of class -> float
+        Probability of a side marker; classes left out keep 0.85.
+    gamma : dict of class -> float
+        Exponent on the display curve, 0.2 to 10; above 1 is darker in the lungs.
+    blur : dict of class -> float
+        Standard deviation of a blur in pixels of a 224-pixel image, 0 to 10.
     """
 
     marker: float | dict = field(default_factory=dict)
@@ -42,176 +52,170 @@ class Confounder:
 class Phantoms:
     """A generated set.
 
-    images uint8 (N, 1, H, W); labels int64 (N,); classes tuple of str; masks bool (N, H, W) lesions, empty
-    for normals and inside `lungs`; lungs bool (N, H, W) visible lung
-    fields; table DataFrame, one row an image.
+    Attributes
+    ----------
+    images : ndarray, uint8 (N, 1, H, W)
+    labels : ndarray, int64 (N,)
+    classes : tuple of str
+    masks : ndarray, bool (N, H, W)
+        The lesions: inside ``lungs``, empty for normal images.
+    lungs : ndarray, bool (N, H, W)
+        The visible lung fields.
+    table : DataFrame
+        One row per image.
     """
 
     images: np.ndarray
     labels: np.ndarray
-    classes: tuple
+    classes: tuple[str, ...]
     masks: np.ndarray
     lungs: np.ndarray
     table: pd.DataFrame
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def patients(self):
-        """Patient of every image, str (N,)."""
+    def patients(self) -> np.ndarray:
+        """The patient of every image, str (N,)."""
         return self.table["patient"].to_numpy(dtype=str)
 
 
 def make_phantoms(
-    n,
-    size=224,
-    classes=("normal", "pneumonia"),
-    seed=0,
-    confounder=None,
+    n: int,
+    size: int = 224,
+    classes: Sequence[str] = ("normal", "pneumonia"),
+    seed: int = 0,
+    confounder: Confounder | Mapping | None = None,
     *,
-    lesion_contrast=1.0,
-    label_noise=0.0,
-    age="child",
-    shift=1.0,
-    bedside=0.0,
-    progress=True,
-    workers=None,
-):
+    lesion_contrast: float = 1.0,
+    label_noise: float = 0.0,
+    age: str = "child",
+    shift: float = 1.0,
+    bedside: float = 0.0,
+    progress: bool = True,
+    workers: int | None = None,
+) -> Phantoms:
     """Generate n chest X-ray phantoms with their truth.
 
-    n : number of images.  size : height and width in pixels, at least 32.
-    classes : any of "normal", "pneumonia" (bacterial and viral, about 2 : 1), "bacterial", "viral",
-        "covid-19", "tuberculosis"; labels count in this order.
-    seed : int >= 0. The same seed and options give the same bytes, whatever `workers` is.
-    confounder : None, a `Confounder` or a dict with its fields, such as
-        {"marker": {"normal": 0.1, "pneumonia": 0.9}}.
-    lesion_contrast : 0 makes lesions invisible (masks stay), 1 is realistic, larger is easier.
-    label_noise : share of images that get a wrong label (the column `subtype` keeps the truth).
-    age : "child" (1 to 5 years, as in the Kermany set) or "adult".
-    shift : how differently the test block was exposed; 0 turns it off.
-    bedside : how much more often the sick are imaged in bed, with leads, less sharply and with a shallow
-        breath; 0 is the same for all classes, 1 as in real sets.
-    progress : show a progress bar.  workers : processes; None chooses by n and the number of cores.
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    size : int
+        Height and width in pixels, at least 32.
+    classes : sequence of str
+        Any of "normal", "pneumonia" (bacterial and viral, about 2 : 1), "bacterial", "viral", "covid-19",
+        "tuberculosis"; labels count in this order.
+    seed : int
+        The same seed and options give the same bytes, whatever ``workers`` is.
+    confounder : Confounder or dict with its fields, optional
+        Such as ``{"marker": {"normal": 0.1, "pneumonia": 0.9}}``.
+    lesion_contrast : float
+        0 makes lesions invisible (masks stay), 1 is realistic, up to 3 is easier.
+    label_noise : float
+        Fraction of images that get a wrong label (the column ``subtype`` keeps the truth).
+    age : str
+        "child" (1 to 5 years, as in the Kermany set) or "adult".
+    shift : float
+        How differently the test block was exposed, 0 to 3; 0 turns it off.
+    bedside : float
+        How much more often the sick are imaged in bed, with leads, less sharply and with a shallow breath, 0 to 3; 0 is
+        the same for all classes, 1 as in real sets.
+    progress : bool
+        Show a progress bar.
+    workers : int, optional
+        Processes; default: chosen by n and the number of cores.
 
-    Returns `Phantoms`. Raises ValueError naming the argument that is wrong.
+    Returns
+    -------
+    Phantoms
+
+    Raises
+    ------
+    ValueError
+        Names the argument that is wrong.
     """
-    classes = _check_classes(classes)
-    options = _check(n, size, seed, confounder, lesion_contrast, label_noise, age, shift, bedside, classes)
-    if workers is not None and (not isinstance(workers, Integral) or workers < 1):
-        raise ValueError(f"workers must be None or an integer >= 1, got {workers!r}")
-    rows = make_cohort(int(n), classes, options.seed)
-    return _generate(rows, options, classes, label_noise, progress, workers)
+    return _make(**locals())
 
 
-def counterfactual(n, size=224, classes=("normal", "pneumonia"), seed=0, **options):
-    """Counterfactual pairs: the same patients, poses, lesions and noise, with and without the marker.
+def counterfactual(
+    n: int, size: int = 224, classes: Sequence[str] = ("normal", "pneumonia"), seed: int = 0, **options
+) -> tuple[Phantoms, Phantoms]:
+    """Generate pairs: the same patients, poses, lesions and noise, with the marker and without it.
 
-    Arguments as for `make_phantoms`. Returns (with_marker, without_marker), two `Phantoms` of n
-    images; row i of both differs only inside the box marker_x0..marker_y1 of row i of the first.
+    Parameters
+    ----------
+    n, size, classes, seed, **options
+        As for ``make_phantoms``.
+
+    Returns
+    -------
+    with_marker, without_marker : Phantoms
+        Of n images each; row i of both differs only inside the box marker_x0 .. marker_y1 of row i of the first.
     """
-    return tuple(_forced(n, size, classes, seed, options, on) for on in (True, False))
+    given = inspect.signature(make_phantoms).bind(n, size, classes, seed, **options)
+    given.apply_defaults()
+    return tuple(_make(**given.arguments, force_marker=on) for on in (True, False))
 
 
-def _forced(n, size, classes, seed, options, on):
-    options = dict(options)
-    noise, progress, workers = (
-        options.pop("label_noise", 0.0),
-        options.pop("progress", True),
-        options.pop("workers", None),
-    )
-    classes = _check_classes(classes)
-    known = {"confounder": None, "lesion_contrast": 1.0, "age": "child", "shift": 1.0, "bedside": 0.0}
-    for name in options:
-        if name not in known:
-            raise TypeError(
-                f"counterfactual() got an unknown argument {name!r}; it takes the arguments of make_phantoms"
-            )
-    o = known | options
-    checked = _check(
-        n, size, seed, o["confounder"], o["lesion_contrast"], noise, o["age"], o["shift"], o["bedside"], classes
-    )
-    rows = make_cohort(int(n), classes, checked.seed)
-    return _generate(rows, replace(checked, force_marker=on), classes, noise, progress, workers)
-
-
-def _check_classes(classes):
-    if isinstance(classes, str):
-        raise ValueError(f"classes must be a tuple of names, got the single string {classes!r}; write ({classes!r},)")
-    classes = tuple(classes)
-    unknown = [c for c in classes if c not in CLASSES]
-    if unknown or not classes:
-        raise ValueError(f"classes must be chosen from {', '.join(CLASSES)}; got {unknown or 'none'}")
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"classes must not repeat a name, got {classes}")
-    return classes
-
-
-def _check(n, size, seed, confounder, lesion_contrast, label_noise, age, shift, bedside, classes):
-    if not isinstance(n, Integral) or n < 1:
-        raise ValueError(f"n must be an integer >= 1, got {n!r}")
-    if not isinstance(size, Integral) or size < _MIN_SIZE:
-        raise ValueError(f"size must be an integer >= {_MIN_SIZE} pixels, got {size!r}")
+def _make(force_marker: bool | None = None, **given: Any) -> Phantoms:
+    n, size = whole("n", given["n"], 1), whole("size", given["size"], _MIN_SIZE)
     if n * size**2 > _MOST_PIXELS:
         raise ValueError(
             f"n={n} images of {size} x {size} pixels are too many: at most {_MOST_PIXELS // size**2:,} of that size"
         )
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
-    if age not in ("child", "adult"):
-        raise ValueError(f'age must be "child" or "adult", got {age!r}')
-    for name, value in (("lesion_contrast", lesion_contrast), ("shift", shift), ("bedside", bedside)):
-        if not isinstance(value, Real) or not math.isfinite(value) or not 0 <= value <= 3:
-            raise ValueError(f"{name} must be a number from 0 to 3, got {value!r}")
-    _probability("label_noise", label_noise)
-    if label_noise and len(classes) < 2:
-        raise ValueError("label_noise needs at least two classes")
-    c = _check_confounder(confounder, classes)
-    return Options(
-        size=int(size),
-        seed=int(seed),
-        age=age,
-        contrast=float(lesion_contrast),
-        shift=float(shift),
-        bedside=float(bedside),
-        marker=c.marker,
-        gamma=c.gamma,
-        blur=c.blur,
+    classes = _check_classes(given["classes"])
+    noise = number("label_noise", given["label_noise"], 0, 1)
+    if noise and len(classes) < 2:
+        raise ValueError(f"label_noise: a wrong label needs a second class, got the classes {classes}")
+    workers = None if given["workers"] is None else whole("workers", given["workers"], 1)
+    options = Options(
+        size=size,
+        seed=whole("seed", given["seed"]),
+        age=one_of("age", given["age"], ("child", "adult")),
+        contrast=number("lesion_contrast", given["lesion_contrast"], 0, 3),
+        shift=number("shift", given["shift"], 0, 3),
+        bedside=number("bedside", given["bedside"], 0, 3),
+        force_marker=force_marker,
+        **_check_confounder(given["confounder"], classes),
     )
+    return _generate(make_cohort(n, classes, options.seed), options, classes, noise, given["progress"], workers)
 
 
-def _probability(name, value):
-    if not isinstance(value, Real) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a probability from 0 to 1, got {value!r}")
+def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray) or not len(classes):
+        raise ValueError(f'classes: give names, such as ("normal", "pneumonia"), got {short(classes)}')
+    classes = tuple(one_of("classes", name, CLASSES) for name in classes)
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"classes: give each name once, got {classes}")
+    return classes
 
 
-def _check_confounder(confounder, classes):
-    if confounder is None:
-        return Confounder()
-    if isinstance(confounder, dict):
-        unknown = set(confounder) - {"marker", "gamma", "blur"}
-        if unknown:
-            raise ValueError(f"confounder knows the keys marker, gamma and blur, got {sorted(unknown)}")
-        confounder = Confounder(**confounder)
-    if not isinstance(confounder, Confounder):
-        raise ValueError(f"confounder must be None, a dict or a Confounder, got {type(confounder).__name__}")
-    marker = confounder.marker
-    if isinstance(marker, Real):
-        marker = dict.fromkeys(classes, marker)
-    for name, value in (("marker", marker), ("gamma", confounder.gamma), ("blur", confounder.blur)):
-        if not isinstance(value, dict):
-            raise ValueError(f"confounder {name} must be a dict from class to number, got {value!r}")
-        for key, number in value.items():
-            if key not in classes:
-                raise ValueError(f"confounder {name} names the class {key!r}, which is not one of {classes}")
-            if name == "marker":
-                _probability(f"confounder marker[{key!r}]", number)
-            elif not isinstance(number, Real) or not (0.2 if name == "gamma" else 0) <= number <= 10:
-                raise ValueError(f"confounder {name}[{key!r}] is out of range, got {number!r}")
-    return Confounder(marker=dict(marker), gamma=dict(confounder.gamma), blur=dict(confounder.blur))
+def _check_confounder(confounder: Confounder | Mapping | None, classes: tuple[str, ...]) -> dict[str, dict]:
+    """Return {"marker", "gamma", "blur"}, each {class: number}."""
+    found = {"marker": {}, "gamma": {}, "blur": {}}
+    if isinstance(confounder, Confounder):
+        found = asdict(confounder)
+    elif isinstance(confounder, Mapping):
+        found |= {one_of("confounder", key, found): value for key, value in confounder.items()}
+    elif confounder is not None:
+        raise ValueError(f"confounder: give a Confounder, a dict with its fields or None, got {short(confounder)}")
+    if isinstance(found["marker"], Real):
+        found["marker"] = dict.fromkeys(classes, found["marker"])
+    for name, (low, high) in {"marker": (0, 1), "gamma": (0.2, 10), "blur": (0, 10)}.items():
+        if not isinstance(found[name], Mapping):
+            raise ValueError(f"confounder {name}: give {{class: number}}, got {short(found[name])}")
+        found[name] = {
+            one_of(f"confounder {name}", key, classes): number(f"confounder {name}[{key!r}]", value, low, high)
+            for key, value in found[name].items()
+        }
+    return found
 
 
-def _generate(rows, options, classes, label_noise, progress, workers):
+def _generate(
+    rows: list[Row], options: Options, classes: tuple[str, ...], label_noise: float, progress: bool, workers: int | None
+) -> Phantoms:
     n, size = len(rows), options.size
     images = np.empty((n, 1, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
@@ -236,8 +240,8 @@ def _generate(rows, options, classes, label_noise, progress, workers):
     return Phantoms(images, labels, classes, masks, lungs, _table(rows, info, labels, classes, images, options))
 
 
-def _draw_chunk(job):
-    """Worker: draw some rows; truth travels as packed bits."""
+def _draw_chunk(job: tuple[list[Row], Options]) -> tuple:
+    """Draw some rows, in a worker; the truth travels as packed bits."""
     rows, options = job
     done = [render(r, options) for r in rows]
     return (
@@ -248,8 +252,8 @@ def _draw_chunk(job):
     )
 
 
-def _spread(jobs, n, workers):
-    """Results of _draw_chunk in order, from this process or from several."""
+def _spread(jobs: list[tuple], n: int, workers: int | None) -> Iterator[tuple]:
+    """Yield the results of _draw_chunk in order, from this process or from several."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or (min(cores, 8) if n >= _SMALL else 1), len(jobs))
     method = _start_method(asked=workers is not None) if count > 1 else None
@@ -271,8 +275,8 @@ def _spread(jobs, n, workers):
     yield from map(_draw_chunk, jobs[done:])
 
 
-def _start_method(asked):
-    """How to start workers: fork on Linux, else spawn; None where this process had better work alone."""
+def _start_method(asked: bool) -> str | None:
+    """Choose how to start workers: fork on Linux, else spawn; None where this process had better work alone."""
     if multiprocessing.parent_process() is not None:
         return None  # already a worker
     if sys.platform == "linux":
@@ -282,7 +286,7 @@ def _start_method(asked):
     return "spawn" if asked or not script else None
 
 
-def _labels(rows, classes, noise, seed):
+def _labels(rows: list[Row], classes: tuple[str, ...], noise: float, seed: int) -> np.ndarray:
     labels = np.array([classes.index(r.label) for r in rows], np.int64)
     if noise:
         rng = np.random.default_rng([seed, 19])
@@ -298,7 +302,9 @@ def _labels(rows, classes, noise, seed):
 _PREFIX = {"normal": "IM", "bacterial": "bacteria", "viral": "virus", "covid-19": "covid", "tuberculosis": "tb"}
 
 
-def _table(rows, info, labels, classes, images, options):
+def _table(
+    rows: list[Row], info: list, labels: np.ndarray, classes: tuple[str, ...], images: np.ndarray, options: Options
+) -> pd.DataFrame:
     boxes = [m[1:] if m else (-1, -1, -1, -1) for m, _ in info]
     names = [classes[k] for k in labels]
     prefix = [_PREFIX[r.subtype] for r in rows]

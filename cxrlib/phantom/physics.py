@@ -13,8 +13,8 @@ MU_SOFT = 0.20  # 1/cm, water at about 70 keV
 MU_BONE = 0.48  # 1/cm, spongy bone of a rib rather than compact bone
 
 
-def step(distance, width):
-    """Smooth 0-to-1 step: 0 where distance < -width, 1 where distance > width."""
+def step(distance: np.ndarray, width: float) -> np.ndarray:
+    """Rise smoothly from 0 where distance < -width to 1 where distance > width."""
     t = distance * np.float32(0.5 / width)
     t += np.float32(0.5)
     np.maximum(t, 0, out=t)
@@ -26,14 +26,14 @@ def step(distance, width):
     return u
 
 
-def bump(x, center, width):
-    """Gaussian bump of height 1."""
+def bump(x: np.ndarray, center: float, width: float) -> np.ndarray:
+    """Return a Gaussian of height 1."""
     return np.exp(-(((x - center) * (1.0 / width)) ** 2))
 
 
 @lru_cache(maxsize=64)
-def _spline(size, cells):
-    """Indices (4, size) and cubic B-spline weights (4, size, 1) that stretch cells + 3 nodes."""
+def _spline(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return indices (4, size) and cubic B-spline weights (4, size, 1) that stretch cells + 3 nodes."""
     u = (np.arange(size) + 0.5) / size * cells
     i = np.minimum(u.astype(int), cells - 1)
     f = u - i
@@ -41,8 +41,8 @@ def _spline(size, cells):
     return i[None] + np.arange(4)[:, None], w[..., None].astype(np.float32)
 
 
-def stretch(nodes, size):
-    """Smoothly enlarge (a + 3, b + 3) spline nodes to (size, size)."""
+def stretch(nodes: np.ndarray, size: int) -> np.ndarray:
+    """Enlarge (a + 3, b + 3) spline nodes smoothly to (size, size)."""
     for _ in range(2):  # rows, then columns; the transpose between them keeps the memory access contiguous
         index, weight = _spline(size, nodes.shape[0] - 3)
         total = nodes[index[0]]
@@ -55,19 +55,19 @@ def stretch(nodes, size):
     return nodes
 
 
-def smooth_noise(rng, size, cells):
-    """Random field (size, size), about zero mean and unit variance, with `cells` bumps across the image."""
+def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    """Draw a random field (size, size) of about zero mean and unit variance, with `cells` bumps across the image."""
     nodes = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
     return stretch(nodes, size) * np.float32(1.9)
 
 
-def blur(image, sigma):
-    """Gaussian blur; a sigma under 0.2 pixels returns the image as it is."""
+def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur with a Gaussian; a sigma under 0.2 pixels returns the image as it is."""
     return image if sigma < 0.2 else gaussian_filter(image, sigma, mode="nearest", truncate=3.0)
 
 
-def wide_blur(image, sigma):
-    """Gaussian blur with a sigma of many pixels, computed on a grid eight times coarser."""
+def wide_blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur with a sigma of many pixels, computed on a grid eight times coarser."""
     size = image.shape[0]
     cells = max(4, size // 8)
     edge = np.linspace(0, size, cells + 1).astype(int)[:-1]
@@ -78,12 +78,27 @@ def wide_blur(image, sigma):
     return stretch(np.pad(coarse, ((1, 2), (1, 2)), mode="edge"), size)
 
 
-def expose(soft, bone, rng, *, scatter, dose, unsharp):
-    """Image of a thickness map: composite attenuation exp(-sum mu t), scatter, detector blur, quantum noise.
+def expose(
+    soft: np.ndarray, bone: np.ndarray, rng: np.random.Generator, *, scatter: float, dose: float, unsharp: float
+) -> np.ndarray:
+    """Expose a detector: attenuation exp(-sum mu t), scatter, detector blur, quantum noise.
 
-    soft, bone : (H, W) thickness in cm.  scatter : fraction of the detected light that is scatter.
-    dose : photons per pixel in the open beam.  unsharp : detector and motion blur in pixels.
-    Returns -log(intensity), (H, W): 0 in the open beam, large behind the abdomen.
+    Parameters
+    ----------
+    soft, bone : ndarray (H, W)
+        Thickness in cm.
+    rng : Generator
+    scatter : float
+        Fraction of the detected light that is scatter.
+    dose : float
+        Photons per pixel in the open beam.
+    unsharp : float
+        Blur of detector and motion in pixels.
+
+    Returns
+    -------
+    ndarray (H, W)
+        -log(intensity): 0 in the open beam, large behind the abdomen.
     """
     beam = np.exp(-(MU_SOFT * soft + MU_BONE * bone))
     beam = (1 - scatter) * blur(beam, unsharp) + scatter * wide_blur(beam, 0.09 * beam.shape[0])
@@ -92,10 +107,7 @@ def expose(soft, bone, rng, *, scatter, dose, unsharp):
     return -np.log(np.maximum(beam, 0.004))
 
 
-def tone_map(signal, *, low, high, gamma):
-    """Display curve: signal at `low` becomes black, `high` the brightest of the body; soft shoulder.
-
-    Returns float32 (H, W) in 0..1.
-    """
+def tone_map(signal: np.ndarray, *, low: float, high: float, gamma: float) -> np.ndarray:
+    """Turn a signal into gray from 0 to 1: `low` becomes black, `high` the brightest of the body."""
     x = np.maximum((signal - low) * np.float32(1.0 / (high - low)), 0)
     return 1 - np.exp(-1.65 * x**gamma)

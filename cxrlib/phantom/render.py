@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import anatomy, devices, physics
-from .cohort import CODE
+from .cohort import CODE, Row
 from .lesions import draw_lesion
 
 _ANATOMY, _POSE, _LESION, _LOOK, _MARKER, _NOISE, _DEVICES = range(7)
@@ -17,7 +17,7 @@ _ANATOMY, _POSE, _LESION, _LOOK, _MARKER, _NOISE, _DEVICES = range(7)
 
 @dataclass(frozen=True)
 class Options:
-    """What an image depends on besides who is in it. See make_phantoms."""
+    """What an image depends on besides who is in it; see ``make_phantoms``."""
 
     size: int
     seed: int
@@ -42,12 +42,12 @@ class Drawing:
     bedside: bool
 
 
-def render(row, options):
+def render(row: Row, options: Options) -> Drawing:
     """Draw one row of the cohort."""
     o, size = options, options.size
     key = [o.seed, 17, CODE[row.subtype], row.number]
 
-    def stream(purpose, image=row.image):
+    def stream(purpose: int, image: int = row.image) -> np.random.Generator:
         return np.random.default_rng([*key, image, purpose])
 
     build = anatomy.sample_build(stream(_ANATOMY, image=0), o.age)

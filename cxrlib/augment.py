@@ -9,23 +9,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-# Columns of the table of random numbers: one row an image. The table always has all columns, so that
+from .validate import number
+
+# Columns of the table of random numbers: one row per image. The table always has all columns, so that
 # switching one operation on or off does not change what the others do under the same seed.
 (_FLIP, _ROTATE, _SHIFT_X, _SHIFT_Y, _ZOOM, _CROP, _CROP_X, _CROP_Y, _BRIGHT, _CONTRAST, _GAMMA, _BLUR, _NOISE) = range(
     13
 )
 
-_RANGES = {
-    "flip": (1.0, "a probability from 0 to 1"),
-    "rotate": (180.0, "degrees from 0 to 180"),
-    "shift": (0.9, "a fraction of the side from 0 to 0.9"),
-    "zoom": (0.9, "a fraction from 0 to 0.9"),
-    "brightness": (1.0, "a number from 0 to 1"),
-    "contrast": (1.0, "a fraction from 0 to 1"),
-    "gamma": (4.0, "a number from 0 to 4"),
-    "blur": (20.0, "pixels from 0 to 20"),
-    "noise": (1.0, "a standard deviation from 0 to 1"),
-    "mixup": (100.0, "a number from 0 to 100"),
+#: The largest value of each magnitude; 0 is off.
+LARGEST = {
+    "flip": 1,
+    "rotate": 180,
+    "shift": 0.9,
+    "zoom": 0.9,
+    "brightness": 1,
+    "contrast": 1,
+    "gamma": 4,
+    "blur": 20,
+    "noise": 1,
+    "mixup": 100,
 }
 
 
@@ -33,9 +36,8 @@ _RANGES = {
 class Augment:
     """Random changes of X-ray images. Every magnitude is off by default.
 
-    All geometry is done in one step with one interpolation; what comes from outside the image is black. The
-    intensity steps follow in the order blur, gamma, contrast and brightness, noise; the result is cut to [0,
-    1].
+    All geometry is done in one step with one interpolation; what comes from outside the image is black. The intensity
+    steps follow in the order blur, gamma, contrast and brightness, noise; the result is clipped to [0, 1].
 
     A horizontal flip moves the heart to the right side of the chest (situs inversus, about 1 person in
     10,000) and mirrors the letters L and R. A network may profit from it all the same, but it then sees
@@ -65,8 +67,8 @@ class Augment:
     noise : float
         Largest standard deviation of Gaussian noise, where 1 is the full range.
     mixup : float
-        Parameter alpha of mixup (Zhang et al., ICLR 2018): images and labels are mixed in pairs with a share
-        from Beta(alpha, alpha).
+        Parameter alpha of mixup (Zhang et al., ICLR 2018): images and labels are mixed in pairs, in
+        proportions from Beta(alpha, alpha).
 
     Raises
     ------
@@ -87,18 +89,13 @@ class Augment:
     mixup: float = 0.0
 
     def __post_init__(self):
-        for name, (most, meaning) in _RANGES.items():
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value <= most:
-                raise ValueError(f"{name}: give {meaning} (0 is off), got {value!r}")
-        if self.crop is not None and (not _is_number(self.crop) or not 0 < self.crop <= 1):
-            raise ValueError(
-                f"crop: give the smallest part of the area to keep, above 0 and up to 1 (None is off), got "
-                f"{self.crop!r}"
-            )
+        for name, most in LARGEST.items():
+            number(name, getattr(self, name), 0, most)
+        if self.crop is not None:
+            number("crop", self.crop, 0, 1, open_low=True)
 
     def __bool__(self) -> bool:
-        """True when any magnitude is on."""
+        """Say whether any magnitude is on."""
         return any(getattr(self, f.name) not in (0, None) for f in fields(self) if f.name != "crop") or self._crops
 
     def __call__(
@@ -111,7 +108,7 @@ class Augment:
         x : tensor, float (B, C, H, W)
             Images with values in [0, 1], on any device. Not changed in place.
         y : tensor, float (B, K)
-            One-hot labels or shares; only mixup changes them, and only mixup needs them.
+            One-hot labels or fractions; only mixup changes them, and only mixup needs them.
         generator : torch.Generator, optional
             A CPU generator; the same state gives the same result. Default: torch's global generator.
 
@@ -119,6 +116,11 @@ class Augment:
         -------
         (x, y)
             Of the same shape, dtype and device.
+
+        Raises
+        ------
+        ValueError
+            Images that are not float (B, C, H, W) or, on a CPU, have values far above 1; mixup without one-hot labels.
         """
         self._check(x, y)
         if not self or len(x) == 0:
@@ -141,6 +143,11 @@ class Augment:
                 f"x: give float images (B, C, H, W) with values in [0, 1], got {x.dtype} {tuple(x.shape)}; "
                 "divide uint8 images by 255"
             )
+        # Only here: to ask an accelerator for a number would make every batch wait for the one before.
+        if x.device.type == "cpu" and x.numel() and not x.max() <= 1.5:
+            raise ValueError(
+                f"x: give values in [0, 1], got values up to {x.max():g}; divide images from 0 to 255 by 255"
+            )
         if self.mixup and (y is None or y.ndim != 2 or not y.is_floating_point() or len(y) != len(x)):
             got = None if y is None else f"{y.dtype} {tuple(y.shape)}"
             raise ValueError(f"y: mixup needs one-hot float labels (B, K) for {len(x)} images, got {got}")
@@ -157,7 +164,7 @@ class Augment:
     def _theta(self, u: torch.Tensor, aspect: float) -> torch.Tensor:
         """Affine matrices (B, 2, 3) from output to input positions, both axes running from -1 to 1."""
 
-        def spread(column):  # uniform in [-1, 1]
+        def spread(column: int) -> torch.Tensor:  # uniform in [-1, 1]
             return u[:, column] * 2 - 1
 
         angle = spread(_ROTATE) * math.radians(self.rotate)
@@ -180,7 +187,7 @@ class Augment:
         )
 
     def _intensity(self, x: torch.Tensor, u: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        def column(values):
+        def column(values: torch.Tensor) -> torch.Tensor:
             return values.to(x.device, x.dtype).view(-1, 1, 1, 1)
 
         given = x  # never changed in place; what the steps below make is
@@ -200,13 +207,15 @@ class Augment:
             x = _normal(x, generator).mul_(column(u[:, _NOISE] * self.noise)).add_(x)
         return x
 
-    def _mix(self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None):
+    def _mix(
+        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        share = torch.from_numpy(np.random.default_rng(seed).beta(self.mixup, self.mixup, len(x)))
+        part = torch.from_numpy(np.random.default_rng(seed).beta(self.mixup, self.mixup, len(x)))
         partner = torch.randperm(len(x), generator=generator).to(x.device)
-        share = share.to(x.device)
-        x = torch.lerp(x[partner], x, share.to(x.dtype).view(-1, 1, 1, 1))
-        y = torch.lerp(y[partner.to(y.device)], y, share.to(y.device, y.dtype).view(-1, 1))
+        part = part.to(x.device)
+        x = torch.lerp(x[partner], x, part.to(x.dtype).view(-1, 1, 1, 1))
+        y = torch.lerp(y[partner.to(y.device)], y, part.to(y.device, y.dtype).view(-1, 1))
         return x, y
 
 
@@ -228,7 +237,7 @@ def gaussian_blur(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     position = torch.arange(-radius, radius + 1, dtype=torch.float64)
     weights = torch.exp(-position.square() / (2 * sigma.double().cpu().clamp(min=1e-3).view(-1, 1).square()))
     weights = (weights / weights.sum(1, keepdim=True)).to(x.device, x.dtype).repeat_interleave(channels, 0)
-    # One group an image: every image meets its own kernel in a single convolution.
+    # One group per image: every image meets its own kernel in a single convolution.
     groups = batch * channels
     x = F.pad(x.reshape(1, groups, height, width), (radius,) * 4, mode="replicate")
     x = F.conv2d(x, weights.view(groups, 1, 1, -1), groups=groups)
@@ -237,10 +246,9 @@ def gaussian_blur(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _grid(theta: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Sampling positions (B, H, W, 2); F.affine_grid gives the same, but takes four times as long on a "
-    "CPU."""
+    """Return sampling positions (B, H, W, 2); F.affine_grid gives the same, but takes four times as long on a CPU."""
 
-    def centers(length):
+    def centers(length: int) -> torch.Tensor:
         return (torch.arange(length, device=theta.device, dtype=theta.dtype) * 2 + 1) / length - 1
 
     across = theta[:, :, 0, None] * centers(width) + theta[:, :, 2, None]  # (B, 2, W)
@@ -255,7 +263,3 @@ def _normal(x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
     own = torch.Generator(x.device)
     own.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     return torch.randn(x.shape, generator=own, dtype=x.dtype, device=x.device)
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -228,6 +228,8 @@ def test_magnitudes_out_of_range(name, value):
 def test_bad_batches(x, y):
     with pytest.raises(ValueError, match="divide uint8 images by 255"):
         Augment(flip=1)(torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="up to 255; divide"):
+        Augment(flip=1)(torch.full((1, 1, 4, 4), 255.0))
     with pytest.raises(ValueError, match=r"\(B, C, H, W\)"):
         Augment(flip=1)(torch.zeros(4, 4))
     for labels in (None, torch.arange(12), y[:3]):

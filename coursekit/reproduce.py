@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrlib.data import load
-from cxrlib.data.split import PROTOCOLS
+from cxrlib.data import PROTOCOLS, load
 from cxrlib.experiment import RESULT_FORMAT, run
 from cxrlib.files import has_shape, read_json, write_json
 from cxrlib.models import BACKBONES, build_model

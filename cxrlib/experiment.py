@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .data import load, split
-from .data.split import PROTOCOLS
+from .data import PROTOCOLS, load, split
 from .device import is_main_process
 from .files import write_json
 from .metrics import Report, best_threshold, evaluate

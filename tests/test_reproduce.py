@@ -19,8 +19,8 @@ from coursekit.reproduce import PLAN, command, differing, recipes, reproduce, se
 from coursekit.source_settings import settings
 from cxrlib import reported
 from cxrlib.cli import main
+from cxrlib.data import PROTOCOLS
 from cxrlib.data.sources import SOURCES as DATA
-from cxrlib.data.split import PROTOCOLS
 
 ROW = "D-CPCFDD-official"  # a small network on the official split
 TINY = {"size": 16, "epochs": 2, "bootstrap": 20, "progress": False, "seeds": [0]}

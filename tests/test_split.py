@@ -60,8 +60,45 @@ def test_seed():
 
 def test_the_same_cut_with_every_version_of_the_libraries():
     _, val, test = split(make(30), 0.2, 0.2, seed=5)
-    assert val.rows[:8].tolist() == [12, 13, 15, 25, 26, 27, 28, 39]
-    assert test.rows[:8].tolist() == [10, 11, 42, 43, 44, 55, 56, 57]
+    assert val.rows[:8].tolist() == [25, 26, 27, 28, 35, 36, 37, 38]
+    assert test.rows[:8].tolist() == [10, 11, 39, 40, 41, 55, 56, 57]
+
+
+def test_every_patient_has_the_same_chance_whatever_its_number_of_images():
+    """Patients of 30, 20, 15, 12 and 10 images among 100 small ones: each in validation about one time in ten."""
+    sizes = np.array([30, 20, 15, 12, 10, *np.random.default_rng(3).integers(1, 4, 100)])
+    who, n = np.repeat(np.arange(len(sizes)), sizes), sizes.sum()
+    d = CxrDataset(np.zeros((n, 1, 8, 8), np.uint8), who % 2, ("a", "b"), [f"p{w}" for w in who])
+    times, images, positive = np.zeros(len(sizes)), [], []
+    for seed in range(200):
+        _, val, _ = split(d, 0.1, 0, seed=seed)
+        times += np.isin(np.arange(len(sizes)), [int(p[1:]) for p in val.patients])
+        images.append(len(val))
+        positive.append(val.labels.mean())
+    assert (times[:5] >= 8).all() and (times[:5] <= 34).all(), times[:5]  # 20 expected, SD 4.2
+    assert times.mean() == pytest.approx(20, abs=3) and (times > 3).all()
+    assert np.mean(images) == pytest.approx(n / 10, rel=0.1) and np.mean(positive) == pytest.approx(
+        d.labels.mean(), abs=0.05
+    )
+    both = sum({"p0", "p2"} <= set(split(d, 0.4, 0, seed=s)[1].patients) for s in range(100))
+    assert both > 0, "the two largest patients of a class are never together"
+
+
+def test_unknown_patients_are_told():
+    d = make(40)
+    d = CxrDataset(d.images, d.labels, d.classes, d.patients, pd.DataFrame({"patient_known": d.labels == 1}))
+    with pytest.warns(UserWarning, match=f"patient of {(d.labels == 0).sum()} of {len(d)} images is not known"):
+        split(d)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        split(d, by="image")
+
+
+def test_a_class_inside_patients_of_another_is_on_both_sides():
+    """Each patient has two images of class a and one of class b."""
+    d = CxrDataset(np.zeros((30, 1, 8, 8), np.uint8), [0, 0, 1] * 10, ("a", "b"), np.repeat(range(10), 3))
+    for part in split(d, 0.2, 0.2):
+        assert set(part.labels) == {0, 1} and len(part) % 3 == 0
 
 
 @pytest.mark.parametrize("by", ["patient", "image"])
@@ -129,14 +166,14 @@ def test_protocol_without_official_splits():
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"val": 1.0}, "val must be a share"),
-        ({"val": -0.1}, "val must be a share"),
-        ({"val": 10}, "val must be a share"),
-        ({"val": "0.1"}, "val must be a share"),
-        ({"val": float("nan")}, "val must be a share"),
-        ({"test": 1.5}, "test must be a share"),
-        ({"val": 0.6, "test": 0.4}, "below 1"),
-        ({"by": "images"}, "by must be.*'images'"),
+        ({"val": 1.0}, "val: give a fraction of the images below 1"),
+        ({"val": -0.1}, "val: give a number from 0 to 1"),
+        ({"val": 10}, "val: give a number from 0 to 1"),
+        ({"val": "0.1"}, "val: give a number from 0 to 1"),
+        ({"val": float("nan")}, "val: give a number from 0 to 1"),
+        ({"test": 1.5}, "test: give a number from 0 to 1"),
+        ({"val": 0.6, "test": 0.4}, "less than 1"),
+        ({"by": "images"}, "by: give one of patient, image, got 'images'"),
         ({"protocol": "80:20"}, "val10, train82, merged82, pooled"),
     ],
 )
@@ -157,7 +194,7 @@ def test_few_patients():
     one = make(2, (0.5, 0.5))
     with pytest.raises(ValueError, match="too few"):
         split(one)
-    with pytest.raises(ValueError, match="at least 2 patients"):
+    with pytest.raises(ValueError, match="at least 2 patients are needed"):
         split(one[one.labels == 0], stratify=False)
 
 

@@ -1,9 +1,9 @@
-"""Data sets: load them, audit them, cut them."""
+"""Data sets: load them, audit them, split them."""
 
-from .audit import Audit, audit
+from ._audit import Audit, audit
+from ._split import PROTOCOLS, split
 from .cache import cache_dir, clear_cache
 from .dataset import CxrDataset
 from .sources import SOURCES, load
-from .split import PROTOCOLS, split
 
 __all__ = ["PROTOCOLS", "SOURCES", "Audit", "CxrDataset", "audit", "cache_dir", "clear_cache", "load", "split"]

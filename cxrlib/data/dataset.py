@@ -1,15 +1,19 @@
 """CxrDataset: images, labels, patients and a table, kept together through every selection."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import html
 import io
 import mmap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from PIL import Image
 from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
@@ -20,34 +24,50 @@ SPLIT_ORDER = ("train", "val", "test")
 class CxrDataset(Dataset):
     """Chest X-ray images with labels, patients and metadata.
 
-    images: uint8 (N, 1, H, W), an array or a memory map. labels: int64 (N,), positions in `classes`.
-    classes: names of the K classes. patients: (N,) str, the patient of each image.
-    table: DataFrame, one row an image (file, split, class, subtype, patient, key_*, width, height, ...), or
-    None.
-    masks, lungs: bool (N, H, W), the lesion and the lung pixels, or None when unknown.
-    name: what the data set is called. fingerprint: hash of its content; computed when not given.
-    skipped: DataFrame (file, reason) of the images that could not be used.
+    ``d[3]`` is one sample: a float32 tensor (1, H, W) in [0, 1] and an int label, as torch expects it. ``d[:100]``,
+    ``d[[5, 2]]``, ``d[d.labels == 1]`` are smaller data sets that share the same pixels, without a copy.
+    ``DataLoader(d, batch_size=32)`` works and reads a whole batch at once.
 
-    `d[3]` is one sample: a float32 tensor (1, H, W) in [0, 1] and an int label, as torch expects it.
-    `d[:100]`, `d[[5, 2]]`, `d[d.labels == 1]` are smaller data sets that share the same pixels, without a
-    copy. `DataLoader(d, batch_size=32)` works and reads a whole batch at once.
+    Parameters
+    ----------
+    images : ndarray, uint8 (N, 1, H, W)
+        In memory or memory-mapped.
+    labels : array_like of int, (N,)
+        Positions in ``classes``.
+    classes : sequence of str
+        Names of the K classes.
+    patients : array_like of str, (N,)
+        The patient of each image.
+    table : DataFrame, optional
+        One row per image: file, split, class, subtype, patient, patient_known, key_*, width, height, ...
+    masks, lungs : ndarray, bool (N, H, W), optional
+        The lesion and the lung pixels; None when they are unknown.
+    name : str
+        What the data set is called.
+    fingerprint : str, optional
+        Hash of its content; computed when not given.
+    skipped : DataFrame, optional
+        The files that were not read (columns file, reason), kept as ``.skipped``.
 
-    Raises ValueError when the arrays do not fit together.
+    Raises
+    ------
+    ValueError
+        When the arrays do not fit together.
     """
 
     def __init__(
         self,
-        images,
-        labels,
-        classes,
-        patients,
-        table=None,
-        masks=None,
-        lungs=None,
-        name="",
-        fingerprint=None,
-        skipped=None,
-    ):
+        images: np.ndarray,
+        labels: ArrayLike,
+        classes: Sequence[str],
+        patients: ArrayLike,
+        table: pd.DataFrame | None = None,
+        masks: np.ndarray | None = None,
+        lungs: np.ndarray | None = None,
+        name: str = "",
+        fingerprint: str | None = None,
+        skipped: pd.DataFrame | None = None,
+    ) -> None:
         if getattr(images, "ndim", 0) != 4 or images.shape[1] != 1 or images.dtype != np.uint8:
             raise ValueError(f"images must be a uint8 array of shape (N, 1, H, W), got {_describe(images)}.")
         if isinstance(classes, str):
@@ -73,14 +93,13 @@ class CxrDataset(Dataset):
             table = pd.DataFrame({"class": np.asarray(classes, dtype=object)[labels] if n else [], "patient": patients})
         if len(table) != n:
             raise ValueError(f"table must have one row for each of the {n} images, got {len(table)} rows.")
-        for what, array in (("masks", masks), ("lungs", lungs)):
-            if array is not None and (array.shape != (n, *images.shape[2:]) or array.dtype != bool):
+        for what, values in (("masks", masks), ("lungs", lungs)):
+            if values is not None and (values.shape != (n, *images.shape[2:]) or values.dtype != bool):
                 raise ValueError(
-                    f"{what} must be a bool array of shape {(n, *images.shape[2:])}, got {_describe(array)}."
+                    f"{what} must be a bool array of shape {(n, *images.shape[2:])}, got {_describe(values)}."
                 )
         self._images, self._masks, self._lungs = images, masks, lungs
-        self._labels = labels.astype(np.int64)
-        self._patients = patients
+        self._labels, self._patients = labels.astype(np.int64), patients
         self._table = table.reset_index(drop=True)
         self._fingerprint = fingerprint
         self.classes = classes
@@ -92,9 +111,11 @@ class CxrDataset(Dataset):
     # -- selection ----------------------------------------------------------------
 
     def __len__(self) -> int:
+        """Count the images."""
         return len(self.rows)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> CxrDataset | tuple[torch.Tensor, int]:
+        """Give one sample for an int, a smaller data set for anything that selects several."""
         if isinstance(key, (int, np.integer)) and not isinstance(key, (bool, np.bool_)):
             if not -len(self) <= key < len(self):
                 raise IndexError(f"image {key} is out of range: the data set has {len(self)} images.")
@@ -105,19 +126,18 @@ class CxrDataset(Dataset):
         return self._take(self._positions(key))
 
     def __getitems__(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """A whole batch for torch's DataLoader: uint8 (B, 1, H, W) and int64 (B,)."""
+        """Read a whole batch for torch's DataLoader: uint8 (B, 1, H, W) and int64 (B,)."""
         images = torch.from_numpy(self.batch(rows)).as_subclass(_Stacked)
         return images, torch.from_numpy(self._labels[self.rows[self._positions(rows)]])
 
     def batch(self, rows: Sequence[int]) -> np.ndarray:
-        """Pixels of the images at these positions only: a new uint8 array (B, 1, H, W)."""
+        """Read the pixels of the images at these positions only: a new uint8 array (B, 1, H, W)."""
         rows = self.rows[self._positions(rows)]
         _ask_for(self._images, rows)
         return np.array(self._images[rows])
 
-    def where(self, **columns) -> "CxrDataset":
-        """The images whose table columns equal these values: `d.where(split="train")`; a list means "one
-        of"."""
+    def where(self, **columns: Any) -> CxrDataset:
+        """Select the images whose table columns equal these values: ``d.where(split="train")``; a list: one of them."""
         table = self.table
         keep = np.ones(len(self), dtype=bool)
         for column, value in columns.items():
@@ -127,7 +147,7 @@ class CxrDataset(Dataset):
             keep &= table[column].isin(list(wanted)).to_numpy()
         return self[keep]
 
-    def _positions(self, key) -> np.ndarray:
+    def _positions(self, key: Any) -> np.ndarray:
         n = len(self)
         if isinstance(key, slice):
             return np.arange(n)[key]
@@ -150,7 +170,7 @@ class CxrDataset(Dataset):
             raise IndexError(f"positions must lie in {-n}..{n - 1}, got {index.min()}..{index.max()}.")
         return np.where(index < 0, index + n, index)
 
-    def _take(self, positions: np.ndarray) -> "CxrDataset":
+    def _take(self, positions: np.ndarray) -> CxrDataset:
         part = object.__new__(type(self))
         part.__dict__.update(self.__dict__)
         part.rows = self.rows[positions]
@@ -159,7 +179,7 @@ class CxrDataset(Dataset):
 
     # -- what it holds ------------------------------------------------------------
 
-    def _restrict(self, base):
+    def _restrict(self, base: np.ndarray | None) -> np.ndarray | None:
         if base is None:
             return None
         rows = self.rows
@@ -194,10 +214,15 @@ class CxrDataset(Dataset):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row an image, numbered from 0."""
+        """The metadata: one row per image, numbered from 0."""
         if self._cached_table is None:
             self._cached_table = self._table.iloc[self.rows].reset_index(drop=True)
         return self._cached_table
+
+    @property
+    def unknown_patients(self) -> int:
+        """How many images count as a patient of their own because nothing tells whose they are."""
+        return int((~self.table["patient_known"].astype(bool)).sum()) if "patient_known" in self._table else 0
 
     @property
     def size(self) -> int:
@@ -219,7 +244,7 @@ class CxrDataset(Dataset):
         return hashlib.blake2b(self._fingerprint.encode() + self.rows.tobytes(), digest_size=16).hexdigest()
 
     def counts(self) -> pd.DataFrame:
-        """Number of images: one row a split, one column a class, and the total."""
+        """Count the images: one row per split, one column per class, and the total."""
         table = self.table
         split = table["split"].astype(str) if "split" in table else pd.Series(["all"] * len(self))
         found = set(split)
@@ -258,7 +283,7 @@ class CxrDataset(Dataset):
         if len(self):
             lines.append(self._thumbnails())
         if len(self.skipped):
-            lines.append(f"<p>{len(self.skipped)} files could not be used; see <code>.skipped</code>.</p>")
+            lines.append(f"<p>{len(self.skipped)} files were not read; see <code>.skipped</code>.</p>")
         return '<div class="cxr-dataset">' + "\n".join(lines) + "</div>"
 
     def _thumbnails(self, most: int = 8, edge: int = 96) -> str:
@@ -297,11 +322,11 @@ class CxrDataset(Dataset):
         self.__dict__.update(state)
 
 
-def _is_map(array) -> bool:
+def _is_map(array: Any) -> bool:
     return isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
 
 
-def _ask_for(images, rows) -> None:
+def _ask_for(images: np.ndarray, rows: Sequence[int]) -> None:
     """Have the system read these rows of a memory map now, in one piece each.
 
     Left alone it reads far more around every page that is touched. With a file larger than memory nearly all of that is
@@ -337,7 +362,7 @@ class _Stacked(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
 
-def _collate_stacked(batch, *, collate_fn_map=None):
+def _collate_stacked(batch: tuple, *, collate_fn_map: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
     images, labels = batch
     return images.as_subclass(torch.Tensor).float().div_(255.0), labels
 
@@ -358,7 +383,7 @@ def _png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _describe(array) -> str:
+def _describe(array: Any) -> str:
     if not hasattr(array, "shape"):
         return type(array).__name__
     return f"{array.dtype} of shape {tuple(array.shape)}"

@@ -19,7 +19,7 @@ MODULES = (
     "cxrlib.augment",
     "cxrlib.cli",
     "cxrlib.data.dicom",
-    "cxrlib.data.audit",
+    "cxrlib.data._audit",
     "cxrlib.experiment",
     "coursekit.grade.batch",
     "coursekit.reproduce",

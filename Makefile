@@ -77,7 +77,7 @@ address: $(STAMP) ## set the repository's address everywhere: make address URL=h
 bench: $(STAMP) ## measure the performance figures again
 	@for name in $(BENCHES); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python -m coursekit.results
-	@sed -n '/performance:begin/,/performance:end/p' README.md # every figure, and whether it meets its bar
+	@sed -n "/^|/p" book/performance.md # every figure, and whether it meets its bar
 
 constraints: $(STAMP) ## pin what .venv holds now as the tested set, with the hashes of all its files
 	$(BIN)/python -m pip install --quiet uv

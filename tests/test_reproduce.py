@@ -14,9 +14,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import coursekit.reproduce as module
-from coursekit.reproduce import PLAN, command, differing, recipes, reproduce, select, used, why
-from coursekit.source_settings import settings
+import coursekit.reproduce.run as module
+from coursekit.reproduce import PLAN, command, differing, recipes, reproduce, select, settings, used, why
 from cxrlib import reported
 from cxrlib.cli import main
 from cxrlib.data import PROTOCOLS
@@ -90,7 +89,7 @@ def as_record(row):
 def test_every_experiment_has_a_row_that_keeps_all_that_is_known_of_it(source, experiment):
     rows = [r for r in PLAN if (r.source, r.experiment) == (source, experiment)]
     assert any(differing(as_record(row)) == [] for row in rows), [differing(as_record(r)) for r in rows]
-    for name in settings(source, experiment):
+    for name in settings(source, experiment).keys() - {"epochs_run"}:
         assert any(name in used(as_record(row)) for row in rows), f"{name} is no setting of a recipe"
 
 
@@ -298,14 +297,14 @@ def test_a_not_run_record_gives_way_to_a_run(tmp_path, xrays):
 # -- the sentence -------------------------------------------------------------------------------------------------
 
 
-def measured(row_id, low, high, **recipe):
+def measured(row_id, low, high, epochs_run=8, **recipe):
     (row,) = select(ids=[row_id])
     values = {"intervals": {"accuracy": [low, high]}}
     return {
         "reproduction": {"row": row.id, "source": row.source, "experiment": row.experiment},
         "data": {"source": row.data, "protocol": row.protocol, "by": row.by},
         "test": values,
-        "training": {"recipe": recipes[row.recipe].replace(**recipe).to_dict()},
+        "training": {"recipe": recipes[row.recipe].replace(**recipe).to_dict(), "epochs": [{}] * epochs_run},
     }
 
 
@@ -329,6 +328,28 @@ def test_why_names_what_differs_and_what_is_not_known():
     assert "batch 4 instead of 8" in why([measured("B-efficientnet_b7-tuned", 0.8, 0.9, batch_size=4)])
     assert "a patient can be on both sides" in why([measured("D-CPCFDD", 0.8, 0.9)])
     assert "nothing that is known" in why([measured("E-cnn5", 0.7, 0.8)])
+
+
+def test_why_tells_what_the_sources_tell():
+    """Epochs of A, sizes of C and E, the planned and the run epochs of B, the layers of v6: all of this is known."""
+    text = why([measured("A-v6-lite0", 0.8, 0.9, trainable=100)])
+    assert "layers that learn the top 100 instead of the top 50" in text
+    assert "epochs until it stopped 8 instead of 20" in text and "augmentation" not in text
+    runs = [measured("A-baseline", 0.7, 0.8, epochs_run=n) for n in (8, 7)]
+    assert "epochs until it stopped 7 to 8 instead of 4" in why(runs) and "epochs planned (here 10)" in why(runs)
+    text = why([measured("B-efficientnet_b7-tuned", 0.8, 0.9, epochs_run=17)])
+    assert "nothing that is known" in text and "epochs" not in text
+    for row in ("C-resnet18-scratch", "E-resnet18-pneumonia3"):
+        text = why([measured(row, 0.8, 0.9)])
+        assert "image size 96 px instead of 224 px" in text and "image size (here" not in text
+    assert "augmentation none instead of crop, flip, rotate" in why(
+        [measured("E-resnet18-augmented", 0, 1, augment=None)]
+    )
+
+
+def test_what_source_d_reported_is_complete():
+    frame = reported("D")
+    assert frame[["accuracy", "loss", "minutes"]].notna().all(axis=None)
 
 
 def test_why_counts_the_seeds():

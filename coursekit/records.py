@@ -1,0 +1,105 @@
+"""The records of results/: which kind one is, which belong together, and what a table says of them."""
+
+from __future__ import annotations
+
+import statistics
+
+FOOTNOTE = (
+    "\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
+    "threads where it was recorded, of the clock's time elsewhere."
+)
+SEVERAL = (
+    "Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
+    "in square brackets the lowest and the highest seed."
+)
+
+
+def is_training(record: dict) -> bool:
+    """Tell whether it is a run of `cxr train`."""
+    return "training" in record and "test" in record and not is_reproduction(record)
+
+
+def is_reproduction(record: dict) -> bool:
+    """Tell whether it is a record of `cxr reproduce`, measured or not run."""
+    return "reproduction" in record
+
+
+def recipe_of(record: dict) -> str:
+    """Return the recipe, with which `cxr train` begins each record's file name."""
+    return record["file"].partition("-chest_xray")[0]
+
+
+def by_recipe(records: list[dict]) -> list[list[dict]]:
+    """Return the runs of `cxr train`, those of one recipe together, by seed."""
+    groups: dict[str, list[dict]] = {}
+    for record in filter(is_training, records):
+        groups.setdefault(recipe_of(record), []).append(record)
+    return [sorted(runs, key=lambda r: r["training"]["recipe"]["seed"]) for runs in groups.values()]
+
+
+def name_of(runs: list[dict]) -> str:
+    """Return the recipe and the seeds of these runs."""
+    seeds = [str(r["training"]["recipe"]["seed"]) for r in runs]
+    return f"{recipe_of(runs[0])}, {', '.join(seeds)}"
+
+
+def training_minutes(record: dict) -> float:
+    """Return epochs times the median epoch: other jobs on the machine slow single epochs, and the sum would hold that.
+
+    CPU time over threads, where it was recorded: other jobs disturb it less than the clock.
+    """
+    training = record["training"]
+    phases = [phase for phase in (training["epochs"], training.get("head")) if phase]
+    if all("cpu_seconds" in epoch for phase in phases for epoch in phase) and training["hardware"]["device"] == "cpu":
+        seconds = [[e["cpu_seconds"] / training["hardware"]["threads"] for e in phase] for phase in phases]
+    else:
+        seconds = [[e["seconds"] for e in phase] for phase in phases]
+    return sum(len(s) * statistics.median(s) for s in seconds) / 60
+
+
+def number(value: float | None) -> str:
+    """Write a score with three digits; one that is undefined as a dash."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def interval(report: dict, name: str) -> str:
+    """Return a score with its interval."""
+    low, high = report["intervals"][name]
+    return f"{number(report['values'][name])} ({number(low)}–{number(high)})"
+
+
+def mean_of(runs: list[dict], name: str, part: str = "test") -> float | None:
+    """Return the mean of a score over runs, or None where it is undefined in one of them."""
+    values = [r[part]["values"][name] for r in runs]
+    return None if None in values else statistics.mean(values)
+
+
+def recalls(runs: list[dict], part: str) -> str:
+    """Return the mean recall of each class."""
+    return " / ".join(number(mean_of(runs, f"recall[{c}]", part)) for c in runs[0][part]["classes"])
+
+
+def over_seeds(values: list[float], between: str = "") -> str:
+    """Return the mean, and the lowest and the highest of several seeds."""
+    return f"{statistics.mean(values):.3f}{between} [{min(values):.3f}–{max(values):.3f}]"
+
+
+def scored(runs: list[dict], name: str, part: str = "test") -> str:
+    """Return a value of one run with its interval, or of several seeds as SEVERAL says; a dash where it is undefined.
+
+    Parameters
+    ----------
+    runs : list of dict
+        Records of one recipe, one per seed.
+    name : str
+        The score, e.g. "accuracy".
+    part : str
+        "test", or "test_at_validation_threshold", which only runs with two classes have.
+    """
+    if any(part not in r or r[part]["values"][name] is None for r in runs):
+        return "–"
+    if len(runs) == 1:
+        return interval(runs[0][part], name)
+    ends = [end for r in runs for end in r[part]["intervals"][name]]
+    between = "" if None in ends else f" ({min(ends):.3f}–{max(ends):.3f})"
+    return over_seeds([r[part]["values"][name] for r in runs], between)

@@ -1,0 +1,124 @@
+"""The source projects, run again: the part of coursekit/results.py that puts reported beside measured."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+
+from cxrlib.source_projects import SOURCES, reported
+
+from .performance import table
+from .records import is_reproduction, over_seeds, scored, training_minutes
+from .reproduce import NOT_RUN, PLAN, Row, command, why
+
+SOURCES_HEAD = """\
+## The source projects, run again
+
+Five student projects are this course's source. `cxr reproduce` runs their experiments again, each from a named recipe.
+The tables put what was reported beside what was measured here. After a measured test value: in round brackets the 95 %
+interval of one run, bootstrap over patients; several seeds are written as in the first table. F1 measured here is the
+macro F1; which F1 a source reported is not known. Where a source's backbone cannot be had without a download, another
+row has EfficientNet-Lite0, or the same network from scratch, in its place. Training time as above. No source's own list
+of images is known, so no row is an exact repetition."""
+
+
+figures_of = functools.cache(reported)  # making the table takes longer than everything else here
+
+
+def as_reported(source: str, experiment: str) -> str:
+    """Return the figures that a source reported of an experiment, in words."""
+    frame = figures_of(source)
+    row = frame[frame["experiment"] == experiment].iloc[0]
+    found = [
+        f"{name} {row[column]:g}"
+        for column, name in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC"), ("loss", "loss"))
+        if row[column] == row[column]
+    ]  # NaN: not reported
+    if row["minutes"] == row["minutes"]:
+        found.append(f"{row['minutes']:g} min")
+    return ", ".join(found) or "–"
+
+
+def set_up(records: list[dict]) -> str:
+    """Return model, size and length, data and split of the runs of one row."""
+    first, recipe = records[0], records[0]["training"]["recipe"]
+    lengths = sorted({len(r["training"]["epochs"]) for r in records})
+    epochs = (
+        f"{lengths[0]} to {lengths[-1]} epochs"
+        if len(lengths) > 1
+        else f"{lengths[0]} epoch{'s' if lengths[0] > 1 else ''}"
+    )
+    if head := len(first["training"].get("head", [])):
+        epochs = f"{head} for the head, then {epochs}"
+    split = first["data"]["protocol"] + (", by image" if first["data"]["by"] == "image" else "")
+    seeds = f", {len(records)} seeds" if len(records) > 1 else ""
+    return f"{recipe['model']}, {recipe['size']} px, {epochs}; {first['data']['source']}, {split}{seeds}"
+
+
+def source_section(letter: str, records: list[dict]) -> str:
+    """Write the part of one source: reported beside measured, why they differ, what did not run."""
+    found = [r for r in records if is_reproduction(r)]
+    rows, reasons, absent, never = [], [], {}, []
+    for row in (row for row in PLAN if row.source == letter):
+        mine = [r for r in found if r["reproduction"]["row"] == row.id]
+        measured = sorted((r for r in mine if "test" in r), key=lambda r: r["training"]["recipe"]["seed"])
+        if measured:
+            validation = [r["validation"]["values"]["accuracy"] for r in measured]
+            rows.append(
+                [
+                    row.id,
+                    row.experiment,
+                    set_up(measured),
+                    as_reported(letter, row.experiment),
+                    f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
+                    scored(measured, "accuracy"),
+                    scored(measured, "macro_f1"),
+                    scored(measured, "auc"),
+                    f"{statistics.mean(map(training_minutes, measured)):.1f} min",
+                ]
+            )
+            reasons.append(f"- {row.id}: {why(measured)}")
+        elif missing := [r for r in mine if r.get("kind") == NOT_RUN]:
+            absent.setdefault(missing[0]["reason"], []).append(row)
+        else:
+            never.append(row)
+    parts = [f"### Source {letter}: {SOURCES[letter]}"]
+    if rows:
+        parts.append(
+            table(
+                [
+                    "row",
+                    "experiment",
+                    "run here",
+                    "reported",
+                    "validation accuracy",
+                    "test accuracy",
+                    "test macro F1",
+                    "test AUC",
+                    "training time",
+                ],
+                rows,
+            )
+        )
+        parts += ["Why reported and measured differ:", "\n".join(reasons)]
+    for reason, which in absent.items():
+        parts.append(f"Not run: {reason}. The command that runs it where nothing is missing:")
+        parts.append(commands(which))
+    if never:
+        parts.append("No record yet:")
+        parts.append(commands(never))
+    return "\n\n".join(parts)
+
+
+def commands(rows: list[Row]) -> str:
+    """List the command for each row, with what the source reported."""
+    lines = []
+    for row in rows:
+        figures = as_reported(row.source, row.experiment)
+        lines.append(f"- {row.experiment}{f' (reported: {figures})' if figures != '–' else ''}: `{command(row)}`")
+    return "\n".join(lines)
+
+
+def sources_text(records: list[dict]) -> str:
+    """Write the part of the results page that is about the source projects."""
+    return "\n\n".join([SOURCES_HEAD, *(source_section(letter, records) for letter in SOURCES)])

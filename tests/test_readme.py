@@ -1,0 +1,41 @@
+"""The README: its Python runs as it stands, its links lead somewhere, its table has the book's chapters."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+import cxrlib as cxr
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def chapters() -> list[str]:
+    """The chapters of the book, in its order."""
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    files = [page["file"] for part in toc["parts"] for page in part["chapters"]]
+    return [file for file in files if file.startswith("chapters/")]
+
+
+def test_the_ten_lines_run(monkeypatch):
+    """As they stand; only the images are few and small, and there is one epoch."""
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    lines = [line for line in block.splitlines() if line]
+    assert len(lines) <= 11
+    load = cxr.load
+    monkeypatch.setattr(cxr, "load", lambda name, size: load(name, size, n=80, progress=False))
+    monkeypatch.setitem(cxr.recipes, "baseline", cxr.recipes["baseline"].replace(epochs=1, size=32))
+    space = {}
+    exec(block, space)
+    assert space["data"].size == space["recipe"].size and len(space["maps"]) == len(space["test"][:16])
+
+
+def test_the_table_has_every_chapter_of_the_book():
+    rows = re.findall(r"^\| (\d+) \[[^\]]+\]\((chapters/\w+)\.md\) \| .+\? \|$", README, re.M)
+    assert rows == [(str(number), file) for number, file in enumerate(chapters(), start=1)]
+
+
+def test_what_it_links_is_there():
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert len(links) > 20 and not [link for link in links if not (ROOT / link).exists()]

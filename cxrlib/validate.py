@@ -43,7 +43,9 @@ def one_of(name: str, value: Any, allowed: Iterable) -> Any:
     return value
 
 
-def array(name: str, values: Any, shape: tuple[int | str, ...], kinds: str = "biuf") -> np.ndarray:
+def array(
+    name: str, values: Any, shape: tuple[int | str, ...], kinds: str = "biuf", *, finite: bool = True
+) -> np.ndarray:
     """Check that ``values`` make an array of a shape and a kind.
 
     Parameters
@@ -55,6 +57,8 @@ def array(name: str, values: Any, shape: tuple[int | str, ...], kinds: str = "bi
         One entry per axis: its length, or a word for people where any length will do, e.g. ``("images", 2)``.
     kinds : str
         Allowed kinds of dtype, as in ``numpy.dtype.kind``: b bool, i and u whole numbers, f floating point, U text.
+    finite : bool
+        Refuse NaN and infinite numbers, too.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def array(name: str, values: Any, shape: tuple[int | str, ...], kinds: str = "bi
     Raises
     ------
     ValueError
-        Anything else, infinite numbers and NaN included.
+        Anything else.
     """
     words = {"b": "true or false", "iu": "whole numbers", "biu": "whole numbers", "biuf": "numbers"}
     wanted = f"give {words.get(kinds, 'values')} of the shape ({', '.join(map(str, shape))})"
@@ -78,7 +82,7 @@ def array(name: str, values: Any, shape: tuple[int | str, ...], kinds: str = "bi
     )
     if not fits or (found.size and found.dtype.kind not in kinds):
         raise ValueError(f"{name}: {wanted}, got {found.dtype} of shape {found.shape}")
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
+    if finite and found.dtype.kind == "f" and not np.isfinite(found).all():
         raise ValueError(f"{name}: {wanted}, got NaN or infinity among them")
     return found
 

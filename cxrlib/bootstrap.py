@@ -1,0 +1,96 @@
+"""95 % intervals from a bootstrap over patients: the one resampler of the library.
+
+Whole patients are drawn, with all their images, because images of one patient are not independent (Efron and
+Tibshirani, *An Introduction to the Bootstrap*, 1993).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from .validate import array
+
+BLOCK = 2_000_000  # weights held at once, whatever the number of images and resamples
+
+
+def groups(patients: object, n: int) -> np.ndarray:
+    """Number the patients: (N,) int, the same number for the images of one patient.
+
+    Parameters
+    ----------
+    patients : array_like, (N,), or None
+        One key per image, numbers or texts; None counts every image as its own patient.
+    n : int
+        Number of images.
+
+    Raises
+    ------
+    ValueError
+        Another number of keys, or NaN and None among them: all unknown patients would count as one.
+    """
+    if patients is None:
+        return np.arange(n)
+    if np.any(pd.isna(np.asarray(patients, dtype=object))):
+        raise ValueError("patients: give one key per image, got NaN or None; an unknown patient needs a key of its own")
+    return np.unique(array("patients", patients, (n,), "biufU"), return_inverse=True)[1]
+
+
+def draws(group: np.ndarray, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """Draw as many patients as there are, with replacement.
+
+    Parameters
+    ----------
+    group : ndarray, (N,)
+        The number of each image's patient, from ``groups``.
+    resamples : int
+    seed : int
+
+    Yields
+    ------
+    ndarray, (B, N) float
+        How often each image was drawn; blocks of B resamples, so that memory stays bounded.
+    """
+    patients = group.max() + 1
+    rng = np.random.default_rng(seed)
+    step = max(1, BLOCK // len(group))
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        yield rng.multinomial(patients, np.full(patients, 1 / patients), size=size)[:, group].astype(float)
+
+
+def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the 2.5 and 97.5 percentiles over the first axis; resamples with an undefined value are left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # "All-NaN slice": the interval is undefined, too
+        low, high = np.nanpercentile(values, [2.5, 97.5], axis=0)
+    return low, high
+
+
+def mean_intervals(values: np.ndarray, patients: object = None, resamples: int = 1000, seed: int = 0) -> tuple:
+    """Give the 95 % percentile intervals of means over images.
+
+    Parameters
+    ----------
+    values : array_like, (N, C) or (N,)
+        One row per image; undefined entries (NaN) are left out of the means.
+    patients : array_like, (N,), optional
+    resamples : int
+        0 leaves the intervals undefined.
+    seed : int
+
+    Returns
+    -------
+    low, high : ndarray, (C,), or float
+    """
+    values = np.asarray(values, dtype=float)
+    if not resamples or not len(values):
+        return np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan)
+    known = np.isfinite(values)
+    filled, counted = np.where(known, values, 0), known.astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [w @ filled / (w @ counted) for w in draws(groups(patients, len(values)), resamples, seed)]
+    return ends(np.concatenate(means))

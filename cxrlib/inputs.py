@@ -1,0 +1,133 @@
+"""The arguments that many functions share: images, the class that is asked for, probabilities."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from .validate import array, one_of, short
+
+SLACK = 0.01  # by which float pixels may leave [0, 1]: rounding, interpolation
+
+
+def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
+    """Find out how to read images batch by batch.
+
+    Parameters
+    ----------
+    images : CxrDataset, or array or tensor (N, 1, H, W) or (N, H, W)
+        uint8 from 0 to 255, or floating point from 0 to 1.
+
+    Returns
+    -------
+    read : callable
+        Takes a range of positions, returns their pixels (B, 1, H, W) as they are stored; see ``unit``.
+    count : int
+
+    Raises
+    ------
+    ValueError
+        Anything else.
+    """
+    if hasattr(images, "batch") and hasattr(images, "labels"):
+        return lambda rows: torch.from_numpy(np.ascontiguousarray(images.batch(list(rows)))), len(images)
+    values = images if isinstance(images, torch.Tensor) else np.asanyarray(images)
+    shape = tuple(values.shape)
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] != 1):
+        raise ValueError(f"images: give a CxrDataset or an array (N, 1, H, W) or (N, H, W), got the shape {shape}")
+
+    def read(rows: range) -> torch.Tensor:
+        part = values[rows.start : rows.stop]
+        part = part if isinstance(part, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(part))
+        # A tensor made in inference mode cannot take part in a gradient; a copy can.
+        return (part.clone() if part.is_inference() else part).reshape(len(part), 1, *shape[-2:])
+
+    return read, shape[0]
+
+
+def unit(x: torch.Tensor) -> torch.Tensor:
+    """Turn pixels into floating point from 0 to 1, as networks take them.
+
+    Raises
+    ------
+    ValueError
+        Whole numbers other than uint8, and floating point outside 0 to 1: nobody could tell its scale.
+    """
+    if x.dtype == torch.uint8:
+        return x.float() / 255
+    if not x.is_floating_point():
+        raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {x.dtype}")
+    low, high = (float(end) for end in x.aminmax()) if x.numel() else (0, 1)
+    if low < -SLACK or high > 1 + SLACK:
+        raise ValueError(
+            f"images: give uint8 (0 to 255) or float (0 to 1) values, got {x.dtype} from {low:g} to {high:g}; "
+            "convert to uint8, or divide by 255"
+        )
+    return x
+
+
+def pixels(images: object) -> torch.Tensor:
+    """Read all images as float (N, 1, H, W) from 0 to 1; for what ``images`` may be see ``reader``."""
+    read, count = reader(images)
+    return unit(read(range(count)))
+
+
+def targets(target: object, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
+    """Find the classes that are asked for.
+
+    Parameters
+    ----------
+    target : int, str, a sequence of these, or None
+        A class by index or name for all images, or one per image.
+    classes : tuple of str
+    count : int
+        Number of images.
+
+    Returns
+    -------
+    torch.Tensor or None
+        (N,) int64; None for None, which means all classes.
+
+    Raises
+    ------
+    ValueError
+        A class that there is not, or another number of targets than images.
+    """
+    if target is None:
+        return None
+    if isinstance(target, str) or not isinstance(target, Iterable) or np.ndim(target) == 0:
+        return torch.full((count,), _class_index(target, classes))
+    found = [_class_index(item, classes) for item in target]
+    if len(found) != count:
+        raise ValueError(f"target: give one for all images, or one per image; got {len(found)} for {count} images")
+    return torch.tensor(found, dtype=torch.long)
+
+
+def _class_index(target: object, classes: tuple[str, ...]) -> int:
+    if isinstance(target, str):
+        return classes.index(one_of("target", target, classes))
+    try:
+        if isinstance(target, bool | np.bool_):
+            raise TypeError
+        index = operator.index(target)
+    except TypeError:
+        index = -1
+    if not 0 <= index < len(classes):
+        listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(classes))
+        raise ValueError(f"target: give the index or the name of a class ({listed}), got {short(target)}")
+    return index
+
+
+def probabilities(name: str, values: object, shape: tuple = ("images", "classes"), sums: bool = True) -> np.ndarray:
+    """Check that ``values`` are class probabilities: float64 (N, K), 0 to 1, with the sum 1 in each row."""
+    found = array(name, values, shape, finite=False).astype(float)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name}: give probabilities, got NaN or infinity; the training has probably diverged")
+    if (found < 0).any() or (found > 1 + 1e-4).any() or (sums and not np.allclose(found.sum(1), 1, atol=1e-4)):
+        raise ValueError(
+            f"{name}: give probabilities, each row from 0 to 1 with the sum 1; these may be logits (apply softmax once)"
+        )
+    return found

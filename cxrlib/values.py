@@ -1,0 +1,58 @@
+"""Numbers on their way to people and to files.
+
+A value that is undefined (0 divided by 0, such as the recall of a class without images) is NaN inside the library, null
+in JSON and "–" for people. It is never 0, and nothing is computed from it as if it were a number.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+UNDEFINED = "–"
+
+
+def text(value: float, low: float = np.nan, high: float = np.nan, form: str = ".3f") -> str:
+    """Write a number for people, with its interval where there is one: ``0.912 (0.880 to 0.941)``."""
+    if value is None or not np.isfinite(value):
+        return UNDEFINED
+    return f"{value:{form}}" + (f" ({low:{form}} to {high:{form}})" if np.isfinite([low, high]).all() else "")
+
+
+def plain(value: object) -> object:
+    """Turn numbers, arrays and their containers into what JSON holds: 6 decimals, None where undefined."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(part) for part in value]
+    if isinstance(value, float | np.floating):
+        return round(float(value), 6) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """Make an HTML table that scrolls on a small screen.
+
+    Parameters
+    ----------
+    head : sequence of str
+        The titles of the columns.
+    rows : iterable of sequences
+        Each starts with its title; then come texts, numbers, or (value, low, high), whose interval is small print.
+    """
+
+    def cell(value: object) -> str:
+        value, low, high = value if isinstance(value, tuple) else (value, np.nan, np.nan)
+        shown = html.escape(str(value)) if isinstance(value, str | int | np.integer) else text(value)
+        return f"<td>{shown}" + (f"<br><small>{low:.3f} to {high:.3f}</small>" if np.isfinite(low) else "") + "</td>"
+
+    titles = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in head)
+    body = "".join(
+        f"<tr><th scope='row'>{html.escape(str(title))}</th>{''.join(map(cell, cells))}</tr>" for title, *cells in rows
+    )
+    return (
+        f"<div class='cxr-table'><table class='dataframe'><thead><tr>{titles}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )

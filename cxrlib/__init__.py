@@ -30,7 +30,7 @@ _HOME = {
     "recipes": "recipe",
     "fit": "train",
     "History": "train",
-    "predict": "metrics",
+    "predict": "_predict",
     "evaluate": "metrics",
     "Report": "metrics",
     "best_threshold": "metrics",
@@ -42,8 +42,10 @@ _HOME = {
 }
 _MODULES = (
     "augment",
+    "calibration",
     "cam",
     "data",
+    "ensemble",
     "experiment",
     "localization",
     "metrics",

@@ -1,131 +1,146 @@
-"""evaluate: how good is a model, with intervals that respect that images of one patient belong together."""
+"""evaluate: how good is a model, with intervals that respect that images of one patient belong together.
+
+What is undefined is NaN (null in JSON, "–" for people): recall, precision and F1 of a class without images, and the
+precision of a class that is never predicted. Macro values, balanced accuracy among them, are means over the classes
+that have images, as in scikit-learn's ``balanced_accuracy_score``; they are undefined where one of these is. The areas
+under ROC and precision-recall curves rank the images of a class against all others, and their mean over the classes is
+undefined as soon as one class has no image, or all of them; scikit-learn refuses such labels.
+"""
 
 from __future__ import annotations
 
 import html
-import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Integral, Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn import metrics as sk
+from torch import nn
 
 from . import plot
-from .device import autocast_dtype
-from .files import write_json
-from .progress import bar as progress_bar
+from ._predict import precision_used, predict
+from .bootstrap import draws, ends, groups
+from .files import has_shape, read_json, write_json
+from .inputs import probabilities
+from .ranking import auc_of, weighted_auc, weighted_average_precision
+from .validate import array, number, short, whole
+from .values import plain, table, text
 
+if TYPE_CHECKING:
+    from .data import CxrDataset
+
+__all__ = ["Report", "auc_of", "best_threshold", "evaluate", "predict", "weighted_auc", "weighted_average_precision"]
 SHOWN = {"macro_f1": "macro F1", "auc": "AUC", "ece": "ECE", "macro_recall": "balanced accuracy"}
 BINS = 15  # of the reliability diagram and the expected calibration error, as in Guo et al. 2017
 
 
-def predict(model, data, *, batch_size: int = 64, precision: str = "auto", progress: bool = False) -> np.ndarray:
-    """Class probabilities (N, K) float64 of ``model`` for the images of ``data`` (a CxrDataset).
-
-    The model's training mode is left as it was found.
-    """
-    device = next(model.parameters()).device
-    dtype = autocast_dtype(precision, device)
-    was_training = model.training
-    model.eval()
-    probs = []
-    try:
-        with torch.no_grad(), progress_bar(total=len(data), desc="predict", unit="image", show=progress) as bar:
-            for start in range(0, len(data), batch_size):
-                images = data.batch(np.arange(start, min(start + batch_size, len(data))))
-                x = torch.from_numpy(np.ascontiguousarray(images)).to(device, torch.float32).div_(255)
-                with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-                    logits = model(x)
-                probs.append(logits.double().softmax(1).cpu().numpy())
-                bar.update(len(images))
-    finally:
-        model.train(was_training)
-    return np.concatenate(probs) if probs else np.empty((0, len(data.classes)))
-
-
 def evaluate(
-    model,
-    data,
+    model: nn.Module,
+    data: CxrDataset,
     *,
-    threshold=None,
+    threshold: float | CxrDataset | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
-    tta=(),
+    tta: Sequence = (),
     batch_size: int = 64,
-    precision: str = "auto",
+    precision: str = "fp32",
     progress: bool = False,
 ) -> Report:
-    """Score ``model`` on ``data`` and return a :class:`Report`.
+    """Score a model on a data set.
 
     Parameters
     ----------
-    model : from ``build_model``, trained.
-    data : a CxrDataset.
-    threshold : two classes only. A number, or a *validation* CxrDataset on which the threshold with the highest
-        balanced accuracy is chosen and carried over. None decides at 0.5.
-    bootstrap : resamples of the patients behind the 95 % intervals; 0 leaves the intervals out.
-    seed : of the bootstrap.
-    tta : test-time augmentation: the views of each image whose probabilities are averaged, see
-        ``ensemble.predict_views``. None of them: the image as it is.
+    model : CxrNet
+        From ``build_model``, trained.
+    data : CxrDataset
+        With the classes of the model, in the same order.
+    threshold : float or CxrDataset, optional
+        Two classes only. A number, or a *validation* data set on which the threshold with the highest balanced accuracy
+        is chosen and carried over. None decides at 0.5.
+    bootstrap, seed : int
+        Resamples of the patients behind the 95 % intervals (0: none), and their seed.
+    tta, batch_size, precision, progress
+        As for ``predict``: test-time augmentation, images in one pass, number format (default: float32, so that the
+        values do not depend on the machine; "auto" takes what is fastest here), a bar.
+
+    Returns
+    -------
+    Report
+        Its ``precision`` names the format that was used.
 
     Raises
     ------
-    ValueError : empty data, a class unknown to the model, a threshold for more than two classes.
+    ValueError
+        Empty data, classes that are not the model's, a threshold for more than two classes.
     """
     if len(data) == 0:
         raise ValueError("data is empty: there is nothing to evaluate")
     known = tuple(getattr(model, "classes", data.classes))
-    if tuple(data.classes) != known:
-        unknown = [c for c in data.classes if c not in known]
-        raise ValueError(
-            (f"the model does not know the class(es) {unknown}; " if unknown else "")
-            + f"it was built for {list(known)}, data has {list(data.classes)}"
-        )
-
-    def scores(images) -> np.ndarray:
-        options = {"batch_size": batch_size, "precision": precision, "progress": progress}
-        if not tta:
-            return predict(model, images, **options)
-        from .ensemble import predict_views  # which imports this module
-
-        return predict_views(model, images, tta, **options)
-
-    chosen, source = 0.5, "default"
+    _check_classes("data", data, known)
+    options = {"tta": tta, "batch_size": batch_size, "precision": precision, "progress": progress}
+    cut, source = 0.5, "default"
     if threshold is not None:
         if len(known) != 2:
-            raise ValueError(f"threshold needs exactly two classes, the model has {len(known)}")
-        if isinstance(threshold, int | float):
-            chosen, source = float(threshold), "given"
-        else:
-            chosen = best_threshold(threshold.labels, scores(threshold)[:, 1])
+            raise ValueError(f"threshold: give one for two classes only, the model has {len(known)}")
+        if hasattr(threshold, "labels"):
+            _check_classes("threshold", threshold, known)
+            cut = best_threshold(threshold.labels, predict(model, threshold, **options)[:, 1])
             source = f"chosen on {len(threshold)} validation images"
+        else:
+            cut, source = number("threshold (or give a validation CxrDataset)", threshold), "given"
     return Report(
         data.labels,
-        scores(data),
+        predict(model, data, **options),
         data.classes,
         data.patients,
-        threshold=chosen,
+        threshold=cut,
         threshold_source=source,
         bootstrap=bootstrap,
         seed=seed,
         data=data,
+        precision=precision_used(precision, next((p.device for p in model.parameters()), torch.device("cpu"))),
     )
 
 
-def best_threshold(labels, scores) -> float:
-    """The threshold with the highest balanced accuracy (Youden's J): predict class 1 where score >= threshold.
+def _check_classes(name: str, data: CxrDataset, known: tuple[str, ...]) -> None:
+    if tuple(data.classes) != known:
+        unknown = [c for c in data.classes if c not in known]
+        raise ValueError(
+            f"{name}: its classes are {list(data.classes)}, the model was built for {list(known)} in this order"
+            + (f" and does not know {unknown}" if unknown else "")
+            + "; load the data with these classes"
+        )
 
-    ``labels`` (N,) 0 or 1, ``scores`` (N,). Between two neighboring scores that do equally well the middle is
-    taken, so that a tiny change of a score does not flip a decision.
+
+def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Find the threshold with the highest balanced accuracy (Youden's J): predict class 1 where score >= threshold.
+
+    Parameters
+    ----------
+    labels : array_like, (N,)
+        0 or 1.
+    scores : array_like, (N,)
+        The higher, the more class 1.
+
+    Returns
+    -------
+    float
+        Between two neighboring scores that do equally well the middle, so that a tiny change of a score does not flip a
+        decision.
+
+    Raises
+    ------
+    ValueError
+        A class has no image: no threshold is better than another then.
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, dtype=float)
+    labels, scores = array("labels", labels, ("images",), "biu"), array("scores", scores, ("images",)).astype(float)
     if set(np.unique(labels)) != {0, 1}:
-        raise ValueError(f"a threshold can only be chosen on images of both classes; labels are {np.unique(labels)}")
+        raise ValueError(f"labels: give images of both classes to choose a threshold on, got only {np.unique(labels)}")
     fpr, tpr, cut = sk.roc_curve(labels, scores, drop_intermediate=False)
     best = int(np.argmax(tpr - fpr))
     if best == 0:  # roc_curve's first point predicts nothing as positive
@@ -134,36 +149,38 @@ def best_threshold(labels, scores) -> float:
     return float((cut[best] + below.max()) / 2) if len(below) else float(cut[best])
 
 
-def _array(name: str, values, numbers: bool = True) -> np.ndarray:
-    """The values as an array. Raises ValueError where they do not make one."""
-    try:
-        found = np.asarray(values)
-    except (TypeError, ValueError, OverflowError):
-        found = np.asarray(None)
-    if not numbers and found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
-        found = found.astype(str)
-    if found.dtype.kind not in ("biuf" if numbers else "biufUS") and found.size or not found.ndim:
-        raise ValueError(
-            f"{name} must be {'numbers' if numbers else 'numbers or texts'} in an array, got {reprlib.repr(values)}"
-        )
-    return found
-
-
 @dataclass(eq=False)
 class Report:
     """Everything measured about a set of predictions; shows itself in a notebook.
 
     Parameters
     ----------
-    labels : (N,) int, the true classes.
-    probs : (N, K) float, each row sums to 1.
-    classes : K names. With two classes the second is the positive one.
-    patients : (N,) group keys for the bootstrap; None counts every image as its own patient.
-    threshold : two classes only: class 1 is predicted where its probability is at least this.
+    labels : array_like, (N,) int
+        The true classes.
+    probs : array_like, (N, K)
+        Class probabilities; each row sums to 1.
+    classes : sequence of K str
+        With two classes the second is the positive one.
+    patients : array_like, (N,), optional
+        Group keys for the bootstrap; None counts every image as its own patient.
+    threshold : float
+        Two classes only: class 1 is predicted where its probability is at least this.
+    threshold_source : str
+        Where the threshold comes from, in words.
+    bootstrap, seed : int
+        Resamples behind the intervals (0: none), and their seed.
+    data : CxrDataset, optional
+        The images, to show the mistakes.
+    precision : str, optional
+        The number format in which the probabilities were computed.
 
-    Attributes ``values`` (name -> number) and ``intervals`` (name -> (low, high), 95 %) hold accuracy, macro_recall
-    (also called balanced accuracy), macro_precision, macro_f1, auc, average_precision, ece, and for every class
-    precision[c], recall[c], f1[c].
+    Attributes
+    ----------
+    values : dict of str to float
+        accuracy, macro_recall (also called balanced accuracy), macro_precision, macro_f1, auc, average_precision, ece,
+        and for every class precision[c], recall[c], f1[c]; NaN where undefined.
+    intervals : dict of str to (float, float)
+        95 % intervals of these; those of undefined values are left out.
     """
 
     labels: np.ndarray
@@ -175,184 +192,139 @@ class Report:
     bootstrap: int = 1000
     seed: int = 0
     data: object = field(default=None, repr=False)
+    precision: str | None = None
 
-    def __post_init__(self):
-        self.labels = _array("labels", self.labels)
-        self.probs = _array("probs", self.probs).astype(float)
-        if (
-            isinstance(self.classes, str)
-            or not isinstance(self.classes, Sequence | np.ndarray)
-            or len(set(map(str, self.classes))) < len(self.classes)
-        ):
-            raise ValueError(f"classes must be a list of different names, got {reprlib.repr(self.classes)}")
-        if self.labels.ndim != 1 or (len(self.labels) and self.labels.dtype.kind not in "iub"):
-            raise ValueError(
-                f"labels must be a list of whole numbers, one for each image, got {reprlib.repr(self.labels.tolist())}"
-            )
+    def __post_init__(self) -> None:
+        named = isinstance(self.classes, Sequence | np.ndarray) and not isinstance(self.classes, str)
+        if not named or len(set(map(str, self.classes))) < len(self.classes):
+            raise ValueError(f"classes: give a list of different names, got {short(self.classes)}")
+        self.labels = array("labels", self.labels, ("images",), "biu")
         n, k = len(self.labels), len(self.classes)
-        if self.probs.shape != (n, k):
-            raise ValueError(f"probs must have the shape (images, classes) = ({n}, {k}), got {self.probs.shape}")
         if n == 0:
-            raise ValueError("labels is empty: there is nothing to evaluate")
-        if not np.isfinite(self.probs).all():
-            raise ValueError("probs holds NaN or infinity: the model's training has probably diverged")
-        if (self.probs < 0).any() or not np.allclose(self.probs.sum(1), 1, atol=1e-4):
-            raise ValueError("probs must be probabilities: every row at least 0 and with the sum 1 (softmax once)")
+            raise ValueError("labels: give at least one image, got none: there is nothing to evaluate")
         if self.labels.min() < 0 or self.labels.max() >= k:
-            raise ValueError(f"labels must lie in 0..{k - 1} for {k} classes, got up to {self.labels.max()}")
-        self.patients = np.arange(n) if self.patients is None else _array("patients", self.patients, numbers=False)
-        if self.patients.shape != (n,):
-            raise ValueError(f"patients must have one entry for each of the {n} images, got {self.patients.shape}")
-        if isinstance(self.threshold, bool) or not isinstance(self.threshold, Real) or self.threshold != self.threshold:
-            raise ValueError(f"threshold must be a number, got {reprlib.repr(self.threshold)}")
-        for name in ("bootstrap", "seed"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-                raise ValueError(f"{name} must be a whole number, 0 or more, got {reprlib.repr(value)}")
-        if self.bootstrap > 1_000_000:
-            raise ValueError(f"bootstrap must be at most 1,000,000 resamples, got {reprlib.repr(self.bootstrap)}")
-
-    # Decisions and point estimates: scikit-learn computes.
+            raise ValueError(f"labels: give 0..{k - 1} for {k} classes, got {self.labels.min()}..{self.labels.max()}")
+        self.labels = self.labels.astype(np.int64)
+        self.probs = probabilities("probs", self.probs, (n, k))
+        self._group = groups(self.patients, n)
+        self.patients = np.arange(n) if self.patients is None else np.asarray(self.patients)
+        self.threshold = number("threshold", self.threshold)
+        whole("bootstrap", self.bootstrap, 0, 1_000_000)
+        whole("seed", self.seed)
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """(N,) predicted classes."""
+        """Predicted classes, (N,)."""
         if len(self.classes) == 2:
             return (self.probs[:, 1] >= self.threshold).astype(np.int64)
         return self.probs.argmax(1)
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """(K, K) counts, rows true, columns predicted."""
+        """Counts (K, K), rows true, columns predicted."""
         return sk.confusion_matrix(self.labels, self.predicted, labels=range(len(self.classes)))
+
+    def _measure(self, blocks: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Every value for each row of weights (B, N) of the images; all ones are the images as they are."""
+        n, k = len(self.labels), len(self.classes)
+        cell = np.zeros((n, k * k))
+        cell[np.arange(n), self.labels * k + self.predicted] = 1
+        bins, confidence, correct = self._bins()
+        gap = np.zeros((n, BINS))
+        gap[np.arange(n), bins] = confidence - correct
+        found: dict[str, list] = {}
+        for weights in blocks:
+            ranked = [(self.labels == j, self.probs[:, j], weights) for j in self.curve_classes]
+            means, single = _from_confusions((weights @ cell).reshape(-1, k, k), self.classes, self.confusion.any(1))
+            areas = {
+                "auc": np.mean([weighted_auc(*r) for r in ranked], axis=0),
+                "average_precision": np.mean([weighted_average_precision(*r) for r in ranked], axis=0),
+                "ece": np.abs(weights @ gap).sum(1) / weights.sum(1),
+            }
+            for name, values in (means | areas | single).items():
+                found.setdefault(name, []).append(values)
+        return {name: np.concatenate(values) for name, values in found.items()}
 
     @cached_property
     def values(self) -> dict[str, float]:
-        k = range(len(self.classes))
-        precision, recall, f1, _ = sk.precision_recall_fscore_support(
-            self.labels, self.predicted, labels=k, zero_division=0
-        )
-        values = {
-            "accuracy": sk.accuracy_score(self.labels, self.predicted),
-            "macro_recall": recall.mean(),
-            "macro_precision": precision.mean(),
-            "macro_f1": f1.mean(),
-            "auc": auc_of(self.labels, self.probs),
-            "average_precision": self._average_precision(),
-            "ece": self.ece(),
-        }
-        for c, p, r, f in zip(self.classes, precision, recall, f1, strict=True):
-            values |= {f"precision[{c}]": p, f"recall[{c}]": r, f"f1[{c}]": f}
-        return {name: float(v) for name, v in values.items()}
+        """Every value by name; NaN where it is undefined."""
+        return {name: float(v[0]) for name, v in self._measure([np.ones((1, len(self.labels)))]).items()}
+
+    @cached_property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals from a bootstrap over patients; see ``cxrlib.bootstrap``.
+
+        They are percentile intervals. A resample in which a value is undefined (no image of a class) is left out for
+        that value. The resamples of the expected calibration error lie too high, because images that are drawn twice
+        add chance; their spread is therefore laid around the value.
+        """
+        found = self._measure(draws(self._group, self.bootstrap, self.seed))
+        if "ece" in found:
+            found["ece"] = np.maximum(found["ece"] - found["ece"].mean() + self["ece"], 0)
+        defined = {n: v for n, v in found.items() if np.isfinite(self[n]) and np.isfinite(v).any()}
+        return {name: tuple(map(float, ends(v))) for name, v in defined.items()}
 
     def __getitem__(self, name: str) -> float:
-        """A value by name: ``report["auc"]``."""
+        """Give a value by name: ``report["auc"]``."""
         if name not in self.values:
             raise KeyError(f"{name!r} is not a value of this report; it has {', '.join(self.values)}")
         return self.values[name]
+
+    def interval(self, name: str) -> tuple[float, float, float]:
+        """Give (value, low, high) by name; NaN for what is undefined."""
+        return self[name], *self.intervals.get(name, (np.nan, np.nan))
 
     @property
     def curve_classes(self) -> list[int]:
         """The classes that get a ROC curve: the positive one of two, each one of more."""
         return [1] if len(self.classes) == 2 else list(range(len(self.classes)))
 
-    def _average_precision(self) -> float:
-        return float(
-            np.mean(
-                [
-                    sk.average_precision_score(self.labels == k, self.probs[:, k])
-                    if (self.labels == k).any()
-                    else np.nan
-                    for k in self.curve_classes
-                ]
-            )
-        )
-
     def roc(self, k: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """False positive rate, true positive rate and thresholds of class ``k`` against the rest."""
+        """Give the false positive rate, true positive rate and thresholds of class ``k`` against the rest."""
         positive = self.labels == k
         if positive.all() or not positive.any():
             return np.array([0.0, 1.0]), np.array([np.nan, np.nan]), np.array([1.0, 0.0])
         return sk.roc_curve(positive, self.probs[:, k])
 
     def precision_recall(self, k: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Precision, recall and thresholds of class ``k`` against the rest."""
+        """Give precision, recall and thresholds of class ``k`` against the rest."""
         if not (self.labels == k).any():
             return np.array([np.nan, 1.0]), np.array([np.nan, 0.0]), np.array([1.0])
         return sk.precision_recall_curve(self.labels == k, self.probs[:, k])
 
     def operating_point(self) -> tuple[float, float]:
-        """(false positive rate, true positive rate) at the threshold in use; two classes only."""
-        (tn, fp), (fn, tp) = self.confusion
-        return fp / max(fp + tn, 1), tp / max(tp + fn, 1)
+        """Give (false positive rate, true positive rate) at the threshold in use; two classes only."""
+        specificity, recall = (self[f"recall[{c}]"] for c in self.classes)
+        return 1 - specificity, recall
+
+    def _bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of every image its bin of confidence, its confidence, and whether the most probable class is right."""
+        confidence = self.probs.max(1)
+        return np.clip((confidence * BINS).astype(int), 0, BINS - 1), confidence, self.probs.argmax(1) == self.labels
 
     def reliability(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean confidence, share correct and number of images in each non-empty of 15 equal bins of confidence.
+        """Give mean confidence, fraction correct and number of images in each non-empty of 15 equal bins of confidence.
 
         Confidence is the probability of the most probable class, correct means that this class is the true one.
         """
-        confidence, correct = self.probs.max(1), self.probs.argmax(1) == self.labels
-        bins = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+        bins, confidence, correct = self._bins()
         count = np.bincount(bins, minlength=BINS)
         used = count > 0
-        mean = np.bincount(bins, confidence, BINS)[used] / count[used]
-        share = np.bincount(bins, correct, BINS)[used] / count[used]
-        return mean, share, count[used]
+        return *(np.bincount(bins, v, BINS)[used] / count[used] for v in (confidence, correct)), count[used]
 
     def ece(self) -> float:
-        """Expected calibration error (Naeini et al. 2015; 15 equal bins as in Guo et al. 2017)."""
-        mean, share, count = self.reliability()
-        return float(np.abs(mean - share) @ count / count.sum())
-
-    # Intervals.
-
-    @cached_property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % percentile intervals from a bootstrap over patients (Efron and Tibshirani 1993).
-
-        Whole patients are drawn, with all their images, because images of one patient are not independent.
-        A resample in which a value is undefined (no image of a class) is left out for that value.
-        """
-        if not self.bootstrap:
-            return {}
-        _, group = np.unique(self.patients, return_inverse=True)
-        groups = group.max() + 1
-        rng = np.random.default_rng(self.seed)
-        k = len(self.classes)
-        cell = np.zeros((len(self.labels), k * k))
-        cell[np.arange(len(self.labels)), self.labels * k + self.predicted] = 1
-        drawn: dict[str, list] = {}
-        step = max(1, 2_000_000 // len(self.labels))  # bounds the memory, whatever the number of images
-        for start in range(0, self.bootstrap, step):
-            b = min(step, self.bootstrap - start)
-            weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=b)[:, group].astype(float)
-            for name, value in _from_confusions((weights @ cell).reshape(b, k, k), self.classes).items():
-                drawn.setdefault(name, []).append(value)
-            drawn.setdefault("auc", []).append(
-                np.mean([weighted_auc(self.labels == j, self.probs[:, j], weights) for j in self.curve_classes], axis=0)
-            )
-        return {
-            name: tuple(float(x) for x in np.nanpercentile(np.concatenate(v), [2.5, 97.5]))
-            for name, v in drawn.items()
-            if not np.isnan(np.concatenate(v)).all()
-        }
-
-    def interval(self, name: str) -> tuple[float, float, float]:
-        """(value, low, high) by name."""
-        low, high = self.intervals.get(name, (float("nan"), float("nan")))
-        return self[name], low, high
-
-    # Other views.
+        """Give the expected calibration error (Naeini et al. 2015; 15 equal bins as in Guo et al. 2017)."""
+        return self["ece"]
 
     def at(self, threshold: float, source: str = "given") -> Report:
-        """The same predictions judged at another threshold (two classes only)."""
+        """Judge the same predictions at another threshold (two classes only)."""
         if len(self.classes) != 2:
-            raise ValueError(f"threshold needs exactly two classes, this report has {len(self.classes)}")
-        return replace(self, threshold=float(threshold), threshold_source=source)
+            raise ValueError(f"threshold: give one for two classes only, this report has {len(self.classes)}")
+        return replace(self, threshold=threshold, threshold_source=source)
 
     @property
     def table(self) -> pd.DataFrame:
-        """Every value with its interval, one row a value."""
+        """Every value with its interval, one row per value."""
         rows = [(name, *self.interval(name)) for name in self.values]
         return pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).set_index("metric")
 
@@ -360,14 +332,13 @@ class Report:
     def mistakes(self) -> pd.DataFrame:
         """The misclassified images, the most confident mistake first: row, true, predicted, probability, patient."""
         rows = np.flatnonzero(self.predicted != self.labels)
-        probability = self.probs[rows, self.predicted[rows]]
-        rows, probability = rows[np.argsort(-probability)], np.sort(probability)[::-1]
+        rows = rows[np.argsort(-self.probs[rows, self.predicted[rows]])]
         frame = pd.DataFrame(
             {
                 "row": rows,
                 "true": [self.classes[i] for i in self.labels[rows]],
                 "predicted": [self.classes[i] for i in self.predicted[rows]],
-                "probability": probability,
+                "probability": self.probs[rows, self.predicted[rows]],
                 "patient": self.patients[rows],
             }
         )
@@ -376,7 +347,7 @@ class Report:
         return frame
 
     def show_mistakes(self, n: int = 12) -> plot.Figure:
-        """The ``n`` most confident mistakes as pictures."""
+        """Show the ``n`` most confident mistakes as pictures."""
         if self.data is None:
             raise ValueError("this report was made from arrays; the pictures need evaluate(model, data)")
         wrong = self.mistakes.head(n)
@@ -386,123 +357,101 @@ class Report:
         return plot.xrays(self.data[wrong["row"].to_numpy()], titles)
 
     def plot(self) -> plot.Figure:
-        """Confusion matrix, ROC, precision-recall and reliability, side by side."""
+        """Draw confusion matrix, ROC, precision-recall and reliability, side by side."""
         return plot.report(self)
 
     def to_dict(self) -> dict:
-        """Plain values for JSON: no images, no patient keys, no file names."""
-
-        def clean(v):
-            return None if not np.isfinite(v) else round(float(v), 6)
-
+        """Give plain values for JSON: no images, no patient keys, no file names; null where undefined."""
         curves = {}
         for k in self.curve_classes:
             fpr, tpr, _ = self.roc(k)
             keep = np.unique(np.linspace(0, len(fpr) - 1, 200).round().astype(int))
-            curves[self.classes[k]] = {"fpr": [clean(v) for v in fpr[keep]], "tpr": [clean(v) for v in tpr[keep]]}
-        return {
-            "classes": list(self.classes),
-            "images": len(self.labels),
-            "patients": int(len(np.unique(self.patients))),
-            "threshold": clean(self.threshold) if len(self.classes) == 2 else None,
-            "threshold_source": self.threshold_source,
-            "bootstrap": self.bootstrap,
-            "values": {n: clean(v) for n, v in self.values.items()},
-            "intervals": {n: [clean(lo), clean(hi)] for n, (lo, hi) in self.intervals.items()},
-            "confusion": self.confusion.tolist(),
-            "roc": curves,
-        }
+            curves[self.classes[k]] = {"fpr": fpr[keep], "tpr": tpr[keep]}
+        return plain(
+            {
+                "classes": list(self.classes),
+                "images": len(self.labels),
+                "patients": int(self._group.max()) + 1,
+                "threshold": self.threshold if len(self.classes) == 2 else None,
+                "threshold_source": self.threshold_source,
+                "bootstrap": self.bootstrap,
+                "precision": self.precision,
+                "values": self.values,
+                "intervals": self.intervals,
+                "confusion": self.confusion,
+                "roc": curves,
+            }
+        )
 
     def save(self, path: str | Path) -> Path:
-        """Write :meth:`to_dict` as JSON."""
-        return write_json(path, self.to_dict())
+        """Write :meth:`to_dict` and the predictions as JSON; patients become numbers, images are not kept."""
+        kept = {name: getattr(self, name).tolist() for name in ("labels", "probs")}
+        kept |= {"patients": self._group.tolist(), "threshold": self.threshold, "seed": int(self.seed)}
+        return write_json(path, self.to_dict() | {"predictions": kept})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read what :meth:`save` wrote: the same values, intervals and figures.
+
+        Raises
+        ------
+        ValueError
+            Names the file when it is none of these. OSError as ``open``.
+        """
+        found = read_json(path)
+        kept = {"labels": list, "probs": list, "patients": list, "threshold": float, "seed": int}
+        if not has_shape(found, {"classes": [str], "threshold_source": str, "bootstrap": int, "predictions": kept}):
+            raise ValueError(f"{path} was not written by Report.save, or it was changed; save the report again")
+        same = {name: found[name] for name in ("classes", "threshold_source", "bootstrap")}
+        try:
+            return cls(**found["predictions"], **same, precision=found.get("precision"))
+        except ValueError as error:
+            raise ValueError(f"{path} holds no report: {error}") from None
+
+    def _about(self) -> list[str]:
+        """What a reader must know beside the values, in words."""
+        said = [f"{len(self.labels)} images of {self._group.max() + 1} patients"]
+        if len(self.classes) == 2:
+            said.append(f"threshold {self.threshold:.3f} ({self.threshold_source})")
+        have, called = self.confusion.any(1), self.confusion.any(0)
+        if missing := [c for c, there in zip(self.classes, have, strict=True) if not there]:
+            said.append(f"no image of {', '.join(missing)} (left out of the means, areas undefined)")
+        if never := [c for c, there, some in zip(self.classes, have, called, strict=True) if there and not some]:
+            said.append(f"{', '.join(never)} never predicted (precision undefined)")
+        return said
 
     def __str__(self) -> str:
-        def line(name):
-            value, low, high = self.interval(name)
-            return f"{name} {value:.3f}" + (f" ({low:.3f} to {high:.3f})" if np.isfinite(low) else "")
-
         names = ["accuracy", "macro_f1", "auc", *(f"recall[{c}]" for c in self.classes)]
-        head = f"{len(self.labels)} images of {len(np.unique(self.patients))} patients"
-        if len(self.classes) == 2:
-            head += f", threshold {self.threshold:.3f} ({self.threshold_source})"
-        return head + ": " + ", ".join(line(n) for n in names)
+        return ", ".join(self._about()) + ": " + ", ".join(f"{n} {text(*self.interval(n))}" for n in names)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def cell(name):
-            value, low, high = self.interval(name)
-            text = f"{value:.3f}" if np.isfinite(value) else "undefined"
-            return text + (f"<br><small>{low:.3f} to {high:.3f}</small>" if np.isfinite(low) else "")
-
         overall = ["accuracy", "macro_recall", "macro_f1", "auc", "average_precision", "ece"]
-        rows = "".join(
-            f"<tr><th scope='row'>{html.escape(c)}</th><td>{int((self.labels == i).sum())}</td>"
-            + "".join(f"<td>{cell(f'{m}[{c}]')}</td>" for m in ("precision", "recall", "f1"))
-            + "</tr>"
-            for i, c in enumerate(self.classes)
-        )
-        head = "".join(f"<th scope='col'>{SHOWN.get(n, n.replace('_', ' '))}</th>" for n in overall)
-        note = f"{len(self.labels)} images of {len(np.unique(self.patients))} patients"
-        if self.bootstrap:
-            note += "; small print: 95 % intervals, bootstrap over patients"
-        if len(self.classes) == 2:
-            note += f"; threshold {self.threshold:.3f} ({self.threshold_source})"
+        rows = [
+            (c, int(count), *(self.interval(f"{m}[{c}]") for m in ("precision", "recall", "f1")))
+            for c, count in zip(self.classes, self.confusion.sum(1), strict=True)
+        ]
+        note = self._about() + (["small print: 95 % intervals, bootstrap over patients"] if self.bootstrap else [])
         return (
-            f"{self.plot().to_html()}<div class='cxr-table'><table class='dataframe'><thead><tr>{head}</tr></thead>"
-            f"<tbody><tr>{''.join(f'<td>{cell(n)}</td>' for n in overall)}</tr></tbody></table>"
-            "<table class='dataframe'><thead><tr><th scope='col'>class</th><th scope='col'>images</th>"
-            "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table></div><p><small>{note}.</small></p>"
+            self.plot().to_html()
+            + table(
+                ["", *(SHOWN.get(n, n.replace("_", " ")) for n in overall)], [("all", *map(self.interval, overall))]
+            )
+            + table(["class", "images", "precision", "recall", "F1"], rows)
+            + f"<p><small>{html.escape('; '.join(note))}.</small></p>"
         )
 
 
-def auc_of(labels, probs) -> float:
-    """Area under the ROC curve: of class 1 for two classes, else the mean of one class against the rest.
-
-    ``labels`` (N,), ``probs`` (N, K). NaN where a class has no image (or every image).
-    """
-    labels, probs = np.asarray(labels), np.asarray(probs)
-    if not np.isfinite(probs).all():
-        return float("nan")
-    which = [1] if probs.shape[1] == 2 else range(probs.shape[1])
-    one = np.ones((1, len(labels)))
-    return float(np.mean([weighted_auc(labels == k, probs[:, k], one)[0] for k in which]))
-
-
-def weighted_auc(positive, scores, weights) -> np.ndarray:
-    """Areas under B ROC curves at once, (B,), for B sets of image weights.
-
-    ``positive`` (N,) bool, ``scores`` (N,), ``weights`` (B, N) at least 0. The area is the weighted share of pairs
-    (positive, negative) in the right order, ties counting one half (Hanley and McNeil 1982). scikit-learn's
-    ``roc_auc_score(sample_weight=...)`` gives the same number, one set of weights at a time.
-    """
-    positive, scores, weights = np.asarray(positive, bool), np.asarray(scores), np.asarray(weights, float)
-    order = np.argsort(scores, kind="stable")
-    first = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # where each distinct score begins
-    pos = np.add.reduceat(weights[:, order] * positive[order], first, axis=1)
-    neg = np.add.reduceat(weights[:, order] * ~positive[order], first, axis=1)
-    below = np.cumsum(neg, axis=1) - neg
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (pos * (below + neg / 2)).sum(1) / (pos.sum(1) * neg.sum(1))
-
-
-def _from_confusions(matrices: np.ndarray, classes) -> dict[str, np.ndarray]:
-    """The values that follow from (B, K, K) confusion matrices, each (B,)."""
+def _from_confusions(matrices: np.ndarray, classes: Sequence[str], present: np.ndarray) -> tuple[dict, dict]:
+    """Values (B,) of (B, K, K) confusion matrices: means over the ``present`` classes, and those of every class."""
     hits = np.einsum("bkk->bk", matrices)
     true, called = matrices.sum(2), matrices.sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall = hits / true  # NaN where a resample has no image of the class
-        precision = np.where(called > 0, hits / called, 0)
-        f1 = 2 * hits / (true + called)
-    precision, f1 = np.where(true > 0, precision, np.nan), np.where(true > 0, f1, np.nan)
-    values = {
-        "accuracy": hits.sum(1) / matrices.sum((1, 2)),
-        "macro_recall": recall.mean(1),
-        "macro_precision": precision.mean(1),
-        "macro_f1": f1.mean(1),
-    }
-    for i, c in enumerate(classes):
-        values |= {f"precision[{c}]": precision[:, i], f"recall[{c}]": recall[:, i], f"f1[{c}]": f1[:, i]}
-    return values
+        recall = hits / true
+        precision = np.where(true > 0, hits / called, np.nan)
+        f1 = np.where(true > 0, 2 * hits / (true + called), np.nan)
+    kinds = {"recall": recall, "precision": precision, "f1": f1}
+    means = {"accuracy": hits.sum(1) / matrices.sum((1, 2))}
+    means |= {f"macro_{kind}": v[:, present].mean(1) for kind, v in kinds.items()}
+    return means, {f"{kind}[{c}]": kinds[kind][:, i] for i, c in enumerate(classes) for kind in kinds}

@@ -9,12 +9,22 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import matplotlib.figure
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from .values import UNDEFINED, text
+
+if TYPE_CHECKING:
+    from .data import CxrDataset
+    from .metrics import Report
+    from .train import History
 
 # Okabe and Ito's palette (2008): distinguishable with every common form of color blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -44,27 +54,28 @@ PIXELS_PER_INCH = 84  # on the page; the picture holds twice as many for sharp s
 
 
 @contextmanager
-def style():
+def style() -> Iterator[None]:
     """Use the course's figure style inside a ``with`` block."""
     with mpl.rc_context(STYLE):
         yield
 
 
 class Figure(matplotlib.figure.Figure):
-    """A matplotlib figure that shows itself in a notebook, with an alternative text."""
+    """A matplotlib figure that shows itself in a notebook, with an alternative text (``alt``)."""
 
-    def __init__(self, *args, alt: str = "", **kwargs):
+    def __init__(self, *args: object, alt: str = "", **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         FigureCanvasAgg(self)
         self.alt = alt
 
     def to_png(self) -> bytes:
+        """Draw the figure as PNG, sharp enough for screens of double density."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=2 * PIXELS_PER_INCH, bbox_inches="tight", pad_inches=0.08)
         return buffer.getvalue()
 
     def to_html(self) -> str:
-        """An ``<img>`` element that holds the picture and its alternative text."""
+        """Make an ``<img>`` element that holds the picture and its alternative text."""
         png = self.to_png()
         width = int.from_bytes(png[16:20], "big") // 2  # the PNG header says how wide it became
         return (
@@ -79,16 +90,39 @@ class Figure(matplotlib.figure.Figure):
         display({"text/html": self.to_html(), "text/plain": self.alt or "Figure"}, raw=True)
 
 
-def subplots(nrows: int = 1, ncols: int = 1, *, figsize=None, alt: str = "", squeeze: bool = True, **kwargs):
-    """A new :class:`Figure` and its axes, like ``pyplot.subplots`` but without pyplot's global state."""
+def subplots(
+    nrows: int = 1,
+    ncols: int = 1,
+    *,
+    figsize: tuple[float, float] | None = None,
+    alt: str = "",
+    squeeze: bool = True,
+    **kwargs: object,
+) -> tuple[Figure, Axes | np.ndarray]:
+    """Make a :class:`Figure` and its axes, like ``pyplot.subplots`` but without pyplot's global state."""
     with style():
         fig = Figure(figsize=figsize or (4.2 * ncols, 3.2 * nrows), alt=alt, layout="constrained")
         axes = fig.subplots(nrows, ncols, squeeze=squeeze, **kwargs)
     return fig, axes
 
 
-def show_xray(ax, image, title: str = "", outline=None, color: str = VERMILION) -> None:
-    """Draw one X-ray (H, W) or (1, H, W) on ``ax``; ``outline`` (H, W) bool is drawn as a contour."""
+def points(
+    ax: Axes, x: Sequence, value: Sequence, low: Sequence, high: Sequence, *, across: bool = False, **look
+) -> None:
+    """Draw values with intervals; an undefined value is not drawn, nor is an undefined interval.
+
+    ``across`` lays the values along the horizontal axis, at the heights ``x``; ``look`` goes to ``Axes.errorbar``.
+    """
+    value = np.asarray(value, float)
+    gap = np.clip([value - low, np.asarray(high, float) - value], 0, None)
+    look = {"fmt": "o", "capsize": 3} | look
+    ax.errorbar(*((value, x) if across else (x, value)), **{"xerr" if across else "yerr": gap}, **look)
+
+
+def show_xray(
+    ax: Axes, image: np.ndarray, title: str = "", outline: np.ndarray | None = None, color: str = VERMILION
+) -> None:
+    """Draw one X-ray, (H, W) or (1, H, W), uint8 or float in [0, 1]; ``outline`` (H, W) bool becomes a contour."""
     image = np.asarray(image)
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image.reshape(image.shape[-2:]), cmap="gray", vmin=0, vmax=top, interpolation="nearest")
@@ -98,102 +132,83 @@ def show_xray(ax, image, title: str = "", outline=None, color: str = VERMILION) 
     ax.set_axis_off()
 
 
-def xrays(data, titles=None, columns: int = 6, outlines: bool = False, width: float = 9.0) -> Figure:
-    """A grid of the X-rays in ``data``, with the lesion outlined on demand.
+def xrays(
+    data: CxrDataset, titles: Sequence[str] | None = None, columns: int = 6, outlines: bool = False, width: float = 9.0
+) -> Figure:
+    """Draw a grid of the X-rays in a data set.
 
-    Parameters: ``data`` a CxrDataset (take a few rows first: every image is drawn); ``titles`` one string an
-    image (default: its class); ``outlines`` draws the lesion mask where the data set has one.
+    Parameters
+    ----------
+    data : CxrDataset
+        1 to 100 images: every one is drawn.
+    titles : sequence of str, optional
+        One per image; default: its class.
+    columns : int
+    outlines : bool
+        Draw the lesion's outline where the data set has masks.
+    width : float
+        Of the figure, in inches.
+
+    Raises
+    ------
+    ValueError
+        No image, or more than 100.
     """
     n = len(data)
-    if n == 0:
-        raise ValueError("data is empty: there is nothing to draw")
-    if n > 100:
-        raise ValueError(f"data has {n} images; a grid holds at most 100. Take some rows first: data[:24]")
+    if not 1 <= n <= 100:
+        raise ValueError(f"data: give 1 to 100 images, got {n or 'an empty data set'}; take some rows first: data[:24]")
     names = [data.classes[label] for label in data.labels]
     titles = list(names if titles is None else titles)
     columns = min(columns, n)
     rows = -(-n // columns)
-    side = width / columns
     counts = ", ".join(f"{names.count(c)} {c}" for c in data.classes if c in names)
-    drawn = " with the lesions outlined" if outlines and data.masks is not None else ""
-    fig, axes = subplots(
-        rows,
-        columns,
-        figsize=(width, rows * (side + 0.25)),
-        squeeze=False,
-        alt=f"Grid of {n} chest X-rays ({counts}){drawn}.",
-    )
-    images, masks = data.images, data.masks
+    images, masks = data.images, data.masks if outlines else None
+    alt = f"Grid of {n} chest X-rays ({counts}){' with the lesions outlined' if masks is not None else ''}."
+    fig, axes = subplots(rows, columns, figsize=(width, rows * (width / columns + 0.25)), squeeze=False, alt=alt)
     for i, ax in enumerate(axes.flat):
         if i < n:
-            show_xray(ax, images[i], titles[i], masks[i] if outlines and masks is not None else None)
+            show_xray(ax, images[i], titles[i], None if masks is None else masks[i])
         else:
             ax.set_axis_off()
     return fig
 
 
-def curves(histories: dict, metrics=("loss", "accuracy")) -> Figure:
-    """Training (dashed) and validation (solid) curves of one or more runs, side by side per metric.
+def curves(histories: Mapping[str, History], metrics: Sequence[str] = ("loss", "accuracy")) -> Figure:
+    """Draw training (dashed) and validation (solid) curves of one or more runs, side by side per metric.
 
-    ``histories`` maps a name to a History.
+    ``histories`` maps a name to a History. Raises ValueError where no epoch was finished.
     """
     if not histories or all(h.frame.empty for h in histories.values()):
-        raise ValueError("there is no finished epoch to draw")
-    ends = []
+        raise ValueError("histories: give at least one run; there is no finished epoch to draw")
+    several, ends = len(histories) > 1, []
     for name, history in histories.items():
         last = history.frame.iloc[-1]
         values = "; ".join(
-            f"{metric} {last[metric]:.3f} training"
-            + (f", {last['val_' + metric]:.3f} validation" if "val_" + metric in last else "")
+            f"{metric} {text(last[metric])} training"
+            + (f", {text(last['val_' + metric])} validation" if "val_" + metric in last else "")
             for metric in metrics
         )
-        ends.append(f"{name + ': ' if len(histories) > 1 else ''}after epoch {int(last['epoch'])}, {values}")
-    fig, axes = subplots(
-        1,
-        len(metrics),
-        figsize=(4.4 * len(metrics), 3.1),
-        squeeze=False,
-        alt="Learning curves. " + ". ".join(ends) + ".",
-    )
+        ends.append(f"{name + ': ' if several else ''}after epoch {int(last['epoch'])}, {values}")
+    alt = "Learning curves. " + ". ".join(ends) + "."
+    fig, axes = subplots(1, len(metrics), figsize=(4.4 * len(metrics), 3.1), squeeze=False, alt=alt)
     with style():
         for ax, metric in zip(axes.flat, metrics, strict=True):
             for color, (name, history) in zip(_cycle(len(histories)), histories.items(), strict=True):
-                frame = history.frame
+                frame, label = history.frame, f"{name} " if several else ""
+                look = {"color": color, "marker": "o" if len(frame) < 12 else None, "ms": 3.5}
                 both = "val_" + metric in frame
-                label = f"{name} " if len(histories) > 1 else ""
-                marker = "o" if len(frame) < 12 else None
-                ax.plot(
-                    frame["epoch"],
-                    frame[metric],
-                    ls="--" if both else "-",
-                    marker=marker,
-                    ms=3.5,
-                    color=color,
-                    alpha=0.65 if both else 1,
-                    label=f"{label}training",
-                )
+                dashed = {"ls": "--", "alpha": 0.65} if both else {}
+                ax.plot(frame["epoch"], frame[metric], label=f"{label}training", **look, **dashed)
                 if both:
-                    ax.plot(
-                        frame["epoch"],
-                        frame["val_" + metric],
-                        marker=marker,
-                        ms=3.5,
-                        color=color,
-                        label=f"{label}validation",
-                    )
+                    ax.plot(frame["epoch"], frame["val_" + metric], label=f"{label}validation", **look)
             ax.set(xlabel="epoch", title=metric)
             ax.xaxis.get_major_locator().set_params(integer=True)
         if len(histories) <= 3:
             axes.flat[0].legend()
-        else:  # one entry a run is enough: dashed and solid are explained in the caption
+        else:  # one entry per run is enough: dashed and solid are explained in the caption
             handles = [mpl.lines.Line2D([], [], color=c) for c in _cycle(len(histories))]
-            fig.legend(
-                handles,
-                list(histories),
-                loc="outside right center",
-                title="solid: validation\ndashed: training",
-                title_fontsize=8,
-            )
+            caption = {"title": "solid: validation\ndashed: training", "title_fontsize": 8}
+            fig.legend(handles, list(histories), loc="outside right center", **caption)
     return fig
 
 
@@ -203,21 +218,19 @@ def _cycle(n: int) -> list:
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0, 0.9, n)]
 
 
-def confusion(ax, matrix, classes) -> None:
-    """Draw a confusion matrix (K, K), rows true and columns predicted, shaded by the share of its row."""
+def confusion(ax: Axes, matrix: np.ndarray, classes: Sequence[str]) -> None:
+    """Draw a confusion matrix (K, K), rows true and columns predicted, shaded by the fraction of its row.
+
+    The fractions of a class without images are undefined: its row stays gray and shows "–".
+    """
     matrix = np.asarray(matrix)
-    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    with np.errstate(invalid="ignore"):
+        fraction = matrix / matrix.sum(1, keepdims=True)
+    ax.set_facecolor("#e5e7eb")
+    ax.imshow(np.ma.masked_invalid(fraction), cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(matrix):
-        ax.text(
-            j,
-            i,
-            f"{count:g}\n{share[i, j]:.0%}",
-            ha="center",
-            va="center",
-            fontsize=9,
-            color="white" if share[i, j] > 0.55 else "#111827",
-        )
+        look = {"ha": "center", "va": "center", "fontsize": 9, "color": "white" if fraction[i, j] > 0.55 else "#111827"}
+        ax.text(j, i, f"{count:g}\n{text(fraction[i, j], form='.0%')}", **look)
     ticks = range(len(classes))
     ax.set_xticks(ticks, classes, rotation=30 if max(map(len, classes)) > 9 or len(classes) > 3 else 0)
     ax.set_yticks(ticks, classes)
@@ -225,68 +238,63 @@ def confusion(ax, matrix, classes) -> None:
     ax.grid(False)
 
 
-def report(rep) -> Figure:
-    """Confusion matrix, ROC curve, precision-recall curve and reliability diagram of a Report."""
-    v = rep.values
+def report(rep: Report) -> Figure:
+    """Draw confusion matrix, ROC curve, precision-recall curve and reliability diagram; no curve where undefined."""
+    auc, average, ece = (text(rep[name]) for name in ("auc", "average_precision", "ece"))
     wrong = int(rep.confusion.sum() - np.trace(rep.confusion))
-    fig, axes = subplots(
-        2,
-        2,
-        figsize=(8.4, 6.4),
-        alt=(
-            f"Four panels for {len(rep.labels)} images. Confusion matrix: {wrong} wrong. "
-            f"ROC curve: area {v['auc']:.3f}. Precision-recall curve: average precision "
-            f"{v['average_precision']:.3f}. Reliability: expected calibration error {v['ece']:.3f}."
-        ),
-    )
-    axes = axes.ravel()
+    alt = (
+        f"Four panels for {len(rep.labels)} images. Confusion matrix: {wrong} wrong. ROC curve: area {auc}. "
+        f"Precision-recall curve: average precision {average}. Reliability: expected calibration error {ece}."
+    ).replace(UNDEFINED, "undefined")
+    fig, axes = subplots(2, 2, figsize=(8.4, 6.4), alt=alt)
+    matrix, roc, recalls, reliability = axes.ravel()
     with style():
-        confusion(axes[0], rep.confusion, rep.classes)
+        confusion(matrix, rep.confusion, rep.classes)
         named = rep.curve_classes
         for color, k in zip(_cycle(len(named)), named, strict=True):
             label = rep.classes[k] if len(named) > 1 else None
             fpr, tpr, _ = rep.roc(k)
-            axes[1].plot(fpr, tpr, color=color, label=label)
+            roc.plot(fpr, tpr, color=color, label=None if np.isnan(tpr).any() else label)
             precision, recall, _ = rep.precision_recall(k)
-            axes[2].plot(recall, precision, color=color, label=label)
-        axes[1].plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
+            recalls.plot(recall, precision, color=color)
+        roc.plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
         if len(named) == 1:
-            k = named[0]
-            fpr, tpr = rep.operating_point()
-            axes[1].plot(fpr, tpr, "o", color=VERMILION, label=f"threshold {rep.threshold:.2f}")
-            axes[2].axhline((rep.labels == k).mean(), color=GRAY, ls=":", lw=1)
-        axes[1].legend(loc="lower right")
-        axes[1].set(
-            xlabel="false positive rate", ylabel="recall (true positive rate)", title=f"ROC, AUC {v['auc']:.3f}"
-        )
-        axes[2].set(xlabel="recall", ylabel="precision", title="Precision-recall", ylim=(0, 1.03))
+            roc.plot(*rep.operating_point(), "o", color=VERMILION, label=f"threshold {rep.threshold:.2f}")
+            recalls.axhline((rep.labels == named[0]).mean(), color=GRAY, ls=":", lw=1)
+        roc.legend(loc="lower right")
+        roc.set(xlabel="false positive rate", ylabel="recall (true positive rate)", title=f"ROC, AUC {auc}")
+        recalls.set(xlabel="recall", ylabel="precision", title="Precision-recall", ylim=(0, 1.03))
         confidence, correct, count = rep.reliability()
-        axes[3].plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
-        axes[3].plot(confidence, correct, "-", color=BLUE, lw=1)
-        axes[3].scatter(confidence, correct, s=12 + 120 * count / max(count.max(), 1), color=BLUE)
-        axes[3].set(
-            xlabel="confidence",
-            ylabel="share correct",
-            title=f"Reliability, ECE {v['ece']:.3f}",
-            xlim=(1 / len(rep.classes) - 0.03, 1.03),
-            ylim=(-0.03, 1.03),
-        )
+        reliability.plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
+        reliability.plot(confidence, correct, "-", color=BLUE, lw=1)
+        reliability.scatter(confidence, correct, s=12 + 120 * count / max(count.max(), 1), color=BLUE)
+        reliability.set(xlabel="confidence", ylabel="fraction correct", title=f"Reliability, ECE {ece}")
+        reliability.set(xlim=(1 / len(rep.classes) - 0.03, 1.03), ylim=(-0.03, 1.03))
     return fig
 
 
-def intervals(rows: dict, xlabel: str, reference: float | None = None) -> Figure:
-    """Dots with intervals, one row a run: ``rows`` maps a name to (value, low, high)."""
+def intervals(rows: Mapping[str, tuple[float, float, float]], xlabel: str, reference: float | None = None) -> Figure:
+    """Draw dots with intervals, one row per run.
+
+    Parameters
+    ----------
+    rows : mapping of str to (value, low, high)
+        NaN where undefined: such a value is written as "–", not drawn.
+    xlabel : str
+    reference : float, optional
+        Where a dotted line goes.
+    """
     if not rows:
-        raise ValueError("rows is empty: there is nothing to compare")
-    names = list(rows)
-    text = ". ".join(f"{n}: {v:.3f} ({lo:.3f} to {hi:.3f})" for n, (v, lo, hi) in rows.items())
-    fig, ax = subplots(figsize=(6.4, 0.9 + 0.38 * len(rows)), alt=f"{xlabel} with 95 % intervals. {text}.")
-    value, low, high = np.array([rows[n] for n in names], float).T
-    y = np.arange(len(names))[::-1]
-    ax.errorbar(value, y, xerr=np.clip([value - low, high - value], 0, None), fmt="o", color=BLUE, capsize=3)
+        raise ValueError("rows: give at least one, got none: there is nothing to compare")
+    said = {name: text(*numbers).replace(UNDEFINED, "undefined") for name, numbers in rows.items()}
+    alt = f"{xlabel} with 95 % intervals. " + ". ".join(f"{name}: {value}" for name, value in said.items()) + "."
+    fig, ax = subplots(figsize=(6.4, 0.9 + 0.38 * len(rows)), alt=alt)
+    value, low, high = np.array(list(rows.values()), float).T
+    y = np.arange(len(rows))[::-1]
+    points(ax, y, value, low, high, across=True, color=BLUE)
     if reference is not None:
         ax.axvline(reference, color=GRAY, ls=":", lw=1.2)
-    ax.set_yticks(y, names)
-    ax.set(xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
+    ax.set_yticks(y, [name if np.isfinite(v) else f"{name} ({UNDEFINED})" for name, v in zip(rows, value, strict=True)])
+    ax.set(xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
     ax.grid(axis="y", visible=False)
     return fig

@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader, Sampler
 from . import plot
 from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import has_shape, write_torch
-from .metrics import auc_of
 from .models.checkpoint import is_dense
 from .models.freeze import freeze
 from .progress import bar as progress_bar
+from .ranking import auc_of
 from .recipe import Recipe, short
 
 CHECKPOINT_FORMAT = 1

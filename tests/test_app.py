@@ -65,7 +65,7 @@ def test_probabilities_are_calibrated_on_validation_images_and_use_the_recipe_s_
     assert opened.temperature == pytest.approx(calibration.temperature(logits, np.array(found["labels"])))
     assert np.allclose(opened.reports["validation"].probs, calibration.apply(logits, opened.temperature))
     data = toy_data(n=6, size=48)
-    views = cxr.ensemble.predict_views(opened.model, data, ("identity", "shift-left"))
+    views = cxr.ensemble.predict_views(opened.model, data, ("identity", "shift-left"), precision="auto")
     wanted = calibration.apply(calibration.logits_of(views), opened.temperature)
     assert np.allclose(opened.predict(opened.model, data), wanted, atol=1e-6)
 

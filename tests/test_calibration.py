@@ -56,9 +56,9 @@ def test_the_ends_of_the_range():
 @pytest.mark.parametrize(
     "logits, labels, says",
     [
-        (np.zeros((0, 2)), np.zeros(0, int), "empty"),
+        (np.zeros((0, 2)), np.zeros(0, int), "at least one"),
         (np.zeros(3), np.zeros(3, int), r"\(images, classes\)"),
-        (np.zeros((3, 2)), np.zeros(2, int), "3 whole numbers"),
+        (np.zeros((3, 2)), np.zeros(2, int), r"whole numbers of the shape \(3\)"),
         (np.zeros((3, 2)), np.zeros(3), "whole numbers"),
         (np.zeros((3, 2)), np.array([0, 1, 2]), r"0\.\.1"),
         (np.full((1, 2), np.nan), np.zeros(1, int), "NaN"),
@@ -76,5 +76,5 @@ def test_a_temperature_is_above_zero(t):
 
 
 def test_logits_are_not_taken_for_probabilities():
-    with pytest.raises(ValueError, match="already be logits"):
+    with pytest.raises(ValueError, match="may be logits"):
         logits_of([[2.0, -1.0]])

@@ -44,6 +44,16 @@ def test_every_figure_shows_itself_with_a_computed_alternative_text():
     assert pyplot.get_fignums() == [], "the figures must not pile up in pyplot's global list"
 
 
+def test_what_is_undefined_is_not_drawn_as_a_number():
+    figure = plot.intervals({"x": (np.nan, np.nan, np.nan), "y": (0.7, np.nan, np.nan), "z": (0.5, 0.4, 0.6)}, "AUC")
+    assert "x: undefined. y: 0.700. z: 0.500 (0.400 to 0.600)" in figure.alt
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["x (–)", "y", "z"]
+    fig, ax = plot.subplots()
+    plot.confusion(ax, [[3, 1], [0, 0]], ("a", "b"))
+    assert [t.get_text() for t in ax.texts] == ["3\n75%", "1\n25%", "0\n–", "0\n–"]
+    assert "nan" not in figure.alt and fig.to_png().startswith(b"\x89PNG")
+
+
 def test_a_figure_is_shown_once_and_not_by_the_inline_backend(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args, kwargs)))
@@ -61,9 +71,9 @@ def test_the_alternative_text_is_escaped():
     "call, message",
     [
         (lambda: plot.xrays(toy(4)[:0]), "empty"),
-        (lambda: plot.xrays(toy(102)), "at most 100"),
+        (lambda: plot.xrays(toy(102)), "give 1 to 100 images, got 102"),
         (lambda: plot.curves({}), "no finished epoch"),
-        (lambda: plot.intervals({}, "AUC"), "rows is empty"),
+        (lambda: plot.intervals({}, "AUC"), "rows: give at least one"),
         (lambda: cxr.reported("F"), "A, B, C, D, E"),
     ],
 )

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from .. import cam
+from .._predict import predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, decode
 from ..data.dicom import read_dicom
 from ..localization import enlarge
-from ..metrics import predict
 from ..progress import bar
 from .base import StaticWidget, kit
 

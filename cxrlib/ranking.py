@@ -1,0 +1,73 @@
+"""Areas under ROC and precision-recall curves, for one set of image weights or for thousands of them at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def auc_of(labels: np.ndarray, probs: np.ndarray) -> float:
+    """Give the area under the ROC curve: of class 1 for two classes, else the mean of one class against the rest.
+
+    Parameters
+    ----------
+    labels : array_like, (N,)
+    probs : array_like, (N, K)
+
+    Returns
+    -------
+    float
+        NaN where a class has no image (or every image), and for probabilities that are not finite.
+    """
+    labels, probs = np.asarray(labels), np.asarray(probs)
+    if not np.isfinite(probs).all() or not len(labels):
+        return np.nan
+    which = [1] if probs.shape[1] == 2 else range(probs.shape[1])
+    one = np.ones((1, len(labels)))
+    return float(np.mean([weighted_auc(labels == k, probs[:, k], one)[0] for k in which]))
+
+
+def _by_score(positive, scores, weights) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (B, S) of the positive and of the negative images at each of S distinct scores, the lowest first."""
+    positive, scores, weights = np.asarray(positive, bool), np.asarray(scores), np.asarray(weights, float)
+    order = np.argsort(scores, kind="stable")
+    first = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])  # where each distinct score begins
+    pos = np.add.reduceat(weights[:, order] * positive[order], first, axis=1)
+    return pos, np.add.reduceat(weights[:, order] * ~positive[order], first, axis=1)
+
+
+def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Give the areas under B ROC curves at once, for B sets of image weights.
+
+    Parameters
+    ----------
+    positive : array_like, (N,) bool
+    scores : array_like, (N,)
+    weights : array_like, (B, N)
+        At least 0.
+
+    Returns
+    -------
+    ndarray, (B,)
+        The weighted fraction of pairs (positive, negative) in the right order, ties counting one half (Hanley and
+        McNeil 1982); NaN without a positive or a negative image. scikit-learn's ``roc_auc_score(sample_weight=...)``
+        gives the same number, one set of weights at a time.
+    """
+    pos, neg = _by_score(positive, scores, weights)
+    below = np.cumsum(neg, axis=1) - neg
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (pos * (below + neg / 2)).sum(1) / (pos.sum(1) * neg.sum(1))
+
+
+def weighted_average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Give B average precisions at once; arguments as for ``weighted_auc``.
+
+    Returns
+    -------
+    ndarray, (B,)
+        The mean precision at the scores of the positive images; NaN without a positive one. scikit-learn's
+        ``average_precision_score(sample_weight=...)`` gives the same number, one set of weights at a time.
+    """
+    pos, neg = _by_score(positive, scores, weights)
+    hits, called = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (pos, pos + neg))  # at this score and above
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (pos * np.where(called > 0, hits / called, 0)).sum(1) / pos.sum(1)

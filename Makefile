@@ -2,6 +2,7 @@
 # packages with the hashes of their files; torch and torchvision, which have other builds for other machines, are pinned
 # by version (constraints.txt).
 #   PYTHON=python3.12 make book      another interpreter
+#   TORCH=cpu make book              PyTorch without CUDA, where pip finds that build; TORCH_INDEX=URL names an index
 #   CXR_FAST=1 make book             small sizes and few epochs: a quick look
 #   CXR_DATA=pneumonia make book     the chapters on the real X-rays
 
@@ -15,8 +16,31 @@ BENCHES := starting phantom pipeline training processes large cam inspector grad
 # One torch thread a worker: more threads than cores make the workers wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# TORCH=cpu asks for the build without CUDA, and fails where pip does not find it. TORCH_INDEX is the address of a package
+# index for torch and torchvision alone.
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH=$(TORCH): the only value is cpu; for other builds name an index that has them, TORCH_INDEX=URL)
+endif
+TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_ARGS = $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") -c constraints.txt \
+  "torch$(if $(filter Linux,$(shell uname)),$(if $(TORCH),==$(TORCH_PIN)+cpu))" torchvision
+
+define NO_DRIVER
+No NVIDIA driver was found here. On Linux, PyTorch usually comes with CUDA: 2.8 GB to download, 5 GB on the disk.
+The build for processors has 0.2 GB and 0.8 GB. To get it, stop (Ctrl-C) and run
+  make $(MAKECMDGOALS) TORCH=cpu TORCH_INDEX=URL
+where URL is an index that has it, such as PyTorch's own (its page Get started shows the address for pip and CPU).
+TORCH=cpu alone does where pip is set up to find it (pip.conf, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS).
+endef
+define NO_CPU_BUILD
+pip found no torch $(TORCH_PIN)+cpu. Name an index that has it: TORCH_INDEX=URL. PyTorch's own is one: its page
+Get started shows the address for pip and CPU. Without TORCH=cpu the usual build is installed.
+endef
+export NO_DRIVER NO_CPU_BUILD
+
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-slow fuzz faults doctor app colab lint generated address bench constraints mathjax clean distclean
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated address bench constraints mathjax \
+  clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +53,11 @@ $(STAMP): pyproject.toml coursekit/pyproject.toml constraints.txt requirements.l
 	  echo "'$(PYTHON)' cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv)."; \
 	  exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the packages into $(VENV): once, some minutes, about 3 GB."
+	@echo "Installing the packages into $(VENV), once: 0.4 GB to download, 1.5 GB on the disk, and PyTorch."
+	@if [ "$$(uname)" = Linux ] && [ -z "$(TORCH)$(TORCH_INDEX)" ] && ! command -v nvidia-smi >/dev/null; then echo "$$NO_DRIVER"; fi
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(if $(TORCH)$(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check $(TORCH_ARGS) \
+	  $(if $(TORCH),|| { echo "$$NO_CPU_BUILD"; exit 1; }))
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,app,dev]" -e ./coursekit
 	@touch $@
 
@@ -42,8 +69,17 @@ book: $(STAMP) ## the course as a website: _build/html/index.html
 test: $(STAMP) ## the tests (SLOW=1: the slow ones too; ARGS="-k phantom": more for pytest)
 	$(PYTEST) $(if $(SLOW),,-m "not slow") $(ARGS)
 
+# The tests that know cxrlib alone: what the weekly job runs with the oldest packages allowed.
+LIBRARY_TESTS := $(shell grep -LE "coursekit|tools|test_book|ROOT =" tests/test_*.py)
+
+test-library: $(STAMP) ## the fast tests of cxrlib alone
+	$(PYTEST) -m "not slow and not browser" $(LIBRARY_TESTS) $(ARGS)
+
 test-slow: $(STAMP) ## the slow tests alone
 	$(PYTEST) -m slow $(ARGS)
+
+proof: $(STAMP) ## prove the exercises' checks with right and wrong answers (COURSE=../private: those of a private folder)
+	$(if $(COURSE),CXR_COURSE="$$(cd "$(COURSE)" && pwd)") $(PYTEST) tests/test_exercises.py $(ARGS)
 
 fuzz: $(STAMP) ## bad input for everything that reads files: how much of it is survived (ARGS="--only dicom --seed 3")
 	@$(BIN)/python -m tools.fuzz $(ARGS)
@@ -51,8 +87,8 @@ fuzz: $(STAMP) ## bad input for everything that reads files: how much of it is s
 faults: $(STAMP) ## kill what works at random moments and start it again; full disks and odd homes (ARGS="--only train")
 	@$(BIN)/python -m tools.faults $(ARGS)
 
-doctor: ## what is installed, what is missing, and the remedy
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m coursekit.doctor; else $(PYTHON) -m coursekit.doctor; fi
+doctor: ## what is installed, what is missing, and the remedy (ARGS=--grading: fail without a sandbox too)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m coursekit.doctor $(ARGS); else $(PYTHON) -m coursekit.doctor $(ARGS); fi
 
 app: $(STAMP) ## a web page that looks at X-rays with a trained model (RUN=runs/…; default: one trained on phantoms)
 	@$(BIN)/cxr app $(if $(RUN),"$(RUN)") $(if $(PORT),--port $(PORT))
@@ -70,7 +106,7 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 	$(BIN)/python -m coursekit.exercises
 	$(BIN)/python -m coursekit.results
 
-address: $(STAMP) ## set the repository's address everywhere: make address URL=https://github.com/OWNER/NAME
+address: $(STAMP) ## set the repository's address everywhere: URL=https://github.com/OWNER/NAME (BRANCH=main)
 	@test -n "$(URL)" || { echo "Which address? make address URL=https://github.com/OWNER/NAME"; exit 1; }
 	$(BIN)/python -m coursekit.address "$(URL)" $(if $(BRANCH),--branch "$(BRANCH)")
 

@@ -13,45 +13,70 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+
 from . import exercises, notebooks
+from .notebooks import Site
 
-ADDRESS = re.compile(r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 
+def set_address(root: Path, url: str, branch: str | None = None) -> Site:
+    """Put the address into _config.yml and CITATION.cff of a copy of the repository.
 
-def set_address(root: Path, url: str, branch: str | None = None) -> None:
-    """Put the address into _config.yml and CITATION.cff of a copy of the repository. Raises ValueError."""
+    Parameters
+    ----------
+    root : Path
+        The copy.
+    url : str
+        https://github.com/OWNER/NAME
+    branch : str, optional
+        The branch that Colab reads and the workflow publishes [default: as it is].
+
+    Returns
+    -------
+    Site
+        What _config.yml says now.
+
+    Raises
+    ------
+    ValueError
+        For an address or a branch that does not work; then nothing was changed.
+    """
     url = url.strip().rstrip("/").removesuffix(".git")
-    if not ADDRESS.fullmatch(url):
-        raise ValueError(f"{url!r} is not of the form https://github.com/OWNER/NAME (Colab opens from GitHub)")
-    config = root / "_config.yml"
+    Site(url, branch or "main", "")  # refuses what does not work
+    config, citation = root / "_config.yml", root / "CITATION.cff"
     text = config.read_text(encoding="utf-8")
-    text, found = re.subn(r"^(repository:\n  url: ).*$", lambda m: m[1] + url, text, flags=re.M)
-    if branch:
-        text = re.sub(r"^(repository:\n  url: .*\n  branch: ).*$", lambda m: m[1] + branch, text, flags=re.M)
-    if found != 1:
-        raise ValueError(f"{config} has no lines 'repository:' and '  url:' one after the other")
-    config.write_text(text, encoding="utf-8", newline="\n")
-    citation = root / "CITATION.cff"
-    text = re.sub(r"^repository-code: .*\n", "", citation.read_text(encoding="utf-8"), flags=re.M)
-    citation.write_text(
-        re.sub(r"^(license: .*\n)", lambda m: f"{m[1]}repository-code: {url}\n", text, flags=re.M),
-        encoding="utf-8",
-        newline="\n",
+    text, found = re.subn(
+        r"^(repository:\n  url: ).*(\n  branch: )(.*)$",
+        lambda m: m[1] + url + m[2] + (yaml.safe_dump(branch).splitlines()[0] if branch else m[3]),
+        text,
+        flags=re.M,
     )
+    if found != 1:
+        raise ValueError(f"{config} has no lines 'repository:', '  url:' and '  branch:' one after the other")
+    config.write_text(text, encoding="utf-8", newline="\n")
+    text = re.sub(r"^repository-code: .*\n", "", citation.read_text(encoding="utf-8"), flags=re.M)
+    text = re.sub(r"^(license: .*\n)", lambda m: f"{m[1]}repository-code: {url}\n", text, flags=re.M)
+    citation.write_text(text, encoding="utf-8", newline="\n")
+    return Site.read(config)
 
 
 def main() -> int:
+    """Set the address, and make again what holds it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("url", help="https://github.com/OWNER/NAME")
-    parser.add_argument("--branch", help="branch that Colab reads [default: as it is]")
+    parser.add_argument("--branch", help="branch that Colab reads and the workflow publishes [default: as it is]")
     asked = parser.parse_args()
     try:
-        set_address(notebooks.ROOT, asked.url, asked.branch)
+        site = set_address(notebooks.ROOT, asked.url, asked.branch)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     sys.argv[1:] = []
-    return notebooks.main() or exercises.main()
+    if failed := notebooks.main() or exercises.main():
+        return failed
+    print(f"Colab reads and the workflow publishes the branch {site.branch}; BRANCH=NAME names another one.")
+    print(f"The book will be at {site.book}. Commit what has changed.")
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import jupytext
 import nbformat
@@ -28,12 +29,15 @@ MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
 
 def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.NotebookNode:
-    """The teacher's notebook of one solution, with the metadata that nbgrader reads.
+    """Return the teacher's notebook of one solution, with the metadata that nbgrader reads.
 
-    Raises ValueError naming the file and the cell for an answer without markers, or a task without test or check.
+    Raises
+    ------
+    ValueError
+        It names the file and the cell: an answer without markers, or a task without test or check.
     """
 
-    def fail(what: str):
+    def fail(what: str) -> NoReturn:
         raise ValueError(f"{source.name}: {what}")
 
     points = check_points(source.stem, source.with_name(f"{source.stem}_checks.py").read_text(encoding="utf-8"))
@@ -87,6 +91,8 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
 
 
 def _badge(source: Path, site: Site, root: Path) -> str:
+    if not (root / "_config.yml").is_file():  # a private course folder is at no public address
+        return "*Download this notebook and open it in Jupyter, or upload it to Colab.*"
     number = source.stem.split("_")[0]
     badge = (
         f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
@@ -99,7 +105,7 @@ def _badge(source: Path, site: Site, root: Path) -> str:
 
 
 def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
-    """name -> JSON text of the students' version, made by `nbgrader generate_assignment`."""
+    """Return name -> JSON text of the students' version, made by `nbgrader generate_assignment`."""
     from nbgrader.apps.api import NbGraderAPI
     from traitlets.config import Config
 
@@ -128,12 +134,32 @@ def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
 
 
 def make_all(course: Path, site: Site, *, target: Path | None = None, only: list[str] | None = None) -> list[Path]:
-    """Write the students' version of every solution of a course folder (or only of these names).
+    """Write the students' version of the solutions of a course folder, and remove those whose solution is gone.
 
-    Notebooks whose solution is gone are removed. Raises ValueError, FileNotFoundError.
+    Parameters
+    ----------
+    course : Path
+        The folder that holds solutions/.
+    site : Site
+        Where the course is published.
+    target : Path, optional
+        Where the notebooks go [default: exercises/ in the course folder].
+    only : list of str, optional
+        Names of exercises [default: all].
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no solution.
+    ValueError
+        A solution is not complete, or has what Colab cannot show.
     """
     target = target or course / "exercises"
     sources = sorted((course / "solutions").glob("[0-9]*.md"))
+    if not sources:
+        raise FileNotFoundError(
+            f"no exercise in {course / 'solutions'}: it should hold NN_topic.md and NN_topic_checks.py"
+        )
     if unknown := set(only or ()) - {source.stem for source in sources}:
         raise ValueError(f"no solution {', '.join(sorted(unknown))} in {course / 'solutions'}")
     made = release({s.stem: to_source(s, site, root=course) for s in sources if not only or s.stem in only})
@@ -148,7 +174,7 @@ def make_all(course: Path, site: Site, *, target: Path | None = None, only: list
 
 
 def listing(course: Path, site: Site) -> str:
-    """The table of the exercises for the book: what is written in each, points, and how to open it."""
+    """Return the table of the exercises for the book: what is written in each, points, and how to open it."""
     rows = ["| exercise | what you write | points | |", "|---|---|---|---|"]
     for name in list_exercises(course):
         exercise = load_exercise(name, course)
@@ -171,6 +197,7 @@ def fill(page: Path, table: str) -> None:
 
 
 def main() -> int:
+    """Make the exercises of a course folder."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--course", type=Path, default=ROOT, help="folder with solutions/ [default: this repository]")
     parser.add_argument("names", nargs="*", help="only these exercises [default: all]")

@@ -12,6 +12,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import jupytext
 import nbformat
@@ -34,42 +35,76 @@ ADMONITIONS = ("note", "tip", "hint", "important", "attention", "warning", "caut
 HEADLINE = {"seealso": "See also"}
 
 
+ADDRESS = re.compile(r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+BRANCH = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{))[A-Za-z0-9._/@+-]{1,200}(?<![/.])")
+
+
 @dataclass(frozen=True)
 class Site:
-    """Where the repository and the book are, from `_config.yml`."""
+    """Where the repository and the book are, from `_config.yml`.
+
+    Raises
+    ------
+    ValueError
+        The address is not one of GitHub, or the branch is no name that links can hold.
+    """
 
     url: str
     branch: str
     book: str
 
+    def __post_init__(self):
+        if not ADDRESS.fullmatch(self.url):
+            raise ValueError(
+                f"{self.url!r} is not of the form https://github.com/OWNER/NAME. Colab, the set-up cell and the "
+                "workflow that publishes read from GitHub. Is your copy elsewhere? Let it push a mirror to GitHub "
+                "(GitLab: Settings, Repository, Mirroring repositories), and give the mirror's address"
+            )
+        if not BRANCH.fullmatch(self.branch):
+            raise ValueError(f"{self.branch!r} is no branch that links can name: letters, digits and . _ - / + @")
+
     @classmethod
     def read(cls, config: Path = ROOT / "_config.yml") -> Site:
+        """Read it from the book's configuration."""
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
         url = settings["repository"]["url"].rstrip("/").removesuffix(".git")
         owner, name = url.split("/")[-2:]
         book = settings.get("html", {}).get("baseurl") or f"https://{owner.lower()}.github.io/{name}"
-        return cls(url, settings["repository"]["branch"], book.rstrip("/"))
+        return cls(url, str(settings["repository"]["branch"]), book.rstrip("/"))
 
     @property
     def is_placeholder(self) -> bool:
+        """Whether the address has not been set yet."""
         return self.url == PLACEHOLDER
 
+    @property
+    def _tree(self) -> str:
+        return self.branch.replace("/", "%2F")  # else nobody can tell where the branch ends and the path begins
+
     def colab(self, path: str) -> str:
+        """Return the address that opens a notebook in Colab."""
         slug = self.url.removeprefix("https://github.com/")
-        return f"https://colab.research.google.com/github/{slug}/blob/{self.branch}/{path}"
+        return f"https://colab.research.google.com/github/{slug}/blob/{self._tree}/{path}"
 
     def raw(self, path: str) -> str:
-        return f"{self.url}/raw/{self.branch}/{path}"
+        """Return the address of a file's bytes."""
+        return f"{self.url}/raw/{self._tree}/{path}"
+
+    def file(self, path: str) -> str:
+        """Return the address of the page that shows a file."""
+        return f"{self.url}/blob/{self._tree}/{path}"
 
     def page(self, docname: str, anchor: str = "") -> str:
+        """Return the address of a page of the book."""
         return f"{self.book}/{docname}.html{'#' + anchor if anchor else ''}"
 
     def bootstrap(self) -> str:
+        """Return the source of the set-up cell."""
         return BOOTSTRAP.format(url=self.url, branch=self.branch)
 
 
 def with_bootstrap(text: str, site: Site) -> str:
-    """A chapter's text with the current set-up cell: refreshed in place, or put before the first code."""
+    """Return a chapter's text with the current set-up cell: refreshed in place, or put before the first code."""
     cell = f"```{{code-cell}} ipython3\n:tags: {BOOTSTRAP_TAGS}\n\n{site.bootstrap()}```\n"
     for match in re.finditer(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1[ ]*\n", text, re.M | re.S):
         if re.search(r"^:tags:.*\bbootstrap\b|^tags:.*\bbootstrap\b", match[2], re.M):
@@ -81,12 +116,14 @@ def with_bootstrap(text: str, site: Site) -> str:
 
 
 def with_badges(text: str, site: Site) -> str:
-    """The README's text with its Colab links on this repository."""
-    return re.sub(r"https://colab\.research\.google\.com/github/[^/\s]+/[^/\s]+/blob/[^/\s]+/", site.colab(""), text)
+    """Return the README's text with its Colab links on this repository."""
+    # a branch may have slashes in it, so the address ends where the folder begins
+    colab = r"https://colab\.research\.google\.com/github/[^\s)]*?(?=notebooks/|exercises/)"
+    return re.sub(colab, lambda _: site.colab(""), text)
 
 
 def find_labels(root: Path = ROOT) -> dict[str, str]:
-    """Label -> page of every `(label)=` in the book."""
+    """Return label -> page of every `(label)=` in the book."""
     pages = [*root.glob("chapters/*.md"), *root.glob("book/*.md")]
     return {
         label: page.relative_to(root).with_suffix("").as_posix()
@@ -96,18 +133,21 @@ def find_labels(root: Path = ROOT) -> dict[str, str]:
 
 
 class Markdown:
-    """Turns the Markdown of one chapter into what Colab shows."""
+    """The Markdown of one chapter, turned into what Colab shows."""
 
     def __init__(self, source: Path, root: Path, site: Site, labels: dict[str, str]):
         self.source, self.root, self.site, self.labels = source, root, site, labels
 
-    def fail(self, what: str):
+    def fail(self, what: str) -> NoReturn:
+        """Refuse what Colab would show raw."""
         raise ValueError(f"{self.source.name}: {what}. Colab would show it raw; write it in plain Markdown.")
 
     def convert(self, text: str) -> str:
+        """Convert the text of a cell."""
         return "\n".join(self.lines(text.split("\n"))).strip("\n")
 
     def lines(self, lines: list[str]) -> list[str]:
+        """Convert lines, and the blocks among them."""
         out: list[str] = []
         i = 0
         while i < len(lines):
@@ -125,6 +165,7 @@ class Markdown:
         return out
 
     def closing(self, lines: list[str], start: int, fence: str) -> int:
+        """Return the number of the line that closes a block."""
         for j in range(start + 1, len(lines)):
             bare = lines[j].strip()
             if bare and set(bare) == {fence[0]} and len(bare) >= len(fence):
@@ -132,6 +173,7 @@ class Markdown:
         self.fail(f"the block opened by {lines[start].strip()!r} is never closed")
 
     def block(self, fence: re.Match, body: list[str]) -> list[str]:
+        """Convert a directive, or leave a block of code as it is."""
         indent, ticks, info = fence.groups()
         directive = re.match(r"^\{([\w:-]+)\}\s*(.*)$", info)
         if not directive:
@@ -158,6 +200,7 @@ class Markdown:
 
     @staticmethod
     def options(body: list[str]) -> tuple[dict[str, str], list[str]]:
+        """Split off the `:name: value` lines at the top of a directive."""
         options = {}
         while body and (match := re.match(r"^:([\w-]+):\s*(.*)$", body[0])):
             options[match[1]] = match[2]
@@ -167,7 +210,7 @@ class Markdown:
         return options, body
 
     def inline(self, line: str) -> str:
-        """One line: links and roles outside of `code`."""
+        """Convert the links and roles of one line, outside of `code`."""
         pieces = re.split(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", line)
         # pieces: text, ticks, code, text, ticks, code, ..., text; a role is {name} at the end of a text piece
         out = ""
@@ -182,6 +225,7 @@ class Markdown:
         return out
 
     def role(self, name: str, content: str) -> str:
+        """Convert a role."""
         if name == "math":
             return f"${content}$"
         target = re.match(r"^(.*?)\s*<(.+)>$", content)
@@ -193,6 +237,7 @@ class Markdown:
         self.fail(f"the role {{{name}}}`{content}`")
 
     def links(self, text: str) -> str:
+        """Convert the links and pictures of a text."""
         if re.search(r"\[\^[^\]]+\]", text):
             self.fail(f"a footnote in {text.strip()!r}")
         if re.search(r"(?<!!)\[\]\(", text):
@@ -201,9 +246,11 @@ class Markdown:
         return re.sub(r"(?<!!)(\[[^\]]+\]\()([^)\s]+)", lambda m: m[1] + self.address(m[2]), text)
 
     def picture(self, path: str) -> str:
+        """Return the web address of a picture."""
         return path if re.match(r"^(https?|data):", path) else self.site.raw(self.relative(path))
 
     def address(self, target: str) -> str:
+        """Return the web address that a link leads to."""
         if re.match(r"^(https?|mailto):", target):
             return target
         path, _, anchor = target.partition("#")
@@ -212,9 +259,10 @@ class Markdown:
             return self.site.page(self.labels.get(anchor, own), anchor)
         if path.endswith(".md"):
             return self.site.page(self.relative(path).removesuffix(".md"), anchor)
-        return f"{self.site.url}/blob/{self.site.branch}/{self.relative(path)}"
+        return self.site.file(self.relative(path))
 
     def relative(self, path: str) -> str:
+        """Return the path of a linked file from the root of the repository."""
         full = (self.root / path[1:] if path.startswith("/") else self.source.parent / path).resolve()
         if not full.exists():
             self.fail(f"a link to {path}, which does not exist")
@@ -222,9 +270,12 @@ class Markdown:
 
 
 def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str, str] | None = None) -> str:
-    """The notebook of one chapter, as JSON text.
+    """Return the notebook of one chapter, as JSON text.
 
-    Raises ValueError naming the chapter and the construct that Colab could not show.
+    Raises
+    ------
+    ValueError
+        It names the chapter and the construct that Colab could not show.
     """
     labels = find_labels(root) if labels is None else labels
     chapter = jupytext.reads(with_bootstrap(source.read_text(encoding="utf-8"), site), fmt="md:myst")
@@ -269,14 +320,20 @@ def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:
     return list(made)
 
 
+def refresh(site: Site, *, root: Path = ROOT) -> None:
+    """Put the current address into the set-up cells of the chapters and the badge of the README."""
+    fresh = {path: with_bootstrap for path in sorted(root.glob("chapters/*.md"))}
+    for path, current in {**fresh, root / "README.md": with_badges}.items():
+        text = path.read_text(encoding="utf-8")
+        if (new := current(text, site)) != text:
+            path.write_text(new, encoding="utf-8", newline="\n")
+
+
 def main() -> int:
-    site = Site.read()
+    """Make all notebooks."""
     try:
-        refresh = {path: with_bootstrap for path in sorted(ROOT.glob("chapters/*.md"))}
-        for path, current in {**refresh, ROOT / "README.md": with_badges}.items():
-            text = path.read_text(encoding="utf-8")
-            if (fresh := current(text, site)) != text:
-                path.write_text(fresh, encoding="utf-8", newline="\n")
+        site = Site.read()
+        refresh(site)
         made = make_all(ROOT / "notebooks", site)
     except ValueError as error:
         print(error, file=sys.stderr)

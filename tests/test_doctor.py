@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def doctor(path: str, **environment) -> tuple[int, str]:
+def doctor(path: str, *arguments: str, **environment) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "coursekit.doctor"],
+        [sys.executable, "-m", "coursekit.doctor", *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -41,6 +41,9 @@ def test_a_sandbox_that_may_not_work_is_told_apart_from_none(tmp_path):
     (tmp_path / "bwrap").chmod(0o755)
     _, text = doctor(f"{tmp_path}:/bin:/usr/bin")
     assert "does not work here: bwrap: No permissions" in lines(text, "bubblewrap")
+    assert "systempaths=unconfined" in lines(text, "bubblewrap")
+    status, text = doctor(f"{tmp_path}:/bin:/usr/bin", "--grading")
+    assert status == 1 and "Repair first: " in text and "bubblewrap" in text.splitlines()[-1]
 
 
 def test_the_tested_set_is_complete_here(sandbox):

@@ -5,6 +5,7 @@ Every answer is judged in the sandbox, as `cxr grade` does it.
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from coursekit.grade.exercise import read_solution
 from coursekit.grade.verdict import NOT_YET
 from coursekit.notebooks import Site
 
-ROOT = Path(__file__).resolve().parents[1]
+#: The course whose exercises are proved: this one, or a private folder (`make proof COURSE=../private`).
+ROOT = Path(os.environ.get("CXR_COURSE") or Path(__file__).resolve().parents[1])
 NAMES = sorted(path.stem for path in (ROOT / "tests" / "answers").glob("[0-9]*.py"))
 
 

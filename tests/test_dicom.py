@@ -1,6 +1,7 @@
 """DICOM files, made here with pydicom: windows, orientation of gray, compression, what must be refused, and folders."""
 
 import io
+import re
 import sys
 import warnings
 import zlib
@@ -72,9 +73,9 @@ def test_a_window_by_hand():
 @pytest.mark.parametrize(
     "center, width, function, says",
     [
-        (0, 0.5, "LINEAR", "at least 1"),
+        (0, 0.5, "LINEAR", "1 or more"),
         (0, 0, "SIGMOID", "above 0"),
-        (np.nan, 5, "LINEAR", "finite"),
+        (np.nan, 5, "LINEAR", "center: give a number, got nan"),
         (0, 5, "SQUARE", "LINEAR_EXACT"),
     ],
 )
@@ -129,6 +130,130 @@ def test_a_lookup_table_goes_before_a_window():
     )
     assert np.array_equal(read(file), np.rint(values[RAMP] * (255 / 1023)))
     assert np.array_equal(read(file, window=(1000, 500)), np.rint(window(RAMP, 1000, 500)))
+
+
+# ---- elements that contradict each other, or the pixels
+
+
+def lut(entries, *descriptor, vr="OW"):
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", list(descriptor))
+    table.add_new("LUTData", vr, np.asarray(entries, "<u2").tobytes() if vr == "OW" else list(map(int, entries)))
+    return Sequence([table])
+
+
+FULL = np.rint(window(RAMP, 2040, 4080, "LINEAR_EXACT"))  # 0..4080, the range of RAMP, as 0..255
+
+
+@pytest.mark.parametrize("vr", ["OW", "US"])
+@pytest.mark.parametrize("declared, held", [(16, 12), (16, 15), (12, 12), (8, 12), (16, 16)])
+def test_a_lookup_table_is_scaled_by_the_bits_that_it_holds(declared, held, vr):
+    entries = np.linspace(0, 2**held - 1, 4096).astype(int)
+    file = make(VOILUTSequence=lut(entries, 4096, 0, declared, vr=vr))
+    if declared == held:
+        gray = read(file)
+    else:
+        with pytest.warns(UserWarning, match=f"declares {declared} bits and holds {held}"):
+            gray = read(file)
+    assert np.abs(gray - 255 * RAMP / 4095).max() <= 1
+
+
+@pytest.mark.parametrize("vr", ["OW", "US"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_modality_table_of_any_bits(bits, vr):
+    """Table of 4096 entries from stored value 100 on, falling: outside of it the nearest entry counts."""
+    entries = np.arange(4095, -1, -1)
+    gray = read(make(RAMP + 100, ModalityLUTSequence=lut(entries, 4096, 100, bits, vr=vr)))
+    assert np.array_equal(gray, np.rint(window(4095 - RAMP, 15 + 2040, 4080, "LINEAR_EXACT")))
+    gray = read(
+        make(RAMP, ModalityLUTSequence=lut(entries, 4096, 100, bits, vr=vr), WindowCenter=2048, WindowWidth=4096)
+    )
+    assert np.array_equal(gray, np.rint(window(4095 - np.clip(RAMP - 100, 0, 4095), 2048, 4096)))
+
+
+def test_a_table_of_one_byte_per_entry():
+    table = lut([0], 256, 0, 8)
+    table[0].LUTData = bytes(range(255, -1, -1))
+    with pytest.warns(UserWarning, match="not a plain X-ray"):
+        assert np.array_equal(read(make(RAMP // 16, VOILUTSequence=table, Modality="MG")), 255 - RAMP // 16)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("high", [15, 13])
+def test_pixels_that_stand_in_the_high_bits(high, signed):
+    stored = RAMP - 2048 if signed else RAMP
+    moved = stored.astype(np.int64) << (high - 11)
+    plain = read(make(stored))
+    assert np.array_equal(read(make(moved.astype("<i2" if signed else "<u2"), BitsStored=12, HighBit=high)), plain)
+
+
+@pytest.mark.parametrize("high", [15, 7, 30])
+def test_a_high_bit_that_the_pixels_contradict(high):
+    with pytest.warns(UserWarning, match=f"HighBit is {high} with 12 bits"):
+        assert np.array_equal(read(make(BitsStored=12, HighBit=high)), FULL)
+
+
+def test_more_bits_than_are_stored_are_kept_unless_they_are_an_overlay():
+    with pytest.warns(UserWarning, match="more bits than the 10 of BitsStored"):
+        assert np.array_equal(read(make(BitsStored=10, HighBit=9)), FULL)
+    drawn = RAMP | np.where(np.arange(64)[:, None] < 9, 1 << 12, 0)
+    overlay = make(drawn, BitsStored=12, HighBit=11)
+    overlay.add_new(0x60000102, "US", 12)
+    assert np.array_equal(read(overlay), FULL)
+    with pytest.warns(UserWarning, match="BitsStored is 40 of 16 bits"):
+        assert np.array_equal(read(make(BitsStored=40)), FULL)
+
+
+@pytest.mark.parametrize(
+    "elements, told",
+    [
+        ({"RescaleSlope": None, "RescaleIntercept": None}, ""),
+        ({"RescaleSlope": 0, "RescaleIntercept": 5}, "RescaleSlope is 0"),
+        ({"WindowCenter": 0, "WindowWidth": 0}, "window in the DICOM file cannot be used.*all values"),
+        ({"WindowCenter": 100, "WindowWidth": -5}, "window in the DICOM file cannot be used"),
+        (
+            {"WindowCenter": 100, "WindowWidth": 50, "VOILUTFunction": "SQUARE"},
+            "window in the DICOM file cannot be used",
+        ),
+        ({"WindowCenter": None, "WindowWidth": None}, ""),
+        ({"WindowCenter": 90000, "WindowWidth": 10}, "leaves a single gray"),
+        ({"PixelRepresentation": None}, ""),
+        ({"Modality": "CT"}, "Modality is CT.*not a plain X-ray"),
+        ({"Modality": "MR"}, "Modality is MR"),
+        ({"Modality": "DX"}, ""),
+        ({"NumberOfFrames": None, "SamplesPerPixel": None}, ""),
+    ],
+)
+def test_impossible_elements_are_passed_over_and_told(elements, told, recwarn):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = written(make(**elements))
+    recwarn.clear()
+    assert np.array_equal(read_dicom(content), FULL)
+    notes = [str(w.message) for w in recwarn if w.category is UserWarning and "pydicom" not in w.filename]
+    assert len(notes) == bool(told) and re.search(told, " ".join(notes))
+
+
+def test_padding_that_is_written_with_the_other_sign():
+    pixels = RAMP // 8 + 1000
+    pixels[:, :20] = 63536
+    file = make(pixels)
+    file.add_new("PixelPaddingValue", "SS", -2000)
+    assert not read(file)[:, :20].any() and read(file)[:, 20:].max() == 255
+
+
+def test_files_without_a_preamble_and_without_meta_elements():
+    content = written(make())
+    assert np.array_equal(read_dicom(content[132:]), FULL)
+    assert np.array_equal(decode(content[132:], 64)[0], decode(content, 64)[0])
+    for implicit in (True, False):
+        bare = io.BytesIO()
+        file = make()
+        plain = Dataset({element.tag: element for element in file if element.tag.group > 2})
+        plain.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
+        plain.PixelData = RAMP.astype("<u2").tobytes()
+        pydicom.dcmwrite(bare, plain, implicit_vr=implicit, little_endian=True)
+        assert np.array_equal(read_dicom(bare.getvalue()), FULL)
 
 
 def test_padding_is_black_and_does_not_count():
@@ -207,7 +332,6 @@ def test_burned_in_text_gives_a_warning():
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "not a gray picture.*RGB"),
         ({"Rows": 60_000, "Columns": 60_000}, "100 megapixels"),
         ({"PixelData": bytes(100)}, "damaged"),
-        ({"WindowCenter": 100, "WindowWidth": 0}, "window in the DICOM file.*full"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(change, says):
@@ -290,9 +414,9 @@ def test_without_pydicom_it_says_what_to_install(monkeypatch):
     "options, says",
     [
         ({"window": 5}, "center, width"),
-        ({"window": (1, 0)}, "center, width"),
+        ({"window": (1, 0)}, "width: give a number, 1 or more"),
         ({"window": "wide"}, "full"),
-        ({"size": 4}, "8 to 4096"),
+        ({"size": 4}, "from 8 to 4096"),
         ({"size": 32.0}, "whole number"),
     ],
 )

@@ -1,10 +1,11 @@
 """Decoded images on disk, so that no epoch and no second start ever reads a JPEG again.
 
-An entry is a folder named by a hash of what it was made from. It is built in a temporary folder under a file
-lock and renamed
-when complete: two processes may build at once, and a killed one leaves nothing that a later one would mistake
+An entry is a folder named by a hash of what it was made from. It is built in a temporary folder under a file lock and
+renamed when complete: two processes may build at once, and a killed one leaves nothing that a later one would mistake
 for an entry.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -27,13 +29,14 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ..device import cores
-from ..files import FULL
+from ..files import FULL, atomic_path
 from ..progress import bar as progress_bar
-from .decode import DECODE_VERSION, BadImage, decode, is_dicom
-from .dicom import Header, decoders, read_header
+from .decode import DECODE_VERSION, decode_mask, read_picture
+from .dicom import BURNED_IN, Header, decoders, read_header
+from .pixels import BadImage, is_dicom
 
 #: Raise this number when the files inside an entry change their meaning.
-_FORMAT = 1
+_FORMAT = 2
 #: A file changed less than this long before it was hashed may change again within the clock's resolution:
 #: hash it again.
 _SETTLED_NS = 2_000_000_000
@@ -44,7 +47,7 @@ _fallback: dict[str, Path] = {}
 
 
 def cache_dir() -> Path:
-    """The folder for decoded images: $CXR_CACHE_DIR, else $XDG_CACHE_HOME/cxrlib, else ~/.cache/cxrlib.
+    """Find the folder for decoded images: $CXR_CACHE_DIR, else $XDG_CACHE_HOME/cxrlib, else ~/.cache/cxrlib.
 
     When that cannot be written, a folder under the system's temporary folder is used, with one warning.
     """
@@ -69,7 +72,7 @@ def cache_dir() -> Path:
 
 
 def clear_cache() -> int:
-    """Delete all decoded images and digests; returns the number of bytes freed."""
+    """Delete all decoded images and digests; return the number of bytes freed."""
     freed = 0
     for part in ("entries", "digests"):
         folder = cache_dir() / part
@@ -106,10 +109,21 @@ def _temporary_cache() -> Path:
 
 
 def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bool]) -> Path:
-    """The folder of one entry, built first when it is missing.
+    """Give the folder of one entry, built first when it is missing.
 
-    key: name of the entry. build(folder): writes the files into an empty folder. complete(folder): whether an
-    existing entry is usable. Raises OSError with a remedy when the disk is full.
+    Parameters
+    ----------
+    key : str
+        Name of the entry.
+    build : function of a Path
+        Writes the files into an empty folder.
+    complete : function of a Path to bool
+        Whether an existing entry is usable.
+
+    Raises
+    ------
+    OSError
+        With a remedy, when the disk is full.
     """
     parent = cache_dir() / "entries"
     parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +155,7 @@ def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bo
 
 @contextmanager
 def locked(parent: Path, key: str) -> Iterator[None]:
-    """Alone among all processes; says so when it has to wait."""
+    """Be alone among all processes; say so when that takes a wait."""
     lock = FileLock(parent / f"{key}.lock")
     try:
         lock.acquire(timeout=2)
@@ -172,26 +186,21 @@ def _remove_stale(parent: Path, key: str) -> None:
 
 
 def digests(root: Path, files: list, progress: bool = True) -> list[str]:
-    """Content digest (blake2b, 128 bit, hex) of every file; "" for a file that cannot be read.
+    """Hash the content of every file (blake2b, 128 bit, hex); "" for a file that cannot be read.
 
-    files: records with .rel, .size, .mtime_ns, .ctime_ns, .inode. A table in the cache, keyed by these, saves
+    ``files`` are records with .rel, .size, .mtime_ns, .ctime_ns, .inode: a table in the cache, keyed by these, saves
     reading unchanged files again.
     """
     place = cache_dir() / "digests"
     store = place / (hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest() + ".json")
     try:
-        known = json.loads(store.read_text("utf-8"))
-        known = known if isinstance(known, dict) else {}
-    except (OSError, ValueError):
+        known = dict(json.loads(store.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
         known = {}
-    result: list[str] = [""] * len(files)
-    missing = []
-    for i, f in enumerate(files):
-        row = known.get(f.rel)
-        if isinstance(row, list) and row[:-1] == [f.size, f.mtime_ns, f.ctime_ns, f.inode]:
-            result[i] = row[-1]
-        else:
-            missing.append(i)
+    rows = [known.get(f.rel) or [None] for f in files]
+    states = [[f.size, f.mtime_ns, f.ctime_ns, f.inode] for f in files]
+    result = [row[-1] if row[:-1] == state else "" for row, state in zip(rows, states, strict=True)]
+    missing = [i for i, found in enumerate(result) if not found]
     if not missing:
         return result
     now = time.time_ns()
@@ -205,8 +214,8 @@ def digests(root: Path, files: list, progress: bool = True) -> list[str]:
     for i, value in zip(missing, _parallel(digest, missing, progress, "Checking files"), strict=True):
         result[i] = value
     table = {
-        f.rel: [f.size, f.mtime_ns, f.ctime_ns, f.inode, value]
-        for f, value in zip(files, result, strict=True)
+        f.rel: [*state, value]
+        for f, state, value in zip(files, states, result, strict=True)
         if value and now - max(f.mtime_ns, f.ctime_ns) > _SETTLED_NS
     }
     with suppress(OSError):  # it only saves time
@@ -222,23 +231,36 @@ def _digest(content: bytes) -> str:
 
 
 def decoded(
-    root: Path, files: list, file_digests: list[str], size: int, progress: bool = True
+    root: Path, files: list, file_digests: list[str], size: int, progress: bool = True, masks: bool = False
 ) -> tuple[np.ndarray, dict[str, list], str]:
-    """Pixels of the usable files, from the cache or decoded now.
+    """Give the pixels of the usable files, from the cache or decoded now.
 
-    Returns a memory map uint8 (M, 1, size, size); columns with one value per *file* (width, height, reason;
-    reason is "" for the M usable ones, in order); and the key of the entry. With DICOM files there are two more
-    columns: patient (1, 2 ... in the order of the files, 0 where the file names none) and burned_in.
-    Raises RuntimeError when a file changes while it is read, OSError when the disk is full.
+    Returns
+    -------
+    pixels : memmap, uint8 (M, 1, size, size)
+        With ``masks`` bool, True where a mask is.
+    columns : dict of lists
+        One value per *file*: width, height, note (what is odd about it) and reason (why it cannot be used, or "" for
+        the M usable ones, in order). With DICOM files also patient (1, 2 ... in the order of the files, 0 where the
+        file names none) and burned_in.
+    key : str
+        Of the entry.
+
+    Raises
+    ------
+    RuntimeError
+        When a file changes while it is read.
+    OSError
+        When the disk is full.
     """
     content = [[f.rel, d] for f, d in zip(files, file_digests, strict=True)]
-    parts = [_FORMAT, DECODE_VERSION, size, content]
+    parts = [_FORMAT, DECODE_VERSION, size, masks, content]
     if any(f.extension == ".dcm" for f in files):
         parts.append(decoders())  # a new decoder makes a skipped file readable
     key = make_key(parts)
 
     def build(work: Path) -> None:
-        _decode_into(work, root, files, file_digests, size, progress)
+        _decode_into(work, root, files, file_digests, size, progress, masks)
 
     folder = entry(key, build, _complete)
     columns = json.loads((folder / "files.json").read_text("utf-8"))
@@ -258,53 +280,57 @@ def _seal(work: Path) -> None:
     _write_json(work / "sizes.json", {f.name: f.stat().st_size for f in work.iterdir()})
 
 
-def _decode_into(work: Path, root: Path, files: list, file_digests: list[str], size: int, progress: bool) -> None:
-    def one(i: int):
+def _decode_into(
+    work: Path, root: Path, files: list, file_digests: list[str], size: int, progress: bool, masks: bool
+) -> None:
+    def one(i: int) -> tuple[np.ndarray | None, tuple, Header | None]:
+        """Decode a file: pixels, the row of (width, height, note, reason), and what its DICOM header says."""
         if not file_digests[i]:
-            return None, 0, 0, "the file cannot be read (check its permissions)", None
+            return None, (0, 0, "", "the file cannot be read (check its permissions)"), None
         content = (root / files[i].rel).read_bytes()
         if _digest(content) != file_digests[i]:
             raise RuntimeError(
                 f"{files[i].rel} changed while it was read. Wait until the files are complete and load again."
             )
         try:
-            return *decode(content, size), "", read_header(content) if is_dicom(content) else None
+            if masks:
+                return decode_mask(content, size), (size, size, "", ""), None
+            pixels, width, height, notes = read_picture(content, size)
         except BadImage as reason:
-            return None, 0, 0, str(reason), None
+            return None, (0, 0, "", str(reason)), None
+        note = "; ".join(note for note in notes if note != BURNED_IN)  # which has a column of its own
+        return pixels, (width, height, note, ""), read_header(content) if is_dicom(content) else None
 
-    columns: dict[str, list] = {"width": [], "height": [], "reason": [], "patient": [], "burned_in": []}
-    usable = 0
-    # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.
-    numbers: dict[bytes, int] = {}
-    headers = False
-    # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process
-    # (SIGBUS), a write raises an error. The header is written again at the end, when the number of usable
-    # images is known.
+    rows, headers = [], []
+    usable, kind = 0, np.dtype(bool if masks else np.uint8)
+    # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process (SIGBUS), a write
+    # raises an error. The header is written again at the end, when the number of usable images is known.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.|pydicom|cxrlib\.data\.decode")
-        start = _npy_header(out, (len(files), 1, size, size))
-        for pixels, width, height, reason, header in _parallel(one, range(len(files)), progress, "Decoding images"):
+        warnings.filterwarnings("ignore", module=r"PIL\.|pydicom")
+        start = _npy_header(out, kind, (len(files), 1, size, size))
+        for pixels, row, header in _parallel(one, range(len(files)), progress, "Decoding images"):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
                 usable += 1
-            columns["width"].append(width)
-            columns["height"].append(height)
-            columns["reason"].append(reason)
-            headers |= header is not None
-            patient, burned_in = header or Header(b"", False)
-            columns["patient"].append(numbers.setdefault(patient, len(numbers) + 1) if patient else 0)
-            columns["burned_in"].append(burned_in)
+            rows.append(row)
+            headers.append(header)
         out.seek(0)
-        if _npy_header(out, (usable, 1, size, size)) != start:
+        if _npy_header(out, kind, (usable, 1, size, size)) != start:
             raise RuntimeError("the header of the image file changed its length")
-    if not headers:
-        del columns["patient"], columns["burned_in"]
+    names = ("width", "height", "note", "reason")
+    columns: dict[str, list] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    if any(headers):
+        # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.
+        numbers: dict[bytes, int] = {}
+        ids = [header.patient if header else b"" for header in headers]
+        columns["patient"] = [numbers.setdefault(i, len(numbers) + 1) if i else 0 for i in ids]
+        columns["burned_in"] = [bool(header and header.burned_in) for header in headers]
     _write_json(work / "files.json", columns)
     _seal(work)
 
 
-def _npy_header(out, shape: tuple[int, ...]) -> int:
-    np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+def _npy_header(out: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> int:
+    np.lib.format.write_array_header_1_0(out, {"descr": kind.str, "fortran_order": False, "shape": shape})
     return out.tell()
 
 
@@ -314,7 +340,7 @@ def _npy_header(out, shape: tuple[int, ...]) -> int:
 def stored(
     key: str, make: Callable[[], tuple[dict[str, np.ndarray], pd.DataFrame, dict]]
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame, dict]:
-    """Arrays, a table and a small dict of JSON values, made once and kept under `key`."""
+    """Give arrays, a table and a small dict of JSON values that are made once and kept under ``key``."""
 
     def build(work: Path) -> None:
         arrays, table, extra = make()
@@ -365,17 +391,11 @@ def _parallel(function: Callable, items: Iterable, progress: bool, what: str) ->
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def make_key(value) -> str:
-    """Hash of a JSON value."""
+def make_key(value: Any) -> str:
+    """Hash a JSON value."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _write_json(path: Path, value) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(part, "w", encoding="utf-8") as out:
-            json.dump(value, out)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value), encoding="utf-8")

@@ -1,54 +1,66 @@
 """One image file in, one gray square out: uint8 (size, size), or the reason why not."""
 
+from __future__ import annotations
+
+import codecs
 import io
-from collections.abc import Iterator
+import warnings
 from contextlib import suppress
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-MAX_PIXELS = 100_000_000
-MAX_BYTES = 500_000_000  # of one file
-#: A file of more than 10 megapixels with more pixels than this for each of its bytes is a decompression bomb.
-#: An X-ray has less than 400 even as WebP of the lowest quality, and about 10 as PNG.
-MAX_RATIO = 500
-#: Raise this number when the pixels that `decode` returns change: it is part of the key of the cache.
-DECODE_VERSION = 1
+from . import dicom
+from .pixels import MAX_PIXELS, BadImage, Picture, is_dicom, refuse_bomb, square, strips
+
+#: Raise this number when the pixels that ``decode`` returns change: it is part of the key of the cache.
+DECODE_VERSION = 2
 
 # An explicit list: Pillow would also open formats that run other programs (EPS starts Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
-_ORIENTATION = 0x0112  # the EXIF tag, and what to do for each of its values
-_TURN = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SWAPS = {_TURN[5], _TURN[6], _TURN[7], _TURN[8]}
-
-
-class BadImage(ValueError):
-    """An image file that cannot be used; the message is the reason, in words for a student."""
+_SUBFILE, _PHOTOMETRIC, _SAMPLE_FORMAT = 254, 262, 339  # tags of a TIFF file
+_ORIENTATION = 0x0112
 
 
 def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
     """Decode one image file to a gray square.
 
-    content: the bytes of the file. size: edge of the result in pixels.
-    Color and palette images become luminance; transparent ones are laid over black; 16-bit and float images
-    are scaled linearly from their own minimum..maximum to 0..255; DICOM files are read as `read_dicom` reads
-    them. The image is squeezed to a square, not cropped.
+    Color and palette images become luminance; transparent ones are laid over black (a picture that is transparent
+    everywhere is shown as if it were not); 16-bit, 32-bit and float images are scaled linearly from their own
+    minimum..maximum to 0..255; the orientation that the file asks for is obeyed; DICOM files are read as
+    ``read_dicom`` reads them. The image is squeezed to a square, not cropped.
 
-    Returns the pixels, uint8 (size, size), and the width and height of the file in pixels.
-    Raises BadImage with a readable reason.
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    size : int
+        Edge of the result in pixels.
+
+    Returns
+    -------
+    pixels : ndarray, uint8 (size, size)
+    width, height : int
+        Of the picture in the file, in pixels.
+
+    Raises
+    ------
+    BadImage
+        With a readable reason. What is odd about a file that can be read gives a warning.
     """
+    picture = read_picture(content, size)
+    for note in picture.notes:
+        warnings.warn(note, stacklevel=2)
+    return picture[:3]
+
+
+def read_picture(content: bytes, size: int) -> Picture:
+    """Decode one image file as ``decode`` does; what it would warn of is in ``.notes``."""
     if not content:
         raise BadImage("the file is empty (0 bytes)")
     if is_dicom(content):
-        return _decode_dicom(content, size)
+        gray, notes = dicom.read(content)
+        return Picture(square(Image.fromarray(gray), size), *gray.shape[::-1], notes)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             refuse_bomb(*image.size, len(content))
@@ -56,93 +68,111 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
     except BadImage:
         raise
     except UnidentifiedImageError:
-        raise BadImage(_what_is_it(content)) from None
+        raise BadImage(what_is_it(content)) from None
     except Image.DecompressionBombError:
         raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels") from None
     except MemoryError:
         raise BadImage("too large for the memory of this machine") from None
-    except Exception as error:
-        # Pillow's readers raise many types on damaged files (OSError, SyntaxError, struct.error, IndexError
-        # ...).
+    except Exception as error:  # Pillow's readers raise many types on damaged files
         text = str(error)
         if "truncated" in text.lower():
             raise BadImage("the file is cut off (truncated); download or copy it again") from None
-        raise BadImage(f"the file is damaged ({text or type(error).__name__})") from None
+        raise BadImage(f"the file is damaged, or of a rare kind ({text or type(error).__name__})") from None
 
 
-def _decode_dicom(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
-    from .dicom import read_dicom  # it needs this module
-
-    gray = read_dicom(content)
-    height, width = gray.shape
-    return square(Image.fromarray(gray), size), width, height
+def decode_mask(content: bytes, size: int) -> np.ndarray:
+    """Decode one mask to bool (size, size): True where it is brighter than half of its brightest pixel."""
+    pixels = read_picture(content, size).pixels
+    return pixels > pixels.max() / 2
 
 
-def is_dicom(content: bytes) -> bool:
-    """Whether these bytes begin like a DICOM file: 128 bytes of anything, then the letters DICM."""
-    return content[128:132] == b"DICM"
+def is_image(content: bytes) -> bool:
+    """Tell whether these bytes begin like an image that can be read: some hundreds of them are enough."""
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not is_dicom(content):
+            Image.open(io.BytesIO(content), formats=_FORMATS)
+        return True
+    return False
 
 
-def refuse_bomb(width: int, height: int, packed: int) -> None:
-    """Raise BadImage for an image that is too large, or large and made of nothing. packed: bytes of its file."""
-    if width * height > MAX_PIXELS:
-        raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({width} x {height})")
-    if width * height > max(10_000_000, MAX_RATIO * packed):
-        raise BadImage(
-            f"unpacks to {width} x {height} pixels from {packed:,} bytes (a decompression bomb), so it was not read"
-        )
+def what_is_it(content: bytes) -> str:
+    """Say what a file is that is no image, by its first bytes."""
+    head = content[:512]
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the image; run `git lfs pull`"
+    if head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf")):
+        return "is an archive, not an image; unpack it"
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "is a TIFF file of a kind that Pillow cannot read; save it as PNG with 8 or 16 bits"
+    with suppress(UnicodeDecodeError):
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # which takes a letter cut in two at the end
+        if all(c.isprintable() or c.isspace() for c in text):
+            return "is a text file, not an image, whatever its name says"
+    return "is neither an image that Pillow can read nor a DICOM file, or its header is damaged"
 
 
-def square(image: Image.Image, size: int) -> np.ndarray:
-    """A gray image, squeezed to uint8 (size, size)."""
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image, dtype=np.uint8)
-
-
-def _to_gray(image: Image.Image, size: int) -> tuple[np.ndarray, int, int]:
-    width, height = image.size
+def _to_gray(image: Image.Image, size: int) -> Picture:
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    # Phones keep a preview or a depth map behind the picture (MPO); a TIFF file may keep smaller copies of it.
+    if frames > 1 and image.format != "MPO" and not _only_copies(image, frames):
         raise BadImage(f"holds {frames} frames (animated or several pages); save one frame as its own file")
     if image.mode in ("CMYK", "LAB", "HSV"):
         raise BadImage(f"has {image.mode} colors, made for printing; save it as a gray or RGB image")
-    turn = None
-    with suppress(Exception):  # damaged EXIF data says nothing about the pixels
-        turn = _TURN.get(image.getexif().get(_ORIENTATION))
-    if image.format == "JPEG" and image.mode in ("L", "RGB", "YCbCr"):
-        # The JPEG decoder itself halves large images and can return luminance only; 2 x size keeps the resize
-        # clean.
+    width, height = image.size
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB", "YCbCr"):
+        # The decoder itself halves large images and can return luminance only; 2 x size keeps the resize clean.
         image.draft("L", (2 * size, 2 * size))
-    image.load()
-    image = _gray8(image)
-    if turn is not None:
-        image = image.transpose(turn)
-        if turn in _SWAPS:
+    image.load()  # which turns a TIFF image as its orientation asks
+    with suppress(Exception):  # damaged EXIF data says nothing about the pixels
+        if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
             width, height = height, width
-    return square(image, size), width, height
+        ImageOps.exif_transpose(image, in_place=True)
+    gray, notes = _gray8(image)
+    return Picture(square(gray, size), width, height, notes)
 
 
-def _gray8(image: Image.Image) -> Image.Image:
+def _only_copies(image: Image.Image, frames: int) -> bool:
+    """Tell whether all pages of a TIFF file but the first are copies of it in a lower resolution."""
+    if image.format != "TIFF" or frames > 16:
+        return False
+    reduced = []
+    for page in range(1, frames):
+        image.seek(page)
+        reduced.append(bool(image.tag_v2.get(_SUBFILE, 0) & 1))
+    image.seek(0)
+    return all(reduced)
+
+
+def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     mode = image.mode
     if mode == "L" and "transparency" not in image.info:
-        return image
+        return image, ()
     if mode.startswith("I") or mode == "F":
-        return Image.fromarray(_stretch(np.asarray(image)))
+        tags = getattr(image, "tag_v2", {})
+        values = np.asarray(image)
+        if values.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, (1,)) in ((1,), 1) and mode == "I" and tags:
+            values = values.view(np.uint32)
+        gray = _stretch(values)
+        # Pillow inverts WhiteIsZero for 8 bits and less only.
+        return Image.fromarray(255 - gray if tags.get(_PHOTOMETRIC) == 0 else gray), ()
     if "A" in mode or "a" in mode or "transparency" in image.info:
-        gray = Image.new("L", image.size)
-        for top, bottom in strips(*image.size):
-            part = image.crop((0, top, image.width, bottom)).convert("RGBA")
-            black = Image.new("RGBA", part.size, (0, 0, 0, 255))
-            gray.paste(Image.alpha_composite(black, part).convert("L"), (0, top))
-        return gray
-    return image.convert("RGB").convert("L") if mode == "P" else image.convert("L")
+        return _over_black(image)
+    return image.convert("RGB").convert("L") if mode == "P" else image.convert("L"), ()
 
 
-def strips(width: int, height: int) -> Iterator[tuple[int, int]]:
-    """Rows (first, behind the last) of the parts that a large image is computed in, so that it needs little memory."""
-    rows = max(1, 4_000_000 // max(1, width))
-    return ((top, min(top + rows, height)) for top in range(0, height, rows))
+def _over_black(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    gray, bare = Image.new("L", image.size), Image.new("L", image.size)
+    seen = False
+    for top, bottom in strips(*image.size):
+        part = image.crop((0, top, image.width, bottom)).convert("RGBA")
+        black = Image.new("RGBA", part.size, (0, 0, 0, 255))
+        gray.paste(Image.alpha_composite(black, part).convert("L"), (0, top))
+        bare.paste(part.convert("RGB").convert("L"), (0, top))
+        seen |= part.getchannel("A").getextrema()[1] > 0
+    if seen:
+        return gray, ()
+    return bare, ("the picture is transparent everywhere; its colors are shown without the transparency",)
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:
@@ -155,18 +185,3 @@ def _stretch(values: np.ndarray) -> np.ndarray:
             part = values[top:bottom].astype(np.float64)
             gray[top:bottom] = np.rint((part - low) * (255.0 / (high - low)))
     return gray
-
-
-def _what_is_it(content: bytes) -> str:
-    head = content[:512]
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the image; run `git lfs pull`"
-    if head.startswith(b"\x1f\x8b") or head.startswith(b"PK\x03\x04"):
-        return "is an archive, not an image; unpack it"
-    try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError:
-        text = "\0"
-    if all(c.isprintable() or c.isspace() for c in text):
-        return "is a text file, not an image, whatever its name says"
-    return "is neither an image that Pillow can read nor a DICOM file, or its header is damaged"

@@ -8,78 +8,66 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from numbers import Real
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
-from .decode import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, square, strips
+from ..validate import number, one_of, whole
+from .pixels import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, square, strips
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+#: The kinds of picture that a chest X-ray can be; SC is a scan or a screenshot, OT other.
+_MODALITIES = ("CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT")
+#: What a picture says of itself when text may stand in it.
+BURNED_IN = (
+    "The file says that text is burned into its picture: it may name the patient. Look before you show it to anybody."
+)
 # Only these elements are read for a picture: names, dates and numbers of the patient never leave the file.
-_READ = [
-    "Rows",
-    "Columns",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelData",
-    "FloatPixelData",
-    "DoubleFloatPixelData",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "ModalityLUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "VOILUTSequence",
-    "BurnedInAnnotation",
-]
+_READ = (
+    "Modality Rows Columns SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames BitsAllocated "
+    "BitsStored HighBit PixelRepresentation PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable "
+    "ExtendedOffsetTableLengths PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept "
+    "ModalityLUTSequence WindowCenter WindowWidth VOILUTFunction VOILUTSequence BurnedInAnnotation"
+)
+_OVERLAY_BIT = 0x60000102  # where an overlay is hidden in the unused bits of the pixels
 
 
 def window(
-    pixels, center: float, width: float, function: str = "LINEAR", low: float = 0.0, high: float = 255.0
+    pixels: ArrayLike, center: float, width: float, function: str = "LINEAR", low: float = 0.0, high: float = 255.0
 ) -> np.ndarray:
     """Apply a window: values around ``center`` are spread over low..high, all others become low or high.
 
     Parameters
     ----------
-    pixels : array of any shape, after the rescale slope and intercept.
-    center, width : in the units of ``pixels``.
-    function : "LINEAR" (width at least 1), "LINEAR_EXACT" or "SIGMOID" (width above 0).
-    low, high : the range of the result.
+    pixels : array_like of any shape
+        After the rescale slope and intercept.
+    center, width : float
+        In the units of ``pixels``.
+    function : {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
+        LINEAR needs a width of at least 1, the others one above 0.
+    low, high : float
+        The range of the result.
 
     Returns
     -------
-    ndarray, float64, of the same shape.
-
-    Source: DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not
-    symmetric about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
+    ndarray, float64, of the same shape
 
     Raises
     ------
     ValueError
         An unknown function, or a width that it does not allow.
+
+    Notes
+    -----
+    DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not symmetric
+    about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
     """
-    if function not in FUNCTIONS:
-        raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}, got {function!r}")
-    smallest = "at least 1" if function == "LINEAR" else "above 0"
-    if not np.isfinite([center, width]).all() or (width < 1 if function == "LINEAR" else width <= 0):
-        raise ValueError(
-            f"the window of {function} needs a finite center and a width {smallest}, got center "
-            f"{center!r} and width {width!r}"
-        )
+    one_of("function", function, FUNCTIONS)
+    number("center", center)
+    number("width", width, *((1,) if function == "LINEAR" else (0,)), open_low=function != "LINEAR")
     x = np.asarray(pixels, dtype=float)
     if function == "SIGMOID":
         with np.errstate(over="ignore"):  # exp of a large number is infinite and gives low, which is right
@@ -91,36 +79,53 @@ def window(
     return np.clip((x - center) / width + 0.5, 0, 1) * (high - low) + low
 
 
-def read_dicom(source, *, window: tuple[float, float] | str | None = None, size: int | None = None) -> np.ndarray:
+def read_dicom(
+    source: str | os.PathLike | bytes, *, window: tuple[float, float] | str | None = None, size: int | None = None
+) -> np.ndarray:
     """Read one gray DICOM image as a viewer would show it: uint8 (H, W), 0 black, 255 white.
+
+    Rescale slope and intercept (or the modality lookup table) are applied, then the window; MONOCHROME1, where small
+    values are bright, is turned round; padding is black. Only the pixels and what is needed to show them are read: no
+    name, number or date. Letters that are burned into the picture stay in it; a file that says it has some gives a
+    warning. So does a file whose elements contradict its pixels or each other (a lookup table that holds fewer bits
+    than it declares, an impossible window, a high bit that does not fit), with what was understood, and one that is no
+    plain X-ray (Modality CT, MR ...).
 
     Parameters
     ----------
-    source : a path, or the bytes of the file.
-    window : None uses what the file asks for: its VOI lookup table, else its first window, else all values from the
-        lowest to the highest. "full" is lowest to highest in any case. (center, width) is a linear window of your own,
-        in rescaled units.
-    size : squeeze the image to (size, size), as ``cxr.load`` does. None keeps rows and columns.
+    source : path or bytes
+        A file, or what is in it.
+    window : None, "full" or (center, width)
+        None uses what the file asks for: its VOI lookup table, else its first window, else all values from the lowest
+        to the highest. "full" is lowest to highest in any case. (center, width) is a linear window of your own, in
+        rescaled units.
+    size : int, optional
+        Squeeze the image to (size, size), as ``cxr.load`` does. None keeps rows and columns.
 
     Returns
     -------
     ndarray, uint8 (H, W) or (size, size)
-        Rescale slope and intercept (or the modality lookup table) are applied, then the window; MONOCHROME1, where
-        small values are bright, is turned round; padding is black. Only the pixels and what is needed to show them are
-        read: no name, number or date. Letters that are burned into the picture stay in it; a file that says it has
-        some gives a warning.
 
     Raises
     ------
-    BadImage (a ValueError)
-        With the reason and the remedy: not a DICOM file, no pixels, several frames, colors, a compression whose decoder
-        is not installed, damaged data, more than 100 megapixels, an impossible window in the file.
+    BadImage
+        A ValueError with the reason and the remedy: not a DICOM file, no pixels, several frames, colors, a compression
+        whose decoder is not installed, damaged data, more than 100 megapixels.
     FileNotFoundError, ValueError
         No such file; an impossible ``window`` or ``size``.
     """
     asked = _check_window(window)
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 8 <= size <= 4096):
-        raise ValueError(f"size must be a whole number of pixels from 8 to 4096, or None; got {size!r}")
+    if size is not None:
+        size = whole("size", size, 8, 4096)
+    content = bytes(source) if isinstance(source, bytes | bytearray) else _content(Path(os.fspath(source)))
+    gray, notes = read(content, asked)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return gray if size is None else square(Image.fromarray(gray), size)
+
+
+def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read the bytes of a DICOM file as ``read_dicom`` does: (uint8 (H, W), what it would warn of)."""
     try:
         import pydicom
         from pydicom.errors import InvalidDicomError
@@ -129,11 +134,14 @@ def read_dicom(source, *, window: tuple[float, float] | str | None = None, size:
             "it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), or "
             "export it as PNG"
         ) from None
-    content = source if isinstance(source, bytes | bytearray) else _content(Path(os.fspath(source)))
+    notes: list[str] = []
     try:
+        content = _with_preamble(content)
         _refuse_inflated(content)
-        file = pydicom.dcmread(io.BytesIO(content), specific_tags=_READ)
-        gray = _shown(file, _stored(file, len(content)), asked)
+        file = pydicom.dcmread(
+            io.BytesIO(content), specific_tags=[*_READ.split(), _OVERLAY_BIT], force=is_dicom(content)
+        )
+        gray = _shown(file, _stored(file, len(content), notes), asked, notes)
     except BadImage:
         raise
     except InvalidDicomError:
@@ -145,31 +153,38 @@ def read_dicom(source, *, window: tuple[float, float] | str | None = None, size:
             f"the DICOM file cannot be read, it is damaged or unusual ({type(error).__name__}); copy it "
             "again, or export it as PNG"
         ) from None
+    modality = str(file.get("Modality") or "")[:16]
+    if modality and modality not in _MODALITIES:
+        notes.append(f"Modality is {ascii(modality)[1:-1]}: this is not a plain X-ray")
     if file.get("BurnedInAnnotation") == "YES":
-        warnings.warn(
-            "The file says that text is burned into its picture: it may name the patient. Look before you "
-            "show it to anybody.",
-            stacklevel=2,
-        )
-    return gray if size is None else square(Image.fromarray(gray), size)
+        notes.append(BURNED_IN)
+    return gray, tuple(notes)
 
 
 class Header(NamedTuple):
-    """patient: the PatientID, b"" where the file has none. It names a person: compare it, and keep it nowhere.
-    burned_in: whether the file says that text is burned into its picture."""
+    """What a DICOM file says of its patient and of its picture.
+
+    Attributes
+    ----------
+    patient : bytes
+        The PatientID, b"" where the file has none. It names a person: compare it, and keep it nowhere.
+    burned_in : bool
+        Whether the file says that text is burned into its picture.
+    """
 
     patient: bytes
     burned_in: bool
 
 
 def read_header(content: bytes) -> Header:
-    """Who and what to look out for, of the bytes of a DICOM file. Damaged files give Header(b"", False)."""
-    with suppress(Exception):  # read_dicom says what is wrong with a file
+    """Read who and what to look out for from the bytes of a DICOM file. Damaged files give Header(b"", False)."""
+    with suppress(Exception):  # read says what is wrong with a file
         import pydicom
 
+        content = _with_preamble(content)
         _refuse_inflated(content)
         file = pydicom.dcmread(
-            io.BytesIO(content), stop_before_pixels=True, specific_tags=["PatientID", "BurnedInAnnotation"]
+            io.BytesIO(content), stop_before_pixels=True, specific_tags=["PatientID", "BurnedInAnnotation"], force=True
         )
         element = file.get_item("PatientID")  # as it stands in the file: pydicom's checks may quote what they read
         value = (element.value if element else None) or b""
@@ -179,7 +194,7 @@ def read_header(content: bytes) -> Header:
 
 
 def decoders() -> list[list[str]]:
-    """The compressions that can be read here: name, and the packages that read it. [] without pydicom."""
+    """List the compressions that can be read here: name, and the packages that read it. [] without pydicom."""
     found = []
     with suppress(ImportError):
         from pydicom.pixels import get_decoder
@@ -192,13 +207,12 @@ def decoders() -> list[list[str]]:
     return found
 
 
-def _check_window(asked):
+def _check_window(asked: Any) -> tuple[float, float] | str | None:
     if asked is None or (isinstance(asked, str) and asked == "full"):
         return asked
-    pair = tuple(asked) if isinstance(asked, tuple | list) else ()
-    if len(pair) != 2 or not all(isinstance(v, Real) and np.isfinite(v) for v in pair) or pair[1] < 1:
-        raise ValueError(f'window must be None, "full" or (center, width) with a width of at least 1; got {asked!r}')
-    return pair
+    if not isinstance(asked, tuple | list) or len(asked) != 2:
+        raise ValueError(f'window: give None, "full" or (center, width), got {asked!r}')
+    return number("window, center", asked[0]), number("window, width", asked[1], 1)
 
 
 def _content(path: Path) -> bytes:
@@ -207,12 +221,17 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _with_preamble(content: bytes) -> bytes:
+    """Put the 128 bytes and DICM in front of a file that begins with its meta elements."""
+    return bytes(128) + b"DICM" + content if content.startswith(b"\x02\0\0\0UL") else content
+
+
 def _refuse_inflated(content: bytes) -> None:
     """Raise BadImage for a file that is deflated as a whole and unpacks to far more: pydicom would unpack all of it."""
     from pydicom.filereader import read_dataset
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    if not is_dicom(content):
+    if content[128:132] != b"DICM":
         return
     stream = io.BytesIO(content)
     for implicit in (False, True):  # some programs write this part in the other way; pydicom reads both
@@ -234,8 +253,10 @@ def _refuse_inflated(content: bytes) -> None:
             )
 
 
-def _stored(file, packed: int) -> np.ndarray:
-    """The stored values (H, W); `packed` is the size of the file in bytes."""
+def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
+    """Give the stored values (H, W); ``packed`` is the size of the file in bytes."""
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+
     if not any(name in file for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadImage("the DICOM file holds no picture (no pixel data); it may be a report or an index")
     rows, columns = int(file.get("Rows") or 0), int(file.get("Columns") or 0)
@@ -249,11 +270,39 @@ def _stored(file, packed: int) -> np.ndarray:
             f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
             "MONOCHROME1 or MONOCHROME2"
         )
+    if "TransferSyntaxUID" not in file.file_meta:  # a data set without meta elements: as pydicom guessed it
+        file.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if file.original_encoding[0] else ExplicitVRLittleEndian
+        )
     syntax = file.file_meta.TransferSyntaxUID
-    return _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
+    file.SamplesPerPixel, file.PixelRepresentation = 1, file.get("PixelRepresentation") or 0
+    bits, high, allocated = (int(file.get(name) or 0) for name in ("BitsStored", "HighBit", "BitsAllocated"))
+    if "PixelData" not in file or allocated < 8 or (syntax.is_encapsulated and syntax != RLELossless):
+        return _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
+    file.BitsStored = allocated  # pydicom would cut the values to BitsStored, wherever they stand
+    values = _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
+    return _aligned(values, bits, high, allocated, _OVERLAY_BIT in file, notes)
 
 
-def _decompressed(file, syntax) -> np.ndarray:
+def _aligned(values: np.ndarray, bits: int, high: int, allocated: int, overlay: bool, notes: list[str]) -> np.ndarray:
+    """Move values to the lowest bits and cut off what is not theirs; what the pixels contradict is put right."""
+    if not 1 <= bits <= allocated:
+        notes.append(f"BitsStored is {bits} of {allocated} bits, which cannot be: all bits are used")
+        bits, high = allocated, allocated - 1
+    fits = -(1 << (bits - 1)) <= values.min() and values.max() < 1 << bits
+    if high != bits - 1:
+        if bits - 1 < high < allocated and not fits:
+            values = values >> (high + 1 - bits)
+        else:
+            notes.append(f"HighBit is {high} with {bits} bits stored, which the pixels contradict: it is not used")
+    elif not fits and not overlay:
+        notes.append(f"the pixels need more bits than the {bits} of BitsStored: they are taken as they are")
+        return values
+    cut = values.dtype.itemsize * 8 - bits
+    return values << cut >> cut if cut else values  # for signed values this also extends the sign
+
+
+def _decompressed(file: Any, syntax: Any) -> np.ndarray:
     from pydicom.pixels import get_decoder
 
     try:
@@ -284,7 +333,7 @@ def _decompressed(file, syntax) -> np.ndarray:
         ) from None
 
 
-def _refuse_endless(file) -> None:
+def _refuse_endless(file: Any) -> None:
     """Raise BadImage for a JPEG 2000 file inside that has a box of length 0: pydicom 3.0 would look at it for ever."""
     from pydicom.encaps import generate_frames
 
@@ -299,57 +348,84 @@ def _refuse_endless(file) -> None:
             at += length
 
 
-def _shown(file, stored: np.ndarray, asked) -> np.ndarray:
-    """uint8 (H, W): windowed, the right way round, padding black."""
-    show, gray = _display(file, stored, asked), np.zeros(stored.shape, np.uint8)
-    for part in _parts(stored):
-        shown = show(_rescaled(file, stored[part]))
-        if file.PhotometricInterpretation == "MONOCHROME1":
-            shown = 255 - shown
-        gray[part] = np.where(_padding(file, stored[part]), 0, np.rint(shown))
-    return gray
+def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.ndarray:
+    """Show the values as uint8 (H, W): windowed, the right way round, padding black."""
+    rescale, padded = _modality(file, notes), _padding(file, stored.dtype)
+
+    def shown(show: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        gray = np.zeros(stored.shape, np.uint8)
+        for part in _parts(stored):
+            values = show(rescale(stored[part]))
+            if file.PhotometricInterpretation == "MONOCHROME1":
+                values = 255 - values
+            gray[part] = np.where(padded(stored[part]), 0, np.rint(values))
+        return gray
+
+    show = _asked(file, asked, notes)
+    if show is not None:
+        gray = shown(show)
+        if isinstance(asked, tuple) or gray.min() < gray.max():
+            return gray
+    low, high = _range(stored, rescale, padded)
+    if high == low:
+        return shown(lambda values: np.zeros(values.shape))
+    if show is not None:
+        notes.append("the window or table in the DICOM file leaves a single gray: all values are shown instead")
+    return shown(lambda values: window(values, (low + high) / 2, high - low, "LINEAR_EXACT"))
 
 
 def _parts(stored: np.ndarray) -> Iterator[slice]:
     return (slice(*rows) for rows in strips(*stored.shape[::-1]))
 
 
-def _rescaled(file, stored: np.ndarray) -> np.ndarray:
-    from pydicom.pixels import apply_modality_lut
+def _modality(file: Any, notes: list[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the function from stored to rescaled values."""
+    if file.get("ModalityLUTSequence"):
+        table, first, _ = _table(file, file.ModalityLUTSequence[0])
+        return lambda stored: _look_up(stored, table, first)
+    slope, intercept = _first(file.get("RescaleSlope")), _first(file.get("RescaleIntercept"))
+    if slope == 0:
+        notes.append("RescaleSlope is 0, which would leave a single gray: 1 is used")
+    slope, intercept = slope or 1.0, intercept or 0.0
 
-    values = np.asarray(apply_modality_lut(stored, file))
-    if not np.isfinite(values).all():
-        raise BadImage("holds values that are not numbers (NaN or infinite)")
-    return values
+    def rescale(stored: np.ndarray) -> np.ndarray:
+        values = stored * slope + intercept
+        if not np.isfinite(values).all():
+            raise BadImage("holds values that are not numbers (NaN or infinite)")
+        return values
+
+    return rescale
 
 
-def _display(file, stored: np.ndarray, asked) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from rescaled values to 0..255."""
-    center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
+def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Give the function from rescaled values to 0..255 that is asked for; None to show all values."""
     if isinstance(asked, tuple):
         return lambda values: window(values, *asked)
-    if asked is None and file.get("VOILUTSequence"):
-        return lambda values: _lookup(file, values)
-    if asked is None and center is not None and width is not None:
-        function = file.get("VOILUTFunction") or "LINEAR"
-        try:
-            window([], center, width, function)
-        except ValueError as error:
-            raise BadImage(
-                f'the window in the DICOM file cannot be used ({error}); give window=(center, width) or window="full"'
-            ) from None
-        return lambda values: window(values, center, width, function)
-    low, high = _range(file, stored)
-    if high == low:
-        return lambda values: np.zeros(values.shape)
-    return lambda values: window(values, (low + high) / 2, high - low, "LINEAR_EXACT")
+    if asked == "full":
+        return None
+    if file.get("VOILUTSequence"):
+        table, first, bits = _table(file, file.VOILUTSequence[0])
+        held = max(8, int(table.max()).bit_length())
+        if held != bits:
+            notes.append(f"the lookup table in the DICOM file declares {bits} bits and holds {held}: {held} are used")
+        return lambda values: _look_up(np.rint(values), table, first) * (255.0 / (2**held - 1))
+    center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
+    if center is None or width is None:
+        return None
+    function = file.get("VOILUTFunction") or "LINEAR"
+    try:
+        window([], center, width, function)
+    except ValueError as error:
+        notes.append(f"the window in the DICOM file cannot be used ({error}): all values are shown")
+        return None
+    return lambda values: window(values, center, width, function)
 
 
-def _range(file, stored: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest rescaled value of the picture; of the padding, where there is nothing else."""
+def _range(stored: np.ndarray, rescale: Callable, padded: Callable) -> tuple[float, float]:
+    """Find the lowest and the highest rescaled value of the picture; of the padding, where there is nothing else."""
     inside, everywhere = [], []
     for part in _parts(stored):
-        values, padding = _rescaled(file, stored[part]), _padding(file, stored[part])
+        values, padding = rescale(stored[part]), padded(stored[part])
         everywhere += [values.min(), values.max()]
         if not padding.all():
             inside += [values[~padding].min(), values[~padding].max()]
@@ -357,26 +433,41 @@ def _range(file, stored: np.ndarray) -> tuple[float, float]:
     return float(min(found)), float(max(found))
 
 
-def _lookup(file, values: np.ndarray) -> np.ndarray:
-    """The first VOI lookup table, scaled to 0..255."""
-    from pydicom.pixels import apply_voi
+def _table(file: Any, item: Any) -> tuple[np.ndarray, int, int]:
+    """Read a lookup table: its entries, the value that the first stands for, and the bits it declares."""
+    count, first, bits = (int(value) for value in item.LUTDescriptor)
+    count = count or 65536
+    if first >= 32768 and file.PixelRepresentation:
+        first -= 65536
+    little = "<" if file.file_meta.TransferSyntaxUID.is_little_endian else ">"
+    data = item.LUTData
+    if not isinstance(data, bytes):
+        data = np.atleast_1d(data).astype(f"{little}u2").tobytes()
+    one_byte = bits <= 8 and len(data) < 2 * count
+    table = np.frombuffer(data[: len(data) // 2 * 2], np.uint8 if one_byte else f"{little}u2")[:count]
+    if len(table) == 0:
+        raise BadImage("the DICOM file has an empty lookup table; export it as PNG")
+    return table.astype(float), first, bits
 
-    bits = int(file.VOILUTSequence[0].LUTDescriptor[2])
-    found = apply_voi(np.rint(values).astype(np.int64), file, index=0)
-    return np.clip(found * (255.0 / (2**bits - 1)), 0, 255)
+
+def _look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
+    return table[np.clip(values.astype(np.int64) - first, 0, len(table) - 1)]
 
 
-def _padding(file, stored: np.ndarray) -> np.ndarray:
-    """bool (H, W): pixels outside the picture, by the stored values."""
+def _padding(file: Any, kind: np.dtype) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the function from stored values to bool: pixels outside the picture."""
     value, limit = file.get("PixelPaddingValue"), file.get("PixelPaddingRangeLimit")
     if value is None:
-        return np.zeros(stored.shape, bool)
-    low, high = sorted((int(value), int(value if limit is None else limit)))
-    return (stored >= low) & (stored <= high)
+        return lambda stored: np.zeros(stored.shape, bool)
+    wrapped = [int(v) for v in (value, value if limit is None else limit)]
+    if kind.kind in "iu" and kind.itemsize == 2:  # written signed for unsigned pixels, or the other way
+        wrapped = [int(np.array(v & 0xFFFF, np.uint16).view(kind)) for v in wrapped]
+    low, high = sorted(wrapped)
+    return lambda stored: (stored >= low) & (stored <= high)
 
 
-def _first(value) -> float | None:
-    """A number, or the first of several alternatives."""
-    if value is None or value == "":
-        return None
-    return float(value[0] if hasattr(value, "__len__") else value)
+def _first(value: Any) -> float | None:
+    """Read a number, or the first of several alternatives."""
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        value = value[0] if len(value) else None
+    return None if value is None or value == "" else float(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from .decode import MAX_BYTES, is_dicom
+from .pixels import MAX_BYTES, is_dicom
 
 EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"})
 DICOM_EXTENSIONS = frozenset({".dcm", ".dicom"})

@@ -191,8 +191,9 @@ def make_dicom(rng: random.Random) -> bytes:
 
 
 def run_dicom(case: bytes, folder: Path) -> None:
-    from cxrlib.data.decode import decode, is_dicom
+    from cxrlib.data.decode import decode
     from cxrlib.data.dicom import read_dicom, read_header
+    from cxrlib.data.pixels import is_dicom
 
     read_header(case)
     if is_dicom(case):

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 import cxrlib as cxr
 from cxrlib.device import describe
 from cxrlib.ensemble import predict_views
-from cxrlib.experiment import build, versions
+from cxrlib.experiment import versions
 from cxrlib.files import write_json
 from cxrlib.metrics import Report
 
@@ -66,7 +66,7 @@ def measure(change: str, recipe: cxr.Recipe, train, val, trained: dict) -> dict:
     """One row: what a network of this recipe scores on validation images, as they are and under stress."""
     key = json.dumps(replace(recipe, tta=(), about="").to_dict(), sort_keys=True)
     if key not in trained:
-        model = build(recipe, train.classes)
+        model = cxr.build(recipe, train.classes)
         trained[key] = model, cxr.fit(model, train, val, recipe)
     model, history = trained[key]
     hard = cxr.CxrDataset(stress(val.images), val.labels, val.classes, val.patients)

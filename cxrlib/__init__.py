@@ -1,7 +1,7 @@
 """cxrlib: deep learning on chest X-rays, by measuring.
 
-Everything a chapter uses is here: ``cxr.load``, ``cxr.audit``, ``cxr.split``, ``cxr.build_model``,
-``cxr.fit``, ``cxr.evaluate``, ``cxr.explain``, ``cxr.recipes``.
+Everything a chapter uses is here: ``cxr.load``, ``cxr.audit``, ``cxr.split``, ``cxr.recipes``,
+``cxr.build``, ``cxr.fit``, ``cxr.evaluate``, ``cxr.explain``, ``cxr.Run``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _HOME = {
     "split": "data",
     "audit": "data",
     "Audit": "data",
+    "build": "recipe",
     "build_model": "models",
     "freeze": "models",
     "unfreeze": "models",
@@ -29,7 +30,8 @@ _HOME = {
     "Recipe": "recipe",
     "recipes": "recipe",
     "fit": "train",
-    "History": "train",
+    "History": "history",
+    "Run": "run",
     "predict": "_predict",
     "evaluate": "metrics",
     "Report": "metrics",
@@ -62,7 +64,7 @@ __all__ = [*_HOME, "plot", "phantom", "__version__"]
 heal_at_import()
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name in _HOME:
         value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
     elif name in _MODULES:

@@ -11,20 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from . import calibration
-from .ensemble import predict_views
-from .experiment import PREDICTIONS
-from .files import read_json, write_json
+from .files import write_json
 from .metrics import Report
-from .models import load_model
 from .phantom import CLASSES, make_phantoms
+from .run import MODEL, PREDICTIONS, RESULT, Run
 
-RUN = "CXR_APP_RUN"  # the environment variable through which `serve` tells the page its folder
+PLACE = "CXR_APP_RUN"  # the environment variable through which `serve` tells the page its folder
 NO_DEVICE = "This is a course, not a medical device. Nothing here is fit for looking after patients."
 EXAMPLES = 8
 # Voilà's page asks another host for icons. An X-ray is open on it: the browser is told to talk to this computer only.
@@ -58,53 +52,6 @@ _NOTEBOOK = {
 }
 
 
-@dataclass
-class Run:
-    """A finished run, ready to answer. ``reports``: "validation" and "test", with calibrated probabilities."""
-
-    model: object
-    record: dict
-    temperature: float
-    reports: dict[str, Report]
-
-    def predict(self, model, data) -> np.ndarray:
-        """Calibrated probabilities (N, K), from the views that the recipe scores."""
-        recipe = self.record["training"]["recipe"]
-        probs = predict_views(model, data, recipe.get("tta") or ("identity",), precision=recipe["precision"])
-        return calibration.apply(calibration.logits_of(probs), self.temperature)
-
-
-def open_run(folder: str | Path) -> Run:
-    """Read a folder that ``cxr train`` wrote; the temperature is fitted on its validation predictions.
-
-    Raises FileNotFoundError naming what is missing, ValueError for files that do not fit together.
-    """
-    folder = Path(folder)
-    for name in ("model.pt", "result.json", PREDICTIONS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no {name}; `cxr train --out {folder} ...` writes it")
-    model = load_model(folder / "model.pt")
-    try:
-        record, found = (read_json(folder / name) for name in ("result.json", PREDICTIONS))
-        parts = {
-            part: (np.array(found[part]["labels"]), np.array(found[part]["probs"], float))
-            for part in ("validation", "test")
-        }
-        T = calibration.temperature(calibration.logits_of(parts["validation"][1]), parts["validation"][0])
-        reports = {
-            part: Report(labels, calibration.apply(calibration.logits_of(probs), T), tuple(model.classes), bootstrap=0)
-            for part, (labels, probs) in parts.items()
-        }
-        run = Run(model, record, T, reports)
-        record["training"]["recipe"]["precision"]  # what `predict` and the page read must be there
-        record["data"]["source"], record["test"]["values"], record["test"]["intervals"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{folder}: result.json, {PREDICTIONS} and model.pt do not fit together ({error}); run `cxr train` again"
-        ) from error
-    return run
-
-
 def page(folder: str | Path | None = None):
     """The page as one widget. folder: of a run; default the environment variable CXR_APP_RUN."""
     import ipywidgets
@@ -112,10 +59,10 @@ def page(folder: str | Path | None = None):
     from .data import CxrDataset
     from .widgets import CamInspector, ConfusionExplorer, ThresholdExplorer
 
-    folder = folder or os.environ.get(RUN)
+    folder = folder or os.environ.get(PLACE)
     if not folder:
-        raise ValueError(f"folder: name the folder of a run, or set {RUN}")
-    run = open_run(folder)
+        raise ValueError(f"folder: name the folder of a run, or set {PLACE}")
+    run = Run.open(folder)
     classes = tuple(run.model.classes)
     known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
     made = make_phantoms(
@@ -123,21 +70,25 @@ def page(folder: str | Path | None = None):
     )
     examples = CxrDataset(made.images, made.labels, classes, made.patients, made.table, made.masks, made.lungs)
     two = len(classes) == 2
+    reports = {
+        name: Report(recorded.labels, run.calibrate(recorded.probs), classes, bootstrap=0)
+        for name, recorded in (("validation", run.validation), ("test", run.test))
+    }
     inspector = CamInspector(
         run.model,
         examples,
         images=range(len(examples)),
         names=[run.model.name],
-        predict=run.predict,
+        predict=lambda model, data: run.predict(data, calibrated=True),
         decision=0.5 if two else None,
         truth=known,
         precompute=False,
     )
     if two:
-        explorer = ThresholdExplorer(run.reports, threshold=0.5)
+        explorer = ThresholdExplorer(reports, threshold=0.5)
         explorer.observe(lambda change: inspector.decide(change["new"]), "threshold")
     else:
-        explorer = ConfusionExplorer(run.reports)
+        explorer = ConfusionExplorer(reports)
     tab = ipywidgets.Tab([inspector, explorer, ipywidgets.HTML(_about(run))])
     for i, title in enumerate(("X-ray", "Threshold" if two else "Mistakes", "Model")):
         tab.set_title(i, title)
@@ -159,6 +110,8 @@ def _about(run: Run) -> str:
     recipe, values, intervals = record["training"]["recipe"], record["test"]["values"], record["test"]["intervals"]
 
     def measured(name: str) -> str:
+        if values[name] is None:
+            return "–"
         low, high = intervals.get(name) or (None, None)
         return f"{values[name]:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None else "")
 
@@ -191,7 +144,7 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
     from .experiment import run
 
     folder = Path(folder)
-    if not all((folder / name).is_file() for name in ("model.pt", "result.json", PREDICTIONS)):
+    if not all((folder / name).is_file() for name in (MODEL, RESULT, PREDICTIONS)):
         # half of a training would be taken for the whole the next time
         run("phantom", recipes["augmented"].replace(size=96), folder=folder, name="app", progress=progress)
     return folder
@@ -200,18 +153,18 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
 def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
     """Serve the page of a run on this computer alone until Ctrl-C; returns Voilà's exit status.
 
-    Raises ModuleNotFoundError (with the remedy) without Voilà, and what ``open_run`` raises.
+    Raises ModuleNotFoundError (with the remedy) without Voilà, and what ``Run.open`` raises.
     """
     import importlib.util
 
     if importlib.util.find_spec("voila") is None:
         raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
-    open_run(folder)  # an error here is read more easily than one on the page
+    Run.open(folder)  # an error here is read more easily than one on the page
     with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
         write_json(Path(place) / "app.ipynb", _NOTEBOOK)
         write_json(Path(place) / "voila.json", _SETTINGS)
         command = [sys.executable, "-m", "voila", "app.ipynb", f"--port={port}", *["--no-browser"] * (not browser)]
         try:
-            return subprocess.run(command, cwd=place, env={**os.environ, RUN: str(Path(folder).resolve())}).returncode
+            return subprocess.run(command, cwd=place, env={**os.environ, PLACE: str(Path(folder).resolve())}).returncode
         except KeyboardInterrupt:
             return 0

@@ -7,8 +7,13 @@ import shlex
 import warnings
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from .data import CxrDataset
+    from .recipe import Recipe
 
 # torch and the rest are imported inside the commands, so that `cxr --help` answers at once.
 
@@ -42,7 +47,8 @@ class _Friendly(click.Group):
             )
         return None
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; its warnings become notes."""
         warnings.showwarning = lambda message, *_, **__: click.secho(f"note: {message}", fg="yellow", err=True)
         try:
             return super().invoke(ctx)
@@ -115,7 +121,7 @@ option_load = click.option(
 @option_load
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the audit to a web page.")
-def data(name, size, root, options, as_json, html) -> None:
+def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_json: bool, html: Path | None) -> None:
     """Load a data set (once: it is cached) and audit it.
 
     NAME is phantom (built in), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), or folder:PATH.
@@ -155,7 +161,7 @@ def data(name, size, root, options, as_json, html) -> None:
 @click.option(
     "--protocol",
     help="A source project's split: val10, train82, merged82 or pooled. Default: the official "
-    "test split, validation cut from the rest by patient.",
+    "test split, validation split from the rest by patient.",
 )
 @click.option(
     "--by",
@@ -175,7 +181,21 @@ def data(name, size, root, options, as_json, html) -> None:
 @option_load
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def train(
-    source, recipe_name, model, size, epochs, batch_size, lr, seed, protocol, by, out, record, root, options, quiet
+    source: str,
+    recipe_name: str,
+    model: str | None,
+    size: int | None,
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int,
+    protocol: str | None,
+    by: str,
+    out: Path | None,
+    record: Path | None,
+    root: Path | None,
+    options: tuple[str, ...],
+    quiet: bool,
 ) -> None:
     """Train a model by a named recipe and score it on the test split.
 
@@ -187,8 +207,9 @@ def train(
       torchrun --nproc_per_node 4 -m cxrlib train ...
     """
     from . import recipes
-    from .experiment import public_name, run
+    from .experiment import run
     from .files import write_json
+    from .run import public_name
 
     changes = {"model": model, "size": size, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     chosen = _recipe(recipes, recipe_name).replace(**{k: v for k, v in changes.items() if v is not None})
@@ -219,8 +240,9 @@ def train(
     if done.history.resumed_at == len(done.history.epochs):
         click.secho(f"note: the run in {out} was finished before: nothing was trained now", fg="yellow", err=True)
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
-    for path in filter(None, (out / "result.json", record)):
-        write_json(path, done.record)
+    done.save(out)
+    if record:
+        write_json(record, done.record)
     click.echo(f"{done.history}\nvalidation: {done.validation}\ntest:       {done.test}")
     click.echo(f"wrote {out / 'model.pt'} and {out / 'result.json'}" + (f" and {record}" if record else ""), err=True)
 
@@ -235,7 +257,7 @@ def _leave_group() -> None:
 
 def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...]) -> str:
     """The command that repeats a run, without any folder of this machine."""
-    from .experiment import public_name
+    from .run import public_name
 
     words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
     for name, value in settings.items():
@@ -244,55 +266,88 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
     return shlex.join([*words, *(word for option in options for word in ("-o", option))])
 
 
-def _recipe(recipes: dict, name: str):
+def _recipe(recipes: dict, name: str) -> Recipe:
     """The recipe of a name: the course's, or one that another package adds."""
     if name not in recipes:
         recipes = recipes | {k: v for entry in _added("recipes") for k, v in entry.load().items()}
-    if name not in recipes:
-        import difflib
+    from .validate import one_of
 
-        close = difflib.get_close_matches(name, recipes, n=1)
-        raise ValueError(
-            f"there is no recipe {name!r}"
-            + (f"; did you mean {close[0]!r}" if close else "")
-            + ". `cxr recipes` lists them"
-        )
-    return recipes[name]
+    return recipes[one_of("recipe (`cxr recipes` lists them)", name, recipes)]
 
 
 @main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", "source", default="phantom", show_default=True, help=DATA_HELP)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", "source", help=f"Default: the images that the run was trained and tested on. Else: {DATA_HELP}")
 @click.option(
     "--split",
     "part",
     type=click.Choice(["test", "train", "val", "all"]),
     default="test",
     show_default=True,
-    help="Which images of the data set's own split.",
+    help="Of the run's own images: the run's own split. Of others: what the data set calls so.",
 )
-@click.option("--threshold", type=float, help="Decide for the second of two classes at this probability.")
+@click.option("--threshold", type=float, help="Decide for the second of two classes at this probability, too.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this JSON file.")
 @option_root
 @option_load
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
-    """Score a saved MODEL (a folder of `cxr train`, or its model.pt) on a data set."""
-    from . import evaluate as score
-    from . import load, load_model
+def evaluate(
+    run: Path,
+    source: str | None,
+    part: str,
+    threshold: float | None,
+    out: Path | None,
+    root: Path | None,
+    options: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Score a finished RUN (a folder of `cxr train`) as it was recorded, or on other images.
 
-    net = load_model(model / "model.pt" if model.is_dir() else model)
-    images = load(source, net.config["size"], root=root, progress=not quiet, **read_options(options))
-    if part != "all" and (images.table["split"] == part).any():
-        images = images.where(split=part)
-    elif part != "all":
-        click.secho(f"note: {source} has no split {part}; all {len(images)} images are scored", fg="yellow", err=True)
-    report = score(net, images, threshold=threshold, progress=not quiet)
-    click.echo(report.table.to_string(float_format=lambda v: f"{v:.3f}"))
-    click.echo(report)
+    Image size, normalization, test-time augmentation and precision are the run's. Two classes are decided at 0.5 and at
+    the threshold that the run chose on its validation images. RUN may also be a file of `save_model`: then the
+    images are scored as they are.
+    """
+    from . import Run, load, load_model
+    from . import evaluate as score
+    from .files import write_json
+
+    if run.is_dir() or (run.name == "model.pt" and (run.parent / "result.json").exists()):
+        opened = Run.open(run if run.is_dir() else run.parent)
+        data = opened.load(source, root=root, progress=not quiet, **read_options(options))
+        own = opened.trained_on(data)
+        reports = [
+            opened.evaluate(_part(opened.split(data) if own else None, data, part), threshold=0.5, progress=not quiet)
+        ]
+        cuts = {"at_validation_threshold": opened.threshold, "at_threshold": threshold}
+    else:
+        model = load_model(run)
+        data = load(source or "phantom", model.config["size"], root=root, progress=not quiet, **read_options(options))
+        reports = [score(model, _part(None, data, part), progress=not quiet)]
+        cuts = {"at_threshold": threshold}
+    content = reports[0].to_dict()
+    for name, cut in cuts.items():
+        if cut is not None:
+            source = "chosen on the validation images of the run" if "validation" in name else "given"
+            reports.append(reports[0].at(cut, source))
+            content[name] = reports[-1].to_dict()
+    click.echo(reports[0].table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="–"))
+    for report in reports:
+        click.echo(report)
     if out:
-        report.save(out)
+        write_json(out, content)
         click.echo(f"wrote {out}", err=True)
+
+
+def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:
+    """The images of one part: of the run's own split where there is one, else what the data set itself calls so."""
+    if part == "all":
+        return data
+    if own is not None:
+        return own[("train", "val", "test").index(part)]
+    if (data.table["split"] == part).any():
+        return data.where(split=part)
+    click.secho(f"note: {data.name} has no split {part}; all {len(data)} images are scored", fg="yellow", err=True)
+    return data
 
 
 @main.command()
@@ -300,7 +355,7 @@ def evaluate(model, source, part, threshold, out, root, options, quiet) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def app(run, port, no_browser, quiet) -> None:
+def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
     """Open a web page that looks at X-rays with a trained model.
 
     RUN is a folder that `cxr train` wrote. Without it, a small network is trained on phantoms first, into runs/app.

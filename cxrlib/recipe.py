@@ -1,72 +1,83 @@
-"""Recipes: every decision of an experiment in one place, as data.
+"""Recipes: every decision of an experiment in one place, as data; and ``build``, from a recipe to its network.
 
 ``recipes["baseline"]`` is a :class:`Recipe`; ``recipes["baseline"].replace(lr=1e-4)`` is the same with one change.
 """
 
 from __future__ import annotations
 
-import math
-import reprlib
-from dataclasses import asdict, dataclass, field, fields
-from dataclasses import replace as replace_fields
-from numbers import Integral, Real
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from .augment import Augment
+from .models import CxrNet, build_model, freeze, leaves
+from .validate import number, one_of, short, whole
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "plateau", "cyclic", "onecycle", "cosine")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-
-
-def short(value) -> str:
-    """A value for a message: as Python shows it, but not endless."""
-    return reprlib.repr(value)
-
-
-def _is_number(value, low: float, high: float = math.inf) -> bool:
-    """Whether low <= value < high, and it is a finite number."""
-    return isinstance(value, Real) and not isinstance(value, bool) and low <= value < high and value < 1e300
-
-
-def _is_whole(value, low: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and low <= value < 2**63
+MONITORS = ("val_loss", "val_accuracy", "val_auc")
+MODEL_OPTIONS = sorted({*inspect.signature(build_model).parameters} - {"name", "classes", "size", "seed"})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is built and trained.
+    """How a network is built and trained.
 
     Parameters
     ----------
-    model, model_options : the name and the options given to ``build_model``.
-    trainable : how much of the network learns: "all"; "head" (the body is frozen); or k, the head and the last k layers
-        of the body, see ``freeze``. ``experiment.build`` applies it; ``fit`` refuses a model that disagrees.
-    freeze_norms : keep the batch norms of the body as they are, above the cut too.
-    head_epochs, head_lr : so many epochs first in which only the head learns, at this rate. A new head sends random
-        gradients into weights that were good; then come the ``epochs``.
-    size : image height and width in pixels.
-    epochs, batch_size : passes over the training images; images in one step.
-    optimizer : "adam", "adamw" or "sgd" (with momentum 0.9).
-    lr, weight_decay : the learning rate (for "cyclic" and "onecycle" its maximum) and the weight decay.
-    schedule : "constant"; "plateau" (ReduceLROnPlateau on the monitored value); "cyclic" (triangular, Smith 2017);
-        "onecycle" (Smith and Topin 2018); "cosine" (Loshchilov and Hutter 2017, one half wave).
-    schedule_options : options of the schedule: plateau ``factor``, ``patience``, ``min_lr``; cyclic ``base_lr``,
-        ``step_epochs``; onecycle ``pct_start``, ``div_factor``; cosine ``min_lr``.
-    early_stopping : stop after so many epochs without an improvement of ``monitor``; None never stops.
-    ema_decay : 0, or the decay of an exponential moving average of the weights over the steps (Polyak averaging; 0.995
-        looks back some 200 steps). Then it is the averaged network that is validated and kept.
-    monitor : "val_loss", "val_accuracy" or "val_auc".
-    restore_best : at the end, return to the weights of the best epoch by ``monitor``.
-    class_weights : None, "balanced" (inverse to the class counts), or one number a class.
-    label_smoothing : share of the target spread over all classes, 0 to 1 (Szegedy et al. 2016).
-    augment : an ``Augment`` or None.
-    tta : test-time augmentation: which views of an image are averaged when the trained network is scored, see
-        ``ensemble.predict_views``. Training and its validation look at the image as it is.
-    precision : "auto" (bf16 where the device gains from it), "bf16", "fp16" (CUDA only) or "fp32".
-    seed : of the initial weights (through ``build_model``), the image order, the augmentation and dropout.
-    about : one sentence for people.
+    model, model_options : str, dict
+        The name and the options for ``build_model``.
+    trainable : {"all", "head"} or int
+        How much of the network learns: all of it, the head (the body is frozen), or the head and the last k layers of
+        the body, see ``freeze``. ``build`` applies it; ``fit`` refuses a network that disagrees.
+    freeze_norms : bool
+        Freeze the batch norms of the whole body, those above the frozen layers too.
+    head_epochs, head_lr : int, float
+        So many epochs first in which only the head learns, at this rate. A new head sends random gradients into
+        weights that were good; then come the ``epochs``.
+    size : int
+        Image height and width in pixels.
+    epochs, batch_size : int
+        Passes over the training images; images per step.
+    optimizer : {"adam", "adamw", "sgd"}
+        sgd has momentum 0.9.
+    lr, weight_decay : float
+        The learning rate (for "cyclic" and "onecycle" its maximum) and the weight decay.
+    schedule : {"constant", "plateau", "cyclic", "onecycle", "cosine"}
+        "plateau" is ReduceLROnPlateau on the monitored value; "cyclic" is triangular (Smith 2017); "onecycle" is that
+        of Smith and Topin (2018); "cosine" is one half wave (Loshchilov and Hutter 2017).
+    schedule_options : dict
+        Of plateau ``factor``, ``patience``, ``min_lr``; of cyclic ``base_lr``, ``step_epochs``; of onecycle
+        ``pct_start``, ``div_factor``; of cosine ``min_lr``.
+    early_stopping : int, optional
+        Stop after so many epochs without an improvement of ``monitor``; None never stops.
+    ema_decay : float
+        0, or the decay of an exponential moving average of the weights over the steps (0.995 looks back some 200
+        steps). It starts lower and rises to this value, as min(ema_decay, (1 + n) / (10 + n)) in step n, so that a
+        short run does not keep its random first weights. The averaged network is validated and kept.
+    monitor : {"val_loss", "val_accuracy", "val_auc"}
+        The value by which epochs are compared.
+    restore_best : bool
+        At the end, return to the weights of the best epoch by ``monitor``.
+    class_weights : "balanced" or sequence of float, optional
+        Weights of the classes in the loss: inverse to their counts, or one number per class.
+    label_smoothing : float
+        The fraction of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016).
+    augment : Augment, optional
+    tta : sequence of str
+        Test-time augmentation: which views of an image are averaged when the trained network is scored, see
+        ``ensemble.VIEWS``. Training and its validation look at the image as it is.
+    precision : {"auto", "bf16", "fp16", "fp32"}
+        The numbers that training computes in. "auto" takes bf16 where the device gains from it; fp16 needs CUDA.
+        Trained networks are scored in fp32, so that a score does not depend on the machine.
+    seed : int
+        Of the initial weights, the order of the images, the augmentation and dropout.
+    about : str
+        One sentence for people.
     """
 
     model: str = "cnn5"
@@ -95,79 +106,103 @@ class Recipe:
     seed: int = 0
     about: str = ""
 
-    def __post_init__(self):
-        for name, allowed in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("monitor", ("val_loss", "val_accuracy", "val_auc")),
-        ):
-            self._require(name, getattr(self, name) in allowed, f"is not one of {', '.join(allowed)}")
-        for name in ("model", "about"):
-            self._require(name, isinstance(getattr(self, name), str), "must be text")
-        for name in ("model_options", "schedule_options"):
-            value = getattr(self, name)
-            self._require(
-                name,
-                isinstance(value, dict) and all(isinstance(key, str) for key in value),
-                "must be a dictionary of options",
-            )
+    def __post_init__(self) -> None:
+        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            one_of(f"recipe: {name}", getattr(self, name), allowed)
+        one_of("recipe: monitor", self.monitor, MONITORS)
         for name, least in (("epochs", 1), ("batch_size", 1), ("size", 1), ("head_epochs", 0), ("seed", 0)):
-            self._require(name, _is_whole(getattr(self, name), least), f"must be a whole number, {least} or more")
-        self._require(
-            "trainable",
-            self.trainable in ("all", "head") or _is_whole(self.trainable, 1),
-            'must be "all", "head" or the number of top layers of the body that learn (at least 1)',
-        )
+            whole(f"recipe: {name}", getattr(self, name), least)
         for name in ("lr", "head_lr"):
-            value = getattr(self, name)
-            self._require(name, _is_number(value, 0) and value > 0, "must be a number above 0")
-        self._require("weight_decay", _is_number(self.weight_decay, 0), "must be a number, 0 or more")
+            number(f"recipe: {name}", getattr(self, name), 0, open_low=True)
+        number("recipe: weight_decay", self.weight_decay, 0)
         for name in ("label_smoothing", "ema_decay"):
-            self._require(name, _is_number(getattr(self, name), 0, 1), "must be a number in [0, 1)")
-        self._require(
-            "early_stopping",
-            self.early_stopping is None or _is_whole(self.early_stopping, 1),
-            "must be a whole number of epochs, at least 1, or None",
-        )
+            number(f"recipe: {name}", getattr(self, name), 0, 1, open_high=True)
+        if self.trainable not in ("all", "head"):
+            whole(
+                'recipe: trainable ("all", "head" or the number of top layers of the body that learn)',
+                self.trainable,
+                1,
+            )
+        if self.early_stopping is not None:
+            whole("recipe: early_stopping (epochs, or None)", self.early_stopping, 1)
+        for name, kind, what in (
+            ("model", str, "text"), ("about", str, "text"), ("freeze_norms", bool, "True or False"),
+            ("restore_best", bool, "True or False"), ("model_options", dict, "a dictionary of options"),
+            ("schedule_options", dict, "a dictionary of options"), ("augment", Augment | None, "an Augment or None"),
+            ("tta", list | tuple, "a list of views"),
+        ):  # fmt: skip
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"recipe: {name}: give {what}, got {short(getattr(self, name))}")
+        for name in ("model_options", "schedule_options"):
+            if not all(isinstance(key, str) for key in getattr(self, name)):
+                raise ValueError(f"recipe: {name}: give options by name, got {short(getattr(self, name))}")
+        if not all(isinstance(view, str) or callable(view) for view in self.tta):
+            raise ValueError(f"recipe: tta: give names of views, or functions, got {short(self.tta)}")
         weights = self.class_weights
-        self._require(
-            "class_weights",
-            weights is None
-            or (isinstance(weights, str) and weights == "balanced")
-            or (
-                isinstance(weights, list | tuple | np.ndarray)
-                and all(_is_number(w, 0) for w in weights)
-                and any(weights)
-            ),
-            'must be None, "balanced" or one number for each class, 0 or more and not all 0',
-        )
-        self._require("augment", isinstance(self.augment, Augment | None), "must be an Augment or None")
-        self._require(
-            "tta",
-            isinstance(self.tta, list | tuple) and all(isinstance(view, str) or callable(view) for view in self.tta),
-            "must be a list of views",
-        )
-
-    def _require(self, name: str, right: bool, what: str) -> None:
-        if not right:
-            raise ValueError(f"recipe: {name} {what}, got {short(getattr(self, name))}")
+        if weights is None or (isinstance(weights, str) and weights == "balanced"):
+            return
+        listed = isinstance(weights, list | tuple | np.ndarray)
+        if not listed or not any(number("recipe: each of class_weights", w, 0) for w in weights):
+            raise ValueError(
+                'recipe: class_weights: give None, "balanced" or one number (0 or more, not all 0) for each class, got '
+                + short(weights)
+            )
 
     def replace(self, **changes) -> Recipe:
-        """This recipe with some fields changed."""
-        known = {f.name for f in fields(self)}
-        if unknown := set(changes) - known:
-            raise ValueError(f"recipe: unknown field {sorted(unknown)}; fields are {', '.join(sorted(known))}")
-        return replace_fields(self, **changes)
+        """Return this recipe with some fields changed."""
+        known = [f.name for f in fields(self)]
+        for name in changes:
+            one_of("recipe: field", name, known)
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict:
-        """Plain values only, for JSON."""
-        return asdict(self)
+        """Return plain values only, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Recipe:
+        """Return the recipe that ``to_dict`` wrote, also after JSON has made lists of its tuples."""
+        values = {
+            k: tuple(v) if k in ("tta", "class_weights") and isinstance(v, list) else v for k, v in values.items()
+        }
+        if isinstance(values.get("augment"), dict):
+            values["augment"] = Augment(**values["augment"])
+        return cls().replace(**values)
+
+
+def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:
+    """Build the network of a recipe, with so much of it frozen as ``recipe.trainable`` says.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    classes : sequence of str
+        Class names in the order of the outputs, such as ``data.classes``.
+
+    Returns
+    -------
+    CxrNet
+        Not trained yet; its weights are drawn from ``recipe.seed``, or pretrained.
+
+    Raises
+    ------
+    ValueError
+        An unknown model, or options that it does not have.
+    ConnectionError
+        Pretrained weights that cannot be downloaded.
+    """
+    for name in recipe.model_options:
+        one_of("recipe: model_options", name, MODEL_OPTIONS)
+    model = build_model(recipe.model, classes, size=recipe.size, seed=recipe.seed, **recipe.model_options)
+    if recipe.trainable == "all" and not recipe.freeze_norms:
+        return model
+    layers = {"head": "all", "all": len(leaves(model.body))}.get(recipe.trainable, recipe.trainable)
+    return freeze(model, layers, freeze_norms=recipe.freeze_norms)
 
 
 def _layout(layers: str, about: str, **changes) -> Recipe:
     options = {"filters": (64, 128), "hidden": 128, "dropout": 0.3}
-    return Recipe(model=layers, model_options=options, lr=1e-4, size=48, about=about).replace(**changes)
+    return Recipe(model=layers, model_options=options, size=48, about=about, **{"lr": 1e-4, **changes})
 
 
 #: The course's named recipes.

@@ -17,11 +17,19 @@ def short(value: object) -> str:
     return reprlib.repr(value)
 
 
-def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> float:
-    """Check that ``value`` is a finite number with low <= value <= high (low < value with ``open_low``)."""
+def number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Check that ``value`` is a finite number from ``low`` to ``high``; an open end is left out."""
     right = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
-    if not right or not low <= value <= high or (open_low and value == low):
-        raise ValueError(f"{name}: give a number{_range(low, high, open_low)}, got {short(value)}")
+    if not right or not low <= value <= high or (open_low and value == low) or (open_high and value == high):
+        raise ValueError(f"{name}: give a number{_range(low, high, open_low, open_high)}, got {short(value)}")
     return float(value)
 
 
@@ -87,9 +95,10 @@ def array(
     return found
 
 
-def _range(low: float, high: float, open_low: bool = False) -> str:
-    if low == -math.inf and high == math.inf:
-        return ""
-    if high == math.inf:
-        return f" above {low:g}" if open_low else f", {low:g} or more"
-    return f" above {low:g} and up to {high:g}" if open_low else f" from {low:g} to {high:g}"
+def _range(low: float, high: float, open_low: bool = False, open_high: bool = False) -> str:
+    words = []
+    if low > -math.inf:
+        words.append(f"above {low:g}" if open_low else f"of at least {low:g}")
+    if high < math.inf:
+        words.append(f"below {high:g}" if open_high else f"of at most {high:g}")
+    return f" {' and '.join(words)}" if words else ""

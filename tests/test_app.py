@@ -19,7 +19,7 @@ from PIL import Image
 from test_accessibility import faults
 
 import cxrlib as cxr
-from cxrlib import app, calibration
+from cxrlib import app
 from cxrlib.cli import main
 from cxrlib.data.decode import decode
 from cxrlib.experiment import run
@@ -49,27 +49,6 @@ def parts(page):
     return inspector, explorer, head.value, about.value
 
 
-def test_the_predictions_of_a_run_give_its_recorded_scores_back(finished):
-    found = json.loads((finished / "predictions.json").read_text())
-    record = json.loads((finished / "result.json").read_text())
-    for part in ("validation", "test"):
-        report = cxr.Report(found[part]["labels"], found[part]["probs"], record[part]["classes"], bootstrap=0)
-        assert report.values["accuracy"] == pytest.approx(record[part]["values"]["accuracy"], abs=1e-6)
-        assert report.values["auc"] == pytest.approx(record[part]["values"]["auc"], abs=1e-6)
-
-
-def test_probabilities_are_calibrated_on_validation_images_and_use_the_recipe_s_views(finished, toy_data):
-    opened = app.open_run(finished)
-    found = json.loads((finished / "predictions.json").read_text())["validation"]
-    logits = calibration.logits_of(found["probs"])
-    assert opened.temperature == pytest.approx(calibration.temperature(logits, np.array(found["labels"])))
-    assert np.allclose(opened.reports["validation"].probs, calibration.apply(logits, opened.temperature))
-    data = toy_data(n=6, size=48)
-    views = cxr.ensemble.predict_views(opened.model, data, ("identity", "shift-left"), precision="auto")
-    wanted = calibration.apply(calibration.logits_of(views), opened.temperature)
-    assert np.allclose(opened.predict(opened.model, data), wanted, atol=1e-6)
-
-
 def test_the_page_joins_inspector_and_threshold(finished):
     inspector, explorer, head, about = parts(app.page(finished))
     assert isinstance(inspector, CamInspector) and isinstance(explorer, ThresholdExplorer)
@@ -85,7 +64,7 @@ def test_the_page_joins_inspector_and_threshold(finished):
 def test_classes_without_a_phantom_get_examples_without_a_true_class(copied):
     classes = ("cat", "dog", "<b>fish</b>")
     cxr.save_model(cxr.build_model("cnn5", classes, size=48, seed=0), copied / "model.pt")
-    one = {"labels": [0, 1, 2, 0], "probs": [[0.5, 0.3, 0.2]] * 4}
+    one = {"labels": [0, 1, 2, 0], "probs": [[0.5, 0.3, 0.2]] * 4, "patients": [0, 1, 2, 3]}
     (copied / "predictions.json").write_text(json.dumps({"validation": one, "test": one}))
     inspector, explorer, _, about = parts(app.page(copied))
     images = inspector.static_state()["page"]["images"]
@@ -99,7 +78,7 @@ def test_classes_without_a_phantom_get_examples_without_a_true_class(copied):
 def test_a_missing_file_is_named_with_its_remedy(copied, name):
     (copied / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name}.*cxr train"):
-        app.open_run(copied)
+        cxr.Run.open(copied)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +94,13 @@ def test_a_missing_file_is_named_with_its_remedy(copied, name):
 def test_damaged_predictions_are_refused_with_the_folder_s_name(copied, content):
     (copied / "predictions.json").write_text(content)
     with pytest.raises(ValueError, match="do not fit together.*cxr train"):
-        app.open_run(copied)
+        cxr.Run.open(copied)
 
 
 def test_a_result_of_something_else_is_refused(copied):
     (copied / "result.json").write_text('{"training": {"recipe": {}}}')
     with pytest.raises(ValueError, match="do not fit together"):
-        app.open_run(copied)
+        cxr.Run.open(copied)
 
 
 def test_the_command_names_a_folder_that_is_no_run(tmp_path):
@@ -207,7 +186,7 @@ def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
         page.locator(".cxr-cam input[type=file]").set_input_files(own)
         page.wait_for_selector(".cxr-cam .thumb:has-text('Own')", timeout=30_000)
         page.wait_for_function(LABEL, arg="Own picture 1")
-        opened = app.open_run(finished)
+        opened = cxr.Run.open(finished)
         pixels = decode(own.read_bytes(), 48)[0]
         one = cxr.CxrDataset(pixels[None, None], [0], opened.model.classes, ["own"])
         wanted = opened.predict(opened.model, one)[0]

@@ -110,7 +110,7 @@ def test_recipes_are_listed():
     [
         (["data", "penumonia"], "pneumonia"),
         (["data", "folder:/nowhere/at/all"], "does not exist"),
-        (["train", "--recipe", "basline"], "did you mean 'baseline'"),
+        (["train", "--recipe", "basline"], "Did you mean 'baseline'?"),
         (["train", "--model", "resnet19", "-o", "n=40", "--size", "32", "--quiet"], "resnet18"),
         (["train", "-o", "n"], "NAME=VALUE"),
         (["train", "-o", "wrong=1", "--quiet"], "wrong"),

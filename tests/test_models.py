@@ -1,4 +1,4 @@
-"""Networks: what a layer string means, known back-bones, freezing, the summary and checkpoints."""
+"""Networks: what a layer string means, known backbones, freezing, the summary and checkpoints."""
 
 import copy
 import os
@@ -326,18 +326,18 @@ def test_back_bones_take_other_sizes_down_to_their_smallest(network):
         ("", {}, "name: give"),
         (None, {}, "name: give"),
         ("resnet18", {"filters": 8}, "filters=8 is for layer strings"),
-        ("cnn5", {"pretrained": True}, "pretrained=True is for back-bones.*efficientnet_lite0"),
-        ("cnn5", {"head_dropout": 0.5}, "head_dropout=0.5 is for back-bones"),
-        ("cnn5", {"size": 0}, "size: 'cnn5' needs"),
-        ("inception_resnet_v2", {"size": 64}, "at least 75 px, got 64"),
-        ("cnn5", {"normalize": "imagenet"}, "normalize: give 'fixed' or 'image'"),
+        ("cnn5", {"pretrained": True}, "pretrained=True is for backbones.*efficientnet_lite0"),
+        ("cnn5", {"head_dropout": 0.5}, "head_dropout=0.5 is for backbones"),
+        ("cnn5", {"size": 0}, "size of the images in pixels, for 'cnn5': give a whole number of at least 1"),
+        ("inception_resnet_v2", {"size": 64}, "at least 75, got 64"),
+        ("cnn5", {"normalize": "imagenet"}, "normalize: give one of fixed, image"),
         ("cnn5", {"padding": "full"}, "padding: give"),
-        ("cnn5", {"dropout": 1.0}, "dropout: give a share"),
-        ("cnn5", {"hidden": 0}, "hidden: give a positive"),
-        ("cnn5", {"kernel": 2.5}, "kernel: give a positive"),
-        ("cnn5", {"filters": (32, 0)}, "filters: give positive"),
-        ("cnn5", {"filters": ()}, "filters: give positive"),
-        ("cnn5", {"seed": "one"}, "seed: give an integer"),
+        ("cnn5", {"dropout": 1.0}, "dropout: give a number of at least 0 and below 1"),
+        ("cnn5", {"hidden": 0}, "hidden: give a whole number of at least 1"),
+        ("cnn5", {"kernel": 2.5}, "kernel: give a whole number of at least 1"),
+        ("cnn5", {"filters": (32, 0)}, "filters: each: give a whole number"),
+        ("cnn5", {"filters": ()}, "filters: each: give a whole number"),
+        ("cnn5", {"seed": "one"}, "seed: give a whole number"),
         ("resnet18", {"pretrained": "places"}, "pretrained: give"),
         ("resnet18", {"head_hidden": -1}, "head_hidden: give"),
     ],
@@ -435,7 +435,7 @@ def test_frozen_batch_norm_stays_in_eval_mode():
 
 @pytest.mark.parametrize("layers", [-1, 2.5, "top", True, None])
 def test_freeze_rejects(layers):
-    with pytest.raises(ValueError, match='give "all"'):
+    with pytest.raises(ValueError, match='"all", or the number'):
         freeze(small("cnn5"), layers)
 
 
@@ -645,7 +645,7 @@ def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
         ({"name": "CC", "filters": 10**9, "kernel": 1}, "convolution 1"),
         ({"name": "C" * 5000}, "at most 200 letters"),
         ({"name": "resnet18", "head_hidden": 10**9}, "head_hidden"),
-        ({"name": "CP", "kernel": "x" * 5000}, "kernel: give a positive whole number"),
+        ({"name": "CP", "kernel": "x" * 5000}, "kernel: give a whole number"),
     ],
 )
 def test_networks_that_no_machine_has_room_for(options, says):
@@ -654,13 +654,21 @@ def test_networks_that_no_machine_has_room_for(options, says):
     assert len(str(caught.value)) < 500
 
 
+def test_weights_do_not_go_into_a_network_that_computes_otherwise(tmp_path):
+    """The shapes agree, the predictions would not."""
+    path = save_model(small("cnn5"), tmp_path / "m.pt")
+    with pytest.raises(ValueError, match="normalize='fixed', but the model has normalize='image'"):
+        load_model(path, into=small("cnn5", normalize="image"))
+    load_model(path, into=small("cnn5", dropout=0.5, freeze=2))  # what changes no output may differ
+
+
 def test_another_architecture_is_named(tmp_path):
     path = save_model(small("cnn5"), tmp_path / "m.pt")
-    with pytest.raises(ValueError, match="holds 'cnn5', but the model is 'resnet18'"):
+    with pytest.raises(ValueError, match="name='cnn5', but the model has name='resnet18'"):
         load_model(path, into=small("resnet18"))
-    with pytest.raises(ValueError, match="trained for the classes .*bacterial.*but the model has"):
+    with pytest.raises(ValueError, match="classes=.*bacterial.*but the model has classes"):
         load_model(path, into=build_model("cnn5", ("a", "b", "c"), size=64))
-    with pytest.raises(ValueError, match="built with other arguments: 'body.conv1.weight'"):
+    with pytest.raises(ValueError, match="filters=.*, but the model has filters=.*8"):
         load_model(path, into=small("cnn5", filters=8))
     with pytest.raises(ValueError, match="other weights.*'head.dense3.weight' is missing in the file"):
         content = torch.load(path, weights_only=True)

@@ -184,9 +184,9 @@ def test_a_killed_run_continues(tmp_path, xrays):
     assert not (tmp_path / "results").exists()
     import torch
 
-    reached = len(torch.load(checkpoint, weights_only=True)["epochs"])
+    reached = len(torch.load(checkpoint, weights_only=True)["history"]["epochs"])
     assert 1 <= reached < epochs
-    seen = [e["seconds"] for e in torch.load(checkpoint, weights_only=True)["epochs"]]
+    seen = [e["seconds"] for e in torch.load(checkpoint, weights_only=True)["history"]["epochs"]]
     (done,) = go(tmp_path, data=f"folder:{xrays}", epochs=epochs)
     lines = done.record["training"]["epochs"]
     assert done.status == "ran" and len(lines) == epochs

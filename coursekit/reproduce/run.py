@@ -12,10 +12,11 @@ from pathlib import Path
 
 from cxrlib.data import PROTOCOLS, CxrDataset, load
 from cxrlib.data.sources import SOURCES as DATA
-from cxrlib.experiment import RESULT_FORMAT, public_name, run
+from cxrlib.experiment import run
 from cxrlib.files import read_json, write_json
 from cxrlib.models import BACKBONES, build_model
 from cxrlib.recipe import Recipe
+from cxrlib.run import RESULT_FORMAT, public_name
 
 from .plan import Row, recipes
 

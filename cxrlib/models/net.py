@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import math
-import reprlib
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from ..device import memory_layout
+from ..validate import number, one_of, short, whole
+from ._freeze import freeze as freeze_layers
+from ._freeze import hold_frozen_norms
 from .backbones import BACKBONES, GRAY_MEAN, GRAY_SD, build_backbone
-from .freeze import freeze as freeze_layers
-from .freeze import hold_frozen_norms
 from .layers import build_layers, check_weights, smallest_side
 
 CNN5 = "CPCPCPFDD"
@@ -29,13 +28,15 @@ class Normalize(nn.Module):
 
     ``mode="fixed"`` computes ``(x - 0.449) / 0.226`` (the ImageNet mean and standard deviation, averaged over
     the colors); ``mode="image"`` gives every image zero mean and unit variance, which removes differences of
-    exposure."""
+    exposure.
+    """
 
-    def __init__(self, mode: str = "fixed"):
+    def __init__(self, mode: str = "fixed") -> None:
         super().__init__()
         self.mode = mode
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalize images (B, 1, H, W)."""
         if self.mode == "fixed":
             return (x - GRAY_MEAN) / GRAY_SD
         values = x.float()
@@ -43,6 +44,7 @@ class Normalize(nn.Module):
         return ((values - mean) * torch.rsqrt(variance + 1e-6)).to(x.dtype)
 
     def extra_repr(self) -> str:
+        """Name the mode when the network is printed."""
         return f"mode={self.mode!r}"
 
 
@@ -52,9 +54,10 @@ class CxrNet(nn.Module):
     ``input`` normalizes, ``body`` ends in spatial maps (B, C, h, w), ``head`` turns these into logits (B, K).
     It takes float images (B, 1, H, W) with values in [0, 1]. ``net.classes`` holds the class names and
     ``net.config`` the plain arguments that rebuild it: ``build_model(**net.config)``. Made by
-    ``build_model``."""
+    ``build_model``.
+    """
 
-    def __init__(self, name: str, classes: tuple[str, ...], body: nn.Module, head: nn.Module, config: dict):
+    def __init__(self, name: str, classes: tuple[str, ...], body: nn.Module, head: nn.Module, config: dict) -> None:
         super().__init__()
         self.name = name
         self.classes = classes
@@ -70,6 +73,7 @@ class CxrNet(nn.Module):
             self.smallest_size = smallest_side(_layer_string(name), config["padding"], config["kernel"])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute logits (B, K) of images (B, 1, H, W) with values in [0, 1]."""
         self.check_input(x)
         return self.head(self.body(self.input(x)))
 
@@ -109,6 +113,7 @@ def build_model(
     size: int = 224,
     normalize: str = "fixed",
     freeze: int | str | None = None,
+    freeze_norms: bool = False,
     seed: int | None = None,
     filters: int | Sequence[int] | None = None,
     hidden: int = 128,
@@ -131,24 +136,24 @@ def build_model(
     classes : sequence of str
         Class names, in the order of the outputs.
     pretrained : bool or "imagenet"
-        Start from ImageNet weights (back-bones only). They are downloaded, but for ``efficientnet_lite0``,
+        Start from ImageNet weights (backbones only). They are downloaded, but for ``efficientnet_lite0``,
         whose weights come with a Python package.
     size : int
         Side of the images in pixels. Networks with F take only this size; the others take any.
     normalize : "fixed" or "image"
         ``(x - 0.449) / 0.226``, or zero mean and unit variance for every image.
-    freeze : None, "all" or int
+    freeze, freeze_norms : None, "all" or int; bool
         Passed to ``freeze``.
     seed : int, optional
         Seed of the initial weights; torch's global generator is left as it was. Default: the global
         generator.
     filters, hidden, dropout, padding, kernel
         Layer strings only. ``filters`` are the numbers of feature maps; the next one is used after each P,
-        the last one repeats; default (64, 128). ``hidden`` units and ``dropout`` share of each D.
+        the last one repeats; default (64, 128). ``hidden`` units and the ``dropout`` fraction of each D.
         ``padding="same"`` keeps the map size in a convolution, ``"valid"`` does not. ``kernel`` is the side
         of a convolution in pixels.
     head_dropout, head_batchnorm, head_hidden
-        Back-bones only. The head is global average pooling, batch norm (if asked), dropout and the output
+        Backbones only. The head is global average pooling, batch norm (if asked), dropout and the output
         layer; ``head_hidden`` units add a dense layer with ReLU before the dropout.
 
     Returns
@@ -173,14 +178,8 @@ def build_model(
     }  # fmt: skip
     _check_kind(name, layers is not None, given)
     _check_common(name, size, normalize, given)
-    config = {
-        "name": name,
-        "classes": list(classes),
-        "size": int(size),
-        "normalize": normalize,
-        "freeze": None,
-        "seed": seed,
-    }
+    config = {"name": name, "classes": list(classes), "size": int(size), "normalize": normalize, "seed": seed}
+    config |= {"freeze": None, "freeze_norms": False}
     with _seeded(seed):
         if layers is not None:
             given["filters"] = _check_filters(filters, default=(32, 64, 128) if name == "cnn5" else (64, 128))
@@ -195,7 +194,7 @@ def build_model(
             config.update(options)
     model = CxrNet(name, classes, body, head, config)
     model.to(memory_format=memory_layout(next(model.parameters()).device))
-    return model if freeze is None else freeze_layers(model, freeze)
+    return model if freeze is None else freeze_layers(model, freeze, freeze_norms=freeze_norms)
 
 
 def _build_head(channels: int, classes: int, dropout: float, batchnorm: bool, hidden: int | None) -> nn.Sequential:
@@ -220,17 +219,16 @@ def _seeded(seed: int | None):
     if seed is None:
         yield
         return
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise ValueError(f"seed: give an integer or None, got {reprlib.repr(seed)}")
+    whole("seed", seed, -(2**63), 2**64 - 1)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
 
 
 def _layer_string(name: str) -> str | None:
-    """The layers of a model name; None for a back-bone."""
+    """Return the layers of a model name; None for a backbone."""
     if not isinstance(name, str) or not name:
-        raise ValueError(f"name: give the name of a model or a layer string, got {reprlib.repr(name)}")
+        raise ValueError(f"name: give the name of a model or a layer string, got {short(name)}")
     if len(name) > MAX_LETTERS:
         raise ValueError(f"name: a layer string has at most {MAX_LETTERS} letters, got {len(name)}")
     if name == "cnn5":
@@ -248,12 +246,12 @@ def _layer_string(name: str) -> str | None:
     )
 
 
-def _check_classes(classes) -> tuple[str, ...]:
+def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     if isinstance(classes, str) or not isinstance(classes, Iterable) or len(classes := list(classes)) < 2:
-        raise ValueError(f"classes: give at least two class names, such as data.classes; got {reprlib.repr(classes)}")
+        raise ValueError(f"classes: give at least two class names, such as data.classes; got {short(classes)}")
     names = tuple(str(name) for name in classes)
     if len(set(names)) < len(names):
-        raise ValueError(f"classes: every name may stand only once, got {reprlib.repr(names)}")
+        raise ValueError(f"classes: every name may stand only once, got {short(names)}")
     return names
 
 
@@ -261,37 +259,26 @@ def _check_kind(name: str, is_layers: bool, given: dict) -> None:
     foreign = _BACKBONE_DEFAULTS if is_layers else _LAYER_DEFAULTS
     for key, default in foreign.items():
         if given[key] != default:
-            kind, other = ("a layer string", "back-bones") if is_layers else ("a back-bone", "layer strings")
+            kind, other = ("a layer string", "backbones") if is_layers else ("a backbone", "layer strings")
             listed = ", ".join(BACKBONES) if is_layers else f"'cnn5' or {CNN5!r}"
-            raise ValueError(f"{key}={reprlib.repr(given[key])} is for {other} ({listed}); {name!r} is {kind}")
+            raise ValueError(f"{key}={short(given[key])} is for {other} ({listed}); {name!r} is {kind}")
 
 
 def _check_common(name: str, size: int, normalize: str, given: dict) -> None:
-    smallest = BACKBONES[name].smallest if name in BACKBONES else 1
-    if not isinstance(size, int) or isinstance(size, bool) or size < smallest:
-        raise ValueError(f"size: {name!r} needs an image side of at least {smallest} px, got {reprlib.repr(size)}")
-    if normalize not in ("fixed", "image"):
-        raise ValueError(f"normalize: give 'fixed' or 'image', got {reprlib.repr(normalize)}")
-    if given["padding"] not in ("same", "valid"):
-        raise ValueError(f"padding: give 'same' or 'valid', got {reprlib.repr(given['padding'])}")
+    whole(f"size of the images in pixels, for {name!r}", size, BACKBONES[name].smallest if name in BACKBONES else 1)
+    one_of("normalize", normalize, ("fixed", "image"))
+    one_of("padding", given["padding"], ("same", "valid"))
     if given["pretrained"] not in (True, False, "imagenet"):
-        raise ValueError(f"pretrained: give True, False or 'imagenet', got {reprlib.repr(given['pretrained'])}")
+        raise ValueError(f"pretrained: give True, False or 'imagenet', got {short(given['pretrained'])}")
     for key in ("dropout", "head_dropout"):
-        value = given[key]
-        if not isinstance(value, int | float) or math.isnan(value) or not 0 <= value < 1:
-            raise ValueError(f"{key}: give a share from 0 to below 1, got {reprlib.repr(value)}")
+        number(key, given[key], 0, 1, open_high=True)
     for key in ("hidden", "kernel", "head_hidden"):
-        value = given[key]
-        if value is None and key == "head_hidden":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{key}: give a positive whole number, got {reprlib.repr(value)}")
+        if given[key] is not None or key != "head_hidden":
+            whole(key, given[key], 1)
 
 
-def _check_filters(filters, default: tuple[int, ...]) -> tuple[int, ...]:
+def _check_filters(filters: int | Sequence[int] | None, default: tuple[int, ...]) -> tuple[int, ...]:
     if filters is None:
         return default
-    values = (filters,) if isinstance(filters, int) else tuple(filters)
-    if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-        raise ValueError(f"filters: give positive whole numbers such as (64, 128), got {reprlib.repr(filters)}")
-    return values
+    values = tuple(filters) if isinstance(filters, Sequence) and filters else (filters,)
+    return tuple(whole("filters: each", value, 1) for value in values)

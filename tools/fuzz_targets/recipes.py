@@ -151,10 +151,9 @@ def recipes() -> st.SearchStrategy:
 
 def run_recipe(case: bytes, folder: Path) -> None:
     """A recipe out of JSON, its network, and one step of training with it."""
-    from cxrlib import CxrDataset, Recipe, fit
+    from cxrlib import CxrDataset, Recipe, build, fit
     from cxrlib.augment import Augment
     from cxrlib.ensemble import predict_views
-    from cxrlib.experiment import build
 
     fields = json.loads(case)
     if isinstance(fields.get("augment"), dict) and fields["augment"].keys() <= Augment.__dataclass_fields__.keys():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 import torch
 
-from .freeze import leaves
+from ._freeze import leaves
 from .modes import evaluating
+from .net import CxrNet
 
 
-def summary(model, size: int | None = None) -> pd.DataFrame:
+def summary(model: CxrNet, size: int | None = None) -> pd.DataFrame:
     """List the layers of a network with the shapes they give out and the parameters they hold.
 
     Parameters
@@ -23,15 +24,15 @@ def summary(model, size: int | None = None) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for
+        One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for
         one image, "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of
         them are trained). The rows whose names start with ``body.`` are those that ``freeze`` counts.
     """
     found = leaves(model)
     shapes: dict[str, str] = {}
 
-    def note(name):
-        def hook(layer, inputs, output):
+    def note(name: str) -> Callable:
+        def hook(layer: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> None:
             shapes[name] = " x ".join(str(n) for n in output.shape[1:])
 
         return hook

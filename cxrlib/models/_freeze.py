@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..validate import whole
+
+if TYPE_CHECKING:
+    from .net import CxrNet
+
 
 def leaves(module: nn.Module) -> dict[str, nn.Module]:
-    """The layers of a network by name, in the order of registration.
+    """List the layers of a network by name, in the order of registration.
 
     A layer is a module without children, or one that holds parameters of its own. Activations, pooling and
     batch norm count as layers, as in Keras. A module that does nothing (``nn.Identity``) does not count, and
@@ -20,7 +27,7 @@ def leaves(module: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def freeze(model, layers: int | str = "all", *, freeze_norms: bool = False):
+def freeze(model: CxrNet, layers: int | str = "all", *, freeze_norms: bool = False) -> CxrNet:
     """Stop the training of the body of a network, or of all but its top layers.
 
     The head always stays trainable. Frozen batch-norm layers keep their statistics: they stay in eval mode
@@ -29,14 +36,14 @@ def freeze(model, layers: int | str = "all", *, freeze_norms: bool = False):
     Parameters
     ----------
     model : CxrNet
-        Changed in place; layers frozen before and now above the cut become trainable again.
+        Changed in place; what was frozen before and is not now becomes trainable again.
     layers : int or "all"
         ``"all"`` (or 0) freezes the whole body. ``k`` leaves the ``k`` layers of the body that are nearest to
         the head trainable. What counts as a layer is said in ``leaves``; ``len(leaves(model.body))`` counts
         them.
     freeze_norms : bool
-        Freeze the batch norms above the cut too. Their statistics follow every batch, whatever the learning rate;
-        at a low one the layers behind them cannot keep up.
+        Freeze the batch norms of the layers that stay trainable, too. Their statistics follow every batch, whatever the
+        learning rate; at a low one the layers behind them cannot keep up.
 
     Returns
     -------
@@ -51,10 +58,7 @@ def freeze(model, layers: int | str = "all", *, freeze_norms: bool = False):
     found = leaves(model.body)
     if layers == "all":
         layers = 0
-    if not isinstance(layers, int) or isinstance(layers, bool) or layers < 0:
-        raise ValueError(
-            f'freeze: got {layers!r}; give "all", or the number of top layers of the body to leave trainable'
-        )
+    whole('freeze: layers ("all", or the number of top layers of the body to leave trainable)', layers, 0)
     if layers > len(found):
         raise ValueError(
             f"freeze: {layers} layers cannot stay trainable, the body of {model.name!r} has {len(found)}; "
@@ -66,15 +70,15 @@ def freeze(model, layers: int | str = "all", *, freeze_norms: bool = False):
         held = freeze_norms and isinstance(layer, _BatchNorm)
         for parameter in layer.parameters(recurse=False):
             parameter.requires_grad_(not held)
-    model.config["freeze"] = layers or "all"
+    model.config |= {"freeze": layers or "all", "freeze_norms": freeze_norms}
     return model.train(model.training)
 
 
-def unfreeze(model):
+def unfreeze(model: CxrNet) -> CxrNet:
     """Make every parameter of a network trainable again; returns the same model."""
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    model.config["freeze"] = None
+    model.config |= {"freeze": None, "freeze_norms": False}
     return model.train(model.training)
 
 

@@ -1,0 +1,135 @@
+"""History: what happened in each epoch of a training run, as numbers and as curves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from . import plot
+from .recipe import Recipe
+
+
+@dataclass
+class History:
+    """What happened in each epoch of a training run; shows itself as curves.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    epochs : list of dict
+        One per epoch, see ``frame``.
+    stopped : str
+        Why it ended: "finished", "early", "interrupted" or "diverged".
+    best_epoch : int or None
+        The epoch with the best monitored value; None where that value was never defined.
+    hardware : dict
+    resumed_at : int or None
+        How many epochs a checkpoint held.
+    head : list of dict
+        The epochs before, in which only the head learned.
+    """
+
+    recipe: Recipe
+    epochs: list[dict] = field(default_factory=list)
+    stopped: str = ""
+    best_epoch: int | None = None
+    hardware: dict = field(default_factory=dict)
+    resumed_at: int | None = None
+    head: list[dict] = field(default_factory=list)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per epoch.
+
+        Columns: epoch, lr, loss, accuracy, val_loss, val_accuracy, val_auc, seconds, cpu_seconds (of this process, over
+        all its threads), images_per_second.
+        """
+        return pd.DataFrame(self.epochs)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of all epochs, those of the head and validation included."""
+        return float(sum(e["seconds"] for e in (*self.head, *self.epochs)))
+
+    @property
+    def images_per_second(self) -> float:
+        """Median training speed over the epochs (images per second, validation not counted)."""
+        return float(np.median([e["images_per_second"] for e in self.epochs])) if self.epochs else float("nan")
+
+    def plot(self, metrics: Sequence[str] = ("loss", "accuracy")) -> plot.Figure:
+        """Draw the learning curves."""
+        return plot.curves({self.recipe.model: self}, metrics)
+
+    def to_dict(self) -> dict:
+        """Return plain values, for JSON; what is undefined is None."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "epochs": [_plain(row) for row in self.epochs],
+            "head": [_plain(row) for row in self.head],
+            "stopped": self.stopped,
+            "best_epoch": self.best_epoch,
+            "hardware": self.hardware,
+            "seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+        }
+
+    def __str__(self) -> str:
+        if not self.epochs:
+            return f"{self.recipe.model}: no finished epoch ({self.stopped or 'not started'})"
+        last = self.epochs[-1]
+        shown = ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
+        values = ", ".join(f"{k} {last[k]:.3f}" if last[k] == last[k] else f"{k} –" for k in shown if k in last)
+        kept = self.best_epoch if self.recipe.restore_best else None
+        best = f"; weights of epoch {kept} kept" if kept else ""
+        return (
+            f"{self.recipe.model}: {len(self.epochs)} epochs in {self.seconds:.0f} s "
+            f"({self.images_per_second:.0f} images/s), {self.stopped}{best}. Last epoch: {values}."
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return (self.plot().to_html() if self.epochs else "") + f"<p>{self}</p>"
+
+
+def _plain(row: dict) -> dict:
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
+
+
+class LiveCurve:
+    """A learning curve that is redrawn after every epoch while a notebook cell runs."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.handle = None
+        self.enabled = enabled and _in_notebook() and not os.environ.get("TQDM_DISABLE")
+
+    def update(self, history: History) -> None:
+        """Draw what there is by now."""
+        if not self.enabled or len(history.epochs) < 2:
+            return
+        from IPython.display import HTML, display
+
+        content = HTML(history.plot().to_html())
+        if self.handle is None:
+            self.handle = display(content, display_id=True)
+        else:
+            self.handle.update(content)
+
+    def clear(self) -> None:
+        """Take the curve away: the History shows the final one, and two in one cell would be one too many."""
+        if self.handle is not None:
+            from IPython.display import HTML
+
+            self.handle.update(HTML(""))
+
+
+def _in_notebook() -> bool:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None

@@ -1,0 +1,110 @@
+"""What a step of training does to the weights: optimizer, schedule, moving average, class weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from .recipe import Recipe
+from .validate import short
+
+if TYPE_CHECKING:
+    from .data import CxrDataset
+
+
+def moving_average(model: nn.Module, decay: float) -> nn.Module | None:
+    """Copy the model; the copy follows it as a moving average, batch-norm statistics included; None without decay.
+
+    The decay starts low: at .995 from the first step on, 74 % of the average would still be the random first weights
+    after 60 steps.
+    """
+    if not decay:
+        return None
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    def average(mine: list, theirs: list, n: torch.Tensor) -> None:
+        get_ema_multi_avg_fn(min(decay, (1 + int(n)) / (10 + int(n))))(mine, theirs, n)
+
+    return AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make the optimizer of what is trainable."""
+    params = [p for p in model.parameters() if p.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(params, recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    fused = params[0].device.type in ("cpu", "cuda")  # one pass over all weights; not every torch has it elsewhere
+    return kind(params, recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Make the learning-rate schedule; ``steps`` is the number of steps in one epoch."""
+    options = dict(recipe.schedule_options)
+    lrs = torch.optim.lr_scheduler
+    total = recipe.epochs * steps
+    try:
+        match recipe.schedule:
+            case "plateau":
+                mode = "min" if recipe.monitor == "val_loss" else "max"
+                made = lrs.ReduceLROnPlateau(
+                    optimizer,
+                    mode,
+                    options.pop("factor", 0.1),
+                    options.pop("patience", 2),
+                    min_lr=options.pop("min_lr", 0.0),
+                )
+            case "cyclic":
+                made = lrs.CyclicLR(
+                    optimizer,
+                    base_lr=options.pop("base_lr", recipe.lr / 100),
+                    max_lr=recipe.lr,
+                    step_size_up=max(1, round(options.pop("step_epochs", 2) * steps)),
+                    mode="triangular",
+                    cycle_momentum=False,
+                )
+            case "onecycle":
+                made = lrs.OneCycleLR(
+                    optimizer,
+                    recipe.lr,
+                    total_steps=max(total, 2),
+                    cycle_momentum=False,
+                    pct_start=options.pop("pct_start", 0.3),
+                    div_factor=options.pop("div_factor", 25.0),
+                )
+            case "cosine":
+                made = lrs.CosineAnnealingLR(optimizer, total, eta_min=options.pop("min_lr", 0.0))
+            case _:
+                made = lrs.ConstantLR(optimizer, factor=1.0)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"recipe: the schedule {recipe.schedule!r} cannot be made with the schedule_options "
+            f"{short(recipe.schedule_options)}: {error}"
+        ) from error
+    if options:
+        raise ValueError(f"recipe: schedule {recipe.schedule!r} does not know the option(s) {sorted(options)}")
+    return made
+
+
+def class_weights(weights: str | tuple | None, train: CxrDataset) -> torch.Tensor | None:
+    """Return weights (K,) with mean 1 over the training images, so that the loss keeps its scale."""
+    if weights is None:
+        return None
+    counts = np.bincount(train.labels, minlength=len(train.classes))
+    if isinstance(weights, str):
+        if (counts == 0).any():
+            missing = [c for c, n in zip(train.classes, counts, strict=True) if n == 0]
+            raise ValueError(f'class_weights="balanced" needs images of every class; train has none of {missing}')
+        weights = 1 / counts
+    if len(weights) != len(counts):
+        raise ValueError(f"class_weights has {len(weights)} numbers for {len(counts)} classes {list(train.classes)}")
+    weights = np.asarray(weights, dtype=float)
+    if (total := weights @ counts) == 0:
+        raise ValueError(
+            f"class_weights {weights.tolist()} are 0 for every class that train has images of: nothing would be "
+            "learned; give one of them more than 0"
+        )
+    return torch.tensor(weights / (total / counts.sum()), dtype=torch.float32)

@@ -1,0 +1,246 @@
+"""Run: a finished training as one object, which scores and explains images as it was trained and recorded to."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import calibration
+from ._predict import predict
+from .cam import explain
+from .data import CxrDataset, load, split
+from .files import has_shape, read_json, write_json
+from .history import History
+from .metrics import Report, best_threshold, evaluate
+from .models import CxrNet, load_model, save_model
+from .recipe import Recipe
+
+RESULT_FORMAT = 2
+MODEL, RESULT, PREDICTIONS = "model.pt", "result.json", "predictions.json"
+PARTS = ("train", "val", "test")
+_RECORD = {"data": {"source": str, "fingerprint": str, "options": {}}, "test": {"values": {}, "intervals": {}}}
+
+
+@dataclass
+class Run:
+    """A finished run: the network with all that is needed to use it as it was recorded.
+
+    ``Run.open(folder)`` reads what ``cxr train`` wrote. ``predict``, ``evaluate`` and ``explain`` apply the recipe's
+    image size, normalization and test-time augmentation, in float32, and the threshold that was chosen on validation.
+
+    Attributes
+    ----------
+    model : CxrNet
+    recipe : Recipe
+    record : dict
+        What ``result.json`` holds: data, split, curves, versions, scores.
+    validation, test : Report
+        The recorded predictions, uncalibrated and decided at 0.5, with whole patients behind the intervals.
+    history : History or None
+        The curves, where the run was trained in this process.
+    """
+
+    model: CxrNet
+    recipe: Recipe
+    record: dict
+    validation: Report
+    test: Report
+    history: History | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Read a folder that ``cxr train`` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            A file that is missing, by name.
+        ValueError
+            Files that are damaged, do not fit together, or are of another version.
+        """
+        folder = Path(folder)
+        for name in (MODEL, RESULT, PREDICTIONS):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder} holds no {name}; `cxr train --out {folder} ...` writes it")
+        model = load_model(folder / MODEL)
+        try:
+            record, found = read_json(folder / RESULT), read_json(folder / PREDICTIONS)
+            if record["format"] != RESULT_FORMAT:
+                raise ValueError(f"it is of format {record['format']}, this version of cxrlib reads {RESULT_FORMAT}")
+            recipe = Recipe.from_dict(record["training"]["recipe"])
+            reports = [
+                Report(
+                    np.array(found[part]["labels"]), np.array(found[part]["probs"], float), model.classes,
+                    np.array(found[part]["patients"]), bootstrap=record[part]["bootstrap"], seed=recipe.seed,
+                )
+                for part in ("validation", "test")
+            ]  # fmt: skip
+            run = cls(model, recipe, record, *reports)
+            if recipe.size != model.config["size"] or not has_shape(record, _RECORD):
+                raise ValueError("the record is not that of the model")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{folder}: {RESULT}, {PREDICTIONS} and {MODEL} do not fit together ({type(error).__name__}: {error}); "
+                "run `cxr train` again"
+            ) from error
+        return run
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``model.pt``, ``result.json`` and ``predictions.json``; return the folder.
+
+        The predictions hold true classes, probabilities and numbers in place of patients, in the order of the images:
+        no file, no name.
+        """
+        folder = Path(folder)
+        save_model(self.model, folder / MODEL)
+        found = {}
+        for name, report in (("validation", self.validation), ("test", self.test)):
+            groups = np.unique(report.patients, return_inverse=True)[1]
+            found[name] = {
+                "labels": report.labels.tolist(), "probs": report.probs.tolist(), "patients": groups.tolist()
+            }  # fmt: skip
+        write_json(folder / PREDICTIONS, found)
+        write_json(folder / RESULT, self.record)
+        return folder
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return self.model.classes
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """The probability of the second of two classes at which the run decides, chosen on validation; else None."""
+        if len(self.classes) != 2 or len(np.unique(self.validation.labels)) < 2:
+            return None
+        return best_threshold(self.validation.labels, self.validation.probs[:, 1])
+
+    @cached_property
+    def temperature(self) -> float:
+        """The temperature fitted on the validation predictions (Guo et al., ICML 2017)."""
+        return calibration.temperature(calibration.logits_of(self.validation.probs), self.validation.labels)
+
+    def predict(self, data: CxrDataset, *, calibrated: bool = False, progress: bool = False) -> np.ndarray:
+        """Compute the class probabilities (N, K) of images, as the run was scored.
+
+        Parameters
+        ----------
+        data : CxrDataset
+            Images of another size are scaled to the recipe's, with a warning.
+        calibrated : bool
+            Apply the temperature. The recorded scores are of probabilities as they are.
+        progress : bool
+            Show a progress bar.
+        """
+        probs = predict(self.model, self._sized(data), tta=self.recipe.tta, progress=progress)
+        return self.calibrate(probs) if calibrated else probs
+
+    def calibrate(self, probs: np.ndarray) -> np.ndarray:
+        """Apply the temperature to probabilities (N, K)."""
+        return calibration.apply(calibration.logits_of(probs), self.temperature)
+
+    def evaluate(self, data: CxrDataset, *, threshold: float | None = None, progress: bool = False) -> Report:
+        """Score images as the run's own test images were scored.
+
+        Parameters
+        ----------
+        data : CxrDataset
+            With the run's classes, in its order.
+        threshold : float, optional
+            Default: the run's own, chosen on validation (0.5 where there is none). ``record["test"]`` is at 0.5,
+            ``record["test_at_validation_threshold"]`` at the run's own.
+        progress : bool
+            Show a progress bar.
+        """
+        at, source = threshold, "default" if threshold == 0.5 else "given"
+        if threshold is None:
+            at, source = self.threshold, f"chosen on {len(self.validation.labels)} validation images"
+        report = score(self.model, self._sized(data), self.recipe, self.test.bootstrap, progress)
+        return report if at is None else report.at(at, source)
+
+    def explain(self, data: CxrDataset, **options) -> np.ndarray:
+        """Compute class activation maps; ``options`` go to ``explain``."""
+        return explain(self.model, self._sized(data), **options)
+
+    def load(
+        self, source: str | None = None, *, root: str | Path | None = None, progress: bool = True, **options
+    ) -> CxrDataset:
+        """Load images at the run's size: by default those that it was trained on.
+
+        Raises
+        ------
+        ValueError
+            The images came from a folder: a record does not tell where it lies.
+        """
+        recorded = self.record["data"]
+        if source is None:
+            source = recorded["source"]
+            if source.startswith("folder:"):
+                raise ValueError(
+                    f"the run was trained on {source}, and a record does not tell where that folder lies: give it "
+                    "(--data folder:PATH)"
+                )
+        if public_name(source) == recorded["source"] and not options:
+            options = recorded["options"]
+        return load(source, self.recipe.size, root=root, progress=progress, **options)
+
+    def trained_on(self, data: CxrDataset) -> bool:
+        """Tell whether these are the images that the run was trained, validated and tested on."""
+        return data.fingerprint == self.record["data"]["fingerprint"]
+
+    def split(self, data: CxrDataset) -> tuple[CxrDataset, CxrDataset, CxrDataset]:
+        """Split the run's images as it did: train, validation, test.
+
+        Raises
+        ------
+        ValueError
+            Other images than the run's, or a version of cxrlib that splits otherwise.
+        """
+        recorded = self.record["data"]
+        if not self.trained_on(data):
+            raise ValueError("these are not the images that the run was trained on, so they have no split of its own")
+        how = {"protocol": recorded["protocol"]} if recorded["protocol"] else {"val": recorded["val"]}
+        parts = split(data, by=recorded["by"], seed=self.recipe.seed, **how)
+        for part, report in zip(parts[1:], (self.validation, self.test), strict=True):
+            if not np.array_equal(part.labels, report.labels):
+                raise ValueError(
+                    "this version of cxrlib splits otherwise than that which trained the run: train it again"
+                )
+        return parts
+
+    def _sized(self, data: CxrDataset) -> CxrDataset:
+        size = self.recipe.size
+        if data.size == size:
+            return data
+        warnings.warn(
+            f"images of {data.size} px were scaled to the run's {size} px; load(..., {size}) reads them at that size",
+            stacklevel=3,
+        )
+        images = torch.from_numpy(np.ascontiguousarray(data.batch(np.arange(len(data)))))
+        images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True).numpy()
+        rows = np.arange(size) * data.size // size
+        masks = [m if m is None else m[:, rows][:, :, rows] for m in (data.masks, data.lungs)]
+        return CxrDataset(images, data.labels, data.classes, data.patients, data.table, *masks, name=data.name)
+
+
+def score(model: CxrNet, data: CxrDataset, recipe: Recipe, bootstrap: int = 1000, progress: bool = False) -> Report:
+    """Score a network as its recipe says, decided at 0.5: in float32, so that the machine does not matter."""
+    options = {
+        "tta": recipe.tta,
+        "bootstrap": bootstrap,
+        "seed": recipe.seed,
+        "precision": "fp32",
+        "progress": progress,
+    }
+    return evaluate(model, data, **options)
+
+
+def public_name(source: str) -> str:
+    """``folder:/home/ana/xrays`` becomes ``folder:xrays``: a record tells nothing about the machine."""
+    kind, _, path = source.partition(":")
+    return f"{kind}:{Path(path).name}" if path else kind

@@ -96,9 +96,12 @@ def array(
 
 
 def _range(low: float, high: float, open_low: bool = False, open_high: bool = False) -> str:
+    least, most = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (low, high))
+    if low > -math.inf and high < math.inf and not open_low and not open_high:
+        return f" from {least} to {most}"
     words = []
     if low > -math.inf:
-        words.append(f"above {low:g}" if open_low else f"of at least {low:g}")
+        words.append(f"above {least}" if open_low else f"of at least {least}")
     if high < math.inf:
-        words.append(f"below {high:g}" if open_high else f"of at most {high:g}")
+        words.append(f"below {most}" if open_high else f"of at most {most}")
     return f" {' and '.join(words)}" if words else ""

@@ -49,13 +49,19 @@ class _Friendly(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; its warnings become notes."""
-        warnings.showwarning = lambda message, *_, **__: click.secho(f"note: {message}", fg="yellow", err=True)
-        try:
-            return super().invoke(ctx)
-        except (ValueError, OSError) as error:
-            if ctx.params.get("debug"):
-                raise
-            raise click.ClickException(str(error)) from error
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: note(str(message))
+            try:
+                return super().invoke(ctx)
+            except (ValueError, OSError) as error:
+                if ctx.params.get("debug"):
+                    raise
+                raise click.ClickException(str(error)) from error
+
+
+def note(text: str) -> None:
+    """Say something that the user should know, on stderr."""
+    click.secho(f"note: {text}", fg="yellow", err=True)
 
 
 def _added(kind: str) -> list[EntryPoint]:
@@ -99,19 +105,12 @@ def read_options(text: tuple[str, ...]) -> dict:
     return found
 
 
-option_root = click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, else a download).",
-)
-option_load = click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Option of the data source, e.g. -o n=600 for the phantom. Repeatable.",
-)
+FILE, FOLDER, PLACE = (click.Path(path_type=Path, **k) for k in ({"dir_okay": False}, {"file_okay": False}, {}))
+ROOT_HELP = "Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, else a download)."
+LOAD_HELP = "Option of the data source, e.g. -o n=600 for the phantom. Repeatable."
+option_root = click.option("--root", type=PLACE, help=ROOT_HELP)
+option_load = click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help=LOAD_HELP)
+option_quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 
 @main.command()
@@ -120,7 +119,7 @@ option_load = click.option(
 @option_root
 @option_load
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the audit to a web page.")
+@click.option("--html", type=FILE, help="Write the audit to a web page.")
 def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_json: bool, html: Path | None) -> None:
     """Load a data set (once: it is cached) and audit it.
 
@@ -132,15 +131,23 @@ def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_j
     if html:
         from .files import atomic_path
 
+        head = f"<!doctype html><meta charset=utf-8><title>Audit of {name}</title>"
+        body = f"<body style='font-family:sans-serif;max-width:60rem;margin:auto'>{found._repr_html_()}"
         with atomic_path(html) as temporary:
-            temporary.write_text(
-                f"<!doctype html><meta charset=utf-8><title>Audit of {name}</title>"
-                f"<body style='font-family:sans-serif;max-width:60rem;margin:auto'>"
-                f"{found._repr_html_()}",
-                encoding="utf-8",
-            )
+            temporary.write_text(head + body, encoding="utf-8")
         click.echo(f"wrote {html}", err=True)
     click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
+
+
+PROTOCOL_HELP = (
+    "A source project's split: val10, train82, merged82 or pooled. Default: the official test split, validation split "
+    "from the rest by patient."
+)
+BY_HELP = "What a split keeps together. `image` leaks patients; it is there to show that."
+OUT_HELP = (
+    "Folder for model.pt, result.json, predictions.json and the checkpoint [default: runs/RECIPE-DATA-seedN]. Started "
+    "again with the same folder, a killed run continues."
+)
 
 
 @main.command()
@@ -151,52 +158,18 @@ def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_j
 @click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of the split, the weights, the order of the images.",
-)
-@click.option(
-    "--protocol",
-    help="A source project's split: val10, train82, merged82 or pooled. Default: the official "
-    "test split, validation split from the rest by patient.",
-)
-@click.option(
-    "--by",
-    type=click.Choice(["patient", "image"]),
-    default="patient",
-    show_default=True,
-    help="What a split keeps together. `image` leaks patients; it is there to show that.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for model.pt, result.json and the checkpoint [default: runs/RECIPE-DATA-seedN]. "
-    "Started again with the same folder, a killed run continues.",
-)
-@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result to this file.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights, image order.")
+@click.option("--protocol", help=PROTOCOL_HELP)
+@click.option("--by", type=click.Choice(["patient", "image"]), default="patient", show_default=True, help=BY_HELP)
+@click.option("--out", type=FOLDER, help=OUT_HELP)
+@click.option("--record", type=FILE, help="Also write the result to this file.")
 @option_root
 @option_load
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@option_quiet
 def train(
-    source: str,
-    recipe_name: str,
-    model: str | None,
-    size: int | None,
-    epochs: int | None,
-    batch_size: int | None,
-    lr: float | None,
-    seed: int,
-    protocol: str | None,
-    by: str,
-    out: Path | None,
-    record: Path | None,
-    root: Path | None,
-    options: tuple[str, ...],
-    quiet: bool,
-) -> None:
+    source: str, recipe_name: str, protocol: str | None, by: str, out: Path | None, record: Path | None,
+    root: Path | None, options: tuple[str, ...], quiet: bool, **changes: str | float | None,
+) -> None:  # fmt: skip
     """Train a model by a named recipe and score it on the test split.
 
     Everything is chosen on validation patients; the test split is scored once, at the end. Ctrl-C stops; the same
@@ -211,24 +184,14 @@ def train(
     from .files import write_json
     from .run import public_name
 
-    changes = {"model": model, "size": size, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     chosen = _recipe(recipes, recipe_name).replace(**{k: v for k, v in changes.items() if v is not None})
-    if model:
+    if changes["model"]:
         chosen = chosen.replace(model_options={})  # options of the recipe's own model may not fit another
-    public = public_name(source).replace(":", "-")
-    out = out or Path("runs") / f"{recipe_name}-{public}-seed{seed}"
+    name = f"{recipe_name}-{public_name(source).replace(':', '-')}-seed{chosen.seed}"
+    out = out or Path("runs") / name
+    how = {"protocol": protocol, "by": by, "root": root, "options": read_options(options)}
     try:
-        done = run(
-            source,
-            chosen,
-            root=root,
-            protocol=protocol,
-            by=by,
-            folder=out,
-            options=read_options(options),
-            name=f"{recipe_name}-{public}-seed{seed}",
-            progress=not quiet,
-        )
+        done = run(source, chosen, folder=out, name=name, progress=not quiet, **how)
     except KeyboardInterrupt:
         raise click.ClickException(
             "stopped: nothing was scored. The same command continues after the last finished epoch"
@@ -238,7 +201,7 @@ def train(
     if done is None:  # one of several processes, and not the first
         return
     if done.history.resumed_at == len(done.history.epochs):
-        click.secho(f"note: the run in {out} was finished before: nothing was trained now", fg="yellow", err=True)
+        note(f"the run in {out} was finished before: nothing was trained now")
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
     done.save(out)
     if record:
@@ -260,8 +223,8 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
     from .run import public_name
 
     words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
-    for name, value in settings.items():
-        if value is not None and (name, value) != ("by", "patient"):
+    for name in ("model", "size", "epochs", "batch_size", "lr", "seed", "protocol", "by"):
+        if (value := settings[name]) is not None and (name, value) != ("by", "patient"):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(word for option in options for word in ("-o", option))])
 
@@ -275,32 +238,23 @@ def _recipe(recipes: dict, name: str) -> Recipe:
     return recipes[one_of("recipe (`cxr recipes` lists them)", name, recipes)]
 
 
+PARTS = ("train", "val", "test")
+SPLIT_HELP = "Of the run's own images: its own split. Of others: what the data set calls so."
+
+
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PLACE)
 @click.option("--data", "source", help=f"Default: the images that the run was trained and tested on. Else: {DATA_HELP}")
-@click.option(
-    "--split",
-    "part",
-    type=click.Choice(["test", "train", "val", "all"]),
-    default="test",
-    show_default=True,
-    help="Of the run's own images: the run's own split. Of others: what the data set calls so.",
-)
+@click.option("--split", "part", type=click.Choice([*PARTS, "all"]), default="test", show_default=True, help=SPLIT_HELP)
 @click.option("--threshold", type=float, help="Decide for the second of two classes at this probability, too.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this JSON file.")
+@click.option("--out", type=FILE, help="Write the report to this JSON file.")
 @option_root
 @option_load
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@option_quiet
 def evaluate(
-    run: Path,
-    source: str | None,
-    part: str,
-    threshold: float | None,
-    out: Path | None,
-    root: Path | None,
-    options: tuple[str, ...],
-    quiet: bool,
-) -> None:
+    run: Path, source: str | None, part: str, threshold: float | None, out: Path | None, root: Path | None,
+    options: tuple[str, ...], quiet: bool,
+) -> None:  # fmt: skip
     """Score a finished RUN (a folder of `cxr train`) as it was recorded, or on other images.
 
     Image size, normalization, test-time augmentation and precision are the run's. Two classes are decided at 0.5 and at
@@ -314,10 +268,10 @@ def evaluate(
     if run.is_dir() or (run.name == "model.pt" and (run.parent / "result.json").exists()):
         opened = Run.open(run if run.is_dir() else run.parent)
         data = opened.load(source, root=root, progress=not quiet, **read_options(options))
-        own = opened.trained_on(data)
-        reports = [
-            opened.evaluate(_part(opened.split(data) if own else None, data, part), threshold=0.5, progress=not quiet)
-        ]
+        own = opened.split(data) if opened.trained_on(data) else None
+        if own is None:
+            note(f"these are not the images that the run was trained on: {part} is what the data set itself calls so")
+        reports = [opened.evaluate(_part(own, data, part), threshold=0.5, progress=not quiet)]
         cuts = {"at_validation_threshold": opened.threshold, "at_threshold": threshold}
     else:
         model = load_model(run)
@@ -343,18 +297,18 @@ def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:
     if part == "all":
         return data
     if own is not None:
-        return own[("train", "val", "test").index(part)]
+        return own[PARTS.index(part)]
     if (data.table["split"] == part).any():
         return data.where(split=part)
-    click.secho(f"note: {data.name} has no split {part}; all {len(data)} images are scored", fg="yellow", err=True)
+    note(f"{data.name} has no split {part}; all {len(data)} images are scored")
     return data
 
 
 @main.command()
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=PLACE)
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@option_quiet
 def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
     """Open a web page that looks at X-rays with a trained model.
 

@@ -46,9 +46,9 @@ def commonest_class_of_training(student, rng):
             "it is that of the most common class of the test images; the model only knows the training images": 70
             / 107,
             "it was measured on the training images, not on the test images": 60 / 95,
-            "it is the share of the mistakes (1 minus the accuracy)": 87 / 107,
+            "it is the fraction of the mistakes (1 minus the accuracy)": 87 / 107,
             "the images were counted; divide by the number of test images": 20,
-            "it is a percentage; give a share from 0 to 1": 2000 / 107,
+            "it is a percentage; give a fraction from 0 to 1": 2000 / 107,
             "it is the number of the class; asked is the accuracy": common,
         },
     )
@@ -75,12 +75,12 @@ def class_missing_in_the_test(student, rng):
 
 @check("leaked_patients", points=2)
 def counts_patients_and_test_images(student, rng):
-    """The number of leaked patients and their share of the test images."""
+    """The number of leaked patients and their fraction of the test images."""
     names = np.array([f"person{i}" for i in rng.permutation(500)[:40]])
     both, in_train, in_test = names[:8], names[8:30], names[30:]
     train = rng.permutation(np.concatenate([np.repeat(both, 3), np.repeat(in_train, 2)]))  # 68 images, 24 leaked
     test = rng.permutation(np.concatenate([np.repeat(both, 5), np.repeat(in_test, 2)]))  # 60 images, 40 leaked
-    count, share = pair(student.leaked_patients(train, test), "a number of patients and a share")
+    count, fraction = pair(student.leaked_patients(train, test), "a number of patients and a fraction")
     close(
         count,
         8,
@@ -94,18 +94,18 @@ def counts_patients_and_test_images(student, rng):
         },
     )
     close(
-        share,
+        fraction,
         40 / 60,
-        "the share of the test images",
+        "the fraction of the test images",
         {
-            "it is the share of the training images": 24 / 68,
-            "it is the share of the test's patients, not of its images": 8 / 18,
-            "it is the share of all patients": 8 / 40,
-            "it is the share of all images": 64 / 128,
+            "it is the fraction of the training images": 24 / 68,
+            "it is the fraction of the test's patients, not of its images": 8 / 18,
+            "it is the fraction of all patients": 8 / 40,
+            "it is the fraction of all images": 64 / 128,
             "the number of leaked patients was divided by the number of test images; count images, not patients": 8
             / 60,
-            "it is the share of the images that are not leaked": 20 / 60,
-            "it is a percentage; give a share from 0 to 1": 4000 / 60,
+            "it is the fraction of the images that are not leaked": 20 / 60,
+            "it is a percentage; give a fraction from 0 to 1": 4000 / 60,
         },
     )
 
@@ -114,12 +114,16 @@ def counts_patients_and_test_images(student, rng):
 def no_leak_and_all_leaked(student, rng):
     """Parts without a common patient give 0 and 0; number keys work, too."""
     keys = rng.permutation(1000)
-    count, share = pair(student.leaked_patients(keys[:50].repeat(2), keys[50:70].repeat(3)), "a number and a share")
+    count, fraction = pair(
+        student.leaked_patients(keys[:50].repeat(2), keys[50:70].repeat(3)), "a number and a fraction"
+    )
     assert number(count) == 0, f"the two parts have no patient in common; got {number(count):.4g} leaked patients"
-    assert number(share) == 0, f"the two parts have no patient in common; got the share {number(share):.4g}"
-    count, share = pair(student.leaked_patients(keys[:50], keys[:12].repeat(2)), "a number and a share")
+    assert number(fraction) == 0, f"the two parts have no patient in common; got the fraction {number(fraction):.4g}"
+    count, fraction = pair(student.leaked_patients(keys[:50], keys[:12].repeat(2)), "a number and a fraction")
     assert number(count) == 12, "every test patient is also in training, but not every one was counted once"
-    assert number(share) == 1, f"every test image belongs to a leaked patient; got the share {number(share):.4g}"
+    assert number(fraction) == 1, (
+        f"every test image belongs to a leaked patient; got the fraction {number(fraction):.4g}"
+    )
 
 
 # Task 3
@@ -148,15 +152,15 @@ def patients_stay_whole(student, rng):
 
 
 @check("split_by_patient", points=2)
-def share_of_the_patients(student, rng):
-    """The validation part gets its share of the patients, drawn at random."""
-    for share in (0.15, 0.4):
+def fraction_of_the_patients(student, rng):
+    """The validation part gets its fraction of the patients, drawn at random."""
+    for fraction in (0.15, 0.4):
         patients = many_patients(rng)
-        train, val = parts(student.split_by_patient(patients, share, int(rng.integers(1000))), len(patients))
+        train, val = parts(student.split_by_patient(patients, fraction, int(rng.integers(1000))), len(patients))
         got = len(np.unique(patients[val])) / 40
-        assert abs(got - (1 - share)) > 0.026, "the two parts are swapped: the first must be the training part"
-        assert abs(got - share) < 0.026, (
-            f"the validation part should hold the share {share} of the patients, but it holds {got:.3f}"
+        assert abs(got - (1 - fraction)) > 0.026, "the two parts are swapped: the first must be the training part"
+        assert abs(got - fraction) < 0.026, (
+            f"the validation part should hold the fraction {fraction} of the patients, but it holds {got:.3f}"
         )
     found = []
     for _ in range(4):  # the same 40 patients, in an order that a split without a shuffle would keep
@@ -185,20 +189,20 @@ def one_image_each_and_a_giant(student, rng):
     single = rng.permutation(3000)[:50]
     train, val = parts(student.split_by_patient(single, 0.2, int(rng.integers(1000))), 50)
     assert len(val) == 10 and len(train) == 40, (
-        f"50 patients with one image each, share 0.2: the validation part should have 10 images; got {len(val)}"
+        f"50 patients with one image each, fraction 0.2: the validation part should have 10 images; got {len(val)}"
     )
     giant = rng.permutation(np.concatenate([np.repeat("giant", 160), [f"p{i}" for i in range(19)]]))
     for seed in rng.integers(0, 10_000, 4):
         train, val = parts(student.split_by_patient(giant, 0.25, int(seed)), len(giant))
         assert not set(giant[train]) & set(giant[val]), "a patient with most of the images is in both parts"
         assert len(np.unique(giant[val])) == 5, (
-            "with one patient who has most of the images, the share of the patients is wrong: count patients, "
+            "with one patient who has most of the images, the fraction of the patients is wrong: count patients, "
             "not images"
         )
     two = np.array(["a", "a", "b"])
-    for share in (0.01, 0.99):
-        train, val = parts(student.split_by_patient(two, share, int(rng.integers(1000))), 3)
-        assert len(train) and len(val), f"a part is empty for share={share}: each part needs at least one patient"
+    for fraction in (0.01, 0.99):
+        train, val = parts(student.split_by_patient(two, fraction, int(rng.integers(1000))), 3)
+        assert len(train) and len(val), f"a part is empty for fraction={fraction}: each part needs at least one patient"
         assert not set(two[train]) & set(two[val]), "of two patients, one is in both parts"
 
 
@@ -271,7 +275,7 @@ def shares_with(images, labels, classes, rule):
 
 @check("near_black_share", points=2)
 def pixels_below_five(student, rng):
-    """The share of pixels below 5, class by class."""
+    """The fraction of pixels below 5, class by class."""
     labels = rng.permutation(np.repeat([0, 1, 2], [5, 9, 14]))
     images = rng.integers(0, 120, (28, 11, 13), dtype=np.uint8)
     images[rng.random(images.shape) < 0.1 + 0.1 * labels[:, None, None]] = 0
@@ -281,7 +285,7 @@ def pixels_below_five(student, rng):
     close(
         student.near_black_share(images, labels, 3),
         want,
-        "the share",
+        "the fraction",
         {
             "a pixel with the value 5 was counted; near-black means below 5": shares_with(
                 images, labels, 3, lambda x: x <= 5
@@ -292,11 +296,11 @@ def pixels_below_five(student, rng):
             "it is a number of pixels for each image; divide by the pixels of an image, too": np.bincount(labels, black)
             / np.bincount(labels),
             "the pixels of a class were divided by the pixels of all classes": np.bincount(labels, black) / images.size,
-            "it says which share of the near-black pixels each class has; divide by the pixels of that class": np.bincount(
+            "it says which fraction of the near-black pixels each class has; divide by the pixels of that class": np.bincount(
                 labels, black
             )
             / black.sum(),
-            "it is a percentage; give a share from 0 to 1": [100 * w for w in want],
+            "it is a percentage; give a fraction from 0 to 1": [100 * w for w in want],
         },
         rtol=1e-6,
     )
@@ -312,7 +316,7 @@ def class_without_images(student, rng):
     close(
         student.near_black_share(images, labels, 5),
         [first, np.nan, np.nan, last, np.nan],
-        "the share",
+        "the fraction",
         {
             "a class without images has the value 0; 0 would mean that its images are bright. Give nan": [
                 first,

@@ -325,8 +325,10 @@ def dropout_after_each_d(student, rng):
         values = net[:-1](torch.from_numpy(images).float())
         size = (values**2 @ net[-1].weight.T ** 2).numpy()
     odds = ((first - second) ** 2 / 2).sum() / size.sum()
-    share = odds / (1 + odds)
-    assert 0.2 < share < 0.4, f"the dropout after D should leave out a share of 0.3; it seems to be about {share:.1f}"
+    fraction = odds / (1 + odds)
+    assert 0.2 < fraction < 0.4, (
+        f"the dropout after D should leave out a fraction of 0.3; it seems to be about {fraction:.1f}"
+    )
     first, second = array(student.training_logits("CPCF", 8, filters, 200, 3, images, seed), (2, 80, 3), "the output")
     assert np.allclose(first, second, atol=1e-6), "a word without D gives random answers: dropout comes only after D"
 

@@ -18,10 +18,10 @@ def pair(value, what):
 # Task 1
 
 
-def answers(rng, counts, share):
-    """True classes, `counts[k]` of class k, and predictions of which `share` are right and the others too high by 1."""
+def answers(rng, counts, fraction):
+    """True classes, `counts[k]` of class k, and predictions of which `fraction` are right and the others too high by 1."""
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    predicted = np.where(rng.random(len(labels)) < share, labels, (labels + 1) % len(counts))
+    predicted = np.where(rng.random(len(labels)) < fraction, labels, (labels + 1) % len(counts))
     return labels, predicted
 
 
@@ -38,8 +38,8 @@ def rows_are_the_truth(student, rng):
         {
             "rows and columns are swapped: rows are the truth, columns are what the model said": want.T,
             "each pair of classes was counted once only: `matrix[labels, predicted] += 1` does not add up": want > 0,
-            "it holds shares of each row; asked are whole numbers": want / want.sum(1, keepdims=True),
-            "it holds shares of all images; asked are whole numbers": want / want.sum(),
+            "it holds fractions of each row; asked are whole numbers": want / want.sum(1, keepdims=True),
+            "it holds fractions of all images; asked are whole numbers": want / want.sum(),
             "the classes stand in reverse order": want[::-1, ::-1],
         },
     )
@@ -165,8 +165,8 @@ def zero_by_zero(student, rng):
 
 
 @check("auc", points=1)
-def share_of_ordered_pairs(student, rng):
-    """The share of pairs in the right order, for distinct scores of any range."""
+def fraction_of_ordered_pairs(student, rng):
+    """The fraction of pairs in the right order, for distinct scores of any range."""
     labels = rng.permutation(np.repeat([0, 1], [70, 40]))
     scores = rng.normal(labels * 0.9, 1) * 3 + 2
     want, said = metrics.roc_auc_score(labels, scores), scores >= 0.5
@@ -388,7 +388,7 @@ def patients_of_unequal_size(student, rng):
     got = np.array(
         pair(student.patient_interval(correct, names.repeat(sizes), 4000, int(rng.integers(1000))), "low and high")
     )
-    assert not (got > 1.5).any(), "the accuracies are percentages; give shares from 0 to 1"
+    assert not (got > 1.5).any(), "the accuracies are percentages; give fractions from 0 to 1"
     want = bootstrap(correct, names.repeat(sizes), rng, 12_000)
     apart = np.abs(got - want).max() / np.ptp(want)
     if apart < 0.06:

@@ -357,35 +357,35 @@ def _mix_case(rng):
     partner = np.roll(np.arange(n), int(rng.integers(1, n)))
     first, second = np.flatnonzero(labels == 0)[:2]  # at least one pair of the same class, and one of two classes
     partner[first], partner[second] = second, np.flatnonzero(labels == 1)[0]
-    share = (rng.permutation(np.linspace(0.05, 0.9, n)) + rng.uniform(0, 0.02)).astype(np.float32)
-    return images, labels, partner, share, k
+    fraction = (rng.permutation(np.linspace(0.05, 0.9, n)) + rng.uniform(0, 0.02)).astype(np.float32)
+    return images, labels, partner, fraction, k
 
 
 def _mixed(student, case):
     got = student.mixup(*_torch(*case[:4]), case[4])
-    assert isinstance(got, list) and len(got) == 2, "the function should return two things: (images, shares)"
-    return array(got[0], case[0].shape, "the images"), array(got[1], (len(case[1]), case[4]), "the shares")
+    assert isinstance(got, list) and len(got) == 2, "the function should return two things: (images, fractions)"
+    return array(got[0], case[0].shape, "the images"), array(got[1], (len(case[1]), case[4]), "the fractions")
 
 
-def _between(values, partner, share):
-    share = share.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float64)
-    return share * values + (1 - share) * values[partner]
+def _between(values, partner, fraction):
+    fraction = fraction.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float64)
+    return fraction * values + (1 - fraction) * values[partner]
 
 
 @check("mixup", points=1)
 def images_are_mixed(student, rng):
-    """Every image is mixed with its partner by its own share."""
-    case = images, labels, partner, share, k = _mix_case(rng)
+    """Every image is mixed with its partner by its own fraction."""
+    case = images, labels, partner, fraction, k = _mix_case(rng)
     got, _ = _mixed(student, case)
     close(
         got,
-        _between(images, partner, share),
+        _between(images, partner, fraction),
         "the batch of mixed images",
         {
-            "the shares are exchanged: `share` is the part of the image itself, 1 - share that of its partner": _between(
-                images, partner, 1 - share
+            "the fractions are exchanged: `fraction` is the part of the image itself, 1 - fraction that of its partner": _between(
+                images, partner, 1 - fraction
             ),
-            "all images have the share of the first one": _between(images, partner, share * 0 + share[0]),
+            "all images have the fraction of the first one": _between(images, partner, fraction * 0 + fraction[0]),
             "the images are not mixed": images,
         },
         atol=1e-5,
@@ -395,22 +395,24 @@ def images_are_mixed(student, rng):
 @check("mixup", points=2)
 def labels_are_mixed(student, rng):
     """The label is mixed as the image is."""
-    case = images, labels, partner, share, k = _mix_case(rng)
+    case = images, labels, partner, fraction, k = _mix_case(rng)
     _, got = _mixed(student, case)
     one_hot = np.eye(k)[labels]
     half = np.zeros((len(labels), k))  # the rest is written, not added: wrong where both have the same class
     rows = np.arange(len(labels))
-    half[rows, labels] = share
-    half[rows, labels[partner]] = 1 - share
+    half[rows, labels] = fraction
+    half[rows, labels[partner]] = 1 - fraction
     close(
         got,
-        _between(one_hot, partner, share),
-        "the table of shares",
+        _between(one_hot, partner, fraction),
+        "the table of fractions",
         {
             "only the images are mixed, the labels are not: the label now lies about the image": one_hot,
-            "the shares are exchanged: the image's own class gets `share`": _between(one_hot, partner, 1 - share),
+            "the fractions are exchanged: the image's own class gets `fraction`": _between(
+                one_hot, partner, 1 - fraction
+            ),
             "where an image and its partner have the same class, the two parts must be added": half,
-            "each of the two classes got a share of 0.5": _between(one_hot, partner, share * 0 + 0.5),
+            "each of the two classes got a fraction of 0.5": _between(one_hot, partner, fraction * 0 + 0.5),
         },
         atol=1e-5,
     )

@@ -36,7 +36,7 @@ def rare_classes_weigh_more(student, rng):
         "the list of weights",
         {
             "frequent classes weigh more; it should be the rare ones": k * counts / n,
-            "these are the shares of the classes; a rare class should weigh more": counts / n,
+            "these are the fractions of the classes; a rare class should weigh more": counts / n,
             "n / n_c was not divided by the number of classes, so the mean weight of an image is not 1": n / counts,
             "this is 1 / n_c; multiply by n / K, so that the mean weight of an image is 1": 1 / counts,
             "the weights sum to 1; the mean weight of an *image* should be 1": want / want.sum(),

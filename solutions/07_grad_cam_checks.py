@@ -282,8 +282,8 @@ def by_places(coarse, size, place):
         n = coarse.shape[axis]
         s = place(np.arange(length), n, length)
         low = np.clip(np.floor(s), 0, max(n - 2, 0)).astype(int)
-        share = np.expand_dims(s - low, 1 - axis)
-        coarse = (1 - share) * coarse.take(low, axis) + share * coarse.take(np.minimum(low + 1, n - 1), axis)
+        fraction = np.expand_dims(s - low, 1 - axis)
+        coarse = (1 - fraction) * coarse.take(low, axis) + fraction * coarse.take(np.minimum(low + 1, n - 1), axis)
     return coarse
 
 

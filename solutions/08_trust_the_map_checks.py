@@ -65,8 +65,8 @@ def hits_and_misses(student, rng):
                 "images without a lesion were counted as misses; leave them out": inside.sum() / n,
                 "images without a lesion were counted as hits; leave them out": (inside.sum() + 4) / n,
                 "hits were added up; the mean was asked for": inside.sum(),
-                "it is the share of misses": 1 - want,
-                "it is the energy, the share of the positive values inside; only the largest value counts": scores[
+                "it is the fraction of misses": 1 - want,
+                "it is the energy, the fraction of the positive values inside; only the largest value counts": scores[
                     "energy_lesion"
                 ],
                 "row and column were exchanged": masks[np.arange(n), x % size[0], y][keep].mean(),
@@ -79,8 +79,8 @@ def hits_and_misses(student, rng):
 
 
 @check("pointing_game", points=1)
-def share_of_several_largest(student, rng):
-    """Among several largest values, the share that is inside the lesion counts."""
+def fraction_of_several_largest(student, rng):
+    """Among several largest values, the fraction that is inside the lesion counts."""
     n, size = 6, (8, 10)
 
     def make():
@@ -97,9 +97,9 @@ def share_of_several_largest(student, rng):
             (maps, masks),
             np.mean(want),
             {
-                "only the first of the largest values was looked at; take the share that is inside": np.mean(first),
-                "one largest value inside counted as a full hit; take the share that is inside": 1,
-                "a map with a largest value outside counted as a miss; take the share that is inside": 0,
+                "only the first of the largest values was looked at; take the fraction that is inside": np.mean(first),
+                "one largest value inside counted as a full hit; take the fraction that is inside": 1,
+                "a map with a largest value outside counted as a miss; take the fraction that is inside": 0,
             },
         )
 
@@ -142,8 +142,8 @@ def blank_maps_and_no_lesion(student, rng):
 
 
 @check("energy_inside", points=2)
-def share_of_the_positive_values(student, rng):
-    """The share of the positive values inside the lesion is right for every image."""
+def fraction_of_the_positive_values(student, rng):
+    """The fraction of the positive values inside the lesion is right for every image."""
     n, size = 8, (7, 11)
     masks, maps = boxes(rng, n, size), raw_maps(rng, n, size) * rng.uniform(0.5, 4, n)[:, None, None]
     maps[masks] += 0.5
@@ -155,7 +155,7 @@ def share_of_the_positive_values(student, rng):
     close(
         student.energy_inside(maps, masks),
         want,
-        "the array of shares",
+        "the array of fractions",
         {
             "negative values are still in the sums; set them to 0 first": (maps * masks).sum((1, 2)) / maps.sum((1, 2)),
             "absolute values were taken: what speaks against the class counts for it": (absolute * masks).sum((1, 2))
@@ -165,7 +165,7 @@ def share_of_the_positive_values(student, rng):
             "it is the mean inside the lesion; take the sum inside, divided by the whole sum": inside / area,
             "means were divided by each other; divide sums": inside / area / (total / size),
             "the sum inside was divided by the sum outside; divide by the whole sum": inside / (total - inside),
-            "it is the share outside the lesion": 1 - want,
+            "it is the fraction outside the lesion": 1 - want,
             "pixels were counted, not their values added up": (masks & (maps > 0)).sum((1, 2)) / (maps > 0).sum((1, 2)),
         },
     )
@@ -176,29 +176,31 @@ def blank_maps_have_no_energy(student, rng):
     """A blank map scores 0, not nan."""
     masks, maps = boxes(rng, 4, (6, 9)), raw_maps(rng, 4, (6, 9))
     maps[0], maps[2] = 0, -np.abs(maps[2])
-    got = array(student.energy_inside(maps, masks), (4,), "the array of shares")
+    got = array(student.energy_inside(maps, masks), (4,), "the array of fractions")
     assert not np.isnan(got[[0, 2]]).any(), "a blank map gave nan: it was divided by zero; it scores 0"
     assert got[2] == 0, f"a map with negative values only is blank and scores 0; got {got[2]:.4g}"
     assert got[0] == 0, f"a map of zeros is blank and scores 0; got {got[0]:.4g}"
     want = np.maximum(maps, 0)
     for k in (1, 3):
-        close(got[k], want[k][masks[k]].sum() / want[k].sum(), "the share of a map beside a blank one")
+        close(got[k], want[k][masks[k]].sum() / want[k].sum(), "the fraction of a map beside a blank one")
 
 
 @check("energy_inside", points=1)
 def no_lesion_is_no_answer(student, rng):
-    """An image without a lesion gets nan, the others their share."""
+    """An image without a lesion gets nan, the others their fraction."""
     masks, maps = boxes(rng, 5, (6, 9)), np.abs(raw_maps(rng, 5, (6, 9)))
     empty = np.sort(rng.permutation(5)[:2])
     masks[empty] = False
     maps[empty[1]] = 0  # blank and without a lesion
-    got = array(student.energy_inside(maps, masks), what="the array of shares")
+    got = array(student.energy_inside(maps, masks), what="the array of fractions")
     assert got.shape != (3,), "images without a lesion were dropped; keep all images and give these nan"
-    got = array(got, (5,), "the array of shares")
+    got = array(got, (5,), "the array of fractions")
     assert not (got[empty] == 0).any(), "an image without a lesion scored 0, as if its map were wrong; give it nan"
     assert np.isnan(got[empty]).all(), "an image without a lesion has no score; give it nan"
     rest = np.setdiff1d(np.arange(5), empty)
-    close(got[rest], (maps * masks).sum((1, 2))[rest] / maps.sum((1, 2))[rest], "the share of an image with a lesion")
+    close(
+        got[rest], (maps * masks).sum((1, 2))[rest] / maps.sum((1, 2))[rest], "the fraction of an image with a lesion"
+    )
 
 
 def ratio(a, b):
@@ -213,24 +215,26 @@ def overlap_of_each_image(student, rng):
     maps[masks] += rng.uniform(0.5, 2.5, masks.sum())
     maps[:, 0, 0] = maps.max((1, 2)) + 1e-3
     maps *= rng.uniform(0.2, 6, n)[:, None, None]
-    share = float(rng.choice([0.15, 0.35, 0.55]))
+    fraction = float(rng.choice([0.15, 0.35, 0.55]))
     top = maps.max((1, 2), keepdims=True)
 
     def counts(found):
         return (found & masks).sum((1, 2)), (found | masks).sum((1, 2)), found.sum((1, 2)), masks.sum((1, 2))
 
-    both, either, hot, lesion = counts(maps >= share * top)
-    want = score_maps(maps, masks, threshold=share, bootstrap=0).per_image["iou_tuned"].to_numpy()
+    both, either, hot, lesion = counts(maps >= fraction * top)
+    want = score_maps(maps, masks, threshold=fraction, bootstrap=0).per_image["iou_tuned"].to_numpy()
     low = maps.min((1, 2), keepdims=True)
     close(
-        student.iou_at(maps, masks, share),
+        student.iou_at(maps, masks, fraction),
         want,
         "the array of IoU",
         {
-            "the share was used as the threshold itself; multiply it by the map's maximum": ratio(
-                *counts(maps >= share)[:2]
+            "the fraction was used as the threshold itself; multiply it by the map's maximum": ratio(
+                *counts(maps >= fraction)[:2]
             ),
-            "one maximum for all images was used; each map has its own": ratio(*counts(maps >= share * maps.max())[:2]),
+            "one maximum for all images was used; each map has its own": ratio(
+                *counts(maps >= fraction * maps.max())[:2]
+            ),
             "it is the Dice score (twice the intersection over the sum of both); the union was asked for": 2
             * both
             / (hot + lesion),
@@ -242,12 +246,12 @@ def overlap_of_each_image(student, rng):
             / (hot + lesion),
             "it is the intersection, not divided by the union": both,
             "the intersection was divided by all pixels; divide by the union": both / masks[0].size,
-            "the threshold lies between the minimum and the maximum of the map; take a share of the maximum": ratio(
-                *counts(maps >= low + share * (top - low))[:2]
+            "the threshold lies between the minimum and the maximum of the map; take a fraction of the maximum": ratio(
+                *counts(maps >= low + fraction * (top - low))[:2]
             ),
-            "the pixels below the threshold were taken": ratio(*counts(maps < share * top)[:2]),
-            "the threshold is a quantile of the map; take a share of its maximum": ratio(
-                *counts(maps >= np.quantile(maps, share, axis=(1, 2), keepdims=True))[:2]
+            "the pixels below the threshold were taken": ratio(*counts(maps < fraction * top)[:2]),
+            "the threshold is a quantile of the map; take a fraction of its maximum": ratio(
+                *counts(maps >= np.quantile(maps, fraction, axis=(1, 2), keepdims=True))[:2]
             ),
         },
     )
@@ -287,7 +291,7 @@ def blank_maps_and_missing_lesions(student, rng):
     got = array(got, (5,), "the array of IoU")
     assert not np.isnan(got[:2]).any(), "a blank map gave nan; it finds nothing and scores 0"
     assert got[0] == 0, (
-        "a map of zeros scored above 0: every pixel is at least a share of a maximum of 0; a blank map finds nothing"
+        "a map of zeros scored above 0: every pixel is at least a fraction of a maximum of 0; a blank map finds nothing"
     )
     assert got[1] == 0, "a map with negative values only scored above 0; it is blank and finds nothing"
     assert np.isnan(got[3:]).all(), "an image without a lesion has no score; give it nan"
@@ -325,9 +329,9 @@ def auc_of_the_marker(student, rng):
                     labels == marked
                 ),
                 "it is turned round: 1 minus the AUC": 1 - want,
-                "it is the share of ill images with a marker (recall); the healthy ones count as well": a,
-                "it is the share of ill among the marked images (precision)": labels[marked].mean(),
-                "it is the difference of the two shares; 0.5 stands for a marker that says nothing": a - b,
+                "it is the fraction of ill images with a marker (recall); the healthy ones count as well": a,
+                "it is the fraction of ill among the marked images (precision)": labels[marked].mean(),
+                "it is the difference of the two fractions; 0.5 stands for a marker that says nothing": a - b,
                 "it is the correlation of label and marker": np.corrcoef(labels, marked)[0, 1],
             },
         )
@@ -411,7 +415,7 @@ def mean_change(student, rng):
 
 @check("counterfactual_effect", points=2)
 def changed_answers(student, rng):
-    """The share of images whose answer changes, image by image."""
+    """The fraction of images whose answer changes, image by image."""
 
     def make():
         a, b = probabilities(rng, 41)
@@ -425,15 +429,15 @@ def changed_answers(student, rng):
                 "flips to ill and flips to healthy cancelled each other; compare image by image": abs(
                     x.mean() - y.mean()
                 ),
-                "it is the change of the share of ill answers; flips both ways cancel, so compare image by image": y.mean()
+                "it is the change of the fraction of ill answers; flips both ways cancel, so compare image by image": y.mean()
                 - x.mean(),
                 "only flips from ill to healthy were counted": (x & ~y).mean(),
                 "only flips from healthy to ill were counted": (~x & y).mean(),
                 "changes above 0.5 were counted, not changed answers": (np.abs(a - b) > 0.5).mean(),
                 "every change of the probability was counted, not only changed answers": (a != b).mean(),
-                "it is the share of answers that stay the same": (x == y).mean(),
-                "it is a number of images; the share was asked for": (x != y).sum(),
-                "it is in percent; give a share from 0 to 1": 100 * (x != y).mean(),
+                "it is the fraction of answers that stay the same": (x == y).mean(),
+                "it is a number of images; the fraction was asked for": (x != y).sum(),
+                "it is in percent; give a fraction from 0 to 1": 100 * (x != y).mean(),
             },
         )
 

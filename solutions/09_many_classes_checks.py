@@ -121,12 +121,12 @@ def class_without_images(student, rng):
 
 
 def confused(value):
-    i, j, share = (
+    i, j, fraction = (
         number(v, what)
-        for v, what in zip(parts(value, 3, "three results, i, j and share"), ("i", "j", "share"), strict=True)
+        for v, what in zip(parts(value, 3, "three results, i, j and fraction"), ("i", "j", "fraction"), strict=True)
     )
     assert i != j, f"the pair ({i:g}, {j:g}) is on the diagonal: these images were called right"
-    return (i, j), share
+    return (i, j), fraction
 
 
 def largest(values):
@@ -135,40 +135,42 @@ def largest(values):
 
 
 def distinct(rng):
-    """A confusion matrix whose largest count, share of the row and share of the column are at different places."""
+    """A confusion matrix whose largest count, fraction of the row and fraction of the column are at different places."""
     while True:
         m = counts(rng)
         rows, columns = m / m.sum(1, keepdims=True), m / m.sum(0, keepdims=True)
         i, j = largest(rows)
-        shares = np.sort(rows[~np.eye(len(m), dtype=bool)])
+        fractions = np.sort(rows[~np.eye(len(m), dtype=bool)])
         others = {(j, i), largest(m), largest(columns)}
-        clear = shares[-1] - shares[-2] > 0.01 and np.diag(rows).max() > shares[-1]
+        clear = fractions[-1] - fractions[-2] > 0.01 and np.diag(rows).max() > fractions[-1]
         if len(others) == 3 and (i, j) not in others and clear:
             return m
 
 
 @check("most_confused", points=2)
-def largest_share_of_a_row(student, rng):
-    """The pair with the largest share of the true class."""
+def largest_fraction_of_a_row(student, rng):
+    """The pair with the largest fraction of the true class."""
     matrix = distinct(rng)
-    pair, share = confused(student.most_confused(matrix))
+    pair, fraction = confused(student.most_confused(matrix))
     rows = matrix / matrix.sum(1, keepdims=True)
     want = largest(rows)
     if pair != want:
         assert pair != want[::-1], "the pair is the wrong way round: first the true class (row), then what was said"
-        assert pair != largest(matrix), "this is the largest count; asked is the largest share of the row"
-        assert pair != largest(matrix / matrix.sum(0)), "this is the largest share of a column; divide by the row sums"
-        raise AssertionError(f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest share of its row")
+        assert pair != largest(matrix), "this is the largest count; asked is the largest fraction of the row"
+        assert pair != largest(matrix / matrix.sum(0)), (
+            "this is the largest fraction of a column; divide by the row sums"
+        )
+        raise AssertionError(f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest fraction of its row")
     close(
-        share,
+        fraction,
         rows[want],
-        "the share",
+        "the fraction",
         {
-            "this is the count, not the share": matrix[want],
-            "this is the share of all images; divide by the images of the true class": matrix[want] / matrix.sum(),
-            "this is the share of the column; divide by the images of the true class": matrix[want]
+            "this is the count, not the fraction": matrix[want],
+            "this is the fraction of all images; divide by the images of the true class": matrix[want] / matrix.sum(),
+            "this is the fraction of the column; divide by the images of the true class": matrix[want]
             / matrix[:, want[1]].sum(),
-            "this is the share of the wrongly called images of the class; divide by all its images": matrix[want]
+            "this is the fraction of the wrongly called images of the class; divide by all its images": matrix[want]
             / (matrix[want[0]].sum() - matrix[want[0], want[0]]),
         },
     )
@@ -179,17 +181,17 @@ def direction_counts(student, rng):
     """ "Viral called bacterial" is not "bacterial called viral"."""
     matrix = np.diag(np.full(4, rng.integers(60, 90))) + 1
     i, j, a, b = (int(v) for v in rng.permutation(4))
-    matrix[i, j] = 40  # the largest share of a row in one direction
+    matrix[i, j] = 40  # the largest fraction of a row in one direction
     matrix[a, b] = matrix[b, a] = 30  # the largest one when both directions are added
     pair, _ = confused(student.most_confused(matrix))
     assert pair not in ((a, b), (b, a)), "both directions were added up; a pair has a direction: (true class, said)"
     assert pair != (j, i), "the pair is the wrong way round: first the true class (row), then what was said"
-    assert pair == (i, j), f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest share of its row"
+    assert pair == (i, j), f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest fraction of its row"
 
 
 @check("most_confused", points=1)
-def equal_shares(student, rng):
-    """Of equal shares the first counts, and an empty row does no harm."""
+def equal_fractions(student, rng):
+    """Of equal fractions the first counts, and an empty row does no harm."""
     n = int(rng.integers(5, 9))
     matrix = np.diag([4 * n] * 5)
     cells = [(0, 3), (1, 4), (4, 0), (4, 1)]
@@ -198,11 +200,11 @@ def equal_shares(student, rng):
         matrix[cell[0], cell[0]] -= n
     matrix[2] = 0
     first = next(c for c in cells if matrix[c])
-    pair, share = confused(student.most_confused(matrix))
-    assert pair[0] != 2, "the answer is a class without images: its share is 0 (0/0 gave nan, and nan won)"
-    assert pair != cells[-1], "of equal shares the last one was taken; asked is the first, read row by row"
-    assert pair == first, f"of equal shares the first one is asked, read row by row; got ({pair[0]:g}, {pair[1]:g})"
-    close(share, 0.25, "the share")
+    pair, fraction = confused(student.most_confused(matrix))
+    assert pair[0] != 2, "the answer is a class without images: its fraction is 0 (0/0 gave nan, and nan won)"
+    assert pair != cells[-1], "of equal fractions the last one was taken; asked is the first, read row by row"
+    assert pair == first, f"of equal fractions the first one is asked, read row by row; got ({pair[0]:g}, {pair[1]:g})"
+    close(fraction, 0.25, "the fraction")
 
 
 # Task 3
@@ -318,7 +320,7 @@ def known_without_a_pixel(student, rng):
             "it was measured on the training images; use the test images": on_train,
             "the most frequent class of every source was taken from the test images: that is learning from the test": learned_late,
             "this is the baseline; look at each source by itself": base,
-            "this is the error; the accuracy is the share of right answers": 1 - right,
+            "this is the error; the accuracy is the fraction of right answers": 1 - right,
         },
     )
 
@@ -394,15 +396,15 @@ def smallest_of_a_tie(student, rng):
 def cuts_of(value):
     many = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
     assert many, f"a list of pairs (train, test) was asked for; got {describe(value)}"
-    cuts = []
+    splits = []
     for pair in value:
         pair = parts(pair, 2, "pairs (train, test)")
         for part in pair:
             assert not (isinstance(part, np.ndarray) and part.dtype == bool), (
                 "a part holds True and False; asked are positions: np.flatnonzero turns one into the other"
             )
-        cuts.append(tuple(array(part, (None,), "a part of a cut").tolist() for part in pair))
-    return cuts
+        splits.append(tuple(array(part, (None,), "a part of a split").tolist() for part in pair))
+    return splits
 
 
 def some_sources(rng, n=60):
@@ -422,16 +424,16 @@ def judge_cuts(got, want):
     """Compare lists of (train, test) and name the mistake."""
     for train, test in got:
         shared = len(set(train) & set(test))
-        assert not shared, f"{shared} images are in both parts of a cut"
+        assert not shared, f"{shared} images are in both parts of a split"
     if got == want:
         return
     swapped = [(test, train) for train, test in want]
     assert got != swapped, "the two parts are swapped: test on the one source, train on the others"
-    assert sorted(got) != sorted(want), "the cuts are right, but not in the alphabetical order of the sources"
+    assert sorted(got) != sorted(want), "the splits are right, but not in the alphabetical order of the sources"
     rising = [(sorted(train), sorted(test)) for train, test in got]
     assert rising != want, "the positions of a part should be in rising order"
-    assert len(got) == len(want), f"the number of cuts is wrong: got {len(got)}"
-    assert [c[1] for c in got] == [c[1] for c in want], "the test part of a cut is not one whole source"
+    assert len(got) == len(want), f"the number of splits is wrong: got {len(got)}"
+    assert [c[1] for c in got] == [c[1] for c in want], "the test part of a split is not one whole source"
     raise AssertionError("the training part must hold all images of the other sources, and only those")
 
 
@@ -455,22 +457,22 @@ def class_from_one_source(student, rng):
     got = cuts_of(student.leave_one_source_out(sources, labels))
     every = [(train.tolist(), test.tolist()) for train, test in LeaveOneGroupOut().split(labels, labels, sources)]
     want = [(train, test) for train, test in every if set(labels[test]) <= set(labels[train])]
-    assert got != every, "a cut was kept although a class of its test images occurs in no other source"
+    assert got != every, "a split was kept although a class of its test images occurs in no other source"
     assert got != [c for c in every if set(labels[c[0]]) == set(labels[c[1]])], (
-        "cuts were left out because the test images lack a class; only a class that the *training* images lack matters"
+        "splits were left out because the test images lack a class; only a class that the *training* images lack matters"
     )
     trained = [(train, sorted(i for i in test if labels[i] in set(labels[train]))) for train, test in every]
-    assert got != trained, "single images were left out; leave out the whole cut"
+    assert got != trained, "single images were left out; leave out the whole split"
     judge_cuts(got, want)
 
 
 @check("leave_one_source_out", points=1)
 def nothing_left_to_test(student, rng):
-    """If every source has its own class, no cut is left; if all have all classes, every cut is."""
+    """If every source has its own class, no split is left; if all have all classes, every split is."""
     sources = np.repeat(rng.permutation(["Avon", "Brook"]), 4)
     got = cuts_of(student.leave_one_source_out(sources, np.tile([0, 1], 4)))
-    assert len(got) == 2, f"two sources with all classes give two cuts; got {len(got)}"
+    assert len(got) == 2, f"two sources with all classes give two splits; got {len(got)}"
     sources = np.repeat(rng.permutation(["Avon", "Brook", "Cork"]), 4)
     labels = np.repeat(rng.permutation(3), 4)
     got = cuts_of(student.leave_one_source_out(sources, labels))
-    assert got == [], f"every class occurs in one source only, so no cut is of use; got {len(got)}"
+    assert got == [], f"every class occurs in one source only, so no split is of use; got {len(got)}"

@@ -207,8 +207,8 @@ def mean_over_the_networks(student, rng):
 
 
 @check("ensemble", points=2)
-def share_of_other_answers(student, rng):
-    """Dissent: the share of the networks whose answer is not the ensemble's."""
+def fraction_of_other_answers(student, rng):
+    """Dissent: the fraction of the networks whose answer is not the ensemble's."""
     while True:
         logits = disagreeing(rng, m=int(rng.integers(4, 7)))
         each = softmax(logits, axis=-1)
@@ -223,13 +223,15 @@ def share_of_other_answers(student, rng):
         (own != common).mean(0),
         "the dissent",
         {
-            "this is the share that agrees; asked is the share that does not": (own == common).mean(0),
-            "this is the number of networks; asked is their share": (own != common).sum(0),
+            "this is the fraction that agrees; asked is the fraction that does not": (own == common).mean(0),
+            "this is the number of networks; asked is their fraction": (own != common).sum(0),
             "the answers were compared with the majority of the votes; the ensemble's answer has the highest mean "
             "probability": 1 - votes.max(1) / len(logits),
             "the answers were compared with the answer of the mean logits": other,
-            "this is the spread (standard deviation) of the probabilities, not a share of answers": each.std(0).max(1),
-            "this is one minus the largest mean probability, not a share of answers": 1 - each.mean(0).max(1),
+            "this is the spread (standard deviation) of the probabilities, not a fraction of answers": each.std(0).max(
+                1
+            ),
+            "this is one minus the largest mean probability, not a fraction of answers": 1 - each.mean(0).max(1),
         },
     )
 
@@ -319,39 +321,39 @@ def huge_logits(student, rng):
 
 
 def gaps(confidence, right, edges, left=False):
-    """(share of images, share right, mean confidence) of each bin that is not empty."""
+    """(fraction of images, fraction right, mean confidence) of each bin that is not empty."""
     bins = np.searchsorted(edges, confidence, side="right" if left else "left")
     return np.array([[np.mean(bins == b), right[bins == b].mean(), confidence[bins == b].mean()] for b in set(bins)])
 
 
 def ece(confidence, right, count=10, left=False):
-    share, hit, sure = gaps(confidence, right, np.arange(1, count) / count, left).T
-    return float(share @ np.abs(hit - sure))
+    fraction, hit, sure = gaps(confidence, right, np.arange(1, count) / count, left).T
+    return float(fraction @ np.abs(hit - sure))
 
 
 def ece_mistakes(probs, labels):
     confidence, right = probs.max(1), probs.argmax(1) == labels
-    share, hit, sure = gaps(confidence, right, np.arange(1, 10) / 10).T
+    fraction, hit, sure = gaps(confidence, right, np.arange(1, 10) / 10).T
     gap = np.abs(hit - sure)
     middle = (np.ceil(sure * 10) - 0.5) / 10
     true = probs[np.arange(len(labels)), labels]
     return {
         "every bin counts the same here; each bin must count by its number of images": gap.mean(),
         "divide by the number of images, not by the number of bins": gap.sum() / 10,
-        "the gaps were added up without their shares of the images": gap.sum(),
+        "the gaps were added up without their fractions of the images": gap.sum(),
         "this is the gap over all images at once; take the gap of each bin first": abs(
             right.mean() - confidence.mean()
         ),
-        "gaps of opposite sign cancel; take the absolute value of each bin's gap": share @ (sure - hit),
-        "gaps of opposite sign cancel; take the absolute value of every bin's gap": share @ (hit - sure),
+        "gaps of opposite sign cancel; take the absolute value of each bin's gap": fraction @ (sure - hit),
+        "gaps of opposite sign cancel; take the absolute value of every bin's gap": fraction @ (hit - sure),
         "this is the largest gap (maximum calibration error); take the mean over the images": gap.max(),
-        "the square of the gaps was used; use the absolute value": share @ gap**2,
-        "the root of the mean square was used; use the mean of the absolute values": np.sqrt(share @ gap**2),
-        "the middle of the bin was used in place of the mean confidence of its images": share @ np.abs(hit - middle),
+        "the square of the gaps was used; use the absolute value": fraction @ gap**2,
+        "the root of the mean square was used; use the mean of the absolute values": np.sqrt(fraction @ gap**2),
+        "the middle of the bin was used in place of the mean confidence of its images": fraction @ np.abs(hit - middle),
         "the confidence is the largest probability, not the probability of the true class": ece(true, right),
         "the confidence is the largest probability, not the probability of class 1": ece(probs[:, 1], labels == 1),
         "15 bins were used; asked are 10": ece(confidence, right, 15),
-        "the result is in percent; asked is a number from 0 to 1": 100 * share @ gap,
+        "the result is in percent; asked is a number from 0 to 1": 100 * fraction @ gap,
     }
 
 
@@ -415,8 +417,8 @@ def on_the_edge(student, rng):
 
 def eleven_bins(confidence, right):
     """The ECE with np.floor(10 * confidence) as the bin: edges go up, and 1 gets an eleventh bin."""
-    share, hit, sure = gaps(confidence, right, np.arange(1, 11) / 10, left=True).T
-    return float(share @ np.abs(hit - sure))
+    fraction, hit, sure = gaps(confidence, right, np.arange(1, 11) / 10, left=True).T
+    return float(fraction @ np.abs(hit - sure))
 
 
 # Task 6

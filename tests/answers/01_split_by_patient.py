@@ -40,7 +40,7 @@ def leaked_patients(train_patients, test_patients):
     return leaked.sum(), leaked.mean()
 """,
     },
-    "a share of the patients": {
+    "a fraction of the patients": {
         "task": "leaked_patients",
         "check": "counts_patients_and_test_images",
         "says": "not of its images",
@@ -50,10 +50,10 @@ def leaked_patients(train_patients, test_patients):
     return len(leaked), len(leaked) / len(set(test_patients))
 """,
     },
-    "a share of the training images": {
+    "a fraction of the training images": {
         "task": "leaked_patients",
         "check": "counts_patients_and_test_images",
-        "says": "share of the training images",
+        "says": "fraction of the training images",
         "code": """
 def leaked_patients(train_patients, test_patients):
     leaked = np.intersect1d(train_patients, test_patients)
@@ -65,32 +65,32 @@ def leaked_patients(train_patients, test_patients):
         "check": "patients_stay_whole",
         "says": "by image",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     order = np.random.default_rng(seed).permutation(len(patients))
-    cut = round(share * len(patients))
+    cut = round(fraction * len(patients))
     return order[cut:], order[:cut]
 """,
     },
     "the parts are swapped": {
         "task": "split_by_patient",
-        "check": "share_of_the_patients",
+        "check": "fraction_of_the_patients",
         "says": "swapped",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.random.default_rng(seed).permutation(np.unique(patients))
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1)
     in_val = np.isin(patients, names[:count])
     return np.flatnonzero(in_val), np.flatnonzero(~in_val)
 """,
     },
     "does not shuffle": {
         "task": "split_by_patient",
-        "check": "share_of_the_patients",
+        "check": "fraction_of_the_patients",
         "says": "not shuffled",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.unique(patients)
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1)
     in_val = np.isin(patients, names[:count])
     return np.flatnonzero(~in_val), np.flatnonzero(in_val)
 """,
@@ -100,9 +100,9 @@ def split_by_patient(patients, share, seed):
         "check": "seed_decides",
         "says": "same seed",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.random.default_rng().permutation(np.unique(patients))
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1)
     in_val = np.isin(patients, names[:count])
     return np.flatnonzero(~in_val), np.flatnonzero(in_val)
 """,
@@ -112,9 +112,9 @@ def split_by_patient(patients, share, seed):
         "check": "seed_decides",
         "says": "no effect",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.random.default_rng(0).permutation(np.unique(patients))
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
+    count = min(max(round(fraction * len(names)), 1), len(names) - 1)
     in_val = np.isin(patients, names[:count])
     return np.flatnonzero(~in_val), np.flatnonzero(in_val)
 """,
@@ -124,9 +124,9 @@ def split_by_patient(patients, share, seed):
         "check": "one_image_each_and_a_giant",
         "says": "a part is empty",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.random.default_rng(seed).permutation(np.unique(patients))
-    in_val = np.isin(patients, names[:round(share * len(names))])
+    in_val = np.isin(patients, names[:round(fraction * len(names))])
     return np.flatnonzero(~in_val), np.flatnonzero(in_val)
 """,
     },
@@ -135,11 +135,11 @@ def split_by_patient(patients, share, seed):
         "check": "one_image_each_and_a_giant",
         "says": "count patients",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.random.default_rng(seed).permutation(np.unique(patients))
     in_val = np.zeros(len(patients), dtype=bool)
     for name in names[:-1]:
-        if in_val.sum() < share * len(patients):
+        if in_val.sum() < fraction * len(patients):
             in_val |= patients == name
     return np.flatnonzero(~in_val), np.flatnonzero(in_val)
 """,
@@ -149,9 +149,9 @@ def split_by_patient(patients, share, seed):
         "check": "patients_stay_whole",
         "says": "mask",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     names = np.random.default_rng(seed).permutation(np.unique(patients))
-    in_val = np.isin(patients, names[:round(share * len(names))])
+    in_val = np.isin(patients, names[:round(fraction * len(names))])
     return ~in_val, in_val
 """,
     },
@@ -260,11 +260,11 @@ def leaked_patients(train_patients, test_patients):
         "code": '''
 import random
 
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     """Rows come back as lists, and in a mixed order."""
     names = sorted(set(patients.tolist()))
     random.Random(seed).shuffle(names)
-    count = int(share * len(names) + 0.5)
+    count = int(fraction * len(names) + 0.5)
     count = max(1, min(count, len(names) - 1))
     chosen = set(names[-count:])
     order = list(range(len(patients)))
@@ -277,10 +277,10 @@ def split_by_patient(patients, share, seed):
     "scikit-learn's splitter": {
         "task": "split_by_patient",
         "code": """
-def split_by_patient(patients, share, seed):
+def split_by_patient(patients, fraction, seed):
     from sklearn.model_selection import GroupShuffleSplit
     total = len(np.unique(patients))
-    count = min(max(round(share * total), 1), total - 1)
+    count = min(max(round(fraction * total), 1), total - 1)
     cut = GroupShuffleSplit(1, test_size=count, random_state=seed)
     return next(cut.split(patients, groups=patients))
 """,

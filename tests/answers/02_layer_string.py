@@ -204,7 +204,7 @@ WRONG = {
     "another dropout": {
         "task": "build_network",
         "check": "dropout_after_each_d",
-        "says": "share of 0.3",
+        "says": "fraction of 0.3",
         "code": changed(NETWORK, "nn.Dropout(0.3)", "nn.Dropout()"),
     },
     "dropout after the output layer": {

@@ -33,7 +33,7 @@ def confusion_matrix(labels, predicted, classes):
     return np.array([[np.sum((labels == i) & (predicted == j)) for j in names] for i in names])
 """,
     },
-    "shares of each row": {
+    "fractions of each row": {
         "task": "confusion_matrix",
         "check": "rows_are_the_truth",
         "says": "whole numbers",
@@ -117,7 +117,7 @@ def auc(labels, scores):
     },
     "ill and healthy swapped": {
         "task": "auc",
-        "check": "share_of_ordered_pairs",
+        "check": "fraction_of_ordered_pairs",
         "says": "swapped",
         "code": """
 def auc(labels, scores):
@@ -127,7 +127,7 @@ def auc(labels, scores):
     },
     "a curve with one threshold": {
         "task": "auc",
-        "check": "share_of_ordered_pairs",
+        "check": "fraction_of_ordered_pairs",
         "says": "single threshold",
         "code": """
 def auc(labels, scores):

@@ -230,20 +230,20 @@ def jitter(images, factor, added):
         "check": "labels_are_mixed",
         "says": "the labels are not",
         "code": """
-def mixup(images, labels, partner, share, classes):
-    part = share.view(-1, 1, 1, 1)
+def mixup(images, labels, partner, fraction, classes):
+    part = fraction.view(-1, 1, 1, 1)
     return part * images + (1 - part) * images[partner], F.one_hot(labels, classes).float()
 """,
     },
-    "shares exchanged": {
+    "fractions exchanged": {
         "task": "mixup",
         "check": "images_are_mixed",
         "says": "exchanged",
         "code": """
-def mixup(images, labels, partner, share, classes):
+def mixup(images, labels, partner, fraction, classes):
     y = F.one_hot(labels, classes).float()
-    part = share.view(-1, 1, 1, 1)
-    return torch.lerp(images, images[partner], part), torch.lerp(y[partner], y, share.view(-1, 1))
+    part = fraction.view(-1, 1, 1, 1)
+    return torch.lerp(images, images[partner], part), torch.lerp(y[partner], y, fraction.view(-1, 1))
 """,
     },
     "same class twice": {
@@ -251,13 +251,13 @@ def mixup(images, labels, partner, share, classes):
         "check": "labels_are_mixed",
         "says": "must be added",
         "code": """
-def mixup(images, labels, partner, share, classes):
-    part = share.view(-1, 1, 1, 1)
-    shares = torch.zeros(len(labels), classes)
+def mixup(images, labels, partner, fraction, classes):
+    part = fraction.view(-1, 1, 1, 1)
+    fractions = torch.zeros(len(labels), classes)
     rows = torch.arange(len(labels))
-    shares[rows, labels] = share
-    shares[rows, labels[partner]] = 1 - share
-    return part * images + (1 - part) * images[partner], shares
+    fractions[rows, labels] = fraction
+    fractions[rows, labels[partner]] = 1 - fraction
+    return part * images + (1 - part) * images[partner], fractions
 """,
     },
 }
@@ -334,10 +334,10 @@ def jitter(images, factor, added):
     "mixup with a matrix": {
         "task": "mixup",
         "code": """
-def mixup(images, labels, partner, share, classes):
+def mixup(images, labels, partner, fraction, classes):
     n = len(labels)
-    mix = torch.diag(share)
-    mix[torch.arange(n), partner] += 1 - share
+    mix = torch.diag(fraction)
+    mix[torch.arange(n), partner] += 1 - fraction
     flat = mix @ images.reshape(n, -1)
     return flat.view_as(images), mix @ torch.eye(classes)[labels]
 """,

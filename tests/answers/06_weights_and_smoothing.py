@@ -22,7 +22,7 @@ def balanced_weights(labels, classes):
     return weights / weights.sum()
 """,
     },
-    "the shares of the classes": {
+    "the fractions of the classes": {
         "task": "balanced_weights",
         "check": "rare_classes_weigh_more",
         "says": "a rare class should weigh more",
@@ -383,7 +383,7 @@ CORRECT = {
         "code": """
 def balanced_weights(labels, classes):
     totals = (labels[:, None] == np.arange(classes)).mean(0)
-    return [float(1 / (classes * share)) if share else 0 for share in totals]
+    return [float(1 / (classes * fraction)) if fraction else 0 for fraction in totals]
 """,
     },
     "with torch": {

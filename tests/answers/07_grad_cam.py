@@ -199,8 +199,8 @@ def enlarge(coarse, size):
         n = len(values)
         place = np.clip(np.arange(length) * n / length, 0, n - 1)
         low = place.astype(int)
-        share = (place - low)[:, None]
-        return (1 - share) * values[low] + share * values[np.minimum(low + 1, n - 1)]
+        fraction = (place - low)[:, None]
+        return (1 - fraction) * values[low] + fraction * values[np.minimum(low + 1, n - 1)]
     return mix(mix(coarse, size[0]).T, size[1]).T
 """,
     },
@@ -214,8 +214,8 @@ def enlarge(coarse, size):
         n = len(values)
         place = (np.arange(length) + 0.5) * n / length - 0.5
         low = np.clip(np.floor(place), 0, max(n - 2, 0)).astype(int)
-        share = (place - low)[:, None]
-        return (1 - share) * values[low] + share * values[np.minimum(low + 1, n - 1)]
+        fraction = (place - low)[:, None]
+        return (1 - fraction) * values[low] + fraction * values[np.minimum(low + 1, n - 1)]
     return mix(mix(coarse, size[0]).T, size[1]).T
 """,
     },

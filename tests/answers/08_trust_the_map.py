@@ -16,12 +16,12 @@ ENERGY = """
 def energy_inside(maps, masks):
     positive = {positive}
     total = {total}
-    share = (positive * masks).sum((1, 2)) / np.where(total > 0, total, 1)
-    share[~masks.any((1, 2))] = {empty}
-    return share
+    fraction = (positive * masks).sum((1, 2)) / np.where(total > 0, total, 1)
+    fraction[~masks.any((1, 2))] = {empty}
+    return fraction
 """
 IOU = """
-def iou_at(maps, masks, share):
+def iou_at(maps, masks, fraction):
     out = []
     for values, mask in zip(maps, masks):
         if not mask.any():
@@ -57,7 +57,7 @@ def energy(positive="np.maximum(maps, 0)", total="positive.sum((1, 2))", empty="
 
 
 def iou(
-    found="values >= share * values.max()",
+    found="values >= fraction * values.max()",
     guard="(values.max() > 0)",
     score="(found & mask).sum() / (found | mask).sum()",
 ):
@@ -81,13 +81,13 @@ WRONG = {
     },
     "the first of several largest values": {
         "task": "pointing_game",
-        "check": "share_of_several_largest",
+        "check": "fraction_of_several_largest",
         "says": "only the first",
         "code": pointing(score="mask.flat[values.argmax()]"),
     },
     "any of several largest values": {
         "task": "pointing_game",
-        "check": "share_of_several_largest",
+        "check": "fraction_of_several_largest",
         "says": "full hit",
         "code": pointing(score="mask[values == values.max()].any()"),
     },
@@ -109,7 +109,7 @@ def pointing_game(maps, masks):
     },
     "negative values kept": {
         "task": "energy_inside",
-        "check": "share_of_the_positive_values",
+        "check": "fraction_of_the_positive_values",
         "says": "negative values",
         "code": energy(positive="maps", total="np.abs(maps.sum((1, 2))) * np.sign(maps.sum((1, 2)))").replace(
             "np.where(total > 0, total, 1)", "np.where(total == 0, 1, total)"
@@ -117,19 +117,19 @@ def pointing_game(maps, masks):
     },
     "absolute values": {
         "task": "energy_inside",
-        "check": "share_of_the_positive_values",
+        "check": "fraction_of_the_positive_values",
         "says": "absolute values",
         "code": energy(positive="np.abs(maps)"),
     },
     "the sum of all images": {
         "task": "energy_inside",
-        "check": "share_of_the_positive_values",
+        "check": "fraction_of_the_positive_values",
         "says": "every map has its own",
         "code": energy(total="positive.sum()"),
     },
     "the mean inside": {
         "task": "energy_inside",
-        "check": "share_of_the_positive_values",
+        "check": "fraction_of_the_positive_values",
         "says": "mean inside",
         "code": """
 def energy_inside(maps, masks):
@@ -143,8 +143,8 @@ def energy_inside(maps, masks):
         "code": """
 def energy_inside(maps, masks):
     positive = np.maximum(maps, 0)
-    share = (positive * masks).sum((1, 2)) / positive.sum((1, 2))
-    return np.where(masks.any((1, 2)), share, np.nan)
+    fraction = (positive * masks).sum((1, 2)) / positive.sum((1, 2))
+    return np.where(masks.any((1, 2)), fraction, np.nan)
 """,
     },
     "no lesion scores 0": {
@@ -153,17 +153,17 @@ def energy_inside(maps, masks):
         "says": "give it nan",
         "code": energy(empty="0"),
     },
-    "the share is the threshold": {
+    "the fraction is the threshold": {
         "task": "iou_at",
         "check": "overlap_of_each_image",
         "says": "multiply it",
-        "code": iou(found="values >= share"),
+        "code": iou(found="values >= fraction"),
     },
     "one maximum for all": {
         "task": "iou_at",
         "check": "overlap_of_each_image",
         "says": "one maximum for all",
-        "code": iou(found="values >= share * maps.max()"),
+        "code": iou(found="values >= fraction * maps.max()"),
     },
     "the Dice score": {
         "task": "iou_at",
@@ -181,7 +181,7 @@ def energy_inside(maps, masks):
         "task": "iou_at",
         "check": "values_on_the_threshold",
         "says": "exactly on the threshold",
-        "code": iou(found="values > share * values.max()"),
+        "code": iou(found="values > fraction * values.max()"),
     },
     "a blank map finds everything": {
         "task": "iou_at",
@@ -338,11 +338,11 @@ def energy_inside(maps, masks):
     "with sets of pixels": {
         "task": "iou_at",
         "code": """
-def iou_at(maps, masks, share):
+def iou_at(maps, masks, fraction):
     result = []
     for m, k in zip(maps, masks):
         lesion = set(np.flatnonzero(k))
-        found = set(np.flatnonzero(m >= share * m.max())) if m.max() > 0 else set()
+        found = set(np.flatnonzero(m >= fraction * m.max())) if m.max() > 0 else set()
         result.append(len(found & lesion) / len(found | lesion) if lesion else float("nan"))
     return tuple(result)
 """,

@@ -83,7 +83,7 @@ def f1_scores(matrix):
     },
     "largest count": {
         "task": "most_confused",
-        "check": "largest_share_of_a_row",
+        "check": "largest_fraction_of_a_row",
         "says": "largest count",
         "code": """
 def most_confused(matrix):
@@ -94,37 +94,37 @@ def most_confused(matrix):
     },
     "pair the wrong way round": {
         "task": "most_confused",
-        "check": "largest_share_of_a_row",
+        "check": "largest_fraction_of_a_row",
         "says": "wrong way round",
         "code": """
 def most_confused(matrix):
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(shares, -1)
-    i, j = np.unravel_index(shares.argmax(), shares.shape)
-    return j, i, shares[i, j]
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(fractions, -1)
+    i, j = np.unravel_index(fractions.argmax(), fractions.shape)
+    return j, i, fractions[i, j]
 """,
     },
-    "share of the column": {
+    "fraction of the column": {
         "task": "most_confused",
-        "check": "largest_share_of_a_row",
-        "says": "share of a column",
+        "check": "largest_fraction_of_a_row",
+        "says": "fraction of a column",
         "code": """
 def most_confused(matrix):
-    shares = matrix / np.maximum(matrix.sum(axis=0), 1)
-    np.fill_diagonal(shares, -1)
-    i, j = np.unravel_index(shares.argmax(), shares.shape)
-    return i, j, shares[i, j]
+    fractions = matrix / np.maximum(matrix.sum(axis=0), 1)
+    np.fill_diagonal(fractions, -1)
+    i, j = np.unravel_index(fractions.argmax(), fractions.shape)
+    return i, j, fractions[i, j]
 """,
     },
     "forgets the diagonal": {
         "task": "most_confused",
-        "check": "largest_share_of_a_row",
+        "check": "largest_fraction_of_a_row",
         "says": "on the diagonal",
         "code": """
 def most_confused(matrix):
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    i, j = np.unravel_index(shares.argmax(), shares.shape)
-    return i, j, shares[i, j]
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    i, j = np.unravel_index(fractions.argmax(), fractions.shape)
+    return i, j, fractions[i, j]
 """,
     },
     "adds both directions": {
@@ -133,15 +133,15 @@ def most_confused(matrix):
         "says": "both directions",
         "code": """
 def most_confused(matrix):
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    both = np.triu(shares + shares.T, 1)
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    both = np.triu(fractions + fractions.T, 1)
     i, j = np.unravel_index(both.argmax(), both.shape)
-    return i, j, shares[i, j]
+    return i, j, fractions[i, j]
 """,
     },
-    "last of equal shares": {
+    "last of equal fractions": {
         "task": "most_confused",
-        "check": "equal_shares",
+        "check": "equal_fractions",
         "says": "the last one",
         "code": """
 def most_confused(matrix):
@@ -155,15 +155,15 @@ def most_confused(matrix):
     },
     "an empty class wins": {
         "task": "most_confused",
-        "check": "equal_shares",
+        "check": "equal_fractions",
         "says": "class without images",
         "code": """
 def most_confused(matrix):
     with np.errstate(all="ignore"):
-        shares = matrix / matrix.sum(axis=1, keepdims=True)
-    np.fill_diagonal(shares, -1)
-    i, j = np.unravel_index(shares.argmax(), shares.shape)
-    return i, j, shares[i, j]
+        fractions = matrix / matrix.sum(axis=1, keepdims=True)
+    np.fill_diagonal(fractions, -1)
+    i, j = np.unravel_index(fractions.argmax(), fractions.shape)
+    return i, j, fractions[i, j]
 """,
     },
     "largest probability of the group": {
@@ -315,12 +315,12 @@ def source_only(train_sources, train_labels, test_sources, test_labels):
         "says": "swapped",
         "code": """
 def leave_one_source_out(sources, labels):
-    cuts = []
+    splits = []
     for s in np.unique(sources):
         train, test = np.flatnonzero(sources == s), np.flatnonzero(sources != s)
         if set(labels[train]) <= set(labels[test]):
-            cuts.append((train, test))
-    return cuts
+            splits.append((train, test))
+    return splits
 """,
     },
     "order of appearance": {
@@ -329,12 +329,12 @@ def leave_one_source_out(sources, labels):
         "says": "alphabetical",
         "code": """
 def leave_one_source_out(sources, labels):
-    cuts = []
+    splits = []
     for s in dict.fromkeys(sources.tolist()):
         train, test = np.flatnonzero(sources != s), np.flatnonzero(sources == s)
         if set(labels[test]) <= set(labels[train]):
-            cuts.append((train, test))
-    return cuts
+            splits.append((train, test))
+    return splits
 """,
     },
     "masks instead of positions": {
@@ -347,10 +347,10 @@ def leave_one_source_out(sources, labels):
             if set(labels[sources == s]) <= set(labels[sources != s])]
 """,
     },
-    "keeps every cut": {
+    "keeps every split": {
         "task": "leave_one_source_out",
         "check": "class_from_one_source",
-        "says": "a cut was kept",
+        "says": "a split was kept",
         "code": """
 def leave_one_source_out(sources, labels):
     return [(np.flatnonzero(sources != s), np.flatnonzero(sources == s)) for s in np.unique(sources)]
@@ -366,18 +366,18 @@ def leave_one_source_out(sources, labels):
             if set(labels[sources == s]) == set(labels[sources != s])]
 """,
     },
-    "drops images, not cuts": {
+    "drops images, not splits": {
         "task": "leave_one_source_out",
         "check": "class_from_one_source",
         "says": "single images",
         "code": """
 def leave_one_source_out(sources, labels):
-    cuts = []
+    splits = []
     for s in np.unique(sources):
         train = np.flatnonzero(sources != s)
         test = np.flatnonzero((sources == s) & np.isin(labels, labels[train]))
-        cuts.append((train, test))
-    return cuts
+        splits.append((train, test))
+    return splits
 """,
     },
 }
@@ -409,15 +409,15 @@ def f1_scores(matrix):
     "pair with sorting": {
         "task": "most_confused",
         "code": """
-def share_of(matrix, i, j):
+def fraction_of(matrix, i, j):
     return float(matrix[i, j] / matrix[i].sum()) if matrix[i].sum() else 0.0
 
 
 def most_confused(matrix):
     k = len(matrix)
     pairs = [(i, j) for i in range(k) for j in range(k) if i != j]
-    i, j = sorted(pairs, key=lambda p: (-share_of(matrix, *p), p))[0]
-    return np.array([i, j, share_of(matrix, i, j)])
+    i, j = sorted(pairs, key=lambda p: (-fraction_of(matrix, *p), p))[0]
+    return np.array([i, j, fraction_of(matrix, i, j)])
 """,
     },
     "merging with a matrix product": {
@@ -455,7 +455,7 @@ def source_only(train_sources, train_labels, test_sources, test_labels):
     return [sum(hits) / len(hits), list(test_labels).count(common) / len(hits)]
 """,
     },
-    "cuts as plain lists": {
+    "splits as plain lists": {
         "task": "leave_one_source_out",
         "code": """
 def leave_one_source_out(sources, labels):

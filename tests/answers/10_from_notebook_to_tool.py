@@ -136,10 +136,10 @@ def ensemble(logits):
     return probs, np.mean(logits.argmax(axis=2) != probs.argmax(axis=1), axis=0)
 """,
     },
-    "share that agrees": {
+    "fraction that agrees": {
         "task": "ensemble",
-        "check": "share_of_other_answers",
-        "says": "share that agrees",
+        "check": "fraction_of_other_answers",
+        "says": "fraction that agrees",
         "code": """
 def ensemble(logits):
     probs = softmax(logits).mean(axis=0)
@@ -148,7 +148,7 @@ def ensemble(logits):
     },
     "dissent from the majority": {
         "task": "ensemble",
-        "check": "share_of_other_answers",
+        "check": "fraction_of_other_answers",
         "says": "majority of the votes",
         "code": """
 def ensemble(logits):
@@ -159,7 +159,7 @@ def ensemble(logits):
     },
     "number of networks": {
         "task": "ensemble",
-        "check": "share_of_other_answers",
+        "check": "fraction_of_other_answers",
         "says": "number of networks",
         "code": """
 def ensemble(logits):

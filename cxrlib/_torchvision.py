@@ -4,21 +4,25 @@ A CPU build of torch beside a CUDA build of torchvision (a common result of a pl
 ``import torchvision`` stop with *operator torchvision::nms does not exist*: the compiled part cannot be
 loaded, and the import then describes operators that were never defined. Image classification needs only the
 Python part of torchvision, so it is enough to define the missing operators before the first import. They
-raise a readable error if anything ever calls them."""
+raise a readable error if anything ever calls them.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 
 class _Healer:
     """Heals at the first import of torchvision, not before: `import cxrlib` alone need not load torch."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Heal before the usual finders look for torchvision."""
         if name == "torchvision":
             heal()
         return None  # the usual finders go on
@@ -35,10 +39,8 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _DESCRIBED = re.compile(r"""(?:register_fake|impl_abstract)\(\s*["']torchvision::(\w+)["']""")
 _MESSAGE = (
     "torchvision::{name} is not available: the compiled part of this torchvision could not be loaded, "
-    "because it was "
-    "built for another build of torch (for example CUDA against CPU). Install torch and torchvision from the "
-    "same "
-    "source; models and transforms work without it."
+    "because it was built for another build of torch (for example CUDA against CPU). Install torch and torchvision "
+    "from the same source; models and transforms work without it."
 )
 
 # A torch.library.Library takes its operators with it when it is collected, so it is kept here.
@@ -84,7 +86,7 @@ def heal() -> tuple[str, ...]:
     return missing
 
 
-def _loads(torch, file: Path) -> bool:
+def _loads(torch: ModuleType, file: Path) -> bool:
     try:
         torch.ops.load_library(str(file))
     except (OSError, ImportError, RuntimeError):
@@ -92,12 +94,12 @@ def _loads(torch, file: Path) -> bool:
     return True
 
 
-def _defined(torch, name: str) -> bool:
+def _defined(torch: ModuleType, name: str) -> bool:
     return hasattr(torch.ops.torchvision, name)
 
 
-def _unavailable(name: str):
-    def kernel(*args, **kwargs):
+def _unavailable(name: str) -> Callable:
+    def kernel(*args: object, **kwargs: object) -> None:
         raise RuntimeError(_MESSAGE.format(name=name))
 
     return kernel

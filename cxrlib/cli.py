@@ -30,11 +30,11 @@ class _Friendly(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of this module's commands and of the added ones."""
+        """List this module's commands and the added ones."""
         return sorted({*super().list_commands(ctx), *(entry.name for entry in _added("commands"))})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of a name, imported when it is asked for."""
+        """Find the command of a name, imported when it is asked for."""
         if found := super().get_command(ctx, name):
             return found
         for entry in _added("commands"):
@@ -65,7 +65,7 @@ def note(text: str) -> None:
 
 
 def _added(kind: str) -> list[EntryPoint]:
-    """What other packages add to the command line: "commands" or "recipes"."""
+    """List what other packages add to the command line: "commands" or "recipes"."""
     return sorted(entry_points(group=f"cxrlib.{kind}"), key=lambda entry: entry.name)
 
 
@@ -211,7 +211,7 @@ def train(
 
 
 def _leave_group() -> None:
-    """torch asks for this where several processes have worked together."""
+    """Close the group of processes, as torch asks for."""
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
@@ -219,7 +219,7 @@ def _leave_group() -> None:
 
 
 def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...]) -> str:
-    """The command that repeats a run, without any folder of this machine."""
+    """Write the command that repeats a run, without any folder of this machine."""
     from .run import public_name
 
     words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
@@ -230,7 +230,7 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
 
 
 def _recipe(recipes: dict, name: str) -> Recipe:
-    """The recipe of a name: the course's, or one that another package adds."""
+    """Find the recipe of a name: the course's, or one that another package adds."""
     if name not in recipes:
         recipes = recipes | {k: v for entry in _added("recipes") for k, v in entry.load().items()}
     from .validate import one_of
@@ -293,7 +293,7 @@ def evaluate(
 
 
 def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:
-    """The images of one part: of the run's own split where there is one, else what the data set itself calls so."""
+    """Take one part: of the run's own split where there is one, else what the data set itself calls so."""
     if part == "all":
         return data
     if own is not None:
@@ -329,7 +329,7 @@ def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
 
 @main.command("recipes")
 def list_recipes() -> None:
-    """List the named recipes of the course. (`cxr reproduce --list`: those of the source projects.)"""
+    """List the named recipes of the course; `cxr reproduce --list` shows those of the source projects."""
     from . import recipes
 
     for name, recipe in recipes.items():

@@ -9,7 +9,7 @@ import torch
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """True where bfloat16 is computed natively, not emulated."""
+    """Tell whether bfloat16 is computed natively, not emulated."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -18,7 +18,7 @@ def fast_bf16(device: torch.device) -> bool:
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The dtype of autocast for a recipe's ``precision`` on ``device``, or None for plain float32.
+    """Return the dtype of autocast for a recipe's ``precision`` on ``device``, or None for plain float32.
 
     "auto" takes bf16 where it is native; on a GPU without it (the T4 of Colab) fp16.
     """
@@ -32,27 +32,27 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 
 def memory_layout(device: torch.device) -> torch.memory_format:
-    """The order of a network's weights and maps in memory that is fastest on ``device``."""
+    """Return the order of a network's weights and maps in memory that is fastest on ``device``."""
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """Return how many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processes_started() -> int:
-    """How many processes ``torchrun`` or ``accelerate launch`` has started to train together; 1 without them."""
+    """Return how many processes ``torchrun`` or ``accelerate launch`` has started to train together; 1 without them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """False in all but the first of these processes."""
+    """Tell whether this is the first of these processes."""
     return processes_started() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def describe(device: torch.device | None = None) -> dict:
-    """The hardware in words and numbers, for a recorded result (nothing that names the machine or its owner)."""
+    """Describe the hardware in words and numbers, for a recorded result: nothing that names the machine."""
     cuda = torch.cuda.is_available() if device is None else device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else "cpu",

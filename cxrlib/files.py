@@ -7,14 +7,16 @@ import io
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def atomic_path(path: str | Path):
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on an error removed.
 
     Raises OSError that names the folder when its disk is full.
@@ -37,14 +39,14 @@ def atomic_path(path: str | Path):
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: str | Path, value) -> Path:
+def write_json(path: str | Path, value: object) -> Path:
     """Write ``value`` as indented JSON, atomically; returns the path."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return Path(path)
 
 
-def write_torch(path: str | Path, value) -> Path:
+def write_torch(path: str | Path, value: object) -> Path:
     """Write tensors and plain values with ``torch.save``, atomically; returns the path."""
     import torch
 
@@ -57,10 +59,10 @@ def write_torch(path: str | Path, value) -> Path:
     return Path(path)
 
 
-def read_json(path: str | Path):
-    """The value in a JSON file. Raises ValueError that names the file and what is wrong with it, OSError as `open`."""
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file. Raises ValueError that names the file and what is wrong with it, OSError as `open`."""
 
-    def refuse(name: str):
+    def refuse(name: str) -> None:
         raise ValueError(f"{name} is no number")
 
     try:
@@ -73,8 +75,8 @@ def read_json(path: str | Path):
         raise ValueError(f"{path} cannot be read as JSON ({str(error)[:200]})") from None
 
 
-def has_shape(value, shape) -> bool:
-    """Whether a value from a JSON file is built as `shape` is.
+def has_shape(value: object, shape: Any) -> bool:
+    """Tell whether a value from a JSON file is built as `shape` is.
 
     shape: str, int, bool, float (any finite number), [shape] for a list of any length, {str: shape} for any names,
     {"name": shape ...} for these names at least.

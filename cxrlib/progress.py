@@ -7,8 +7,8 @@ import os
 from tqdm.auto import tqdm
 
 
-def bar(*args, show: bool = True, **kwargs) -> tqdm:
-    """A tqdm bar, hidden when ``show`` is false or the environment variable TQDM_DISABLE is set.
+def bar(*args: object, show: bool = True, **kwargs: object) -> tqdm:
+    """Make a tqdm bar, hidden when ``show`` is false or the environment variable TQDM_DISABLE is set.
 
     tqdm itself reads that variable only where ``disable`` is not given.
     """

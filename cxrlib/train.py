@@ -441,7 +441,7 @@ def _batch_size(recipe: Recipe, images: int, processes: int) -> int:
 
 
 def _same_everywhere(accelerator: object, epochs: int) -> int:
-    """The number of finished epochs. Processes that see different checkpoints would wait for each other forever."""
+    """Return the number of finished epochs, which must agree: processes would wait for each other forever."""
     if accelerator.num_processes == 1:
         return epochs
     from accelerate.utils import gather_object

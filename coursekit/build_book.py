@@ -24,7 +24,7 @@ SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST")
 
 
 def build_key(root: Path, environment: dict[str, str]) -> str:
-    """Hash of everything outside of the chapters that their outputs depend on."""
+    """Return a hash of everything outside of the chapters that their outputs depend on."""
     digest = hashlib.sha256(platform.python_version().encode())
     files = [*root.glob("cxrlib/**/*"), *root.glob("book/_ext/*.py"), root / "constraints.txt"]
     for path in sorted(f for f in files if f.is_file() and "__pycache__" not in f.parts):
@@ -36,7 +36,7 @@ def build_key(root: Path, environment: dict[str, str]) -> str:
 
 
 def build_environment() -> dict[str, str]:
-    """The environment of the build and of the chapters' kernels."""
+    """Return the environment of the build and of the chapters' kernels."""
     env = dict(
         os.environ,
         TQDM_DISABLE="1",
@@ -51,7 +51,7 @@ def build_environment() -> dict[str, str]:
 
 
 def table_of_contents(root: Path, build: Path) -> Path:
-    """The book's table of contents; with `show_solutions: true` in _config.yml, a copy that ends with the solutions."""
+    """Return the book's table of contents; with `show_solutions: true`, a copy that ends with the solutions."""
     original = root / "book" / "_toc.yml"
     settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     if not settings["sphinx"]["config"]["show_solutions"]:
@@ -65,13 +65,19 @@ def table_of_contents(root: Path, build: Path) -> Path:
 
 
 def pages_of(toc: Path, root: Path) -> list[Path]:
-    """The source files that a table of contents names."""
+    """Return the source files that a table of contents names."""
     contents = yaml.safe_load(toc.read_text(encoding="utf-8"))
     names = [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
     return [root / f"{name}.md" for name in names]
 
 
+def chapters(root: Path = ROOT) -> list[Path]:
+    """Return the files of the chapters, in the order of the book."""
+    return [page for page in pages_of(root / "book" / "_toc.yml", root) if page.parent.name == "chapters"]
+
+
 def main() -> int:
+    """Build the book."""
     env = build_environment()
     build = ROOT / "_build"
     key_file, complete = build / ".key", build / ".complete"
@@ -99,8 +105,9 @@ def main() -> int:
         print("Note: the repository has no address yet, so the Colab buttons lead nowhere: make address URL=...")
     os.environ.update(env)  # for the kernels
     toc = table_of_contents(ROOT, build)
-    timeout = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["execute"]["timeout"]
-    execute_chapters.execute_all(pages_of(toc, ROOT), build / ".jupyter_cache", timeout)
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["execute"]
+    if settings["execute_notebooks"] != "off":
+        execute_chapters.execute_all(pages_of(toc, ROOT), build / ".jupyter_cache", settings["timeout"])
 
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", "_config.yml"]
     command += ["--toc", str(toc), "-W", "--keep-going", "-n", *sys.argv[1:]]

@@ -9,8 +9,13 @@ import yaml
 from PIL import Image
 from test_book import TOC, Reader, SmallBook, load_script
 
+from coursekit.build_book import chapters
+from coursekit.notebooks import Site
+
 ROOT = Path(__file__).resolve().parents[1]
-CHAPTERS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "chapters").glob("*.md"))}
+CHAPTERS = {path.name: path.read_text(encoding="utf-8") for path in chapters()}
+#: Whether it is the course as it is handed out, not a fork with other chapters.
+COMPLETE = Site.read().is_placeholder
 DEFINITION = "A white area, where 1 < 2 & more."
 GLOSSARY = f"""\
 # Words
@@ -26,21 +31,25 @@ haze
 
 
 def entries() -> list[tuple[list[str], str, str]]:
-    """The glossary's entries: their words, the text, the chapter's file."""
+    """The glossary's entries: their words, the text, the chapter's file ("" where the book does not have it)."""
     text = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
     body = re.search(r"^```\{glossary\}\n(.*?)\n```$", text, re.M | re.S)[1]
     found = []
     for words, rest in re.findall(r"((?:^\S.*\n)+)((?:^(?: .*)?\n?)+)", body, re.M):
         link = re.search(r"\[Chapter (\d+)\]\(\.\./chapters/(\d+)(_\w+\.md)\)\s*$", rest)
-        assert link and int(link[1]) == int(link[2]), words
-        found.append((words.splitlines(), rest[: link.start()].strip(), link[2] + link[3]))
+        assert link or not COMPLETE, words
+        assert link is None or int(link[1]) == int(link[2]), words
+        chapter = link[2] + link[3] if link else ""
+        found.append((words.splitlines(), rest[: link.start()].strip() if link else rest.strip(), chapter))
     return found
 
 
 def test_every_word_of_the_glossary_is_explained_once_and_stands_in_its_chapter():
     words = [word for names, _, _ in entries() for word in names]
-    assert len(words) == len({word.lower() for word in words}) > 50
+    assert words and len(words) == len({word.lower() for word in words})
     for names, text, chapter in entries():
+        if not chapter:
+            continue
         assert text.endswith((".", "?")), names
         prose = re.sub(r"[*_`\s]+", " ", CHAPTERS[chapter]).lower()
         assert any(part in prose for name in names for part in (name.lower(), *name.lower().split(" and "))), names
@@ -53,13 +62,14 @@ def test_the_chapters_link_words_that_the_glossary_has():
         for text in CHAPTERS.values()
         for role in re.findall(r"\{term\}`([^`]+)`", text)
     }
-    assert len(used) > 20 and used <= known
+    assert used <= known
 
 
-def test_the_instructors_page_plans_every_chapter():
+def test_the_instructors_page_plans_the_chapters_of_the_book_in_their_order():
     page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
-    weeks = re.findall(r"^\| (\d+) \| \[[^\]]+\]\(\.\./chapters/(\w+\.md)\)", page, re.M)
-    assert weeks == [(str(week), name) for week, name in enumerate(CHAPTERS, start=1)]
+    weeks = [file for _, file in re.findall(r"^\| (\d+) \| \[[^\]]+\]\(\.\./chapters/(\w+\.md)\)", page, re.M)]
+    assert weeks == [name for name in CHAPTERS if name in weeks], "it plans a chapter that the book does not have"
+    assert not COMPLETE or weeks == list(CHAPTERS), "it leaves a chapter out"
 
 
 def test_the_card_has_the_size_that_the_pages_announce():

@@ -97,12 +97,11 @@ def test_an_unusual_correct_answer_scores_everything(sandbox, name, variant):
     assert [check["message"] for check in checks_of(result).values() if not check["passed"]] == []
 
 
-def test_every_exercise_has_enough_material():
+def test_every_task_of_every_exercise_has_a_wrong_answer():
     assert sorted(path.stem for path in (ROOT / "solutions").glob("[0-9]*.md")) == NAMES
     for name in NAMES:
         exercise, material = load_exercise(name, ROOT), MATERIAL[name]
-        assert 3 <= len(exercise.tasks) <= 6, name
-        assert len(material.WRONG) >= 4 and material.CORRECT, name
+        assert material.CORRECT, name
         assert {wrong["task"] for wrong in material.WRONG.values()} == set(exercise.tasks), f"{name}: a task without"
 
 

@@ -111,7 +111,7 @@ def test_only_config_names_the_repository_address():
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     files = [f for f in ROOT.glob("*") if f.is_file()] + [
         f
-        for folder in ("cxrlib", "coursekit", "tools", "book", "tests", ".ci", ".github")
+        for folder in ("cxrlib", "coursekit", "tools", "book", ".ci", ".github")
         for f in (ROOT / folder).rglob("*")
         if f.is_file()
     ]

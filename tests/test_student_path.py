@@ -16,7 +16,7 @@ from cxrlib.cli import main
 
 pytestmark = [pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[1]
-NAME = "01_split_by_patient"
+NAME = list_exercises(ROOT)[0]
 
 
 def run_cell(page, words: str, new: str | None = None):
@@ -83,7 +83,7 @@ def test_a_student_answers_hands_in_and_reads_the_feedback(sandbox, chromium, tm
         main,
         [
             "grade",
-            "01",
+            NAME,
             str(archive),
             "--course",
             str(ROOT),

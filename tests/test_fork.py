@@ -1,0 +1,226 @@
+"""An instructor's fork on its first day: its own address and branch, other chapters, a private exercise.
+
+It is made as book/instructors.md says, and then what the workflow runs is run in it: make lint, the tests that know the
+course's content, and the book, without executing its chapters.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from coursekit.build_book import chapters
+from coursekit.grade import list_exercises
+
+ROOT = Path(__file__).resolve().parents[1]
+URL, BRANCH = "https://github.com/Instructor-1/lungs.course", "spring/2027"
+HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+"""
+CHAPTER = (
+    HEADER
+    + """\
+# Bones
+
+After [the first chapter](FIRST), one of our own.
+
+```{code-cell} ipython3
+print("bones")
+```
+"""
+)
+SOLUTION = (
+    HEADER
+    + """\
+# Exercise 11: bones
+
+```{code-cell} ipython3
+import numpy as np
+```
+
+```{code-cell} ipython3
+:answer: darkest
+
+def darkest(image):
+    \"\"\"The darkest pixel.\"\"\"
+    ### BEGIN SOLUTION
+    return image.min()
+    ### END SOLUTION
+```
+
+```{code-cell} ipython3
+:test: darkest
+
+assert darkest(np.array([[3, 1], [2, 4]])) == 1, "the darkest of 3, 1, 2 and 4 is 1"
+```
+"""
+)
+CHECKS = '''\
+"""Checks of exercise 11."""
+
+from coursekit.grade.checks import check, close
+
+
+@check("darkest", points=2)
+def smallest_value(student, rng):
+    """The smallest pixel value."""
+    image = rng.integers(0, 255, (4, 5))
+    close(student.darkest(image), image.min(), "the darkest pixel", {"it is the brightest": image.max()})
+'''
+ANSWERS = '''\
+WRONG = {
+    "the brightest": {
+        "task": "darkest",
+        "check": "smallest_value",
+        "says": "it is the brightest",
+        "code": """
+def darkest(image):
+    return image.max()
+""",
+    },
+}
+CORRECT = {
+    "sorted": {
+        "task": "darkest",
+        "code": """
+def darkest(image):
+    return sorted(image.ravel())[0]
+""",
+    },
+}
+'''
+CONTENT = ("address", "book", "course_book", "notebooks", "packaging", "readme", "results", "workflows")
+
+
+def run(*command, cwd: Path, **environment) -> str:
+    """What a command that must succeed prints; modules come from the folder it runs in."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PYTEST"))}
+    env = clean | {"PYTHONPATH": str(ROOT if cwd.name == "private" else cwd), "OMP_NUM_THREADS": "1"} | environment
+    done = subprocess.run(list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory) -> Path:
+    """A folder beside the course with one exercise, its checks and its proof."""
+    folder = tmp_path_factory.mktemp("beside") / "private"
+    (folder / "solutions").mkdir(parents=True)
+    (folder / "tests" / "answers").mkdir(parents=True)
+    (folder / "solutions" / "11_bones.md").write_text(SOLUTION)
+    (folder / "solutions" / "11_bones_checks.py").write_text(CHECKS)
+    (folder / "tests" / "answers" / "11_bones.py").write_text(ANSWERS)
+    run(sys.executable, "-m", "coursekit.exercises", "--course", folder, cwd=ROOT)
+    return folder
+
+
+def test_a_private_exercise_has_no_button_that_leads_nowhere(private):
+    text = (private / "exercises" / "11_bones.ipynb").read_text()
+    first = "".join(json.loads(text)["cells"][0]["source"])
+    assert "colab.research" not in text and "Download this notebook" in first
+
+
+def test_a_folder_without_exercises_is_an_error_and_is_not_made(tmp_path):
+    command = [sys.executable, "-m", "coursekit.exercises", "--course", tmp_path / "nowhere"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "no exercise in" in done.stderr and not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_private_exercise_is_proved(sandbox, private, tmp_path, wrong):
+    """`make proof COURSE=../private` runs the course's own proof there; a check that finds nothing fails it."""
+    course = shutil.copytree(private, tmp_path / "private")
+    if wrong:
+        checks = course / "solutions" / "11_bones_checks.py"
+        checks.write_text(CHECKS.replace("it is the brightest", "no"))
+    make = subprocess.run(["make", "-n", "proof", f"COURSE={course}"], cwd=ROOT, capture_output=True, text=True)
+    assert f'CXR_COURSE="$(cd "{course}" && pwd)"' in make.stdout and "tests/test_exercises.py" in make.stdout
+    proof = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "tests/test_exercises.py",
+    ]
+    done = subprocess.run(
+        proof, cwd=ROOT, env={**os.environ, "CXR_COURSE": str(course)}, capture_output=True, text=True
+    )
+    assert (done.returncode != 0) == wrong, done.stdout
+    assert "passed" in done.stdout and ("1 failed" in done.stdout) == wrong, done.stdout
+
+
+def make_fork(folder: Path) -> Path:
+    """A copy of the repository, changed as book/instructors.md says."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in filter(None, tracked.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    run(sys.executable, "-m", "coursekit.address", URL, "--branch", BRANCH, cwd=folder)
+
+    first, gone = chapters(folder)[0].name, chapters(folder)[len(chapters(folder)) // 2].stem
+    exercise = next(name for name in list_exercises(folder) if name[:2] == gone[:2])
+    toc = folder / "book" / "_toc.yml"
+    contents = yaml.safe_load(toc.read_text())
+    (part,) = [part for part in contents["parts"] if {"file": f"chapters/{gone}"} in part["chapters"]]
+    part["chapters"].remove({"file": f"chapters/{gone}"})
+    part["chapters"].append({"file": "chapters/11_bones"})
+    toc.write_text(yaml.safe_dump(contents, sort_keys=False))
+    for name in (f"chapters/{gone}.md", f"solutions/{exercise}.md", f"solutions/{exercise}_checks.py"):
+        (folder / name).unlink()
+    (folder / "tests" / "answers" / f"{exercise}.py").unlink()
+    (folder / "chapters" / "11_bones.md").write_text(CHAPTER.replace("FIRST", first))
+    for page in [*folder.glob("*.md"), *folder.glob("book/*.md"), *folder.glob("chapters/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        rows = "\n".join(line for line in text.split("\n") if not (line.startswith("| ") and f"{gone}.md" in line))
+        page.write_text(re.sub(rf"\[([^\]]+)\]\([^)\s]*{gone}[^)]*\)", r"\1", rows), encoding="utf-8")
+    for step in ("notebooks", "exercises", "results"):  # make generated
+        run(sys.executable, "-m", f"coursekit.{step}", cwd=folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_fork_passes_what_its_workflow_runs(tmp_path):
+    fork = make_fork(tmp_path / "fork")
+    for command in (
+        ["init", "-qb", BRANCH],
+        ["add", "-A"],
+        ["-c", "user.name=i", "-c", "user.email=i@x", "commit", "-qmx"],
+    ):
+        run("git", *command, cwd=fork)
+    make = ["make", "-o", ".venv/.installed"]  # what is installed here will do
+    run(*make, "lint", cwd=fork)
+    tests = " ".join(f"tests/test_{name}.py" for name in CONTENT)
+    assert " passed" in run(*make, "test", f"ARGS=-q -p no:cacheprovider {tests}", cwd=fork)
+    config = fork / "_config.yml"
+    config.write_text(config.read_text().replace("execute_notebooks: cache", 'execute_notebooks: "off"'))
+    run(*make, "book", cwd=fork, CXR_FAST="1")
+    page = (fork / "_build" / "html" / "chapters" / "11_bones.html").read_text()
+    assert (
+        "https://colab.research.google.com/github/Instructor-1/lungs.course/blob/spring%2F2027/notebooks/11_bones"
+        in page
+    )
+    assert "OWNER/REPOSITORY" not in page

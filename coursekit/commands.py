@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cxrlib.cli import option_load, read_options
+
+if TYPE_CHECKING:
+    from cxrlib.recipe import Recipe
+
+    from .reproduce import Row
 
 # The rest is imported inside the commands, so that `cxr --help` answers at once.
 
@@ -17,7 +23,7 @@ from cxrlib.cli import option_load, read_options
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the grades [default: graded/EXERCISE]."
 )
-@click.option("--jobs", "-j", type=click.IntRange(1), help="Submissions at a time [default: one a processor core].")
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Submissions at a time [default: one per processor core].")
 @click.option(
     "--roster",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -25,7 +31,7 @@ from cxrlib.cli import option_load, read_options
     "email. Comes back as roster.csv with the points filled in.",
 )
 @click.option("--resume", is_flag=True, help="Continue a batch; what is graded is kept.")
-@click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once a batch].")
+@click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once per batch].")
 @click.option(
     "--timeout",
     type=click.FloatRange(1),
@@ -44,19 +50,32 @@ from cxrlib.cli import option_load, read_options
 @click.option("--dask", metavar="ADDRESS", help="Judge on the workers of this Dask scheduler, e.g. tcp://HOST:8786.")
 @click.option("--unsafe", is_flag=True, help="Without a sandbox: every submission runs with all your rights.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, courses, dask, unsafe, quiet) -> None:
-    """Grade the SUBMISSIONS of an EXERCISE in a sandbox.
+def grade(
+    exercise: str,
+    submissions: Path,
+    out: Path | None,
+    jobs: int | None,
+    roster: Path | None,
+    resume: bool,
+    seed: int | None,
+    timeout: float,
+    courses: tuple[Path, ...],
+    dask: str | None,
+    unsafe: bool,
+    quiet: bool,
+) -> None:
+    r"""Grade the SUBMISSIONS of an EXERCISE in a sandbox.
 
-    EXERCISE is a name in exercises/, or its beginning: 03. SUBMISSIONS is a folder of notebooks, a folder a student, or
-    a folder or zip as Canvas or Moodle export it.
+    EXERCISE is a name in exercises/, or its beginning: 03. SUBMISSIONS is a folder of notebooks, or of folders, one per
+    student, or a folder or zip as Canvas or Moodle export it.
 
     \b
     Writes below --out:
       summary.html    for you: what went wrong where, what needs a look
-      grades.csv      one row a student, one column a task
-      feedback/       one page a student
-      gradescope/     one results.json a student
-      results/        everything, one JSON a student
+      grades.csv      one row per student, one column per task
+      feedback/       one page per student
+      gradescope/     one results.json per student
+      results/        everything, one JSON file per student
     """
     from .grade import Limits, SandboxMissing, grade_batch, load_exercise
 
@@ -89,7 +108,7 @@ def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, cours
     if batch.pairs:
         click.echo(f"{len(batch.pairs)} pairs of near-identical answers: see the summary")
     click.echo(
-        f"wrote {out / 'summary.html'}, grades.csv beside it, and one page a student in {out / 'feedback'}", err=True
+        f"wrote {out / 'summary.html'}, grades.csv beside it, and one page per student in {out / 'feedback'}", err=True
     )
 
 
@@ -126,8 +145,23 @@ def grade(exercise, submissions, out, jobs, roster, resume, seed, timeout, cours
 @click.option("--data", help="Another data set for all rows, to try it: phantom, folder:PATH ...")
 @option_load
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, size, data, options, quiet) -> None:
-    """Run the experiments of the course's five source projects again, and record them.
+def reproduce(
+    sources: tuple[str, ...],
+    show: bool,
+    ids: tuple[str, ...],
+    root: Path | None,
+    out: Path | None,
+    work: Path,
+    seeds: tuple[int, ...],
+    force: bool,
+    fast: bool,
+    epochs: int | None,
+    size: int | None,
+    data: str | None,
+    options: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    r"""Run the experiments of the course's five source projects again, and record them.
 
     Each run becomes one JSON file in --out: recipe, data, split, seed, versions, hardware, time, curves, and the scores
     with 95 % intervals (bootstrap over patients). No image and no folder of this machine is in it. A run that is
@@ -158,7 +192,7 @@ def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, s
     total = sum(len(seeds or (row.seeds[:1] if fast else row.seeds)) for row in rows)
     count, failed = {}, []
 
-    def announce(row, seed, recipe):
+    def announce(row: Row, seed: int, recipe: Recipe) -> None:
         click.echo(
             f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {row.experiment}; {recipe.model}, "
             f"{recipe.size} px, up to {recipe.epochs} epochs"
@@ -201,8 +235,8 @@ def reproduce(sources, show, ids, root, out, work, seeds, force, fast, epochs, s
         raise click.ClickException(f"failed: {', '.join(dict.fromkeys(failed))}")
 
 
-def _plan_table(rows) -> str:
-    """The plan as text, one line a row."""
+def _plan_table(rows: list[Row]) -> str:
+    """Return the plan as text, one line per row."""
     from cxrlib import reported
 
     from .reproduce import recipes

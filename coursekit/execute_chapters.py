@@ -53,7 +53,7 @@ def execute(page: Path, cache_folder: Path, timeout: int) -> str:
 
 
 def execute_all(pages: list[Path], cache_folder: Path, timeout: int) -> None:
-    """Execute the pages that are not in the cache; the environment is this process's, with one thread a kernel."""
+    """Execute the pages that are not in the cache; the environment is this process's, with one thread per kernel."""
     pages = lacking(pages, cache_folder)
     if not pages:
         return

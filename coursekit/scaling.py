@@ -89,7 +89,7 @@ def gpu_table(feed: float, efficiency: float) -> str:
 
 
 def page(records: dict[str, dict], training: dict) -> str:
-    """The page. training: a record of `cxr train`, for the size of its network."""
+    """Return the page. training: a record of `cxr train`, for the size of its network."""
     pipeline, processes, large, grading = (records[name] for name in NEEDED)
     files = max(pipeline["rows"], key=lambda row: row["side"])
     cores = pipeline["cores"]

@@ -40,6 +40,7 @@ class Runtime:
 
     @classmethod
     def read(cls, path: Path) -> Runtime:
+        """Read a list of packages, whose first line names the Python."""
         text = path.read_text(encoding="utf-8")
         python = re.search(r"^#.*\bPython (3\.\d+)", text)
         if python is None:
@@ -48,6 +49,7 @@ class Runtime:
         return cls(path.stem, python[1], {canonicalize_name(name): version for name, _, version in lines})
 
     def applies(self, requirement: Requirement, extra: str = "") -> bool:
+        """Tell whether a requirement's marker holds in this runtime."""
         return requirement.marker is None or requirement.marker.evaluate(
             {
                 "python_version": self.python,
@@ -73,11 +75,12 @@ class Outcome:
 
     @property
     def bytes(self) -> int:
+        """Bytes to download in all."""
         return sum(size for _, _, size, _ in self.added)
 
 
 def fetch(requirement: Requirement, python: str, folder: Path) -> Path | None:
-    """The wheel that pip would take for this requirement alone, or None."""
+    """Return the wheel that pip would take for this requirement alone, or None."""
     place = Path(tempfile.mkdtemp(dir=folder))
     subprocess.run(
         [
@@ -151,7 +154,7 @@ def follow(lines: list[str], who: str, runtime: Runtime, installed: dict[str, st
 
 
 def check(pyproject: Path, runtime: Runtime) -> Outcome:
-    """What the set-up cell would do to this runtime."""
+    """Return what the set-up cell would do to this runtime."""
     settings = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     project = settings["project"]
     with tempfile.TemporaryDirectory() as folder:
@@ -167,6 +170,7 @@ def check(pyproject: Path, runtime: Runtime) -> Outcome:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Check every list of packages that Colab has."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pyproject", type=Path, default=ROOT / "pyproject.toml", help="the project to install")
     parser.add_argument(

@@ -49,7 +49,7 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def make_environment(folder: Path) -> tuple[Path, list[str]]:
-    """A virtual environment with Colab's versions; its Python, and what had to differ."""
+    """Return a virtual environment with Colab's versions; its Python, and what had to differ."""
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True, clear=True)
@@ -99,6 +99,7 @@ def make_environment(folder: Path) -> tuple[Path, list[str]]:
 
 
 def installed(python: Path) -> dict[str, str]:
+    """Return package -> version of an environment."""
     listed = subprocess.run(
         [python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
         capture_output=True,
@@ -109,7 +110,7 @@ def installed(python: Path) -> dict[str, str]:
 
 
 def surroundings(place: Path, python: Path) -> dict[str, str]:
-    """What a notebook's kernel finds: a kernel named colab, google.colab, and this repository behind its address."""
+    """Return what a notebook finds: a kernel named colab, google.colab, and this repository behind its address."""
     kernel = place / "kernels" / "colab"
     kernel.mkdir(parents=True)
     (kernel / "kernel.json").write_text(
@@ -162,6 +163,7 @@ def run(path: Path, place: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the notebooks one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", type=Path, nargs="*", help="default: all of notebooks/ and exercises/")
     parser.add_argument("--environment", type=Path, default=ROOT / ".colab", help="where to make it; default .colab")

@@ -55,7 +55,7 @@ class Target:
 
 
 def images(folder: Path, count: int = 24) -> Path:
-    """A small data set of picture files, sorted by class."""
+    """Return a small data set of picture files, sorted by class."""
     rng = np.random.default_rng(0)
     for i in range(count):
         path = folder / ("train" if i % 4 else "test") / ("NORMAL", "PNEUMONIA")[i % 2] / f"p{i // 2}_{i}.png"
@@ -65,10 +65,12 @@ def images(folder: Path, count: int = 24) -> Path:
 
 
 def cache(folder: Path) -> list:
+    """Return the command that reads pictures into the cache."""
     return [*CXR, "data", f"folder:{images(folder / 'pictures')}", "--size", "64", "--json"]
 
 
 def cached(folder: Path) -> bytes:
+    """Read what is in the cache now."""
     # read it again: what is in the cache now, and what was said about it
     again = subprocess.run(cache(folder), cwd=folder, env=surroundings(folder), capture_output=True, check=True)
     pixels = sorted((folder / "cache" / "entries").rglob("*.npy"))
@@ -76,10 +78,12 @@ def cached(folder: Path) -> bytes:
 
 
 def train(folder: Path) -> list:
+    """Return the command that trains."""
     return [*CXR, "train", *PHANTOM, "--epochs", "4", "--out", folder / "run"]
 
 
 def trained(folder: Path) -> bytes:
+    """Read the weights, the predictions and the scores of the run."""
     import torch
 
     state = torch.load(folder / "run" / "model.pt", weights_only=True)["state"]
@@ -89,7 +93,7 @@ def trained(folder: Path) -> bytes:
 
 
 def scores(record: dict) -> bytes:
-    """What a record says, without the times."""
+    """Return what a record says, without the times."""
     curves = [
         {k: v for k, v in epoch.items() if "seconds" not in k and k != "images_per_second"}
         for epoch in record["training"]["epochs"]
@@ -98,6 +102,7 @@ def scores(record: dict) -> bytes:
 
 
 def reproduce(folder: Path) -> list:
+    """Return the command that repeats two of the source projects' runs."""
     return [
         *CXR,
         "reproduce",
@@ -124,11 +129,13 @@ def reproduce(folder: Path) -> list:
 
 
 def reproduced(folder: Path) -> bytes:
+    """Read their records."""
     found = sorted((folder / "records").glob("*.json"))
     return b"".join(path.name.encode() + scores(json.loads(path.read_text())) for path in found)
 
 
 def grade(folder: Path) -> list:
+    """Return the command that grades four submissions."""
     from coursekit.grade import list_exercises, load_exercise
 
     exercise = load_exercise(list_exercises(ROOT)[0], ROOT)
@@ -157,11 +164,12 @@ def grade(folder: Path) -> list:
 
 
 def graded(folder: Path) -> bytes:
+    """Read the grades."""
     return (folder / "graded" / "grades.csv").read_bytes()
 
 
 def book(folder: Path) -> list:
-    """The first chapter and the way to it, with the real configuration and build script."""
+    """Return the first chapter and the way to it, with the real configuration and build script."""
     copy = folder / "book copy"
     if not copy.exists():
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
@@ -207,6 +215,7 @@ print(sum(range(1000)))
 
 
 def built(folder: Path) -> bytes:
+    """Read the page that was built."""
     page = (folder / "book copy" / "_build" / "html" / "chapters" / "01_small.html").read_text()
     assert "499500" in page, "the cell's output is missing"
     return page.encode()
@@ -222,6 +231,7 @@ TARGETS = [
 
 
 def surroundings(folder: Path, **changes) -> dict[str, str]:
+    """Return the environment of a command: cache and home in the folder."""
     env = {
         **os.environ,
         "CXR_CACHE_DIR": str(folder / "cache"),
@@ -235,6 +245,7 @@ def surroundings(folder: Path, **changes) -> dict[str, str]:
 
 
 def start(command: list, folder: Path, env: dict | None = None) -> subprocess.Popen:
+    """Start a command in the folder."""
     (folder / "home").mkdir(exist_ok=True)
     return subprocess.Popen(
         [str(word) for word in command],
@@ -248,6 +259,7 @@ def start(command: list, folder: Path, env: dict | None = None) -> subprocess.Po
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
+    """Wait for a process; return its exit status and what it printed."""
     try:
         output, _ = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -266,6 +278,7 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def first_difference(wanted: bytes, found: bytes) -> str:
+    """Say where two results begin to differ."""
     at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), min(len(wanted), len(found)))
     before, after = (text[max(0, at - 40) : at + 40].decode(errors="replace") for text in (wanted, found))
     return f"{before!r} became {after!r}"
@@ -282,10 +295,12 @@ class Tally:
 
 
 def last_line(output: str) -> str:
+    """Return the last line that is not empty."""
     return next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
 
 
-def kill_again_and_again(target: Target, kills: int, rng: random.Random, base: Path, bar) -> Tally:
+def kill_again_and_again(target: Target, kills: int, rng: random.Random, base: Path, bar: tqdm) -> Tally:
+    """Kill a command at random moments and start it again; count the results that are lost or differ."""
     tally = Tally(target.name)
     with tempfile.TemporaryDirectory(dir=base) as name:
         folder = Path(name)
@@ -332,7 +347,8 @@ def kill_again_and_again(target: Target, kills: int, rng: random.Random, base: P
 TRIALS: dict[str, Callable[[Path], str]] = {}
 
 
-def trial(function):
+def trial(function: Callable[[Path], str]) -> Callable[[Path], str]:
+    """Enter a function into TRIALS."""
     TRIALS[function.__name__.replace("_", " ")] = function
     return function
 
@@ -348,7 +364,7 @@ def clear(status: int, output: str, *words: str) -> str:
 
 
 def inside(folder: Path, *mounts: str) -> list[str]:
-    """bubblewrap with these mounts over everything that is here."""
+    """Return bubblewrap with these mounts over everything that is here."""
     program = shutil.which("bwrap")
     if program is None:
         raise RuntimeError("bubblewrap is needed (Debian, Ubuntu: apt install bubblewrap)")
@@ -357,6 +373,7 @@ def inside(folder: Path, *mounts: str) -> list[str]:
 
 @trial
 def disk_full_while_caching(folder: Path) -> str:
+    """Fill the disk of the cache."""
     command = cache(folder)
     (folder / "cache").mkdir()
     small = inside(folder, "--size", "60000", "--tmpfs", str(folder / "cache"))
@@ -365,6 +382,7 @@ def disk_full_while_caching(folder: Path) -> str:
 
 @trial
 def disk_full_while_training(folder: Path) -> str:
+    """Fill the disk of the run."""
     (folder / "run").mkdir()
     small = inside(folder, "--size", "60000", "--tmpfs", str(folder / "run"))
     return clear(*finish(start([*small, *train(folder)], folder)), "No space", "disk is full", "full")
@@ -372,6 +390,7 @@ def disk_full_while_training(folder: Path) -> str:
 
 @trial
 def cache_that_cannot_be_written(folder: Path) -> str:
+    """Make the cache read-only."""
     command = cache(folder)
     (folder / "cache").mkdir()
     return clear(
@@ -382,6 +401,7 @@ def cache_that_cannot_be_written(folder: Path) -> str:
 
 @trial
 def home_that_cannot_be_written(folder: Path) -> str:
+    """Make the home read-only, and name no cache."""
     command, home = cache(folder), folder / "home"
     home.mkdir()
     env = surroundings(folder, CXR_CACHE_DIR=None, XDG_CACHE_HOME=None)
@@ -391,6 +411,7 @@ def home_that_cannot_be_written(folder: Path) -> str:
 
 @trial
 def no_home_at_all(folder: Path) -> str:
+    """Name neither a home nor a cache."""
     env = surroundings(folder, CXR_CACHE_DIR=None, XDG_CACHE_HOME=None, HOME=None)
     status, output = finish(start([*CXR, "data", f"folder:{images(folder / 'pictures')}", "--size", "32"], folder, env))
     return clear(status, output, "CXR_CACHE_DIR")
@@ -398,6 +419,7 @@ def no_home_at_all(folder: Path) -> str:
 
 @trial
 def two_processes_at_once(folder: Path) -> str:
+    """Let three processes fill the same cache."""
     command = cache(folder)
     outputs = [finish(p) for p in [start(command, folder) for _ in range(3)]]
     if any(status for status, _ in outputs):
@@ -407,6 +429,7 @@ def two_processes_at_once(folder: Path) -> str:
 
 @trial
 def two_trainings_into_one_folder(folder: Path) -> str:
+    """Let two processes train into one folder."""
     both = [finish(p) for p in [start(train(folder), folder) for _ in range(2)]]
     for status, output in both:
         if wrong := clear(status, output, "another", "at the same time", "in use"):
@@ -417,6 +440,7 @@ def two_trainings_into_one_folder(folder: Path) -> str:
 
 @trial
 def spaces_and_unicode_in_paths(folder: Path) -> str:
+    """Work in a folder with an odd name."""
     odd = folder / "Röntgen bilder – 胸部 'x' $HOME"
     odd.mkdir()
     status, output = finish(start(cache(odd), odd))
@@ -428,6 +452,7 @@ def spaces_and_unicode_in_paths(folder: Path) -> str:
 
 @trial
 def clock_that_was_ahead(folder: Path) -> str:
+    """Date all files ten years ahead."""
     command = cache(folder)
     status, before = finish(start(command, folder))
     future = time.time() + 10 * 365 * 86400
@@ -438,6 +463,7 @@ def clock_that_was_ahead(folder: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run what was asked for, and count."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [target.name for target in TARGETS]
     parser.add_argument("--only", nargs="+", choices=[*names, "trials"], default=[*names, "trials"])

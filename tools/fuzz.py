@@ -1,4 +1,4 @@
-"""Feed the library bad input: what does it do with files and arguments that nobody meant?
+"""Feed the library bad input, and see what it does with files and arguments that nobody meant.
 
 Thousands of inputs are made from a seed, most of them valid files with some damage, and given to the functions that
 read what comes from outside (the table is in tools/fuzz_targets). Each input has to be accepted, or refused with an
@@ -34,6 +34,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def attempt(target: Target, case: bytes, folder: Path) -> tuple[str, str, str]:
 
 
 def _fault(error: BaseException, target: Target) -> str:
-    """What is wrong with an error of the right kind, or nothing."""
+    """Return what is wrong with an error of the right kind, or nothing."""
     text = str(error).strip()
     if not text:
         return "has no message"
@@ -147,7 +148,7 @@ def _line(error: BaseException) -> str:
 
 
 def _status(name: str) -> int:
-    """A size of this process in bytes, such as VmSize or VmHWM (the largest resident size so far)."""
+    """Return a size of this process in bytes, such as VmSize or VmHWM (the largest resident size so far)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
@@ -183,6 +184,7 @@ class Tally:
 
     @property
     def survived(self) -> int:
+        """Inputs that were accepted or refused with a sentence."""
         return self.inputs - self.findings
 
 
@@ -229,7 +231,7 @@ class Child:
         threading.Thread(target=self._listen, args=(self.process, self.lines), daemon=True).start()
 
     @staticmethod
-    def _listen(process, lines) -> None:
+    def _listen(process: subprocess.Popen, lines: queue.SimpleQueue[str]) -> None:
         for line in process.stdout:
             lines.put(line)
         lines.put("")
@@ -243,8 +245,8 @@ class Child:
             self.errors.close()
         self.process = None
 
-    def ask(self, **job):
-        """Run a job; yields its events. The last one is {"done"}, or {"dead": why}, with the index of the input."""
+    def ask(self, **job: object) -> Iterator[dict]:
+        """Run a job; yield its events. The last one is {"done"}, or {"dead": why}, with the index of the input."""
         if self.process is None:
             self._start()
         with contextlib.suppress(BrokenPipeError):
@@ -266,7 +268,7 @@ class Child:
                 index, running = event["index"] + 1, False
 
     def _next(self, running: bool) -> str | None:
-        """The next line of the child: "" where it has ended, None where it took too long."""
+        """Return the next line of the child: "" where it has ended, None where it took too long."""
         began, before = time.monotonic(), self._used()
         while True:
             try:
@@ -301,7 +303,9 @@ class Child:
         return f"{why} {'; '.join(own)}".strip()
 
 
-def fuzz(child: Child, target: Target, count: int, seed: int, keep: Path, bar=None, file: Path | None = None) -> Tally:
+def fuzz(
+    child: Child, target: Target, count: int, seed: int, keep: Path, bar: tqdm | None = None, file: Path | None = None
+) -> Tally:
     """Run `count` inputs of a target, or the one in `file`; inputs of findings are saved in `keep`."""
     tally = Tally(target.name)
     at, again = 0, False
@@ -354,6 +358,7 @@ def shares(targets: dict[str, Target], inputs: int) -> dict[str, int]:
 
 
 def table(tallies: list[Tally]) -> str:
+    """Write the counts as a table."""
     lines = [
         f"{'target':12s} {'inputs':>7s} {'accepted':>9s} {'refused':>8s} {'findings':>9s} {'CPU s':>10s} "
         f"{'peak MB':>8s}"
@@ -400,6 +405,7 @@ def run_all(
 
 
 def record(tallies: list[Tally], seed: int) -> None:
+    """Keep the counts in benchmarks/fuzz.json."""
     from cxrlib.device import describe
     from cxrlib.experiment import versions
     from cxrlib.files import write_json
@@ -423,7 +429,7 @@ def record(tallies: list[Tally], seed: int) -> None:
 
 
 def targets_of(path: str | None) -> dict[str, Target]:
-    """The table of this course, or TARGETS of another Python file."""
+    """Return the table of this course, or TARGETS of another Python file."""
     if path is None:
         return TARGETS
     spec = importlib.util.spec_from_file_location("other_targets", path)
@@ -434,6 +440,7 @@ def targets_of(path: str | None) -> dict[str, Target]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Feed the targets; the exit status is 1 when something was found."""
     parser = argparse.ArgumentParser(description="Feed the library bad input.")
     parser.add_argument("--only", metavar="TARGET", action="append", help="one target; repeatable")
     parser.add_argument("--inputs", type=int, default=10_000, help="how many inputs in all")

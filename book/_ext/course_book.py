@@ -1,14 +1,20 @@
-"""What the book adds to Jupyter Book: a chapter's buttons and reading time, glossary words that explain themselves,
-and the tags that a shared link's preview is made from."""
+"""What the book adds to Jupyter Book.
+
+A chapter's buttons and reading time, glossary words that explain themselves, and the tags that the preview of a shared
+link is made from.
+"""
 
 from __future__ import annotations
 
 import html
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 from coursekit.notebooks import Site
 
@@ -19,7 +25,7 @@ WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 150, 12
 # --- buttons
 
 
-def _add_buttons(app, pagename, templatename, context, doctree):
+def _add_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     folder, _, name = pagename.rpartition("/")
     if folder != "chapters" or doctree is None:
         return
@@ -60,11 +66,11 @@ def _add_buttons(app, pagename, templatename, context, doctree):
     ]
 
 
-def _site(app) -> Site:
+def _site(app: Sphinx) -> Site:
     return Site.read(Path(app.srcdir) / "_config.yml")
 
 
-def _without_thebe(app):
+def _without_thebe(app: Sphinx) -> None:
     # Jupyter Book always loads sphinx-thebe: addresses of other hosts and a script error on every page
     for event in ("env-before-read-docs", "doctree-resolved"):
         for listener in list(app.events.listeners[event]):
@@ -75,7 +81,7 @@ def _without_thebe(app):
 # --- glossary
 
 
-def _read_glossary(app, env):
+def _read_glossary(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
     """Keep each term's definition by its anchor; pages are written again when one has changed."""
     before, env.course_definitions = getattr(env, "course_definitions", {}), {}
     for docname in {place[0] for (kind, _), place in env.domaindata["std"]["objects"].items() if kind == "term"}:
@@ -87,8 +93,8 @@ def _read_glossary(app, env):
     return env.found_docs if env.course_definitions != before else []
 
 
-def _explain_terms(app, doctree, docname):
-    """Links to the glossary carry the definition as their title, which book/_static/course.js shows."""
+def _explain_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Give links to the glossary the definition as their title, which book/_static/course.js shows."""
     for link in doctree.findall(nodes.reference):
         if link.children and "std-term" in getattr(link[0], "attributes", {}).get("classes", ()):
             anchor = link.get("refid") or link["refuri"].partition("#")[2]
@@ -99,8 +105,8 @@ def _explain_terms(app, doctree, docname):
 # --- reading time
 
 
-def reading_minutes(doctree) -> int:
-    """Minutes to read a page's text and the code of its cells, to the nearest five."""
+def reading_minutes(doctree: nodes.Element) -> int:
+    """Return the minutes to read a page's text and the code of its cells, to the nearest five."""
     words = sum(len(text.astext().split()) for text in doctree.findall(nodes.paragraph))
     lines = sum(
         len(code.astext().splitlines())
@@ -111,7 +117,7 @@ def reading_minutes(doctree) -> int:
     return max(5, 5 * round((words / WORDS_A_MINUTE + lines / CODE_LINES_A_MINUTE) / 5))
 
 
-def _add_reading_time(app, doctree, docname):
+def _add_reading_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if not docname.startswith("chapters/"):
         return
     line = f"About {reading_minutes(doctree)} minutes to read."
@@ -126,7 +132,9 @@ def _add_reading_time(app, doctree, docname):
 # --- previews of shared links (https://ogp.me)
 
 
-def _add_social_tags(app, pagename, templatename, context, doctree):
+def _add_social_tags(
+    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None
+) -> None:
     if doctree is None:
         return
     site, title = _site(app), app.env.titles[pagename].astext()
@@ -151,7 +159,8 @@ def _add_social_tags(app, pagename, templatename, context, doctree):
     )
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect all of it to Sphinx."""
     app.add_config_value("show_solutions", False, "env")  # read by coursekit/build_book.py, which adds the pages
     app.connect("builder-inited", _without_thebe)
     app.connect("env-get-updated", _read_glossary)

@@ -1,4 +1,4 @@
-"""What tools/fuzz.py feeds: one target a function that reads what comes from outside, and how its bad input is made.
+"""What tools/fuzz.py feeds: one target per function that reads what comes from outside, and how its bad input is made.
 
 An input is bytes: a damaged file, or JSON that says what to build. It depends on the seed and its number alone.
 """

@@ -11,8 +11,12 @@ import random
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .damage import NASTY, mutate, zipped
+
+if TYPE_CHECKING:
+    from cxrlib import CxrDataset, Recipe
 
 
 class _Evil:
@@ -24,7 +28,7 @@ class _Evil:
 
 @functools.cache
 def checkpoint_files() -> tuple[list[bytes], list[dict]]:
-    """Valid model files, and what is in them."""
+    """Return valid model files, and what is in them."""
     import torch
 
     from cxrlib import build_model, save_model
@@ -59,6 +63,7 @@ def _nasty_tensors():
 
 
 def make_checkpoint(rng: random.Random) -> bytes:
+    """Draw a model file."""
     import torch
 
     files, contents = checkpoint_files()
@@ -104,6 +109,7 @@ def make_checkpoint(rng: random.Random) -> bytes:
 
 
 def run_checkpoint(case: bytes, folder: Path) -> None:
+    """Load it."""
     import torch
 
     from cxrlib import load_model
@@ -120,7 +126,8 @@ def run_checkpoint(case: bytes, folder: Path) -> None:
 
 
 @functools.cache
-def toy():
+def toy() -> tuple[CxrDataset, Recipe]:
+    """Return a tiny data set and a recipe for it."""
     import numpy as np
 
     from cxrlib import CxrDataset, Recipe
@@ -148,7 +155,7 @@ def toy():
 
 @functools.cache
 def training_file() -> tuple[bytes, dict]:
-    """The checkpoint of a finished training, so that reading it is all there is to do."""
+    """Return the checkpoint of a finished training, so that reading it is all there is to do."""
     import torch
 
     from cxrlib import build, fit
@@ -161,7 +168,7 @@ def training_file() -> tuple[bytes, dict]:
 
 
 def make_training(rng: random.Random) -> bytes:
-    """What can become of a file that the program wrote itself: damage, parts that are missing, another's file."""
+    """Return what can become of a file that the program wrote: damage, parts that are missing, another's file."""
     import torch
 
     whole, content = training_file()
@@ -179,6 +186,7 @@ def make_training(rng: random.Random) -> bytes:
 
 
 def run_training(case: bytes, folder: Path) -> None:
+    """Go on training from it."""
     from cxrlib import build, fit
 
     data, recipe = toy()

@@ -14,6 +14,7 @@ from .target import ROOT
 
 
 def commands() -> st.SearchStrategy:
+    """Draw the words of a command line."""
     odd = st.text(st.characters(exclude_characters="/\0~", exclude_categories=["Cs"]), max_size=10) | st.sampled_from(
         [
             "-1",
@@ -80,7 +81,7 @@ def commands() -> st.SearchStrategy:
         ]
     )
 
-    def words(command, *known):
+    def words(command: list[str], *known: st.SearchStrategy) -> st.SearchStrategy:
         more = st.lists(st.one_of(*known, st.tuples(odd), st.tuples(st.just("-o"), option | odd)), max_size=4)
         return more.map(lambda parts: [*command, *(str(word) for part in parts for word in part)])
 
@@ -143,6 +144,7 @@ def commands() -> st.SearchStrategy:
 
 
 def run_command(case: bytes, folder: Path) -> None:
+    """Run it."""
     from click.testing import CliRunner
 
     from cxrlib.cli import main

@@ -54,7 +54,7 @@ NASTY = (
 
 
 def mutate(data: bytes, rng: random.Random, others: list[bytes] = ()) -> bytes:
-    """A damaged copy: flipped bits, absurd numbers, blocks cut, doubled, filled or taken from another file."""
+    """Return a damaged copy: flipped bits, absurd numbers, blocks cut, doubled, filled or taken from another file."""
     data = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
         n = len(data)
@@ -87,8 +87,8 @@ def mutate(data: bytes, rng: random.Random, others: list[bytes] = ()) -> bytes:
     return bytes(data[:2_000_000])
 
 
-def damaged(value, rng: random.Random, times: int | None = None):
-    """A copy of a JSON value with some parts replaced, removed, doubled or moved."""
+def damaged(value: object, rng: random.Random, times: int | None = None) -> object:
+    """Return a copy of a JSON value with some parts replaced, removed, doubled or moved."""
     value = copy.deepcopy(value)
     for _ in range(times or rng.choice((1, 1, 1, 2, 5))):
         holder = value
@@ -121,8 +121,8 @@ def deep(rng: random.Random) -> bytes:
     return opened * times + rng.choice((b"1", b"", b"[]")) + closed * (times if rng.random() < 0.7 else 0)
 
 
-def text_of(document, rng: random.Random, whole: float = 0.7) -> bytes:
-    """A document as JSON, damaged in its values, in its bytes, or nested too deep."""
+def text_of(document: object, rng: random.Random, whole: float = 0.7) -> bytes:
+    """Return a document as JSON, damaged in its values, in its bytes, or nested too deep."""
     kind = rng.random()
     if kind < whole:
         return json.dumps(damaged(document, rng)).encode()
@@ -132,15 +132,17 @@ def text_of(document, rng: random.Random, whole: float = 0.7) -> bytes:
 
 
 def packed(**fields) -> bytes:
-    """A description of what to build, with bytes in it, as JSON."""
+    """Return a description of what to build, with bytes in it, as JSON."""
     return json.dumps(fields, default=lambda b: {"base64": base64.b64encode(b).decode()}).encode()
 
 
 def unpacked(case: bytes) -> dict:
+    """Return what `packed` put together."""
     return json.loads(case, object_hook=lambda d: base64.b64decode(d["base64"]) if set(d) == {"base64"} else d)
 
 
 def zipped(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip of these members."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, data in members:
@@ -157,6 +159,7 @@ def zeros(megabytes: int, raw: bool = False) -> bytes:
 
 
 def any_json() -> st.SearchStrategy:
+    """Draw any JSON value."""
     leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
     return st.recursive(
         leaves,

@@ -9,14 +9,21 @@ import random
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .damage import ABSURD, mutate
 from .images import image_files
 
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
 _NUMBERS = ("0", "1", "-1", "1e400", "nan", "1e-320", "-1e308", "", "x", "2047.5", "65535", "0.0", "1e16", "9" * 16)
 
 
-def dicom(syntax: str = "1.2.840.10008.1.2.1", pixels: bytes | None = None, encapsulated: bool = False, **elements):
+def dicom(
+    syntax: str = "1.2.840.10008.1.2.1", pixels: bytes | None = None, encapsulated: bool = False, **elements: object
+) -> FileDataset:
+    """Return a small DICOM file with these elements."""
     import numpy as np
     from pydicom.dataset import FileDataset, FileMetaDataset
 
@@ -46,7 +53,8 @@ def _lut(*descriptor: int):
     return Sequence([item])
 
 
-def written(file) -> bytes:
+def written(file: FileDataset) -> bytes:
+    """Return its bytes."""
     import pydicom
 
     buffer = io.BytesIO()
@@ -56,6 +64,7 @@ def written(file) -> bytes:
 
 @functools.cache
 def dicom_files() -> list[bytes]:
+    """Return valid files of many kinds."""
     from pydicom.encaps import encapsulate
 
     jpeg = next(f for f in image_files() if f.startswith(b"\xff\xd8"))
@@ -83,6 +92,7 @@ def dicom_files() -> list[bytes]:
 
 
 def make_dicom(rng: random.Random) -> bytes:
+    """Draw a DICOM file."""
     from pydicom.encaps import encapsulate
 
     kind, files = rng.random(), dicom_files()
@@ -191,6 +201,7 @@ def make_dicom(rng: random.Random) -> bytes:
 
 
 def run_dicom(case: bytes, folder: Path) -> None:
+    """Read it."""
     from cxrlib.data.decode import decode
     from cxrlib.data.dicom import read_dicom, read_header
     from cxrlib.data.pixels import is_dicom

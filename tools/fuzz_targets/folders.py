@@ -74,6 +74,7 @@ _PATTERNS = (r"patient(\d+)", "(", "", "(.*)", r"(\d)(\d)", r"([a-z]+)$", "(?P<x
 
 
 def make_folder(rng: random.Random) -> bytes:
+    """Draw a folder of images."""
     classes = rng.sample(_PARTS, rng.randrange(1, 4))
     splits = rng.sample(("train", "test", "val", "Training", "a"), rng.randrange(0, 3)) or [""]
     images = image_files()[:8]
@@ -105,6 +106,7 @@ def make_folder(rng: random.Random) -> bytes:
 
 
 def run_folder(case: bytes, folder: Path) -> None:
+    """Load it."""
     import cxrlib
 
     plan = unpacked(case)

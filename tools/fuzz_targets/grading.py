@@ -8,15 +8,20 @@ import random
 import struct
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
 from .damage import any_json, mutate, packed, text_of, unpacked, zipped
 from .target import ROOT
 
+if TYPE_CHECKING:
+    from coursekit.grade import Exercise
+
 
 @functools.cache
-def exercise():
+def exercise() -> Exercise:
+    """Return the exercise that is graded."""
     from coursekit.grade import list_exercises, load_exercise
 
     return load_exercise(list_exercises(ROOT)[0], ROOT)
@@ -64,11 +69,12 @@ _STUDENTS = (
 
 @functools.cache
 def _crowded(count: int) -> bytes:
-    """A zip of so many notebooks."""
+    """Return a zip of so many notebooks."""
     return zipped([(f"{i}.ipynb", b"") for i in range(count)], zipfile.ZIP_STORED)
 
 
 def make_intake(rng: random.Random) -> bytes:
+    """Draw a zip or folder of submissions."""
     members = [
         [rng.choice(_STUDENTS), rng.choice((b"", b"{}", b'{"cells": []}', b"PK\3\4", rng.randbytes(50)))]
         for _ in range(rng.randrange(1, 12))
@@ -92,6 +98,7 @@ def make_intake(rng: random.Random) -> bytes:
 
 
 def run_intake(case: bytes, folder: Path) -> None:
+    """Collect the submissions."""
     from coursekit.grade.submissions import collect
 
     plan = unpacked(case)
@@ -161,6 +168,7 @@ def notebooks() -> st.SearchStrategy:
 
 
 def run_notebook(case: bytes, folder: Path) -> None:
+    """Splice a submission's answers into the exercise."""
     from coursekit.grade.similar import tokens
     from coursekit.grade.splice import splice
 
@@ -221,9 +229,10 @@ _CELLS = (
 
 
 def rosters() -> st.SearchStrategy:
+    """Draw a class list."""
     cell = st.sampled_from(_CELLS) | st.text(max_size=12)
 
-    def written_out(parts) -> bytes:
+    def written_out(parts: tuple) -> bytes:
         titles, rows, delimiter, quote, encoding, head = parts
         lines = [
             delimiter.join(f'"{c.replace(chr(34), chr(34) * 2)}"' if quote else c for c in row)
@@ -259,6 +268,7 @@ def rosters() -> st.SearchStrategy:
 
 
 def run_roster(case: bytes, folder: Path) -> None:
+    """Read it, and fill the points in."""
     from coursekit.grade.roster import Roster
 
     path = folder / "roster.csv"
@@ -274,7 +284,7 @@ def run_roster(case: bytes, folder: Path) -> None:
 
 @functools.cache
 def _graded() -> dict:
-    """A result as the grader writes it."""
+    """Return a result as the grader writes it."""
     import hashlib
 
     from coursekit.grade.batch import _row
@@ -295,6 +305,7 @@ def _graded() -> dict:
 
 
 def make_resume(rng: random.Random) -> bytes:
+    """Draw what an earlier batch left."""
     before = {"exercise": exercise().name, "digest": exercise().digest, "seed": 3}
     if rng.random() < 0.3:
         return packed(batch=text_of(before, rng), result=json.dumps(_graded()).encode())
@@ -302,7 +313,7 @@ def make_resume(rng: random.Random) -> bytes:
 
 
 def run_resume(case: bytes, folder: Path) -> None:
-    """What `cxr grade --resume` reads of the batch that was stopped: nothing is graded anew here."""
+    """Return what `cxr grade --resume` reads of the batch that was stopped: nothing is graded anew here."""
     from coursekit.grade import batch
     from coursekit.grade.submissions import Submission
 
@@ -319,7 +330,7 @@ def run_resume(case: bytes, folder: Path) -> None:
 
 
 def make_frame(rng: random.Random) -> bytes:
-    """What the student's process sends to the grader: header and body of an answer."""
+    """Return what the student's process sends to the grader: header and body of an answer."""
     import numpy as np
 
     from coursekit.grade.inside.codec import pack
@@ -342,6 +353,7 @@ def make_frame(rng: random.Random) -> bytes:
 
 
 def run_frame(case: bytes, folder: Path) -> None:
+    """Unpack it."""
     from coursekit.grade.inside import codec
 
     head, body = codec.lengths(case[:16].ljust(16, b"\0"))

@@ -94,14 +94,14 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def png(
     width: int, height: int, bits: int = 8, color: int = 0, pixels: bytes | None = None, more: bytes = b""
 ) -> bytes:
-    """A PNG whose header may promise anything."""
+    """Return a PNG whose header may promise anything."""
     pixels = zlib.compress(b"\0" * 1000) if pixels is None else pixels
     head = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + more + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
 
 
 def image_bomb(rng: random.Random) -> bytes:
-    """A small file that says it is a large image, and one that is."""
+    """Return a small file that says it is a large image, and one that is."""
     if rng.random() < 0.12:  # large, and with so much else in the file that its size is not suspicious
         w, h = rng.choice(((10_000, 9_900), (9_000, 6_000), (3_000, 30_000), (99_000_000, 1)))
         bits, color, channels = rng.choice(((8, 0, 1), (16, 0, 2), (8, 6, 4), (16, 6, 8), (8, 3, 1)))
@@ -167,6 +167,7 @@ def image_bomb(rng: random.Random) -> bytes:
 
 
 def make_image(rng: random.Random) -> bytes:
+    """Draw an image file."""
     kind, files = rng.random(), image_files()
     if kind < 0.05:
         return image_bomb(rng)
@@ -176,6 +177,7 @@ def make_image(rng: random.Random) -> bytes:
 
 
 def run_image(case: bytes, folder: Path) -> None:
+    """Decode it."""
     from cxrlib.data.decode import decode
 
     pixels, width, height = decode(case, 32)

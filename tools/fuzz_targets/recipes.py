@@ -57,6 +57,7 @@ def _model_options() -> st.SearchStrategy:
 
 
 def layers() -> st.SearchStrategy:
+    """Draw a layer string and its options."""
     right = {"name": "CPCPFD", "options": {}, "classes": ["normal", "pneumonia"], "size": 16}
     parts = {
         "name": LETTERS | _SOME,
@@ -74,6 +75,7 @@ def layers() -> st.SearchStrategy:
 
 
 def run_layers(case: bytes, folder: Path) -> None:
+    """Build the network and run it."""
     import torch
 
     from cxrlib import build_model
@@ -86,6 +88,7 @@ def run_layers(case: bytes, folder: Path) -> None:
 
 
 def recipes() -> st.SearchStrategy:
+    """Draw the fields of a recipe."""
     value = _SOME | any_json()
     number = (
         st.sampled_from([0, 1, 0.1, 0.5, -1, 1e-9, 1e9, math.nan, math.inf, "1", None, True, [], 10**400]) | st.floats()
@@ -150,7 +153,7 @@ def recipes() -> st.SearchStrategy:
 
 
 def run_recipe(case: bytes, folder: Path) -> None:
-    """A recipe out of JSON, its network, and one step of training with it."""
+    """Return a recipe out of JSON, its network, and one step of training with it."""
     from cxrlib import CxrDataset, Recipe, build, fit
     from cxrlib.augment import Augment
     from cxrlib.ensemble import predict_views
@@ -171,6 +174,7 @@ def run_recipe(case: bytes, folder: Path) -> None:
 
 
 def reports() -> st.SearchStrategy:
+    """Draw what a report is made of."""
     row = st.sampled_from(
         [
             [0.5, 0.5],
@@ -211,6 +215,7 @@ def reports() -> st.SearchStrategy:
 
 
 def run_report(case: bytes, folder: Path) -> None:
+    """Make the report and show it."""
     from cxrlib import Report
 
     report = Report(**{"bootstrap": 20} | json.loads(case))

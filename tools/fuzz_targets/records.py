@@ -28,11 +28,13 @@ def _records() -> list[tuple[str, dict]]:
 
 
 def make_records(rng: random.Random) -> bytes:
+    """Draw a damaged record."""
     _, document = rng.choice(_records())
     return packed(text=text_of(document, rng, 0.8))
 
 
 def run_records(case: bytes, folder: Path) -> None:
+    """Make the tables of it."""
     plan, tool = unpacked(case), results
     (folder / "record-chest_xray-seed0.json").write_bytes(plan["text"])
     _, intact = _records()[0]  # and one that is as it should be
@@ -54,11 +56,13 @@ class _Enough(Exception):
 
 
 def make_reproduce(rng: random.Random) -> bytes:
+    """Draw a damaged record of a run."""
     name, document = next((n, r) for n, r in _records() if "reproduction" in r and "training" in r)
     return text_of({**document, "data": {**document["data"], "fingerprint": "x"}}, rng, 0.85)
 
 
 def run_reproduce(case: bytes, folder: Path) -> None:
+    """See whether it counts."""
     from coursekit.reproduce import PLAN, reproduce
 
     row = next(row for row in PLAN if row.id == "A-baseline")

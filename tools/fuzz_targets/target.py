@@ -56,12 +56,13 @@ class Target:
     megabytes: int = 2000
 
     def prepare(self) -> None:
-        """What happens once, before the memory is limited: imports, and files that inputs are made of."""
+        """Return what happens once, before the memory is limited: imports, and files that inputs are made of."""
         for module in self.modules:
             importlib.import_module(module)
         self.case(0, 0)
 
     def case(self, seed: int, index: int) -> bytes:
+        """Return the input of a seed and a number."""
         if self.make:
             return self.make(random.Random(f"{seed}/{self.name}/{index}"))
         batch = _drawn(self.name, self.strategy, seed, index // BATCH)
@@ -85,7 +86,7 @@ def _drawn(name: str, strategy: Callable[[], st.SearchStrategy], seed: int, batc
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(strategy())
-    def collect(value):
+    def collect(value: object):
         found.append(value)
 
     collect()

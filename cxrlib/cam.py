@@ -4,60 +4,67 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ._predict import computing
+from .inputs import reader, targets, unit
 from .models import CxrNet, evaluating
+from .validate import one_of, whole
+
+if TYPE_CHECKING:
+    from .data import CxrDataset
 
 OCCLUSION_GRID = 14  # cells along each side; the gray patch is two cells wide
 
 
 def explain(
     model: CxrNet,
-    images,
+    images: CxrDataset | np.ndarray | torch.Tensor,
     layer: str | None = None,
     target: int | str | Sequence | None = None,
     method: str = "grad-cam",
     batch_size: int = 32,
     *,
     relu: bool = True,
+    precision: str = "fp32",
 ) -> np.ndarray:
     """Compute class activation maps.
 
-    The maps have the size of the layer and keep their raw values, so that maps of several images and classes
-    can be compared. For Grad-CAM at the end of a network with global average pooling and one linear layer,
-    the maps of all classes come from one forward pass, without any gradient. For other layers, only the part
-    of the network behind the layer is differentiated. The model is left as it was found: mode, gradients,
-    hooks.
+    The maps have the size of the layer and keep their raw values, so that maps of several images and classes can be
+    compared. For Grad-CAM at the end of a network with global average pooling and one linear layer, the maps of all
+    classes come from one forward pass, without any gradient. For other layers, only the part of the network behind the
+    layer is differentiated. The model is left as it was found: mode, gradients, hooks.
 
     Parameters
     ----------
     model : CxrNet
-    images : CxrDataset, uint8 array (N, 1, H, W) or (N, H, W), or float tensor (N, 1, H, W) in [0, 1]
+    images : CxrDataset, uint8 array (N, 1, H, W) or (N, H, W), or float array or tensor of these shapes in [0, 1]
     layer : str, optional
         A name from ``layers(model)``; default: the end of the body.
-    target : optional
-        Class index or name for all images, or a sequence with one of these for each image; default: all
-        classes.
+    target : int, str or sequence of these, optional
+        Class index or name for all images, or one per image; default: all classes.
     method : str
-        One of ``METHODS``: ``"grad-cam"`` weights each feature map with its mean gradient (Selvaraju et al.,
-        ICCV 2017); ``"grad-cam++"`` weights positive gradients pixel by pixel (Chattopadhay et al., WACV
-        2018); ``"layer-cam"`` multiplies maps and positive gradients (Jiang et al., IEEE TIP 2021);
-        ``"eigen-cam"`` is the first principal component of the feature maps, the same for each class
-        (Muhammad and Yeasin, IJCNN 2020), with the sign that makes its largest value positive;
-        ``"score-cam"`` weights a map with the score of the image seen through it (Wang et al., CVPR Workshops
-        2020), one forward pass for each feature map; ``"occlusion"`` is the fall of the class's logit when a
-        gray patch hides a region (Zeiler and Fergus, ECCV 2014), on a grid of 14 x 14; it needs no layer.
+        One of ``METHODS``: ``"grad-cam"`` weights each feature map with its mean gradient (Selvaraju et al., ICCV
+        2017); ``"grad-cam++"`` weights positive gradients pixel by pixel (Chattopadhay et al., WACV 2018);
+        ``"layer-cam"`` multiplies maps and positive gradients (Jiang et al., IEEE TIP 2021); ``"eigen-cam"`` is the
+        first principal component of the feature maps, the same for each class (Muhammad and Yeasin, IJCNN 2020), with
+        the sign that makes its largest value positive; ``"score-cam"`` weights a map with the score of the image seen
+        through it (Wang et al., CVPR Workshops 2020), one forward pass for each feature map; ``"occlusion"`` is the
+        fall of the class's logit when a gray patch hides a region (Zeiler and Fergus, ECCV 2014), on a grid of 14 x
+        14; it needs no layer.
     batch_size : int
         Images (for Score-CAM and occlusion: changed copies) in one forward pass.
     relu : bool
         Set negative values to zero, as the papers do: what speaks against the class is not shown.
+    precision : {"fp32", "bf16", "fp16", "auto"}
+        As for ``predict``: float32 gives the same maps on every machine.
 
     Returns
     -------
@@ -67,7 +74,8 @@ def explain(
     Raises
     ------
     ValueError
-        An unknown layer, target or method; a layer without spatial maps; activations that are not finite.
+        An unknown layer, target or method; images of another kind or scale; a layer without spatial maps; activations
+        that are not finite.
 
     Warns
     -----
@@ -75,29 +83,26 @@ def explain(
         When maps of the target are zero everywhere after ReLU.
     """
     _check_model(model)
-    if method not in METHODS:
-        hint = _close(method, METHODS)
-        raise ValueError(f"method: unknown method {method!r}; {hint}there are {', '.join(METHODS)}")
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size: give a positive whole number, got {batch_size!r}")
+    one_of("method", method, METHODS)
+    whole("batch_size", batch_size, 1)
     if method == "occlusion" and layer is not None:
         raise ValueError("layer: occlusion looks at the image itself; leave layer out")
     name, module = _find_layer(model, layer)
-    read, count = _reader(images)
-    targets = _find_targets(target, model.classes, count)
+    read, count = reader(images)
+    chosen = targets(target, model.classes, count)
     first = next(model.parameters())
     maps = []
     # An outer inference mode would forbid gradients altogether.
-    with torch.inference_mode(False), torch.no_grad(), evaluating(model):
+    with torch.inference_mode(False), torch.no_grad(), evaluating(model), computing(precision, first.device):
         for start in range(0, count, batch_size):
             rows = range(start, min(start + batch_size, count))
-            x = read(rows).to(first.device, first.dtype)
+            x = unit(read(rows)).to(first.device, first.dtype)
             model.check_input(x)
-            wanted = None if targets is None else targets[rows.start : rows.stop].to(first.device)
+            wanted = None if chosen is None else chosen[rows.start : rows.stop].to(first.device)
             batch = _Batch(model, name, module, x, wanted, batch_size, start)
             maps.append(METHODS[method](batch).float().cpu())
     if not maps:
-        raise ValueError("images: there are none")
+        raise ValueError("images: give at least one, there are none")
     out = torch.cat(maps)
     if not out.isfinite().all():
         raise ValueError(
@@ -106,15 +111,22 @@ def explain(
         )
     if relu:
         out.clamp_(min=0)
-        _warn_blank(out, targets)
+        blank = 0 if chosen is None else int((out.flatten(1).amax(1) == 0).sum())  # among all classes they are the rule
+        if blank:
+            warnings.warn(
+                f"{blank} of {len(out)} maps are zero everywhere: at this layer nothing speaks for the class. "
+                "relu=False keeps the negative values, which speak against it",
+                stacklevel=2,
+            )
     return out.numpy()
 
 
 def layers(model: CxrNet) -> list[str]:
-    """Names of the layers that ``explain`` can map, in the order of the network.
+    """List the names of the layers that ``explain`` can map, in the order of the network.
 
-    Layers whose maps have a single pixel at the size the model was built for (as inside
-    squeeze-and-excitation) are left out. A module that is used several times stands for its last use."""
+    Layers whose maps have a single pixel at the size the model was built for (as inside squeeze-and-excitation) are
+    left out. A module that is used several times stands for its last use.
+    """
     _check_model(model)
     spatial: set[nn.Module] = set()
 
@@ -282,14 +294,14 @@ def _occlusion(batch: _Batch) -> torch.Tensor:
     patches = list(_patches(height, width, OCCLUSION_GRID))
     logits = batch.model(batch.x).float()
     out = []
-    for x, whole in zip(batch.x, logits, strict=True):
+    for x, unhidden in zip(batch.x, logits, strict=True):
         falls = []
         for start in range(0, len(patches), batch.batch_size):
             part = patches[start : start + batch.batch_size]
             hidden = x.repeat(len(part), 1, 1, 1)
             for copy, (top, bottom, left, right) in zip(hidden, part, strict=True):
                 copy[:, top:bottom, left:right] = x.mean()
-            falls.append(whole - batch.model(hidden).float())
+            falls.append(unhidden - batch.model(hidden).float())
         out.append(torch.cat(falls).T.reshape(-1, OCCLUSION_GRID, OCCLUSION_GRID))
     maps = torch.stack(out)
     return batch.pick(maps)
@@ -370,85 +382,10 @@ def _find_layer(model: CxrNet, layer: str | None) -> tuple[str, nn.Module]:
         raise ValueError(
             f"layer: {layer!r} is not in the body of the network, and only there are maps; layers(model) lists them"
         )
-    names = [key for key in known if key]
-    top = ", ".join(key for key, _ in model.body.named_children())
+    close = difflib.get_close_matches(name.lower(), [key for key in known if key], n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    parts = ", ".join(key for key, _ in model.body.named_children())
     raise ValueError(
-        f"layer: {model.name!r} has no layer {layer!r}; {_close(name, names)}the parts of its body are "
-        f"{top}; layers(model) lists all"
+        f"layer: {model.name!r} has no layer {layer!r}; {hint}the parts of its body are {parts}; "
+        "layers(model) lists all"
     )
-
-
-def _find_targets(target, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
-    if target is None:
-        return None
-    if isinstance(target, str) or not isinstance(target, Iterable) or np.ndim(target) == 0:
-        return torch.full((count,), _find_class(target, classes))
-    found = [_find_class(item, classes) for item in target]
-    if len(found) != count:
-        raise ValueError(
-            f"target: got {len(found)} targets for {count} images; give one for each image, or one for all"
-        )
-    return torch.tensor(found, dtype=torch.long)
-
-
-def _find_class(target, classes: tuple[str, ...]) -> int:
-    listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(classes))
-    if isinstance(target, str):
-        if target in classes:
-            return classes.index(target)
-        raise ValueError(
-            f"target: there is no class {str(target)!r}; {_close(target, classes)}the classes are {listed}"
-        )
-    try:
-        if isinstance(target, bool | np.bool_):
-            raise TypeError
-        index = operator.index(target)
-    except TypeError:
-        raise ValueError(f"target: give a class index or name, got {target!r}; the classes are {listed}") from None
-    if not 0 <= index < len(classes):
-        raise ValueError(f"target: there is no class {index}; the classes are {listed}")
-    return index
-
-
-def _close(name, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(name).lower(), list(known), n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
-
-
-def _reader(images) -> tuple[Callable[[range], torch.Tensor], int]:
-    """A function that reads the images of some rows as float (B, 1, H, W) in [0, 1], and how many there are."""
-    if hasattr(images, "batch") and hasattr(images, "labels"):
-        return lambda rows: _to_unit(torch.from_numpy(np.ascontiguousarray(images.batch(list(rows))))), len(images)
-    array = images if isinstance(images, torch.Tensor) else np.asanyarray(images)
-    shape = tuple(array.shape)
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] != 1):
-        raise ValueError(f"images: give a CxrDataset or an array (N, 1, H, W) or (N, H, W), got the shape {shape}")
-
-    def read(rows: range) -> torch.Tensor:
-        part = torch.as_tensor(array[rows.start : rows.stop])
-        # A tensor made in inference mode cannot take part in a gradient; a copy can.
-        part = part.clone() if part.is_inference() else part
-        return _to_unit(part.reshape(len(rows), 1, *shape[-2:]))
-
-    return read, len(array)
-
-
-def _to_unit(x: torch.Tensor) -> torch.Tensor:
-    if x.dtype == torch.uint8:
-        return x.float() / 255
-    if x.is_floating_point():
-        return x
-    raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {x.dtype}")
-
-
-def _warn_blank(maps: torch.Tensor, targets: torch.Tensor | None) -> None:
-    """Say so when a map that was asked for shows nothing. Among all classes, some blank maps are the rule."""
-    if targets is None:
-        return
-    blank = int((maps.flatten(1).amax(1) == 0).sum())
-    if blank:
-        warnings.warn(
-            f"{blank} of {len(maps)} maps are zero everywhere: at this layer nothing speaks for the class. "
-            "relu=False keeps the negative values, which speak against it",
-            stacklevel=3,
-        )

@@ -18,6 +18,8 @@ from cxrlib.localization import (
     plot_scores,
     sanity_check,
     score_maps,
+    show_map,
+    show_scale,
     tune_threshold,
 )
 
@@ -66,7 +68,7 @@ def test_training_lesions_make_a_floor_that_knows_where_lesions_usually_are(mask
     assert scores.table.loc["pointing", "floor"] == pytest.approx(1 / 3)
     assert "mean of 3 training lesions" in scores._repr_html_() and scores.to_dict()["floor"] == scores.floor_is
     for wrong in (training[0], training.astype(float), training[:, :16], np.zeros_like(training)):
-        with pytest.raises(ValueError, match="floor: .*training images"):
+        with pytest.raises(ValueError, match="floor.*training images"):
             score_maps(lit((0, 0), (2, 4), (0, 0), (6, 6)), masks, floor=wrong)
 
 
@@ -227,18 +229,22 @@ def bad_cases():
     nan = maps.copy()
     nan[1, 0, 0] = np.nan
     yield "one_class", "choose one class", {"maps": maps[:, None], "masks": mask}
-    yield "integer", "maps: must be float", {"maps": maps.astype(int), "masks": mask}
-    yield "not_bool", "masks: must be bool", {"maps": maps, "masks": mask.astype(float)}
-    yield "count", "2 maps do not fit 1 masks", {"maps": maps, "masks": mask[:1]}
-    yield "nan", r"maps: 1 of 2 hold NaN or infinite values \(first: map 1\)", {"maps": nan, "masks": mask}
+    yield (
+        "integer",
+        "maps: give values of the shape .images, h, w., got int64",
+        {"maps": maps.astype(int), "masks": mask},
+    )
+    yield "not_bool", "masks: give true or false", {"maps": maps, "masks": mask.astype(float)}
+    yield "count", "2 maps of 8 x 8 do not fit 1 masks", {"maps": maps, "masks": mask[:1]}
+    yield "nan", "maps: .*NaN or infinity", {"maps": nan, "masks": mask}
     yield "no_lesion", "none of the 2 images has a lesion", {"maps": maps, "masks": np.zeros_like(mask)}
-    yield "small", "fewer than the maps'", {"maps": np.ones((2, 40, 40)), "masks": mask}
-    yield "lungs", "lungs: must be bool", {"maps": maps, "masks": mask, "lungs": mask[:, :8]}
+    yield "small", "2 maps of 40 x 40 do not fit 2 masks of 32 x 32 px", {"maps": np.ones((2, 40, 40)), "masks": mask}
+    yield "lungs", "lungs: give true or false", {"maps": maps, "masks": mask, "lungs": mask[:, :8]}
     yield "box", "markers: a box lies outside", {"maps": maps, "masks": mask, "markers": [[0, 0, 99, 5]] * 2}
     yield "columns", "no column marker_x0", {"maps": maps, "masks": mask, "markers": pd.DataFrame({"a": [1, 2]})}
-    yield "boxes", "markers: give x0", {"maps": maps, "masks": mask, "markers": np.zeros((3, 4))}
-    yield "patients", "patients: give one", {"maps": maps, "masks": mask, "patients": ["a"]}
-    yield "threshold", "threshold: give a share", {"maps": maps, "masks": mask, "threshold": 1.5}
+    yield "boxes", "markers .x0, y0, x1, y1.: give numbers", {"maps": maps, "masks": mask, "markers": np.zeros((3, 4))}
+    yield "patients", "patients: give values", {"maps": maps, "masks": mask, "patients": ["a"]}
+    yield "threshold", "threshold: give a number above 0 and up to 1", {"maps": maps, "masks": mask, "threshold": 1.5}
     yield "threshold_kind", "threshold: give a number", {"maps": maps, "masks": mask, "threshold": True}
     yield (
         "size",
@@ -307,11 +313,12 @@ def test_curves_start_and_end_where_they_must(bright_corner):
 def test_deletion_names_bad_input(bright_corner):
     model, maps = corner_model(), np.ones((4, 4, 4))
     for message, arguments in (
-        ("maps: must be", (bright_corner, maps[:2], 1)),
-        ("class 7", (bright_corner, maps, 7)),
-        ("class 'c'", (bright_corner, maps, "c")),
-        ("maps: hold NaN", (bright_corner, maps * np.nan, 1)),
-        ("images: give", (bright_corner[:, 0], maps, 1)),
+        ("maps: give numbers", (bright_corner, maps[:2], 1)),
+        ("target: .*got 7", (bright_corner, maps, 7)),
+        ("target: .*got 'c'", (bright_corner, maps, "c")),
+        ("maps: .*NaN", (bright_corner, maps * np.nan, 1)),
+        ("images: give", (255 * bright_corner, maps, 1)),
+        ("target: give", (bright_corner, maps, None)),
     ):
         with pytest.raises(ValueError, match=message):
             deletion_insertion(model, *arguments)
@@ -383,3 +390,65 @@ def test_sanity_check_names_bad_input(gap_model):
         sanity_check(gap_model, torch.rand(2, 1, 16, 16), repeats=0)
     with pytest.raises(ValueError, match="layer"):
         sanity_check(gap_model, torch.rand(2, 1, 16, 16), layer="nowhere")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float", "no channel", "data set", "tensor"])
+@pytest.mark.parametrize("target", [None, 1, "b", [0, 1, "b", 0], torch.tensor([1, 0, 1, 0])])
+def test_the_tests_without_truth_take_what_explain_takes(gap_model, kind, target):
+    x = np.random.default_rng(0).integers(0, 255, (4, 1, 16, 16)).astype(np.uint8)
+    made = {"uint8": x, "float": x / 255, "no channel": x[:, 0], "tensor": torch.from_numpy(x)}
+    made["data set"] = cxr.CxrDataset(x, np.array([0, 1, 0, 1]), ("a", "b"), ["p", "p", "q", "q"])
+    check = sanity_check(gap_model, made[kind], target, repeats=1, bootstrap=20)
+    assert check.table["images"].tolist() == [4] * 5
+    if target is not None:
+        maps = cxr.explain(gap_model, made[kind], target=target, relu=False)
+        curves = deletion_insertion(gap_model, made[kind], maps, target, steps=2, bootstrap=20)
+        assert curves.deletion.shape == (4, 3)
+
+
+# ---- what is undefined
+
+
+def test_maps_of_one_value_have_no_rank_correlation():
+    # Filters of one pixel see no border: the map of a black image has one value.
+    model = cxr.build_model("CPCPC", ("a", "b"), size=16, filters=(4, 8), kernel=1, seed=1)
+    images = torch.cat([torch.rand(3, 1, 16, 16), torch.zeros(1, 1, 16, 16)])
+    check = sanity_check(model, images, target=1, repeats=1, bootstrap=20)
+    assert check.undefined == 1 and check.table["images"].max() == 3
+    assert np.isfinite(check.table["rank_correlation"]).all()
+    assert "1 maps have one value only" in check._repr_html_()
+    blank = sanity_check(model, images[[3, 3]], target=1, repeats=1, bootstrap=20)
+    assert blank.undefined == 2 and np.isnan(blank.reference)
+    saved = json.loads(json.dumps(blank.to_dict(), allow_nan=False))
+    assert saved["reference"] is None and saved["stages"]["head.output"]["rank_correlation"] is None
+    assert "undefined" in blank.plot().alt and "nan" not in blank._repr_html_().split("base64")[0]
+
+
+def test_no_threshold_is_chosen_on_blank_maps(masks):
+    blank = -np.ones((4, GRID, GRID))
+    assert np.isnan(tune_threshold(blank, masks))
+    scores = score_maps(perfect_maps(masks, (GRID, GRID)), masks, threshold=(blank, masks))
+    assert np.isnan(scores["iou_tuned"]) and np.isnan(scores["hit@0.1"])
+    assert scores.to_dict()["threshold"] is None
+    assert "tuned threshold –" in scores._repr_html_() and "iou_tuned" in scores.to_dict()["scores"]
+    assert "undefined" in scores.plot().alt and "nan" not in str(scores)
+
+
+def test_an_empty_lung_mask_and_a_comparison_with_gaps(masks):
+    lungs = np.ones_like(masks)
+    lungs[1] = False
+    a, b = (score_maps(m, masks, lungs) for m in (perfect_maps(masks, (8, 8)), np.ones((4, 8, 8))))
+    assert np.isnan(a.per_image.loc[1, "energy_lung"]) and a["energy_lung"] == 1
+    assert compare_maps(a, b).loc["energy_lung", "images"] == 2
+    nothing = score_maps(np.ones((4, 8, 8)), masks, np.zeros_like(masks))
+    assert np.isnan(nothing["energy_lung"]) and nothing.table.loc["energy_lung", "images"] == 0
+    assert nothing.to_dict()["scores"]["energy_lung"]["value"] is None
+
+
+def test_maps_that_are_compared_share_one_scale_that_is_shown():
+    fig, axes = cxr.plot.subplots(1, 2)
+    for ax, strength in zip(axes, (0.3, 0.006), strict=True):
+        show_map(ax, np.zeros((16, 16), np.uint8), np.full((4, 4), strength), top=0.3)
+    show_scale(fig, axes, 0.3)
+    assert [ax.images[1].get_clim() for ax in axes] == [(0, 0.3)] * 2
+    assert fig.axes[-1].get_ylabel() == "value of the map" and fig.axes[-1].get_ylim() == (0, 0.3)

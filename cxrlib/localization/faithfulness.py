@@ -1,0 +1,320 @@
+"""Does a map fit the network? Deletion and insertion of pixels, and random weights; no truth is needed."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.integrate import trapezoid
+from scipy.ndimage import gaussian_filter
+from scipy.stats import rankdata
+from torch import nn
+
+from .. import plot
+from .._predict import predict
+from ..bootstrap import groups, mean_intervals
+from ..cam import explain
+from ..inputs import pixels, targets
+from ..models import CxrNet, build_model
+from ..validate import array, whole
+from ..values import UNDEFINED, plain, table, text
+from .maps import enlarge
+
+if TYPE_CHECKING:
+    from ..data import CxrDataset
+
+AREAS = ("map", "random", "difference", "low", "high")
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Deletion and insertion curves; show themselves as a figure.
+
+    Attributes
+    ----------
+    fraction : ndarray, (S,)
+        Of the pixels changed.
+    deletion, insertion, random_deletion, random_insertion : ndarray, (N, S)
+        The probability of the target class, in the map's and in random order.
+    patients : ndarray, (N,)
+    """
+
+    fraction: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+    random_deletion: np.ndarray
+    random_insertion: np.ndarray
+    patients: np.ndarray
+    bootstrap: int = 1000
+    seed: int = 0
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Area under each curve (0 to 1), in the map's and in random order, their difference and its 95 % interval.
+
+        A good map has a low deletion area and a high insertion area.
+        """
+        rows = {}
+        for name in ("deletion", "insertion"):
+            area, chance = (trapezoid(getattr(self, p + name), self.fraction, axis=1) for p in ("", "random_"))
+            ends = mean_intervals(area - chance, self.patients, self.bootstrap, self.seed)
+            rows[name] = (area.mean(), chance.mean(), (area - chance).mean(), *map(float, ends))
+        return pd.DataFrame.from_dict(rows, "index", columns=AREAS).rename_axis("area under the curve")
+
+    def plot(self) -> plot.Figure:
+        """Draw the mean curves of all images."""
+        fig, axes = plot.subplots(1, 2, figsize=(8.4, 3.1))
+        with plot.style():
+            for ax, name, done in zip(axes, ("deletion", "insertion"), ("removed", "shown"), strict=True):
+                ax.plot(self.fraction, getattr(self, name).mean(0), label="in the map's order")
+                ax.plot(self.fraction, getattr(self, "random_" + name).mean(0), ls="--", label="in random order")
+                ax.set(title=name, xlabel=f"fraction of pixels {done}", ylim=(-0.03, 1.03))
+            axes[0].set_ylabel("probability of the class")
+            axes[0].legend()
+        fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images. " + " ".join(
+            f"Area under the {n} curve: {r['map']:.3f} in the map's order, {r['random']:.3f} in random order."
+            for n, r in self.table.iterrows()
+        )
+        return fig
+
+    def to_dict(self) -> dict:
+        """Give plain values for JSON: mean curves and areas."""
+        names = ("deletion", "insertion", "random_deletion", "random_insertion")
+        means = {name: getattr(self, name).mean(0) for name in names}
+        areas = self.table.to_dict("index")
+        return plain({"images": len(self.deletion), "fraction": self.fraction, **means, "areas": areas})
+
+    def __repr__(self) -> str:
+        return f"Curves of {len(self.deletion)} images\n{self.table.round(3)}"
+
+    def _repr_html_(self) -> str:
+        return self.plot().to_html() + table(["area under the curve", *AREAS], self.table.itertuples())
+
+
+def deletion_insertion(
+    model: CxrNet,
+    images: CxrDataset | np.ndarray | torch.Tensor,
+    maps: np.ndarray,
+    target: int | str | list,
+    steps: int = 20,
+    *,
+    patients: np.ndarray | None = None,
+    batch_size: int = 64,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Curves:
+    """Remove the pixels a map calls important, and bring them back: does the model notice?
+
+    Deletion replaces pixels by the image's mean, the most important first; insertion starts from a blurred image
+    (sigma: a sixteenth of its side) and shows them again (Petsiuk et al., BMVC 2018). The baseline removes in the
+    order of a random map of the same coarseness, since single pixels strewn at random would be another kind of damage.
+
+    Parameters
+    ----------
+    model : CxrNet
+    images : CxrDataset or array
+        As for ``explain``.
+    maps : float array, (N, h, w)
+    target : int, str or a sequence of these
+        Class index or name, or one per image.
+    steps : int
+        Number of equal steps, at least 2.
+    patients : array, (N,), optional
+        Default: those of the data set, else every image is its own.
+    batch_size, bootstrap, seed : int
+
+    Returns
+    -------
+    Curves
+        N x (steps + 1) probabilities four times.
+
+    Raises
+    ------
+    ValueError
+        Maps that do not fit the images, NaN, an unknown class, fewer than 2 steps.
+    """
+    x = pixels(images)
+    maps = array("maps", maps, (len(x), "h", "w"))
+    whole("steps", steps, 2)
+    if target is None:
+        raise ValueError("target: give the class whose maps these are, or one per image")
+    chosen = targets(target, model.classes, len(x)).numpy()
+    patients = _patients_of(images, patients, len(x))
+    rng = np.random.default_rng(seed)
+    size = x.shape[2:]
+    blurred = torch.from_numpy(gaussian_filter(x.numpy(), (0, 0, size[0] / 16, size[1] / 16)))
+    gray = x.mean((1, 2, 3), keepdim=True).expand_as(x)
+    fraction = np.linspace(0, 1, steps + 1)
+    found = {}
+    for prefix, coarse in (("", maps), ("random_", rng.random(maps.shape))):
+        rank = torch.from_numpy(_ranks(enlarge(coarse, size), rng))[:, None]
+        for name, before, after in (("deletion", x, gray), ("insertion", blurred, x)):
+            probs = [predict(model, torch.where(rank < f, after, before), batch_size=batch_size) for f in fraction]
+            found[prefix + name] = np.stack([p[np.arange(len(x)), chosen] for p in probs], 1)
+    return Curves(fraction, **found, patients=patients, bootstrap=bootstrap, seed=seed)
+
+
+def _patients_of(images, patients, n: int) -> np.ndarray:
+    """Numbers of the patients: those given, else those of the data set, else every image is its own."""
+    return groups(getattr(images, "patients", None) if patients is None else patients, n)
+
+
+def _ranks(up, rng) -> np.ndarray:
+    """For every pixel the fraction of pixels that are more important; ties in random order, not from top to bottom."""
+    flat = up.reshape(len(up), -1)
+    order = np.lexsort((rng.random(flat.shape), -flat), axis=1)
+    rank = np.empty(flat.shape, np.float32)
+    np.put_along_axis(rank, order, np.arange(flat.shape[1], dtype=np.float32)[None] / flat.shape[1], axis=1)
+    return rank.reshape(up.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class SanityCheck:
+    """How much of the maps survives when the weights are replaced by random ones; shows itself as a figure.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per stage, from the untouched network to the fully random one: rank_correlation (mean over the images),
+        low, high (95 % over patients), absolute (mean absolute value), images (with a defined correlation: a map with
+        one value only has none).
+    reference : float
+        The same correlation between the maps of *different* images of the untouched network.
+    undefined : int
+        Maps of the untouched network with one value only.
+    per_image : DataFrame
+        Correlations, one row per image, one column per stage; NaN where undefined.
+    """
+
+    table: pd.DataFrame
+    reference: float
+    undefined: int = 0
+    per_image: pd.DataFrame = field(default=None, repr=False)
+
+    def plot(self) -> plot.Figure:
+        """Draw the rank correlation with the original map against the depth of the randomization."""
+        t = self.table
+        fig, ax = plot.subplots(figsize=(7.2, 3.2))
+        look = {"fmt": "o-", "color": plot.BLUE, "label": "with the original map"}
+        plot.points(ax, range(len(t)), t["rank_correlation"], t["low"], t["high"], **look)
+        ax.axhline(self.reference, color=plot.GRAY, ls=":", label="between maps of different images")
+        ax.set_xticks(range(len(t)), t.index, rotation=30, ha="right")
+        ax.set(xlabel="randomized from the top down to", ylabel="rank correlation", ylim=(-1.05, 1.05))
+        ax.legend(fontsize=8)
+        said = "; ".join(f"{name}: {text(v, form='.2f')}" for name, v in t["rank_correlation"].items())
+        fig.alt = (
+            f"Rank correlation of the maps with the original maps. {said}. "
+            f"Between maps of different images: {text(self.reference, form='.2f')}."
+        ).replace(UNDEFINED, "undefined")
+        return fig
+
+    def to_dict(self) -> dict:
+        """Give plain values for JSON; null where undefined."""
+        stages = self.table.to_dict("index")
+        return plain({"stages": stages, "reference": self.reference, "undefined": self.undefined})
+
+    def __repr__(self) -> str:
+        return f"{self.table.round(3)}\nmaps of different images: {text(self.reference)}"
+
+    def _repr_html_(self) -> str:
+        head = ["randomized down to", *(name.replace("_", " ") for name in self.table)]
+        note = f"maps of different images: {text(self.reference)}"
+        if self.undefined:
+            note += f"; {self.undefined} maps have one value only and no rank correlation: they are left out"
+        return self.plot().to_html() + table(head, self.table.itertuples()) + f"<p><small>{note}.</small></p>"
+
+
+def sanity_check(
+    model: CxrNet,
+    images: CxrDataset | np.ndarray | torch.Tensor,
+    target: int | str | list | None = None,
+    layer: str | None = None,
+    method: str = "grad-cam",
+    *,
+    repeats: int = 3,
+    patients: np.ndarray | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> SanityCheck:
+    """Does the map depend on what the network has learned?
+
+    The weights are replaced by those of a network that was never trained, part by part from the output down
+    (cascading randomization, Adebayo et al., NeurIPS 2018). After every part the maps are computed again and compared
+    with the original ones by Spearman's rank correlation, without ReLU. A map that stays the same shows the picture,
+    not the network. The model is copied and stays as it is.
+
+    Parameters
+    ----------
+    model : CxrNet
+    images, target, layer, method
+        As for ``explain``; default target: the class that the model predicts for each image.
+    repeats : int
+        Number of random networks; their correlations are averaged.
+    patients : array, (N,), optional
+        Default: those of the data set, else every image is its own.
+    bootstrap, seed : int
+
+    Returns
+    -------
+    SanityCheck
+
+    Raises
+    ------
+    ValueError
+        As ``explain``; fewer than 2 images or 1 repeat.
+    """
+    x = pixels(images)
+    if len(x) < 2:
+        raise ValueError(f"images: give at least 2, got {len(x)}")
+    whole("repeats", repeats, 1)
+    chosen = targets(predict(model, x).argmax(1) if target is None else target, model.classes, len(x))
+    patients = _patients_of(images, patients, len(x))
+
+    def ranks(net: CxrNet) -> np.ndarray:
+        maps = explain(net, x, layer, chosen, method, relu=False)
+        r = rankdata(maps.reshape(len(maps), -1), axis=1)
+        r = r - r.mean(1, keepdims=True)
+        size = np.linalg.norm(r, axis=1, keepdims=True)
+        return np.divide(r, size, out=np.full_like(r, np.nan), where=size > 0)
+
+    original = ranks(model)
+    parts = [name for name, _ in _parts(model)]
+    found = np.empty((repeats, len(x), len(parts)))
+    for k in range(repeats):
+        # Same architecture, other numbers: what the network was before it was trained.
+        fresh = _untrained(model, int(np.random.SeedSequence([seed, k]).generate_state(1)[0]))  # not the model's own
+        copy = deepcopy(model)
+        random = dict(_parts(fresh))
+        for i, (name, part) in enumerate(_parts(copy)):
+            part.load_state_dict(random[name].state_dict())
+            found[k, :, i] = (original * ranks(copy)).sum(1)
+    itself = (original**2).sum(1)
+    per_image, size = (pd.DataFrame(v.mean(0), columns=parts) for v in (found, np.abs(found)))
+    for frame in (per_image, size):
+        frame.insert(0, "nothing", itself)
+    low, high = mean_intervals(per_image, patients, bootstrap, seed)
+    columns = {"rank_correlation": per_image.mean(), "low": low, "high": high, "absolute": size.mean()}
+    stages = pd.DataFrame(columns | {"images": per_image.count()}).rename_axis("randomized down to")
+    reference = pd.Series((original * np.roll(original, 1, axis=0)).sum(1)).mean()
+    return SanityCheck(stages, float(reference), int(np.isnan(itself).sum()), per_image)
+
+
+def _untrained(model: CxrNet, seed: int) -> CxrNet:
+    changes = {"freeze": None, "seed": seed} | ({"pretrained": False} if "pretrained" in model.config else {})
+    return build_model(**model.config | changes)
+
+
+def _parts(model: CxrNet) -> list[tuple[str, nn.Module]]:
+    """The parts of a network that hold weights, from the output to the image."""
+    parts = [
+        (f"{side}.{name}", m)
+        for side in ("body", "head")
+        for name, m in getattr(model, side).named_children()
+        if next(m.parameters(), None) is not None
+    ]
+    return parts[::-1]

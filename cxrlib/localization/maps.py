@@ -1,0 +1,103 @@
+"""Maps on their coarse grid and at the size of the image: enlarged, thresholded, drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from .. import plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLOB_SIGMA = 0.25  # of the centered blob, in sides of the image
+COLORS = "viridis"
+
+
+def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge maps (N, h, w) to the size (H, W) of the image, bilinear, float32."""
+    coarse = torch.tensor(np.asarray(maps), dtype=torch.float32)
+    return F.interpolate(coarse[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0].numpy()
+
+
+def perfect_maps(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """See the lesions (N, H, W) on a coarse grid: the fraction of lesion pixels (N, h, w) in every cell."""
+    truth = torch.from_numpy(np.asarray(masks, dtype=np.float32))
+    return F.interpolate(truth[:, None], tuple(grid), mode="area")[:, 0].numpy()
+
+
+def centered_blobs(n: int, grid: tuple[int, int], sigma: float = BLOB_SIGMA) -> np.ndarray:
+    """Make ``n`` times the same Gaussian in the middle of a grid; ``sigma`` in sides of the image."""
+    y, x = ((np.arange(k) + 0.5) / k - 0.5 for k in grid)
+    blob = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
+    return np.broadcast_to(blob.astype(np.float32), (n, *grid))
+
+
+def otsu(values: np.ndarray) -> np.ndarray:
+    """Find Otsu's threshold of every map; foreground is what lies above.
+
+    Parameters
+    ----------
+    values : ndarray, (N, H, W)
+        At least 0.
+
+    Returns
+    -------
+    ndarray, (N,)
+        The threshold that separates two groups with the largest variance between them (Otsu 1979), among 256 levels
+        from 0 to the map's maximum. 0 for a map with one value only.
+    """
+    n = len(values)
+    peak = values.reshape(n, -1).max(1)
+    scale = 255 / np.where(peak > 0, peak, 1)
+    level = np.rint(values * scale[:, None, None]).astype(np.int64)
+    count = np.bincount((level + 256 * np.arange(n)[:, None, None]).ravel(), minlength=256 * n).reshape(n, 256)
+    below, moment = count.cumsum(1), (count * np.arange(256)).cumsum(1)
+    above, total = below[:, -1:] - below, moment[:, -1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = np.nan_to_num(below * above * (moment / below - (total - moment) / above) ** 2)
+    return np.where(between.max(1) > 0, (between.argmax(1) + 0.5) / scale, 0.0)
+
+
+def show_map(
+    ax: Axes,
+    image: np.ndarray,
+    coarse: np.ndarray,
+    title: str = "",
+    outline: np.ndarray | None = None,
+    top: float | None = None,
+    alpha: float = 0.55,
+) -> None:
+    """Draw a map over its X-ray.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    image : ndarray, (H, W) or (1, H, W)
+    coarse : ndarray, (h, w)
+        Raw values, whose positive part is enlarged and drawn from 0 to ``top``.
+    title : str
+    outline : ndarray, (H, W) bool, optional
+        Drawn as a white line.
+    top : float, optional
+        The value of the brightest color. Default: the map's own maximum; maps that are compared need one ``top`` for
+        all of them, and ``show_scale`` beside them.
+    alpha : float
+        Opacity of the map.
+    """
+    image = np.asarray(image)
+    up = np.clip(enlarge(np.asarray(coarse)[None], image.shape[-2:])[0], 0, None)
+    top = float(up.max()) if top is None else top
+    plot.show_xray(ax, image, title, outline, color="white")
+    ax.imshow(up, cmap=COLORS, vmin=0, vmax=top if top > 0 else 1, alpha=alpha, interpolation="nearest")
+
+
+def show_scale(fig: plot.Figure, axes: np.ndarray, top: float, label: str = "value of the map") -> None:
+    """Draw the scale of colors from 0 to ``top`` beside the axes of maps that share it."""
+    colors = ScalarMappable(Normalize(0, top if top > 0 else 1), COLORS)
+    fig.colorbar(colors, ax=axes, label=label, shrink=0.8, aspect=30)

@@ -1,0 +1,426 @@
+"""Scores of maps against the truth: each between a floor, which has seen no image, and a ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+
+from .. import plot
+from ..bootstrap import groups, mean_intervals
+from ..validate import array, number, short
+from ..values import UNDEFINED, plain, table, text
+from .maps import centered_blobs, enlarge, otsu, perfect_maps
+
+HIT_LEVELS = (0.1, 0.3, 0.5)  # of the overlaps that Wang et al. (CVPR 2017) report, three
+_CHUNK = 64  # images that are enlarged at once: bounds the memory, whatever their number
+
+NAMES = {
+    "pointing": "pointing game",
+    "energy_lesion": "energy inside the lesion",
+    "energy_lung": "energy inside the lungs",
+    "energy_marker": "energy inside the marker box",
+    "iou_otsu": "IoU, Otsu's threshold",
+    "iou_tuned": "IoU, tuned threshold",
+}
+
+
+def score_maps(
+    maps: np.ndarray,
+    masks: np.ndarray,
+    lungs: np.ndarray | None = None,
+    markers: np.ndarray | pd.DataFrame | None = None,
+    patients: np.ndarray | None = None,
+    images: object = None,
+    *,
+    threshold: float | tuple[np.ndarray, np.ndarray] | None = None,
+    floor: np.ndarray | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> MapScores:
+    """Score class activation maps against lesion masks.
+
+    The maps are enlarged to the size of the masks (bilinear) and their negative part is cut off. Images without a
+    lesion are left out and counted. A map without any positive value is blank: it points nowhere and finds nothing, so
+    by this rule all of its scores are 0; blank maps are counted, too. What is undefined (energy inside the lungs where
+    a mask is empty) is NaN and left out of the means.
+
+    - pointing game: is the largest value inside the lesion? (Zhang et al., ECCV 2016, without a tolerance; among equal
+      largest values, the fraction that is inside)
+    - energy inside the lesion, the lungs, the marker box: the fraction of the map's sum (Wang et al., CVPR Workshops
+      2020)
+    - IoU: intersection over union of the lesion and the part of the map above a threshold: Otsu's (1979) of every map,
+      and ``threshold``
+    - hit rate at T: the fraction of images with an IoU of at least T, as in Wang et al. (CVPR 2017), but with the
+      lesion's mask in place of its box; at the tuned threshold where there is one, else at Otsu's
+
+    Parameters
+    ----------
+    maps : float array, (N, h, w)
+        Raw values of one class; see ``explain(..., target=...)``.
+    masks : bool array, (N, H, W)
+        The lesions.
+    lungs : bool array, (N, H, W), optional
+    markers : array or DataFrame, optional
+        (N, 4) x0, y0, x1, y1 in pixels, x1 and y1 excluded, -1 where there is none; or a table with the columns
+        marker_x0, ... as ``data.table``; or bool (N, H, W).
+    patients : array, (N,), optional
+        Images of one patient are drawn together. None: every image is its own patient.
+    images : CxrDataset or array, optional
+        Only to check that the masks have their size.
+    threshold : float or pair, optional
+        A fraction of each map's maximum above 0 and up to 1; or ``(maps, masks)`` of *other* images, on which it is
+        chosen with ``tune_threshold``. None leaves the tuned IoU out.
+    floor : bool array, (M, H, W), optional
+        The lesions of *training* images. Their mean on the grid of the maps is the floor: what can be known without
+        looking at the image. None: a centered Gaussian blob, which a map beats more easily.
+    bootstrap, seed : int
+        Resamples of the patients behind the 95 % intervals (0: none), and their seed.
+
+    Returns
+    -------
+    MapScores
+        With the ceiling of a perfect map on the same grid and the floor of a map that saw no image. The ceiling is what
+        a perfect map scores, not a bound: a map that lights one pixel of the lesion has more energy inside.
+
+    Raises
+    ------
+    ValueError
+        Arrays that do not fit together, NaN, no lesion at all.
+    """
+    maps, masks = _check_maps(maps, masks)
+    n, size = len(masks), masks.shape[1:]
+    if images is not None:
+        count, shape = len(images), tuple(getattr(images, "images", images).shape[-2:])
+        if (count, *shape) != masks.shape:
+            raise ValueError(
+                f"masks: {n} masks of {size[0]} x {size[1]} px do not fit {count} images of "
+                f"{shape[0]} x {shape[1]} px; load images and masks at the same size"
+            )
+    lungs = None if lungs is None else array("lungs", lungs, masks.shape, "b")
+    regions = {"energy_lung": lungs, "energy_marker": _marker_masks(markers, masks)}
+    groups(patients, n)
+    patients = np.arange(n) if patients is None else np.asarray(patients)
+    grid = maps.shape[1:]
+    blind = _blind_map(floor, grid, size)
+    cuts = _thresholds(threshold, blind, masks)
+
+    rows = np.flatnonzero(masks.any((1, 2)))
+    measured = {"map": [], "ceiling": [], "floor": []}
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        truth = masks[part]
+        inside = {name: None if r is None else r[part] for name, r in regions.items()}
+        kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": _repeat(blind, len(part))}
+        for kind, coarse in kinds.items():
+            measured[kind].append(_measure(enlarge(coarse, size), truth, inside, cuts[kind]))
+    frames = {kind: pd.concat(parts, ignore_index=True).set_index(rows) for kind, parts in measured.items()}
+    blank = int(frames["map"]["blank"].sum())
+    return MapScores(
+        *(frame.drop(columns="blank") for frame in frames.values()),
+        patients[rows],
+        left_out=n - len(rows),
+        blank=blank,
+        grid=grid,
+        size=size,
+        floor_is="centered blob" if floor is None else f"mean of {len(floor)} training lesions",
+        threshold=cuts["map"],
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+
+
+def tune_threshold(maps: np.ndarray, masks: np.ndarray) -> float:
+    """Choose the threshold, as a fraction of each map's maximum, with the highest mean IoU, in steps of 0.05.
+
+    Parameters
+    ----------
+    maps : float array, (N, h, w)
+    masks : bool array, (N, H, W)
+        Of other images than those that are scored.
+
+    Returns
+    -------
+    float
+        NaN where all maps are blank: no threshold is better than another.
+    """
+    maps, masks = _check_maps(maps, masks)
+    rows = np.flatnonzero(masks.any((1, 2)))
+    candidates = np.arange(1, 20) / 20
+    total = np.zeros(len(candidates))
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        positive = np.clip(enlarge(maps[part], masks.shape[1:]), 0, None)
+        total += [_iou(_above(positive, fraction), masks[part]).sum() for fraction in candidates]
+    return float(candidates[total.argmax()]) if (maps[rows] > 0).any() else np.nan
+
+
+def _repeat(coarse: np.ndarray, n: int) -> np.ndarray:
+    return np.broadcast_to(coarse, (n, *coarse.shape))
+
+
+def _blind_map(floor, grid, size) -> np.ndarray:
+    """The map (h, w) that is the floor: the same for all images."""
+    if floor is None:
+        return centered_blobs(1, grid)[0]
+    floor = array("floor (lesion masks of training images)", floor, ("images", *size), "b")
+    if not floor.any():
+        raise ValueError("floor: give the lesion masks of training images, got only empty ones")
+    return perfect_maps(floor, grid).mean(0)
+
+
+def _measure(up, masks, regions, threshold) -> pd.DataFrame:
+    """Scores of maps (n, H, W) that have the size of the masks; one row per image."""
+    positive = np.clip(up, 0, None)
+    row = {"pointing": _fraction(_above(positive, 1 - 1e-6), masks), "energy_lesion": _fraction(positive, masks)}
+    for name, region in regions.items():
+        if region is not None:
+            row[name] = np.where(region.any((1, 2)), _fraction(positive, region), np.nan)
+    row["iou_otsu"] = best = _iou(positive > otsu(positive)[:, None, None], masks)
+    if threshold is not None:
+        found = _iou(_above(positive, threshold), masks)
+        row["iou_tuned"] = best = found if np.isfinite(threshold) else np.full(len(found), np.nan)
+    for level in HIT_LEVELS:
+        row[f"hit@{level:g}"] = np.where(np.isnan(best), np.nan, best >= level)
+    return pd.DataFrame(row | {"blank": ~positive.any((1, 2))})
+
+
+def _above(positive, fraction) -> np.ndarray:
+    """Where a map is above a fraction of its maximum; nowhere for a blank map."""
+    peak = positive.max((1, 2), keepdims=True)
+    return (positive >= fraction * peak) & (peak > 0)
+
+
+def _fraction(weights, region) -> np.ndarray:
+    total = weights.sum((1, 2), dtype=float)
+    return (weights * region).sum((1, 2), dtype=float) / np.where(total > 0, total, 1)  # 0 for a blank map
+
+
+def _iou(found, masks) -> np.ndarray:
+    return (found & masks).sum((1, 2)) / np.maximum((found | masks).sum((1, 2)), 1)
+
+
+def _thresholds(threshold, blind, masks) -> dict:
+    """Threshold of the maps, the ceiling and the floor; the latter two get their own best one, to be fair."""
+    if threshold is None:
+        return dict.fromkeys(("map", "ceiling", "floor"))
+    if isinstance(threshold, Real):
+        chosen, others = number("threshold", threshold, 0, 1, open_low=True), masks
+    else:
+        try:
+            other_maps, others = threshold
+        except (TypeError, ValueError):
+            raise ValueError(
+                "threshold: give a number above 0 and up to 1, or a pair (maps, masks) of other images; "
+                f"got {short(threshold)}"
+            ) from None
+        chosen, others = tune_threshold(other_maps, others), np.asarray(others)
+    others = others[others.any((1, 2))]
+    return {
+        "map": chosen,
+        "ceiling": tune_threshold(perfect_maps(others, blind.shape), others),
+        "floor": tune_threshold(_repeat(blind, len(others)), others),
+    }
+
+
+def _check_maps(maps, masks) -> tuple[np.ndarray, np.ndarray]:
+    if np.ndim(maps) == 4:
+        raise ValueError(
+            f"maps: got the shape {np.shape(maps)}, maps of {np.shape(maps)[1]} classes; choose one class: "
+            "maps[:, k], or explain(..., target=k)"
+        )
+    maps, masks = array("maps", maps, ("images", "h", "w"), "f"), array("masks", masks, ("images", "H", "W"), "b")
+    if len(maps) != len(masks) or maps.shape[1] > masks.shape[1] or maps.shape[2] > masks.shape[2]:
+        raise ValueError(
+            f"maps and masks: {len(maps)} maps of {maps.shape[1]} x {maps.shape[2]} do not fit {len(masks)} masks of "
+            f"{masks.shape[1]} x {masks.shape[2]} px; give one mask per map, at the size of the images"
+        )
+    if not masks.any():
+        raise ValueError(f"masks: none of the {len(masks)} images has a lesion; there is nothing to score")
+    return maps, masks
+
+
+def _marker_masks(markers, masks) -> np.ndarray | None:
+    """Marker boxes as bool (N, H, W); None when there is no marker at all."""
+    if markers is None:
+        return None
+    if isinstance(markers, pd.DataFrame):
+        columns = [f"marker_{c}" for c in ("x0", "y0", "x1", "y1")]
+        if missing := [c for c in columns if c not in markers]:
+            raise ValueError(f"markers: the table has no column {', '.join(missing)}")
+        markers = markers[columns].to_numpy()
+    if np.ndim(markers) == 3:
+        return array("markers", markers, masks.shape, "b")
+    boxes = array("markers (x0, y0, x1, y1)", markers, (len(masks), 4))
+    (height, width), present = masks.shape[1:], boxes[:, 0] >= 0
+    x0, y0, x1, y1 = boxes.T[:, :, None, None]
+    inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= width) & (boxes[:, 3] <= height)
+    if not inside[present].all():
+        raise ValueError(
+            f"markers: a box lies outside the masks of {height} x {width} px; give boxes of images of this size"
+        )
+    y, x = np.arange(height)[:, None], np.arange(width)
+    filled = (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & present[:, None, None]
+    return filled if filled.any() else None
+
+
+@dataclass(frozen=True, eq=False)
+class MapScores:
+    """Scores of class activation maps; shows itself as a table.
+
+    Attributes
+    ----------
+    per_image, ceiling, floor : DataFrame
+        One row per image with a lesion (the index is its position among the images given), one column per score; NaN
+        where it is undefined.
+    patients : ndarray, (n,)
+        Of these rows.
+    left_out, blank : int
+        Images without a lesion; maps without a positive value, which score 0.
+    grid, size : (int, int)
+        Of the maps and of the images.
+    floor_is : str
+        What the floor is, in words.
+    threshold : float or None
+        Of the tuned IoU.
+    """
+
+    per_image: pd.DataFrame
+    ceiling: pd.DataFrame
+    floor: pd.DataFrame
+    patients: np.ndarray
+    left_out: int = 0
+    blank: int = 0
+    grid: tuple[int, int] = (0, 0)
+    size: tuple[int, int] = (0, 0)
+    floor_is: str = "centered blob"
+    threshold: float | None = None
+    bootstrap: int = 1000
+    seed: int = 0
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per score: value, low, high (95 %), ceiling, floor, gain over the floor with its interval, images.
+
+        The gain is the mean difference between map and floor on the same images; an interval above 0 says that the map
+        knows more than a map that looks at no image.
+        """
+        gain = self.per_image - self.floor
+        low, high = mean_intervals(self.per_image, self.patients, self.bootstrap, self.seed)
+        gain_low, gain_high = mean_intervals(gain, self.patients, self.bootstrap, self.seed)
+        columns = {"value": self.per_image.mean(), "low": low, "high": high}
+        columns |= {"ceiling": self.ceiling.mean(), "floor": self.floor.mean()}
+        columns |= {"gain": gain.mean(), "gain_low": gain_low, "gain_high": gain_high, "images": self.per_image.count()}
+        return pd.DataFrame(columns).rename_axis("score")
+
+    def __getitem__(self, name: str) -> float:
+        """Give the mean of a score by name: ``scores["pointing"]``."""
+        if name not in self.per_image:
+            raise KeyError(f"{name!r} is not among these scores; there are {', '.join(self.per_image)}")
+        return float(self.per_image[name].mean())
+
+    def interval(self, name: str) -> tuple[float, float, float]:
+        """Give (value, low, high) of a score."""
+        return self[name], float(self.table.loc[name, "low"]), float(self.table.loc[name, "high"])
+
+    def to_dict(self) -> dict:
+        """Give plain values for JSON: no images, no patients; null where undefined."""
+        kept = {name: getattr(self, name) for name in ("left_out", "blank", "grid", "size", "threshold", "bootstrap")}
+        scores = self.table.to_dict("index")
+        images, patients = len(self.per_image), len(np.unique(self.patients))
+        return plain({"scores": scores, "images": images, "patients": patients, "floor": self.floor_is} | kept)
+
+    def plot(self) -> plot.Figure:
+        """Draw every score with its interval, between its floor and its ceiling."""
+        return plot_scores({"map": self})
+
+    def __str__(self) -> str:
+        return f"{len(self.per_image)} maps of {self.grid[0]} x {self.grid[1]}: " + ", ".join(
+            f"{_label(name)} {text(self[name])}" for name in self.per_image
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (_label(r.Index), (r.value, r.low, r.high), r.ceiling, r.floor, (r.gain, r.gain_low, r.gain_high), r.images)
+            for r in self.table.itertuples()
+        ]
+        head = ["score", "map", "ceiling: perfect map", f"floor: {self.floor_is}", "map minus floor", "images"]
+        note = [
+            f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels",
+            f"{self.left_out} images without a lesion left out",
+        ]
+        if self.blank:
+            note.append(f"{self.blank} blank maps, counted as 0")
+        if self.threshold is not None:
+            note.append(f"tuned threshold {text(self.threshold, form='.2f')} of the maximum")
+        if self.bootstrap:
+            note.append(f"small print: 95 % intervals, bootstrap over {len(np.unique(self.patients))} patients")
+        return table(head, rows) + f"<p><small>{'; '.join(note)}.</small></p>"
+
+
+def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
+    """Compare two sets of maps of the *same* images, image by image.
+
+    Returns
+    -------
+    DataFrame
+        One row per score: the means a and b, their difference b - a with its 95 % interval over patients (low, high),
+        and the number of images on which both are defined.
+
+    Raises
+    ------
+    ValueError
+        The scores belong to different images.
+    """
+    if not a.per_image.index.equals(b.per_image.index) or not np.array_equal(a.patients, b.patients):
+        raise ValueError("a and b were measured on different images; score both models on the same data")
+    difference = (b.per_image - a.per_image)[[c for c in a.per_image if c in b.per_image]]
+    low, high = mean_intervals(difference, a.patients, a.bootstrap, a.seed)
+    one, two = (s.per_image[difference.columns].where(difference.notna()).mean() for s in (a, b))
+    columns = {"a": one, "b": two, "difference": difference.mean(), "low": low, "high": high}
+    return pd.DataFrame(columns | {"images": difference.count()}).rename_axis("score")
+
+
+def plot_scores(scores: Mapping[str, MapScores], names: Sequence[str] | None = None) -> plot.Figure:
+    """Draw scores of one or more sets of maps with intervals, floor (gray line) and ceiling (black line).
+
+    Parameters
+    ----------
+    scores : mapping of str to MapScores
+    names : sequence of str, optional
+        The scores to draw; default: all of the first. A score that a set does not have is not drawn.
+    """
+    if not scores:
+        raise ValueError("scores: give at least one, got none: there is nothing to draw")
+    names = list(names or next(iter(scores.values())).per_image)
+    step = 0.8 / len(scores)
+    fig, ax = plot.subplots(figsize=(7.2, 0.9 + (0.2 + 0.26 * len(scores)) * len(names)))
+    said = []
+    for k, (label, s) in enumerate(scores.items()):
+        t = s.table.reindex(names)
+        y = -np.arange(len(names)) + (len(scores) / 2 - k - 0.5) * step
+        look = {"ms": 4, "color": plot.COLORS[k % len(plot.COLORS)], "label": label if len(scores) > 1 else "map"}
+        plot.points(ax, y, t["value"], t["low"], t["high"], across=True, **look)
+        for column, color in (("floor", plot.GRAY), ("ceiling", "black")):
+            ax.vlines(t[column], y - step / 2, y + step / 2, color=color, lw=2, label=column if k == 0 else None)
+        said += [
+            f"{label}, {_label(r.Index)}: {text(r.value, r.low, r.high, '.2f')}, floor {text(r.floor, form='.2f')}, "
+            f"ceiling {text(r.ceiling, form='.2f')}".replace(UNDEFINED, "undefined")
+            for r in t.itertuples()
+        ]
+    ax.set_yticks(-np.arange(len(names)), [_label(n) for n in names])
+    ax.set(xlabel="mean over the images", xlim=(-0.02, 1.02), ylim=(0.5 - len(names), 0.5))
+    ax.grid(axis="y", visible=False)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    fig.alt = "Scores of the maps with 95 % intervals. " + ". ".join(said) + "."
+    return fig
+
+
+def _label(name: str) -> str:
+    return NAMES.get(name, name.replace("hit@", "hit rate, IoU of at least "))

@@ -2,7 +2,7 @@
 
 A shortcut is something that goes with the class in the training images and has nothing to do with the disease
 (Geirhos et al., Nature Machine Intelligence 2, 2020). Here it is the side marker, the letter R or L of lead that lies
-on the detector: it shows up in a share ``p`` of the ill and ``1 - p`` of the healthy. At p = 0.5 it says nothing, at
+on the detector: it shows up in a fraction ``p`` of the ill and ``1 - p`` of the healthy. At p = 0.5 it says nothing, at
 p = 1 it says all.
 
 Every image exists twice, with and without its marker, and differs nowhere else. All data sets of the laboratory are
@@ -11,23 +11,29 @@ made by choosing one of the two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from . import plot
+from ._predict import predict
 from .augment import Augment
+from .bootstrap import mean_intervals
 from .cam import explain
 from .data import CxrDataset
-from .localization import perfect_maps, score_maps, show_map
-from .metrics import evaluate, predict
-from .models import build_model
+from .experiment import build
+from .localization import MapScores, perfect_maps, score_maps, show_map, show_scale
+from .metrics import evaluate
+from .models import CxrNet
 from .phantom import counterfactual, make_phantoms
 from .recipe import Recipe
 from .train import fit
+from .validate import array, number, whole
+from .values import UNDEFINED, text
 
-SHARES = (0.5, 0.7, 0.9, 1.0)
+FRACTIONS = (0.5, 0.7, 0.9, 1.0)
 CLASSES = ("normal", "bacterial")  # healthy and ill
 RECIPE = Recipe(
     model="resnet18",
@@ -42,6 +48,7 @@ RECIPE = Recipe(
     about="ResNet-18 on small phantoms, for the shortcut laboratory.",
 )
 LAYER = "layer2"  # of ResNet-18: 8 x 8 maps at 64 px
+PLAIN = {"bedside": 0, "shift": 0, "progress": False}  # no other difference between ill and healthy, or between blocks
 
 
 # ---- images
@@ -58,29 +65,26 @@ class Pairs:
         return len(self.plain)
 
 
-def make_pairs(n: int, size: int = 64, seed: int = 0, classes=CLASSES, **options) -> Pairs:
-    """``n`` counterfactual pairs of phantoms; ``options`` go to ``make_phantoms``.
+def make_pairs(n: int, size: int = 64, seed: int = 0, classes: tuple[str, str] = CLASSES, **options: object) -> Pairs:
+    """Make ``n`` counterfactual pairs of phantoms; ``options`` go to ``make_phantoms``.
 
     Other differences between ill and healthy or between blocks of patients are switched off (``bedside=0``,
     ``shift=0``): one change at a time.
     """
     if len(classes) != 2:
         raise ValueError(f"classes: the laboratory compares two, healthy and ill; got {tuple(classes)}")
-    options = {"bedside": 0, "shift": 0, "progress": False} | options
-    return Pairs(*map(as_data, counterfactual(n, size, tuple(classes), seed, **options)))
+    return Pairs(*map(as_data, counterfactual(n, size, tuple(classes), seed, **PLAIN | options)))
 
 
-def as_data(phantoms) -> CxrDataset:
-    """Phantoms as a data set."""
+def as_data(phantoms: object) -> CxrDataset:
+    """Turn phantoms into a data set."""
     p = phantoms
     return CxrDataset(p.images, p.labels, p.classes, p.patients, p.table, p.masks, p.lungs, name="phantom")
 
 
-def choose(pairs: Pairs, marked) -> CxrDataset:
-    """One image of every pair: the one with the marker where ``marked`` (N,) bool is true."""
-    marked = np.asarray(marked)
-    if marked.shape != (len(pairs),) or marked.dtype != bool:
-        raise ValueError(f"marked: must be bool of shape ({len(pairs)},), got {marked.dtype} of shape {marked.shape}")
+def choose(pairs: Pairs, marked: np.ndarray) -> CxrDataset:
+    """Take one image of every pair: the one with the marker where ``marked`` (N,) bool is true."""
+    marked = array("marked", marked, (len(pairs),), "b")
     a, b = pairs.marked, pairs.plain
     images = np.where(marked[:, None, None, None], a.images, b.images)
     table = a.table.where(pd.Series(marked), b.table).astype(a.table.dtypes)
@@ -88,77 +92,79 @@ def choose(pairs: Pairs, marked) -> CxrDataset:
 
 
 def confounded(pairs: Pairs, p: float, seed: int = 0) -> CxrDataset:
-    """Images in which a share ``p`` of the ill and ``1 - p`` of the healthy carry the marker."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"p: give a probability from 0 to 1, got {p!r}")
+    """Take images so that a fraction ``p`` of the ill and ``1 - p`` of the healthy carry the marker."""
+    number("p", p, 0, 1)
     luck = np.random.default_rng(seed).random(len(pairs))
     return choose(pairs, luck < np.where(pairs.plain.labels == 1, p, 1 - p))
 
 
 def blackout(data: CxrDataset) -> CxrDataset:
-    """The same images with a black rectangle over the lungs: whatever a network still finds is not in the lungs."""
+    """Paint a black rectangle over the lungs: whatever a network still finds is not in the lungs.
+
+    An image whose lung mask is empty cannot be covered; raises ValueError for such data, and for data without masks.
+    """
     if data.lungs is None:
         raise ValueError("data: it has no lung masks, so the lungs cannot be covered")
+    if empty := int((~data.lungs.any((1, 2))).sum()):
+        raise ValueError(f"data: {empty} images have an empty lung mask and cannot be covered; leave them out")
     images = data.images.copy()
     for image, lung in zip(images[:, 0], data.lungs, strict=True):
         y, x = np.nonzero(lung)
-        if len(y):
-            image[y.min() : y.max() + 1, x.min() : x.max() + 1] = 0
+        image[y.min() : y.max() + 1, x.min() : x.max() + 1] = 0
     return CxrDataset(images, data.labels, data.classes, data.patients, data.table, data.masks, data.lungs, data.name)
 
 
 # ---- train and test
 
 
-def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes):
-    """A network that has learned from ``data``."""
+def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
+    """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
     recipe = recipe.replace(size=data.size, **changes)
-    model = build_model(recipe.model, data.classes, size=data.size, seed=recipe.seed, **recipe.model_options)
+    model = build(recipe, data.classes)
     fit(model, data, None, recipe, progress=False)
     return model
 
 
 def three_tests(pairs: Pairs, p: float, seed: int = 0) -> dict[str, CxrDataset]:
-    """Three tests for a network that was trained at ``p``: only the markers differ between them."""
+    """Make three tests for a network that was trained at ``p``: only the markers differ between them."""
     return {"same": confounded(pairs, p, seed), "removed": pairs.plain, "swapped": confounded(pairs, 1 - p, seed)}
 
 
-def accuracies(model, tests: dict[str, CxrDataset]) -> pd.DataFrame:
-    """Balanced accuracy and AUC on every test set with 95 % intervals over patients, one row a test."""
-    rows = {}
-    for name, data in tests.items():
-        report = evaluate(model, data)
-        (value, low, high), (auc, auc_low, auc_high) = report.interval("macro_recall"), report.interval("auc")
-        rows[name] = {
-            "balanced_accuracy": value,
-            "low": low,
-            "high": high,
-            "auc": auc,
-            "auc_low": auc_low,
-            "auc_high": auc_high,
-        }
-    return pd.DataFrame(rows).T.rename_axis("test")
+def accuracies(model: CxrNet, tests: Mapping[str, CxrDataset]) -> pd.DataFrame:
+    """Measure balanced accuracy and AUC on every test set with 95 % intervals over patients, one row per test."""
+    columns = ["balanced_accuracy", "low", "high", "auc", "auc_low", "auc_high"]
+    reports = {name: evaluate(model, data) for name, data in tests.items()}
+    rows = {name: (*r.interval("macro_recall"), *r.interval("auc")) for name, r in reports.items()}
+    return pd.DataFrame.from_dict(rows, "index", columns=columns).rename_axis("test")
 
 
-def flip_rate(model, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000, seed: int = 0) -> dict[str, float]:
-    """How often the answer changes between ``a`` and ``b``, two versions of the same images.
+def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000, seed: int = 0) -> dict[str, float]:
+    """Measure how often the answer changes between ``a`` and ``b``, two versions of the same images.
 
-    Returns flips (share of images with another predicted class), low, high (95 %, bootstrap over patients) and shift,
-    the mean change of the probability of class 1 from ``b`` to ``a``.
+    Returns
+    -------
+    dict
+        flips (fraction of images with another predicted class), low, high (95 %, bootstrap over patients; NaN without
+        ``bootstrap``) and shift, the mean change of the probability of class 1 from ``b`` to ``a``.
+
+    Raises
+    ------
+    ValueError
+        No image, or not the same images in the same order.
     """
-    if len(a) != len(b) or not np.array_equal(a.patients, b.patients):
-        raise ValueError("a and b must be two versions of the same images, in the same order")
+    if not len(a) or len(a) != len(b) or not np.array_equal(a.patients, b.patients):
+        raise ValueError("a and b: give two versions of the same images, in the same order, and at least one image")
+    whole("bootstrap", bootstrap)
     p, q = predict(model, a), predict(model, b)
+    if not np.isfinite([p, q]).all():
+        raise ValueError("model: its probabilities hold NaN; the training has probably diverged")
     flips = (p.argmax(1) != q.argmax(1)).astype(float)
-    _, group = np.unique(a.patients, return_inverse=True)
-    groups = group.max() + 1
-    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=bootstrap)[:, group]
-    low, high = np.percentile(drawn @ flips / drawn.sum(1), [2.5, 97.5])
-    return {"flips": flips.mean(), "low": low, "high": high, "shift": (p[:, 1] - q[:, 1]).mean()}
+    low, high = mean_intervals(flips, a.patients, bootstrap, seed)
+    return {"flips": flips.mean(), "low": float(low), "high": float(high), "shift": (p[:, 1] - q[:, 1]).mean()}
 
 
 def marker_boxes(data: CxrDataset, margin: int = 0) -> np.ndarray:
-    """x0, y0, x1, y1 (N, 4) of the markers, grown by ``margin`` pixels on all sides and cut at the image's border.
+    """Give x0, y0, x1, y1 (N, 4) of the markers, grown by ``margin`` pixels and cut at the border; -1 without a marker.
 
     A map cannot be sharper than a cell of its grid, so the laboratory grows the box by one cell.
     """
@@ -167,59 +173,79 @@ def marker_boxes(data: CxrDataset, margin: int = 0) -> np.ndarray:
     return np.where(boxes[:, :1] >= 0, grown, -1)
 
 
-def maps_of(model, data: CxrDataset, target: int = 1, layer: str | None = LAYER) -> np.ndarray:
-    """Grad-CAM maps (N, h, w) of one class, raw values without ReLU (a blank map is then no warning)."""
+def maps_of(model: CxrNet, data: CxrDataset, target: int = 1, layer: str | None = LAYER) -> np.ndarray:
+    """Compute Grad-CAM maps (N, h, w) of one class, raw values without ReLU (a blank map is then no warning)."""
     return explain(model, data, layer=layer, target=target, relu=False)
+
+
+def _ill(data: CxrDataset) -> CxrDataset:
+    """The images with a lesion."""
+    return data[np.flatnonzero(data.masks.any((1, 2)))]
+
+
+def _scores(maps: np.ndarray, data: CxrDataset, **options: object) -> MapScores:
+    """Scores of maps, with the marker's box and one cell of the map around it."""
+    return score_maps(
+        maps, data.masks, data.lungs, marker_boxes(data, data.size // maps.shape[1]), data.patients, **options
+    )
+
+
+def _named(name: str, interval: Sequence[float]) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+
+
+def _row(model, tests, switched, plain, seen, layer, energies) -> dict[str, float]:
+    """What one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
+    row = {}
+    for name, r in accuracies(model, tests).iterrows():
+        row |= _named(name, r[["balanced_accuracy", "low", "high"]])
+    flips = flip_rate(model, switched, plain)
+    row |= _named("flips", [flips[k] for k in ("flips", "low", "high")]) | {"shift": flips["shift"]}
+    scores = _scores(maps_of(model, seen, 1, layer), seen)
+    for name in energies:  # undefined where no image has such a region
+        row |= _named(name, scores.interval(name) if name in scores.per_image else [np.nan] * 3)
+    return row
 
 
 def dose_response(
     train_pairs: Pairs,
     test_pairs: Pairs,
-    shares=SHARES,
+    fractions: Sequence[float] = FRACTIONS,
     recipe: Recipe = RECIPE,
     layer: str | None = LAYER,
     seed: int = 0,
-):
+) -> tuple[pd.DataFrame, dict[float, CxrNet]]:
     """Train at every p and test: the shortcut's dose and the network's response.
 
-    Returns a DataFrame, one row a p, and the networks {p: model}. Columns: balanced accuracy on the three tests
-    (same, removed, swapped); flips, when the marker alone is switched; energy_marker and energy_lesion, the share of
-    the map of class 1 inside the marker's box (and one cell around it) and inside the lesion, on ill images that
-    carry the marker; each with low and high (95 %, bootstrap over patients).
+    Returns
+    -------
+    frame : DataFrame
+        One row per p. Columns: balanced accuracy on the three tests (same, removed, swapped); flips, when the marker
+        alone is switched, and shift; energy_marker and energy_lesion, the fraction of the map of class 1 inside the
+        marker's box (and one cell around it) and inside the lesion, on ill images that carry the marker; each but shift
+        with low and high (95 %, bootstrap over patients).
+    models : dict
+        The networks by p.
     """
-    rows, models = {}, {}
-    ill = np.flatnonzero(test_pairs.marked.masks.any((1, 2)))
-    seen = test_pairs.marked[ill]
-    for p in shares:
-        models[p] = model = train(confounded(train_pairs, p, seed), recipe)
-        row = {}
-        for name, r in accuracies(model, three_tests(test_pairs, p, seed)).iterrows():
-            row |= {name: r["balanced_accuracy"], f"{name}_low": r["low"], f"{name}_high": r["high"]}
-        flips = flip_rate(model, test_pairs.marked, test_pairs.plain)
-        row |= {
-            "flips": flips["flips"],
-            "flips_low": flips["low"],
-            "flips_high": flips["high"],
-            "shift": flips["shift"],
-        }
-        maps = maps_of(model, seen, 1, layer)
-        scores = score_maps(maps, seen.masks, seen.lungs, marker_boxes(seen, seen.size // maps.shape[1]), seen.patients)
-        for name in ("energy_marker", "energy_lesion"):
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), scores.interval(name), strict=True))
-        rows[p] = row
+    models = {p: train(confounded(train_pairs, p, seed), recipe) for p in fractions}
+    a, b, seen = test_pairs.marked, test_pairs.plain, _ill(test_pairs.marked)
+    energies = ("energy_marker", "energy_lesion")
+    rows = {p: _row(m, three_tests(test_pairs, p, seed), a, b, seen, layer, energies) for p, m in models.items()}
     return pd.DataFrame(rows).T.rename_axis("p"), models
 
 
 def marker_references(pairs: Pairs, grid: tuple[int, int]) -> tuple[float, float]:
-    """Energy inside the marker's box (and one cell around it) of a map that shows the marker alone, and of a map that
-    is the same everywhere, on a coarse grid."""
-    ill = pairs.marked[np.flatnonzero(pairs.marked.masks.any((1, 2)))]
+    """Measure the energy inside the marker's box (and one cell around it) of two maps on a coarse grid.
+
+    The first shows the marker alone, the second is the same everywhere.
+    """
+    ill = _ill(pairs.marked)
     box, grown = (_filled(marker_boxes(ill, margin), ill.size) for margin in (0, ill.size // grid[0]))
     maps = perfect_maps(box, grid), np.ones((len(ill), *grid))
     return tuple(score_maps(m, grown, bootstrap=0)["energy_lesion"] for m in maps)
 
 
-def _filled(boxes, size: int) -> np.ndarray:
+def _filled(boxes: np.ndarray, size: int) -> np.ndarray:
     x0, y0, x1, y1 = boxes.T[:, :, None, None]
     y, x = np.arange(size)[:, None], np.arange(size)
     return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
@@ -228,78 +254,73 @@ def _filled(boxes, size: int) -> np.ndarray:
 def invisible(
     n_train: int,
     n_test: int,
-    confounder: dict,
+    confounder: Mapping[str, float],
     size: int = 64,
     seed: int = 0,
     recipe: Recipe = RECIPE,
     layer: str | None = LAYER,
-    clean=None,
-    **options,
-):
-    """A shortcut that has no place: the ill were exposed or focused differently.
+    clean: CxrNet | None = None,
+    **options: object,
+) -> tuple[pd.DataFrame, dict[str, CxrNet]]:
+    """Train with a shortcut that has no place: the ill were exposed or focused differently.
 
-    ``confounder`` gives the class 1 images another ``gamma`` or ``blur``, e.g. ``{"gamma": 1.3}`` (the display curve;
-    see ``phantom.Confounder``). A network learns from such images; another one, for comparison, from images without
-    it (or give a trained one as ``clean``). Both are tested on images with the confounder as in training, without it,
-    and with it on the healthy instead. ``options`` go to ``make_phantoms``.
+    A network learns from images with the confounder; another one, for comparison, from images without it. Both are
+    tested on images with the confounder as in training, without it, and with it on the healthy instead.
 
-    Returns a DataFrame with one row a training set ("clean", "confounded"): balanced accuracy on the tests same,
-    removed, swapped with low and high; flips when the confounder alone is switched; energy_lesion with low and high,
-    on the ill images as trained; and the networks {name: model}.
+    Parameters
+    ----------
+    n_train, n_test : int
+        Numbers of images.
+    confounder : mapping
+        Gives the class 1 images another ``gamma`` or ``blur``, e.g. ``{"gamma": 1.3}`` (the display curve; see
+        ``phantom.Confounder``).
+    size, seed, recipe, layer
+    clean : CxrNet, optional
+        A network that was trained without the confounder already.
+    **options
+        Go to ``make_phantoms``.
+
+    Returns
+    -------
+    frame : DataFrame
+        One row per training set ("clean", "confounded"): balanced accuracy on the tests same, removed, swapped with low
+        and high; flips when the confounder alone is switched, and shift; energy_lesion with low and high, on the ill
+        images as trained.
+    models : dict
+        The networks by name.
     """
     if not confounder or set(confounder) - {"gamma", "blur"}:
         raise ValueError(f"confounder: give gamma or blur, such as {{'gamma': 1.3}}; got {confounder!r}")
-    options = {"bedside": 0, "shift": 0, "progress": False} | options
 
-    def images(n, on, seed):
-        dials = {"marker": 0.5} | (
-            {name: {CLASSES[on]: value} for name, value in confounder.items()} if on is not None else {}
-        )
-        return as_data(make_phantoms(n, size, CLASSES, seed, dials, **options))
+    def images(n: int, classes: Sequence[str], seed: int) -> CxrDataset:
+        dials = {"marker": 0.5} | {name: dict.fromkeys(classes, v) for name, v in confounder.items() if classes}
+        return as_data(make_phantoms(n, size, CLASSES, seed, dials, **PLAIN | options))
 
-    def everywhere(n, seed):
-        dials = {"marker": 0.5} | {name: dict.fromkeys(CLASSES, value) for name, value in confounder.items()}
-        return as_data(make_phantoms(n, size, CLASSES, seed, dials, **options))
-
-    tests = {
-        "same": images(n_test, 1, seed + 1),
-        "removed": images(n_test, None, seed + 1),
-        "swapped": images(n_test, 0, seed + 1),
+    healthy, ill = ((name,) for name in CLASSES)
+    tests = {name: images(n_test, on, seed + 1) for name, on in (("same", ill), ("removed", ()), ("swapped", healthy))}
+    models = {"clean": clean or train(images(n_train, (), seed), recipe)}
+    models["confounded"] = train(images(n_train, ill, seed), recipe)
+    switched, seen = images(n_test, CLASSES, seed + 1), _ill(tests["same"])
+    rows = {
+        name: _row(m, tests, switched, tests["removed"], seen, layer, ["energy_lesion"]) for name, m in models.items()
     }
-    switched = everywhere(n_test, seed + 1)
-    ill = np.flatnonzero(tests["same"].masks.any((1, 2)))
-    rows, models = {}, {}
-    for name, on in (("clean", None), ("confounded", 1)):
-        known = clean if on is None else None
-        models[name] = model = known or train(images(n_train, on, seed), recipe)
-        row = {}
-        for test, r in accuracies(model, tests).iterrows():
-            row |= {test: r["balanced_accuracy"], f"{test}_low": r["low"], f"{test}_high": r["high"]}
-        flips = flip_rate(model, switched, tests["removed"])
-        row |= {"flips": flips["flips"], "flips_low": flips["low"], "flips_high": flips["high"]}
-        seen = tests["same"][ill]
-        scores = score_maps(maps_of(model, seen, 1, layer), seen.masks, seen.lungs, None, seen.patients)
-        row |= dict(
-            zip(
-                ("energy_lesion", "energy_lesion_low", "energy_lesion_high"),
-                scores.interval("energy_lesion"),
-                strict=True,
-            )
-        )
-        rows[name] = row
     return pd.DataFrame(rows).T.rename_axis("trained on"), models
 
 
 def lung_control(
-    train_pairs: Pairs, test_pairs: Pairs, shares=(0.5, 1.0), recipe: Recipe = RECIPE, seed: int = 0
+    train_pairs: Pairs,
+    test_pairs: Pairs,
+    fractions: Sequence[float] = (0.5, 1.0),
+    recipe: Recipe = RECIPE,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Train and test with the lungs blacked out (Maguolo and Nanni, Information Fusion 76, 2021).
 
-    A network that still tells ill from healthy uses something that is not in the lungs. Returns a DataFrame, one row a
-    p: balanced accuracy and AUC with low and high.
+    A network that still tells ill from healthy uses something that is not in the lungs. Returns a DataFrame, one row
+    per p: balanced accuracy and AUC with low and high.
     """
     rows = {}
-    for p in shares:
+    for p in fractions:
         model = train(blackout(confounded(train_pairs, p, seed)), recipe)
         rows[p] = accuracies(model, {p: blackout(confounded(test_pairs, p, seed + 1))}).loc[p]
     return pd.DataFrame(rows).T.rename_axis("p")
@@ -309,7 +330,7 @@ def lung_control(
 
 
 def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
-    """The table of ``dose_response``: accuracy on the tests, flips, and where the map's energy lies, over p.
+    """Draw the table of ``dose_response``: accuracy on the tests, flips, and where the map's energy lies, over p.
 
     ``uniform`` draws a line: the energy in the marker's box of a map that is the same everywhere.
     """
@@ -319,50 +340,69 @@ def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
         ("Energy of the map", {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"}),
     )
     fig, axes = plot.subplots(1, 3, figsize=(10, 3.1))
-    text = []
+    said = []
     with plot.style():
         for ax, (title, columns) in zip(axes, panels, strict=True):
             for color, (name, label) in zip(plot.COLORS, columns.items(), strict=False):
-                value = frame[name]
-                gap = np.clip([value - frame[f"{name}_low"], frame[f"{name}_high"] - value], 0, None)
-                ax.errorbar(frame.index, value, yerr=gap, fmt="o-", ms=4, capsize=3, color=color, label=label)
-                text.append(f"{title}, {label}: " + ", ".join(f"{v:.2f} at p {p:g}" for p, v in value.items()))
+                value, low, high = (frame[name + end] for end in ("", "_low", "_high"))
+                plot.points(ax, frame.index, value, low, high, fmt="o-", ms=4, color=color, label=label)
+                values = ", ".join(f"{text(v, form='.2f')} at p {p:g}" for p, v in value.items())
+                said.append(f"{title}, {label}: {values}".replace(UNDEFINED, "undefined"))
             ax.set(title=title, xlabel="p(marker | ill) in training", ylim=(-0.03, 1.03))
             ax.set_xticks(list(frame.index))
         if uniform is not None:
             axes[2].axhline(uniform, color=plot.GRAY, ls=":", label="marker box, uniform map")
-        axes[2].set_ylim(0, 1.6 * frame[["energy_lesion_high", "energy_marker_high"]].to_numpy().max())
+        top = frame[["energy_lesion_high", "energy_marker_high"]].max(axis=None)
+        axes[2].set_ylim(0, 1.6 * top if top > 0 else 1)
         axes[0].legend(fontsize=8)
         axes[2].legend(fontsize=8)
-    fig.alt = "Three panels over the share of ill training images with a marker. " + ". ".join(text) + "."
+    fig.alt = "Three panels over the fraction of ill training images with a marker. " + ". ".join(said) + "."
     return fig
 
 
-def plot_maps(models: dict, data: CxrDataset, target: int = 1, layer: str | None = LAYER, titles=None) -> plot.Figure:
-    """Images with their lesion (first row) and the maps of several networks over them, one row a network.
+def plot_maps(
+    models: Mapping[str, CxrNet],
+    data: CxrDataset,
+    target: int = 1,
+    layer: str | None = LAYER,
+    titles: Sequence[str] | None = None,
+) -> plot.Figure:
+    """Draw images with their lesion (first row) and the maps of several networks over them, one row per network.
 
-    ``models`` maps a label to a network; ``titles`` one string an image. Every map is scaled by its own maximum. The
-    dotted box is the marker's.
+    All maps have one scale, which is shown: a pale map is a weak one. The dotted box is the marker's.
+
+    Parameters
+    ----------
+    models : mapping of str to CxrNet
+    data : CxrDataset
+        1 to 12 images.
+    target, layer
+        As for ``explain``.
+    titles : sequence of str, optional
+        One per image.
     """
     if not 1 <= len(data) <= 12:
         raise ValueError(f"data: give 1 to 12 images, got {len(data)}")
     n = len(data)
     images, masks, boxes = data.images, data.masks, marker_boxes(data)
+    maps = {label: maps_of(model, data, target, layer) for label, model in models.items()}
+    top = max((float(m.max()) for m in maps.values()), default=0)
     fig, axes = plot.subplots(len(models) + 1, n, figsize=(1.5 * n, 1.65 * (len(models) + 1)), squeeze=False)
     for k, ax in enumerate(axes[0]):
         plot.show_xray(ax, images[k], "" if titles is None else titles[k], masks[k])
-    text = []
-    for row, (label, model) in zip(axes[1:], models.items(), strict=True):
-        maps = maps_of(model, data, target, layer)
+    said = []
+    for row, (label, drawn) in zip(axes[1:], maps.items(), strict=True):
         for k, ax in enumerate(row):
-            show_map(ax, images[k], maps[k], label if k == 0 else "", masks[k])
+            show_map(ax, images[k], drawn[k], label if k == 0 else "", masks[k], top)
             x0, y0, x1, y1 = boxes[k]
             if x0 >= 0:
                 ax.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color="white", ls=":", lw=1)
         if masks.any():
-            scores = score_maps(maps, masks, markers=marker_boxes(data, data.size // maps.shape[1]), bootstrap=0)
+            scores = _scores(drawn, data, bootstrap=0)
             found = {"inside the lesion": "energy_lesion", "around the marker": "energy_marker"}
             label += ": energy " + ", ".join(f"{scores[v]:.0%} {k}" for k, v in found.items() if v in scores.per_image)
-        text.append(label)
-    fig.alt = f"{n} X-rays and their class activation maps, each scaled by its own maximum. " + "; ".join(text) + "."
+        said.append(f"{label}, largest value {max(float(drawn.max()), 0):.3g}")
+    if models:
+        show_scale(fig, axes[1:], top)
+    fig.alt = f"{n} X-rays and their class activation maps, all on one scale from 0 to {top:.3g}. {'; '.join(said)}."
     return fig

@@ -18,7 +18,7 @@ BLOCK = 2_000_000  # weights held at once, whatever the number of images and res
 
 
 def groups(patients: object, n: int) -> np.ndarray:
-    """Number the patients: (N,) int, the same number for the images of one patient.
+    """Give every patient a number: (N,) int, the same for all images of one patient.
 
     Parameters
     ----------

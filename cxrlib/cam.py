@@ -336,7 +336,7 @@ def _full(x: torch.Tensor) -> torch.Tensor:
 
 
 def _pooled_weights(model: CxrNet) -> torch.Tensor | None:
-    """The weights (K, C) from pooled maps to logits where the head is linear in them, else None."""
+    """Find the weights (K, C) from pooled maps to logits where the head is linear in them, else None."""
     parts = dict(model.head.named_children())
     if "pool" not in parts or not set(parts) <= {"pool", "flatten", "norm", "dropout", "output"}:
         return None
@@ -348,7 +348,7 @@ def _pooled_weights(model: CxrNet) -> torch.Tensor | None:
 
 
 def _is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
-    """True when the output of ``module`` is the output of the body: it, its last child, that one's last child ..."""
+    """Tell whether the output of ``module`` is that of the body: it, its last child, that one's last child ..."""
     end = model.body
     while end is not module and isinstance(end, nn.Sequential) and len(end):
         end = end[-1]

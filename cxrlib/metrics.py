@@ -409,7 +409,7 @@ class Report:
             raise ValueError(f"{path} holds no report: {error}") from None
 
     def _about(self) -> list[str]:
-        """What a reader must know beside the values, in words."""
+        """Say what a reader must know beside the values."""
         said = [f"{len(self.labels)} images of {self._group.max() + 1} patients"]
         if len(self.classes) == 2:
             said.append(f"threshold {self.threshold:.3f} ({self.threshold_source})")

@@ -23,12 +23,11 @@ from .augment import Augment
 from .bootstrap import mean_intervals
 from .cam import explain
 from .data import CxrDataset
-from .experiment import build
 from .localization import MapScores, perfect_maps, score_maps, show_map, show_scale
 from .metrics import evaluate
 from .models import CxrNet
 from .phantom import counterfactual, make_phantoms
-from .recipe import Recipe
+from .recipe import Recipe, build
 from .train import fit
 from .validate import array, number, whole
 from .values import UNDEFINED, text
@@ -179,7 +178,7 @@ def maps_of(model: CxrNet, data: CxrDataset, target: int = 1, layer: str | None 
 
 
 def _ill(data: CxrDataset) -> CxrDataset:
-    """The images with a lesion."""
+    """Take the images with a lesion."""
     return data[np.flatnonzero(data.masks.any((1, 2)))]
 
 
@@ -195,7 +194,7 @@ def _named(name: str, interval: Sequence[float]) -> dict[str, float]:
 
 
 def _row(model, tests, switched, plain, seen, layer, energies) -> dict[str, float]:
-    """What one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
+    """Measure what one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
     row = {}
     for name, r in accuracies(model, tests).iterrows():
         row |= _named(name, r[["balanced_accuracy", "low", "high"]])
@@ -400,7 +399,9 @@ def plot_maps(
         if masks.any():
             scores = _scores(drawn, data, bootstrap=0)
             found = {"inside the lesion": "energy_lesion", "around the marker": "energy_marker"}
-            label += ": energy " + ", ".join(f"{scores[v]:.0%} {k}" for k, v in found.items() if v in scores.per_image)
+            label = f"{label}: energy " + ", ".join(
+                f"{scores[v]:.0%} {k}" for k, v in found.items() if v in scores.per_image
+            )
         said.append(f"{label}, largest value {max(float(drawn.max()), 0):.3g}")
     if models:
         show_scale(fig, axes[1:], top)

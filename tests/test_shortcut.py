@@ -53,7 +53,7 @@ def test_choosing_from_pairs_gives_the_phantoms_of_the_confounder_dial(pairs):
         assert chosen.table["marker_x0"].tolist() == direct.table["marker_x0"].tolist()
 
 
-def test_the_share_of_markers_is_the_one_asked_for():
+def test_the_fraction_of_markers_is_the_one_asked_for():
     data = lab.make_pairs(240, size=32, seed=0, workers=1)
     for p in (0.5, 0.9):
         marker = lab.confounded(data, p).table["marker"].to_numpy()
@@ -120,6 +120,20 @@ def test_dose_response_runs_and_draws(pairs):
     figure = lab.plot_maps({"clean": models[0.5]}, ill, layer=None)
     assert "clean" in figure.alt
     assert figure.to_png().startswith(b"\x89PNG")
+    figure = lab.plot_maps(models, ill, layer=None)
+    tops = {ax.images[1].get_clim()[1] for ax in figure.axes if len(ax.images) == 2}
+    assert len(tops) == 1, "maps that are compared have one scale"
+    assert figure.axes[-1].get_ylabel() == "value of the map"
+
+
+def test_a_test_without_one_class_is_undefined_where_it_must_be(pairs):
+    ill = np.flatnonzero(pairs.plain.labels == 1)
+    table = lab.accuracies(MarkerDetector(lab.Pairs(pairs.marked[ill], pairs.plain[ill])), {"ill": pairs.marked[ill]})
+    assert table.loc["ill", "balanced_accuracy"] == 1 and table.loc["ill", ["auc", "auc_low"]].isna().all()
+    names = ("same", "removed", "swapped", "flips", "energy_lesion", "energy_marker")
+    frame = pd.DataFrame(np.nan, [0.5], [name + end for name in names for end in ("", "_low", "_high")])
+    figure = lab.plot_dose(frame)
+    assert "as trained: undefined at p 0.5" in figure.alt and figure.to_png().startswith(b"\x89PNG")
 
 
 def test_invisible_confounder_trains_two_networks():
@@ -128,7 +142,7 @@ def test_invisible_confounder_trains_two_networks():
     assert frame[["same", "removed", "swapped", "flips", "energy_lesion"]].notna().all(axis=None)
 
 
-def test_lung_control_gives_one_row_a_share(pairs):
+def test_lung_control_gives_one_row_per_fraction(pairs):
     frame = lab.lung_control(pairs, pairs, (0.5, 1.0), TINY)
     assert isinstance(frame, pd.DataFrame)
     assert frame.index.tolist() == [0.5, 1.0]
@@ -138,12 +152,17 @@ def test_lung_control_gives_one_row_a_share(pairs):
 def test_bad_input_names_the_argument(pairs):
     without = lab.choose(pairs, np.zeros(40, bool))
     without._lungs = None
+    uncovered = lab.choose(pairs, np.zeros(40, bool))
+    uncovered._lungs = uncovered.lungs.copy()
+    uncovered._lungs[3] = False
     for call, message in (
-        (lambda: lab.confounded(pairs, 1.5), "p: give a probability"),
-        (lambda: lab.choose(pairs, [True]), "marked: must be bool"),
+        (lambda: lab.confounded(pairs, 1.5), "p: give a number from 0 to 1"),
+        (lambda: lab.choose(pairs, [True]), "marked: give true or false"),
         (lambda: lab.blackout(without), "no lung masks"),
         (lambda: lab.make_pairs(8, classes=("normal",)), "classes: the laboratory compares two"),
         (lambda: lab.flip_rate(None, pairs.plain, pairs.plain[:3]), "two versions"),
+        (lambda: lab.flip_rate(None, pairs.plain[:0], pairs.plain[:0]), "at least one image"),
+        (lambda: lab.blackout(uncovered), "1 images have an empty lung mask"),
         (lambda: lab.invisible(8, 8, {"marker": 1}), "confounder: give gamma or blur"),
         (lambda: lab.plot_maps({}, pairs.plain), "1 to 12 images"),
     ):

@@ -108,7 +108,7 @@ def deletion_insertion(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> Curves:
-    """Remove the pixels a map calls important, and bring them back: does the model notice?
+    """Remove the pixels a map calls important, and bring them back, to see whether the model notices.
 
     Deletion replaces pixels by the image's mean, the most important first; insertion starts from a blurred image
     (sigma: a sixteenth of its side) and shows them again (Petsiuk et al., BMVC 2018). The baseline removes in the
@@ -241,7 +241,7 @@ def sanity_check(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> SanityCheck:
-    """Does the map depend on what the network has learned?
+    """Test whether the map depends on what the network has learned.
 
     The weights are replaced by those of a network that was never trained, part by part from the output down
     (cascading randomization, Adebayo et al., NeurIPS 2018). After every part the maps are computed again and compared
@@ -310,7 +310,7 @@ def _untrained(model: CxrNet, seed: int) -> CxrNet:
 
 
 def _parts(model: CxrNet) -> list[tuple[str, nn.Module]]:
-    """The parts of a network that hold weights, from the output to the image."""
+    """List the parts of a network that hold weights, from the output to the image."""
     parts = [
         (f"{side}.{name}", m)
         for side in ("body", "head")

@@ -164,7 +164,7 @@ def _repeat(coarse: np.ndarray, n: int) -> np.ndarray:
 
 
 def _blind_map(floor, grid, size) -> np.ndarray:
-    """The map (h, w) that is the floor: the same for all images."""
+    """Make the map (h, w) that is the floor: the same for all images."""
     if floor is None:
         return centered_blobs(1, grid)[0]
     floor = array("floor (lesion masks of training images)", floor, ("images", *size), "b")

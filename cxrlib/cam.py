@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,7 +131,7 @@ def layers(model: CxrNet) -> list[str]:
     _check_model(model)
     spatial: set[nn.Module] = set()
 
-    def note(module, inputs, output):
+    def note(module: nn.Module, inputs: tuple, output: object) -> None:
         if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
             spatial.add(module)
 
@@ -144,12 +145,17 @@ def layers(model: CxrNet) -> list[str]:
     return [name for name, module in modules if module in spatial]
 
 
+@dataclass
 class _Batch:
     """One batch of images on its way through the model, seen from one layer."""
 
-    def __init__(self, model, name, module, x, targets, batch_size, start):
-        self.model, self.name, self.module = model, name, module
-        self.x, self.targets, self.batch_size, self.start = x, targets, batch_size, start
+    model: CxrNet
+    name: str
+    module: nn.Module
+    x: torch.Tensor
+    targets: torch.Tensor | None
+    batch_size: int
+    start: int
 
     @property
     def classes(self) -> int:
@@ -162,7 +168,7 @@ class _Batch:
         else:
             found = []
 
-            def keep(module, inputs, output):
+            def keep(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor | None:
                 found.append(output)
                 return output.clone() if isinstance(output, torch.Tensor) else None  # in-place layers follow
 
@@ -174,7 +180,7 @@ class _Batch:
         """Feature maps (B, C, h, w) and, class by class, the gradients of the logit at them."""
         found = []
 
-        def cut(module, inputs, output):
+        def cut(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor:
             # The stem before the layer has run without a graph; recording starts here. The clone keeps an
             # in-place layer behind from changing what we differentiate by.
             leaf = self.check(output).detach().requires_grad_()
@@ -191,7 +197,7 @@ class _Batch:
             self.check(None)
         leaf = found[-1]
 
-        def gradients():
+        def gradients() -> Iterator[torch.Tensor]:
             with torch.enable_grad():
                 if self.targets is None:
                     scores = logits.sum(0).unbind()
@@ -205,7 +211,7 @@ class _Batch:
 
         return _full(leaf.detach()), gradients()
 
-    def check(self, output) -> torch.Tensor:
+    def check(self, output: object) -> torch.Tensor:
         if output is None:
             raise ValueError(f"layer: {self.name!r} is not used when the model runs")
         if not isinstance(output, torch.Tensor) or output.ndim != 4:
@@ -244,7 +250,7 @@ def _grad_cam(batch: _Batch) -> torch.Tensor:
 
 
 def _grad_cam_plus_plus(batch: _Batch) -> torch.Tensor:
-    def combine(maps, g):
+    def combine(maps: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         # Equation 19 of the paper; the small number is that of pytorch-grad-cam.
         alpha = g**2 / (2 * g**2 + maps.sum((2, 3), keepdim=True) * g**3 + 1e-6)
         return ((alpha * g.clamp(min=0)).sum((2, 3), keepdim=True) * maps).sum(1)
@@ -310,7 +316,7 @@ def _occlusion(batch: _Batch) -> torch.Tensor:
 def _patches(height: int, width: int, grid: int) -> Iterator[tuple[int, int, int, int]]:
     """Patches two cells wide around the center of every cell of a grid over the image, cut at the border."""
 
-    def spans(length):
+    def spans(length: int) -> Iterator[tuple[int, int]]:
         cell = length / grid
         for i in range(grid):
             yield (max(0, round((i - 0.5) * cell)), min(length, max(round((i + 1.5) * cell), round(i * cell) + 1)))
@@ -364,7 +370,7 @@ def _hook(module: nn.Module, function: Callable) -> Iterator[None]:
         handle.remove()
 
 
-def _check_model(model) -> None:
+def _check_model(model: object) -> None:
     if not isinstance(model, CxrNet):
         raise ValueError(f"model: give a network made by build_model, got {type(model).__name__}")
 

@@ -26,7 +26,7 @@ def auc_of(labels: np.ndarray, probs: np.ndarray) -> float:
     return float(np.mean([weighted_auc(labels == k, probs[:, k], one)[0] for k in which]))
 
 
-def _by_score(positive, scores, weights) -> tuple[np.ndarray, np.ndarray]:
+def _by_score(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights (B, S) of the positive and of the negative images at each of S distinct scores, the lowest first."""
     positive, scores, weights = np.asarray(positive, bool), np.asarray(scores), np.asarray(weights, float)
     order = np.argsort(scores, kind="stable")

@@ -193,12 +193,19 @@ def _named(name: str, interval: Sequence[float]) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
 
 
-def _row(model, tests, switched, plain, seen, layer, energies) -> dict[str, float]:
+def _row(
+    model: CxrNet,
+    tests: Mapping[str, CxrDataset],
+    versions: tuple[CxrDataset, CxrDataset],
+    seen: CxrDataset,
+    layer: str | None,
+    energies: Sequence[str],
+) -> dict[str, float]:
     """Measure what one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
     row = {}
     for name, r in accuracies(model, tests).iterrows():
         row |= _named(name, r[["balanced_accuracy", "low", "high"]])
-    flips = flip_rate(model, switched, plain)
+    flips = flip_rate(model, *versions)
     row |= _named("flips", [flips[k] for k in ("flips", "low", "high")]) | {"shift": flips["shift"]}
     scores = _scores(maps_of(model, seen, 1, layer), seen)
     for name in energies:  # undefined where no image has such a region
@@ -227,9 +234,9 @@ def dose_response(
         The networks by p.
     """
     models = {p: train(confounded(train_pairs, p, seed), recipe) for p in fractions}
-    a, b, seen = test_pairs.marked, test_pairs.plain, _ill(test_pairs.marked)
+    versions, seen = (test_pairs.marked, test_pairs.plain), _ill(test_pairs.marked)
     energies = ("energy_marker", "energy_lesion")
-    rows = {p: _row(m, three_tests(test_pairs, p, seed), a, b, seen, layer, energies) for p, m in models.items()}
+    rows = {p: _row(m, three_tests(test_pairs, p, seed), versions, seen, layer, energies) for p, m in models.items()}
     return pd.DataFrame(rows).T.rename_axis("p"), models
 
 
@@ -299,10 +306,8 @@ def invisible(
     tests = {name: images(n_test, on, seed + 1) for name, on in (("same", ill), ("removed", ()), ("swapped", healthy))}
     models = {"clean": clean or train(images(n_train, (), seed), recipe)}
     models["confounded"] = train(images(n_train, ill, seed), recipe)
-    switched, seen = images(n_test, CLASSES, seed + 1), _ill(tests["same"])
-    rows = {
-        name: _row(m, tests, switched, tests["removed"], seen, layer, ["energy_lesion"]) for name, m in models.items()
-    }
+    versions, seen = (images(n_test, CLASSES, seed + 1), tests["removed"]), _ill(tests["same"])
+    rows = {name: _row(m, tests, versions, seen, layer, ["energy_lesion"]) for name, m in models.items()}
     return pd.DataFrame(rows).T.rename_axis("trained on"), models
 
 

@@ -159,12 +159,12 @@ def deletion_insertion(
     return Curves(fraction, **found, patients=patients, bootstrap=bootstrap, seed=seed)
 
 
-def _patients_of(images, patients, n: int) -> np.ndarray:
+def _patients_of(images: object, patients: object, n: int) -> np.ndarray:
     """Numbers of the patients: those given, else those of the data set, else every image is its own."""
     return groups(getattr(images, "patients", None) if patients is None else patients, n)
 
 
-def _ranks(up, rng) -> np.ndarray:
+def _ranks(up: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For every pixel the fraction of pixels that are more important; ties in random order, not from top to bottom."""
     flat = up.reshape(len(up), -1)
     order = np.lexsort((rng.random(flat.shape), -flat), axis=1)

@@ -163,7 +163,7 @@ def _repeat(coarse: np.ndarray, n: int) -> np.ndarray:
     return np.broadcast_to(coarse, (n, *coarse.shape))
 
 
-def _blind_map(floor, grid, size) -> np.ndarray:
+def _blind_map(floor: object, grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Make the map (h, w) that is the floor: the same for all images."""
     if floor is None:
         return centered_blobs(1, grid)[0]
@@ -173,7 +173,7 @@ def _blind_map(floor, grid, size) -> np.ndarray:
     return perfect_maps(floor, grid).mean(0)
 
 
-def _measure(up, masks, regions, threshold) -> pd.DataFrame:
+def _measure(up: np.ndarray, masks: np.ndarray, regions: dict, threshold: float | None) -> pd.DataFrame:
     """Scores of maps (n, H, W) that have the size of the masks; one row per image."""
     positive = np.clip(up, 0, None)
     row = {"pointing": _fraction(_above(positive, 1 - 1e-6), masks), "energy_lesion": _fraction(positive, masks)}
@@ -189,22 +189,22 @@ def _measure(up, masks, regions, threshold) -> pd.DataFrame:
     return pd.DataFrame(row | {"blank": ~positive.any((1, 2))})
 
 
-def _above(positive, fraction) -> np.ndarray:
+def _above(positive: np.ndarray, fraction: float) -> np.ndarray:
     """Where a map is above a fraction of its maximum; nowhere for a blank map."""
     peak = positive.max((1, 2), keepdims=True)
     return (positive >= fraction * peak) & (peak > 0)
 
 
-def _fraction(weights, region) -> np.ndarray:
+def _fraction(weights: np.ndarray, region: np.ndarray) -> np.ndarray:
     total = weights.sum((1, 2), dtype=float)
     return (weights * region).sum((1, 2), dtype=float) / np.where(total > 0, total, 1)  # 0 for a blank map
 
 
-def _iou(found, masks) -> np.ndarray:
+def _iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return (found & masks).sum((1, 2)) / np.maximum((found | masks).sum((1, 2)), 1)
 
 
-def _thresholds(threshold, blind, masks) -> dict:
+def _thresholds(threshold: object, blind: np.ndarray, masks: np.ndarray) -> dict:
     """Threshold of the maps, the ceiling and the floor; the latter two get their own best one, to be fair."""
     if threshold is None:
         return dict.fromkeys(("map", "ceiling", "floor"))
@@ -227,7 +227,7 @@ def _thresholds(threshold, blind, masks) -> dict:
     }
 
 
-def _check_maps(maps, masks) -> tuple[np.ndarray, np.ndarray]:
+def _check_maps(maps: object, masks: object) -> tuple[np.ndarray, np.ndarray]:
     if np.ndim(maps) == 4:
         raise ValueError(
             f"maps: got the shape {np.shape(maps)}, maps of {np.shape(maps)[1]} classes; choose one class: "
@@ -244,7 +244,7 @@ def _check_maps(maps, masks) -> tuple[np.ndarray, np.ndarray]:
     return maps, masks
 
 
-def _marker_masks(markers, masks) -> np.ndarray | None:
+def _marker_masks(markers: object, masks: np.ndarray) -> np.ndarray | None:
     """Marker boxes as bool (N, H, W); None when there is no marker at all."""
     if markers is None:
         return None

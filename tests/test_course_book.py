@@ -65,6 +65,15 @@ def test_the_chapters_link_words_that_the_glossary_has():
     assert used <= known
 
 
+@pytest.mark.parametrize("folder", ["book", "chapters", "solutions"])
+def test_pages_use_the_words_of_the_field(folder):
+    wrong = re.compile(r"back-bones?\b|\bshort cuts?\b|\bbase rates?\b|\bshares? of\b", re.I)
+    made = {"performance.md", "results.md", "scaling.md"}  # from records
+    for path in (ROOT / folder).glob("*.md"):
+        if path.name not in made:
+            assert not wrong.findall(path.read_text(encoding="utf-8")), path.name
+
+
 def test_the_instructors_page_plans_the_chapters_of_the_book_in_their_order():
     page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
     weeks = [file for _, file in re.findall(r"^\| (\d+) \| \[[^\]]+\]\(\.\./chapters/(\w+\.md)\)", page, re.M)]

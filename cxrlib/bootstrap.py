@@ -20,17 +20,8 @@ BLOCK = 2_000_000  # weights held at once, whatever the number of images and res
 def groups(patients: object, n: int) -> np.ndarray:
     """Give every patient a number: (N,) int, the same for all images of one patient.
 
-    Parameters
-    ----------
-    patients : array_like, (N,), or None
-        One key per image, numbers or texts; None counts every image as its own patient.
-    n : int
-        Number of images.
-
-    Raises
-    ------
-    ValueError
-        Another number of keys, or NaN and None among them: all unknown patients would count as one.
+    ``patients`` are ``n`` keys, numbers or texts; None counts every image as its own patient. Raises ValueError for
+    another number of keys, and for NaN or None among them: all unknown patients would count as one.
     """
     if patients is None:
         return np.arange(n)
@@ -40,14 +31,7 @@ def groups(patients: object, n: int) -> np.ndarray:
 
 
 def draws(group: np.ndarray, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Draw as many patients as there are, with replacement.
-
-    Parameters
-    ----------
-    group : ndarray, (N,)
-        The number of each image's patient, from ``groups``.
-    resamples : int
-    seed : int
+    """Draw as many patients as there are, with replacement, from the numbers (N,) that ``groups`` gives.
 
     Yields
     ------
@@ -78,9 +62,8 @@ def mean_intervals(values: np.ndarray, patients: object = None, resamples: int =
     values : array_like, (N, C) or (N,)
         One row per image; undefined entries (NaN) are left out of the means.
     patients : array_like, (N,), optional
-    resamples : int
-        0 leaves the intervals undefined.
-    seed : int
+    resamples, seed : int
+        No resamples leave the intervals undefined.
 
     Returns
     -------

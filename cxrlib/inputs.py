@@ -26,11 +26,6 @@ def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
     read : callable
         Takes a range of positions, returns their pixels (B, 1, H, W) as they are stored; see ``unit``.
     count : int
-
-    Raises
-    ------
-    ValueError
-        Anything else.
     """
     if hasattr(images, "batch") and hasattr(images, "labels"):
         return lambda rows: torch.from_numpy(np.ascontiguousarray(images.batch(list(rows)))), len(images)
@@ -51,10 +46,7 @@ def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
 def unit(x: torch.Tensor) -> torch.Tensor:
     """Turn pixels into floating point from 0 to 1, as networks take them.
 
-    Raises
-    ------
-    ValueError
-        Whole numbers other than uint8, and floating point outside 0 to 1: nobody could tell its scale.
+    Raises ValueError for whole numbers other than uint8, and for floating point outside 0 to 1: its scale is unknown.
     """
     if x.dtype == torch.uint8:
         return x.float() / 255
@@ -76,25 +68,10 @@ def pixels(images: object) -> torch.Tensor:
 
 
 def targets(target: object, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
-    """Find the classes that are asked for.
+    """Find the indices (N,) of the classes that are asked for; None, which means all classes, stays None.
 
-    Parameters
-    ----------
-    target : int, str, a sequence of these, or None
-        A class by index or name for all images, or one per image.
-    classes : tuple of str
-    count : int
-        Number of images.
-
-    Returns
-    -------
-    torch.Tensor or None
-        (N,) int64; None for None, which means all classes.
-
-    Raises
-    ------
-    ValueError
-        A class that there is not, or another number of targets than images.
+    ``target`` is a class by index or name for all ``count`` images, or one per image. Raises ValueError for an unknown
+    class, and for another number of targets than images.
     """
     if target is None:
         return None

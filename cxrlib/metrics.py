@@ -120,23 +120,9 @@ def _check_classes(name: str, data: CxrDataset, known: tuple[str, ...]) -> None:
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     """Find the threshold with the highest balanced accuracy (Youden's J): predict class 1 where score >= threshold.
 
-    Parameters
-    ----------
-    labels : array_like, (N,)
-        0 or 1.
-    scores : array_like, (N,)
-        The higher, the more class 1.
-
-    Returns
-    -------
-    float
-        Between two neighboring scores that do equally well the middle, so that a tiny change of a score does not flip a
-        decision.
-
-    Raises
-    ------
-    ValueError
-        A class has no image: no threshold is better than another then.
+    ``labels`` (N,) 0 or 1, ``scores`` (N,). Between two neighboring scores that do equally well the middle is taken, so
+    that a tiny change of a score does not flip a decision. Raises ValueError where a class has no image: no threshold
+    is better than another then.
     """
     labels, scores = array("labels", labels, ("images",), "biu"), array("scores", scores, ("images",)).astype(float)
     if set(np.unique(labels)) != {0, 1}:
@@ -391,13 +377,7 @@ class Report:
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """Read what :meth:`save` wrote: the same values, intervals and figures.
-
-        Raises
-        ------
-        ValueError
-            Names the file when it is none of these. OSError as ``open``.
-        """
+        """Read what :meth:`save` wrote: the same values, intervals and figures; ValueError names any other file."""
         found = read_json(path)
         kept = {"labels": list, "probs": list, "patients": list, "threshold": float, "seed": int}
         if not has_shape(found, {"classes": [str], "threshold_source": str, "bootstrap": int, "predictions": kept}):

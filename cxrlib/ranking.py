@@ -8,15 +8,8 @@ import numpy as np
 def auc_of(labels: np.ndarray, probs: np.ndarray) -> float:
     """Give the area under the ROC curve: of class 1 for two classes, else the mean of one class against the rest.
 
-    Parameters
-    ----------
-    labels : array_like, (N,)
-    probs : array_like, (N, K)
-
-    Returns
-    -------
-    float
-        NaN where a class has no image (or every image), and for probabilities that are not finite.
+    ``labels`` (N,), ``probs`` (N, K). NaN where a class has no image (or every image), and where probabilities are not
+    finite.
     """
     labels, probs = np.asarray(labels), np.asarray(probs)
     if not np.isfinite(probs).all() or not len(labels):
@@ -49,8 +42,7 @@ def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
     -------
     ndarray, (B,)
         The weighted fraction of pairs (positive, negative) in the right order, ties counting one half (Hanley and
-        McNeil 1982); NaN without a positive or a negative image. scikit-learn's ``roc_auc_score(sample_weight=...)``
-        gives the same number, one set of weights at a time.
+        McNeil 1982), as scikit-learn's ``roc_auc_score`` gives it for one set of weights; NaN without such a pair.
     """
     pos, neg = _by_score(positive, scores, weights)
     below = np.cumsum(neg, axis=1) - neg
@@ -61,11 +53,8 @@ def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
 def weighted_average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Give B average precisions at once; arguments as for ``weighted_auc``.
 
-    Returns
-    -------
-    ndarray, (B,)
-        The mean precision at the scores of the positive images; NaN without a positive one. scikit-learn's
-        ``average_precision_score(sample_weight=...)`` gives the same number, one set of weights at a time.
+    The mean precision at the scores of the positive images, as scikit-learn's ``average_precision_score`` gives it for
+    one set of weights; NaN without a positive image.
     """
     pos, neg = _by_score(positive, scores, weights)
     hits, called = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (pos, pos + neg))  # at this score and above

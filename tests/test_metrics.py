@@ -10,6 +10,7 @@ from sklearn import metrics as sk
 
 import cxrlib as cxr
 from cxrlib import Report, best_threshold
+from cxrlib._predict import computing
 from cxrlib.ranking import auc_of, weighted_auc, weighted_average_precision
 
 
@@ -343,3 +344,13 @@ def test_images_of_another_scale_are_refused(model, toy_data):
     for wrong in (data.images.astype(float), data.images.astype(float) / 100 - 1):
         with pytest.raises(ValueError, match="images: give uint8 .0 to 255. or float .0 to 1. values.*divide by 255"):
             cxr.predict(model, wrong)
+
+
+@pytest.mark.filterwarnings("ignore:User provided device_type")
+def test_float32_is_full_float32_on_a_gpu_too():
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    with computing("fp32", torch.device("cuda")):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before

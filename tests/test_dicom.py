@@ -462,11 +462,12 @@ def test_a_folder_of_dicom_files_and_pictures_loads_like_any_other(folder):
             "test/pneumonia/d.dcm": scan(5),
             "DICOMDIR": scan(6),
             "train/notes": b"no picture" * 30,
-            "train/normal/list.csv": written(scan(7)),
+            "train/normal/IM7.IMA": written(scan(7)),
         }
     )
     data = load(name, 32, progress=False)
-    assert len(data) == 6 and len(data.skipped) == 0 and data.classes == ("normal", "pneumonia")
+    assert len(data) == 7 and data.classes == ("normal", "pneumonia")
+    assert data.skipped.to_numpy().tolist() == [["train/notes", "a document, not an image"]]
     table = data.table.set_index("file")
     for file, value in {
         "train/normal/a.dcm": 1,
@@ -477,7 +478,7 @@ def test_a_folder_of_dicom_files_and_pictures_loads_like_any_other(folder):
         assert np.array_equal(data.images[row, 0], read(scan(value), size=32))
         assert tuple(table.loc[file, ["width", "height", "extension"]]) == (256, 64, ".dcm")
     assert table.loc["test/normal/c.png", "extension"] == ".png"
-    assert data.counts().loc["train"].tolist() == [2, 2, 4]
+    assert data.counts().loc["train"].tolist() == [3, 2, 5]
     again = load(name, 32, progress=False)
     assert again.table.equals(data.table) and again.fingerprint == data.fingerprint
 
@@ -596,7 +597,7 @@ def test_burned_in_text_is_told_once_a_load_and_can_be_left_out(folder):
     for _ in range(2):
         with pytest.warns(UserWarning, match=r"2 DICOM files say.*burned_in=False") as told:
             data = load(name, 32, progress=False)
-        assert len(told) == 1 and told[0].filename == __file__
+        assert len(told) == 2 and told[1].filename == __file__
     assert data.where(burned_in=False).table["file"].tolist() == ["a/1.dcm", "b/4.png"]
 
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 import time
 import zipfile
@@ -106,7 +107,8 @@ class Answer(BaseHTTPRequestHandler):
         call = urlsplit(self.path).path.rpartition("/")[2]
         kaggle.asked.append(call)
         if kaggle.status != 200:
-            self.answer(kaggle.status)
+            body = json.dumps({"code": kaggle.status, "message": "Kaggle's own reason"}).encode()
+            self.answer(kaggle.status, body, Content_Type="application/json")
         elif call == "AttachDatasourceUsingJwtRequest":
             with zipfile.ZipFile(io.BytesIO(kaggle.archives[asked["datasetRef"]["DatasetSlug"]])) as archive:
                 archive.extractall(kaggle.mounts / "attached")
@@ -239,13 +241,25 @@ def test_an_archive_of_another_set(kaggle, archives):
         get()
 
 
-@pytest.mark.parametrize("status", [404, 403, 500])
-def test_a_page_that_is_gone(kaggle, status):
+@pytest.mark.parametrize(
+    "status, advice",
+    [
+        (401, "asks for a login.*kaggle.json"),
+        (403, "log in.*consent to its terms"),
+        (404, "no such page"),
+        (429, "asks you to wait.*minutes"),
+        (500, "out of order.*later"),
+        (503, "out of order.*later"),
+    ],
+)
+def test_what_kaggle_answers_is_passed_on_with_what_to_do(kaggle, status, advice):
     kaggle.status = status
     with pytest.raises(FileNotFoundError) as caught:
         get()
     for words in (str(status), "paultimothymooney/chest-xray-pneumonia", "CXR_DATA_DIR", "root=", "phantom"):
         assert words in str(caught.value)
+    assert re.search(advice, str(caught.value)) and ("Check the network" in str(caught.value)) == (status >= 500)
+    assert "Kaggle's own reason" in str(caught.value)
     assert kaggle.asked == ["GetDataset"]
 
 

@@ -1,9 +1,10 @@
 """Data sets: load them, audit them, split them."""
 
 from ._audit import Audit, audit
+from ._load import load
 from ._split import PROTOCOLS, split
 from .cache import cache_dir, clear_cache
 from .dataset import CxrDataset
-from .sources import SOURCES, load
+from .sources import SOURCES
 
 __all__ = ["PROTOCOLS", "SOURCES", "Audit", "CxrDataset", "audit", "cache_dir", "clear_cache", "load", "split"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import warnings
 from contextlib import suppress
 
@@ -86,12 +87,13 @@ def decode_mask(content: bytes, size: int) -> np.ndarray:
     return pixels > pixels.max() / 2
 
 
-def is_image(content: bytes) -> bool:
-    """Tell whether these bytes begin like an image that can be read: some hundreds of them are enough."""
-    with suppress(Exception), warnings.catch_warnings():
+def is_image(path: str | os.PathLike) -> bool:
+    """Tell whether a file begins like an image that can be read, whatever its name says."""
+    with suppress(Exception), open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if not is_dicom(content):
-            Image.open(io.BytesIO(content), formats=_FORMATS)
+        if not is_dicom(file.read(132)):
+            file.seek(0)
+            Image.open(file, formats=_FORMATS)
         return True
     return False
 

@@ -1,27 +1,41 @@
 """Find the image files of a folder, and read class and split off their paths."""
 
+from __future__ import annotations
+
 import os
+import re
 import stat
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
-from .pixels import MAX_BYTES, is_dicom
+from .decode import is_image, what_is_it
+from .names import read_name
+from .pixels import MAX_BYTES
 
 EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"})
 DICOM_EXTENSIONS = frozenset({".dcm", ".dicom"})
-#: Not readable here, but surely meant as images: listed as skipped instead of passed over in silence.
-_UNREAD = frozenset({".heic", ".avif"})
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
+_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls"})
+_DOCUMENTS = _TABLES | {".pdf", ".doc", ".docx", ".odt", ".db"}
+_LEFTOVERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "DICOMDIR"})  # and all that begins with a dot
+#: What people call the splits, without accents; of the words around them ("training_set", "stage_2_train_images") some
+#: are passed over.
+_SPLITS = {
+    "train": "train training trn trainings entrenamiento entrainement apprentissage treino treinamento addestramento "
+    "egitim latih latihan pelatihan trainen treningowy обучение 训练 訓練 学習 훈련 학습 تدريب",
+    "test": "test testing tst prueba pruebas teste essai prova uji pengujian testen testowy тест اختبار 测试 測試 "
+    "テスト 테스트",
+    "val": "val valid validation validate dev validacion validacao validierung validazione dogrulama validasi "
+    "validatie walidacja walidacyjny валидация 验证 驗證 検証 검증",
 }
+_USUAL = ("train", "training", "test", "testing", "val", "valid", "validation")
+_FILLERS = {"set", "sets", "data", "images", "image", "img", "imgs", "split", "folder", "stage", "xray", "xrays", "cxr"}
+_IMAGES = frozenset({"images", "image", "img", "imgs", "cxr png"})
+_MASKS = re.compile(r"(?:(left|right|manual|lungs?|infection|lesions?|binary) ?)?(?:masks?|segmentations?)")
+DOCUMENT = "a document, not an image"
 OUTSIDE = "not inside a class folder"
 
 
@@ -43,187 +57,172 @@ class File:
         extension = os.path.splitext(self.rel)[1].lower()
         return extension if extension in EXTENSIONS else ".dcm"
 
+    @property
+    def folders(self) -> list[str]:
+        """The names of the folders on the way to it."""
+        return self.rel.split("/")[:-1]
+
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a data set, sorted by path; its class folders; and files that belong to no class."""
+    """The image files of a data set, and how its folders were understood.
+
+    Attributes
+    ----------
+    files : list of File
+        Sorted by path.
+    folders : dict
+        Path of a class folder -> class.
+    skipped : list of (file, reason)
+    notes : list of str
+        What was understood and is not plain, in sentences for the user.
+    lungs, lesions : dict
+        Path of an image -> its mask.
+    """
 
     files: list[File]
-    folders: dict[str, str]  # path of a class folder -> class
+    folders: dict[str, str]
     skipped: list[tuple[str, str]]
+    notes: list[str] = field(default_factory=list)
+    lungs: dict[str, File] = field(default_factory=dict)
+    lesions: dict[str, File] = field(default_factory=dict)
+
+
+# -- what lies there --------------------------------------------------------------------------------
 
 
 def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
-    """All image files and all folders below `root`, sorted; and what was skipped, with reasons.
+    """List all image files and all folders below ``root``, sorted; and what was skipped, with reasons.
 
-    DICOM files are known by their extension, or by their first bytes where the name has none. Leftovers of
-    archives and tools (`__MACOSX`, `._*`, `.DS_Store`, hidden folders) and files that are no images are passed
-    over.
+    Files with another extension than those of images, or with none, are known by their content. Leftovers of archives
+    and tools (``__MACOSX``, ``._*``, ``.DS_Store``, hidden folders) are passed over.
     """
-    files, folders, skipped, seen = [], [], [], {os.path.realpath(root)}
-    open_folders = [""]
-    while open_folders:
-        folder = open_folders.pop()
-        with os.scandir(root / folder) as entries:
-            for item in entries:
-                if item.name.startswith(".") or item.name == "__MACOSX":
-                    continue
-                rel = f"{folder}/{item.name}" if folder else item.name
-                if item.is_dir():
-                    real = os.path.realpath(item.path)
-                    if real not in seen:  # a link that leads back would never end
-                        seen.add(real)
-                        folders.append(rel)
-                        open_folders.append(rel)
-                    continue
-                extension = os.path.splitext(item.name)[1].lower()
-                if extension in _UNREAD:
-                    skipped.append((rel, f"{extension} files are not read; export them as PNG or JPEG first"))
-                elif extension in EXTENSIONS or extension in DICOM_EXTENSIONS or _is_nameless_dicom(item, extension):
-                    if not _is_text(rel):
-                        skipped.append((ascii(rel), "the file name is not valid UTF-8; rename the file"))
-                        continue
-                    try:
-                        state = item.stat()
-                    except OSError:
-                        skipped.append((rel, "a link to a file that does not exist"))
-                        continue
-                    if not stat.S_ISREG(state.st_mode):  # a pipe or a device may never end
-                        skipped.append((rel, "not an ordinary file"))
-                        continue
-                    if state.st_size > MAX_BYTES:
-                        skipped.append((rel, f"larger than {MAX_BYTES // 1_000_000} MB"))
-                        continue
-                    files.append(File(rel, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+    files, folders, skipped = [], [], []
+    seen = {os.path.realpath(root): ""}
+    waiting, links = [""], []  # real folders first: a link to one of them is the copy
+    while waiting or links:
+        folder = waiting.pop() if waiting else links.pop(0)
+        if folder and seen.setdefault(real := os.path.realpath(root / folder), folder) != folder:
+            skipped.append((folder, f"a link to {seen[real] or 'the whole folder'}, which is read already"))
+            if not f"{folder}/".startswith(f"{seen[real]}/") and seen[real]:  # else it leads back, and is no loss
+                folders.append(folder)
+            continue
+        if folder:
+            folders.append(folder)
+        try:
+            items = sorted(os.scandir(root / folder), key=lambda item: item.name)
+        except OSError as error:
+            skipped.append((folder, f"the folder cannot be read ({error.strerror})"))
+            continue
+        for item in items:
+            if item.name.startswith(".") or item.name in _LEFTOVERS:
+                continue
+            rel = f"{folder}/{item.name}" if folder else item.name
+            if not _is_text(rel):
+                skipped.append((ascii(rel), "the name is not valid UTF-8; rename it"))
+            elif item.is_dir():
+                (links if item.is_symlink() else waiting).append(rel)
+            elif isinstance(found := _look(item, rel), File):
+                files.append(found)
+            elif found:
+                skipped.append((rel, found))
     return sorted(files, key=lambda f: f.rel), sorted(folders), sorted(skipped)
 
 
-def _is_nameless_dicom(item: os.DirEntry, extension: str) -> bool:
-    """Whether a file with a name such as IM000001 or 1.2.840.113619.2 (a DICOM number) is a DICOM file."""
-    if (extension and not extension[1:].isdigit()) or item.name == "DICOMDIR":  # the index of a DICOM folder
-        return False
+def _look(item: os.DirEntry, rel: str) -> File | str:
+    """Make a File of an image, or say why a file is not read."""
+    extension = os.path.splitext(item.name)[1].lower()
     try:
-        if not item.is_file():
-            return False
-        with open(item.path, "rb") as file:
-            return is_dicom(file.read(132))
-    except OSError:
-        return False
+        state = item.stat()
+        if not stat.S_ISREG(state.st_mode):  # a pipe or a device may never end
+            return "not an ordinary file" if extension in EXTENSIONS | DICOM_EXTENSIONS else ""
+        if extension not in EXTENSIONS | DICOM_EXTENSIONS and not is_image(item.path):
+            with open(item.path, "rb") as file:
+                reason = what_is_it(file.read(512))
+            if "text file" in reason or extension in _DOCUMENTS:
+                return DOCUMENT
+            return f"{reason}; export it as PNG or JPEG" if "archive" not in reason else reason
+    except FileNotFoundError:
+        return "a link to a file that does not exist"
+    except OSError as error:
+        return f"the file cannot be read ({error.strerror})"
+    if state.st_size > MAX_BYTES:
+        return f"larger than {MAX_BYTES // 1_000_000} MB"
+    return File(rel, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
 
 
 def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-        return True
-    except UnicodeEncodeError:
-        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+# -- what the name of a folder says -----------------------------------------------------------------
+
+
+@cache
+def _plain(name: str) -> str:
+    """Give a folder's name without case, accents, underscores and blanks around it."""
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    return " ".join(re.split(r"[\s_-]+", "".join(c for c in letters if not unicodedata.combining(c)).strip(" _-")))
+
+
+_SPLIT_OF = {_plain(word): split for split, words in _SPLITS.items() for word in words.split()}
+
+
+@cache
+def split_of(name: str) -> str | None:
+    """Tell the split that a folder's name stands for: train, val, test, or None.
+
+    >>> split_of("Training_Set"), split_of("01 prueba"), split_of("stage_2_train_images"), split_of("normal")
+    ('train', 'test', 'train', None)
+    """
+    words = [re.sub(r"(?<=.)(?:sets?|data|集)$", "", word) for word in re.split(r"[\W\d_]+", _plain(name)) if word]
+    left = [word for word in words if word not in _FILLERS]
+    return _SPLIT_OF.get(left[0]) if len(left) == 1 else None
+
+
+@cache
+def _mask_of(name: str) -> str | None:
+    """Tell what a folder of masks shows: "lungs" or "lesions"; None for any other folder."""
+    m = _MASKS.fullmatch(_plain(name))
+    return m and ("lesions" if (m[1] or "").startswith(("infection", "lesion")) else "lungs")
+
+
+def _is_mask(f: File) -> bool:
+    return any(map(_mask_of, f.folders))
+
+
+def _class_name(folder: str) -> str:
+    """Give the class that a folder is named for: composed letters, no case, no blanks around it."""
+    return " ".join(unicodedata.normalize("NFC", folder).split()).lower()
+
+
+# -- named data sets --------------------------------------------------------------------------------
 
 
 def by_keyword(root: Path, classify: Callable[[str], str | None]) -> Layout:
-    """Sort files into classes by a keyword in the name of the closest folder that has one, whatever the
-    nesting.
+    """Sort files into classes by a keyword in the name of the closest folder that has one, whatever the nesting.
 
-    classify(folder name): the class, or None. A copy of the whole set nested in itself (Kaggle's
-    `chest_xray/chest_xray`) is counted once.
+    ``classify(folder name)`` gives the class, or None. A copy of the whole set nested in itself (Kaggle's
+    ``chest_xray/chest_xray``) is counted once.
     """
     found, all_folders, skipped = scan(root)
-
-    def place(path: str) -> tuple[int, str] | None:
-        parts = path.split("/")
-        for depth in range(len(parts) - 1, -1, -1):
-            if label := classify(parts[depth]):
-                return depth, label
-        return None
-
     files, origin = [], {}
     for f in found:
         parts = f.rel.split("/")
-        where = place("/".join(parts[:-1])) if len(parts) > 1 else None
-        if where is None:
-            skipped.append((f.rel, OUTSIDE))
+        depth = next((d for d in range(len(parts) - 2, -1, -1) if classify(parts[d])), None)
+        if depth is None or _is_mask(f):
+            skipped.append((f.rel, OUTSIDE if depth is None else "a mask, not an X-ray"))
             continue
-        depth, label = where
-        splits = [d for d in range(depth) if parts[d].lower() in SPLITS]
-        split = SPLITS[parts[splits[-1]].lower()] if splits else "all"
+        splits = [d for d in range(depth) if split_of(parts[d])]
         top = splits[-1] if splits else depth
         origin[f.rel] = ("/".join(parts[:top]), "/".join(parts[top:]))
-        files.append(replace(f, split=split, label=label))
-    files = _without_nested_copies(files, origin)
+        split = split_of(parts[top]) if splits else "all"
+        files.append(replace(f, split=split, label=classify(parts[depth])))
     named = [(folder, label) for folder in all_folders if (label := classify(folder.rpartition("/")[2]))]
     # A class folder that holds class folders is only a wrapper ("Covid and Pneumonia/NORMAL").
     wrappers = {parent.as_posix() for folder, _ in named for parent in PurePosixPath(folder).parents}
     folders = {folder: label for folder, label in named if folder not in wrappers}
-    return Layout(files, folders, skipped)
-
-
-def by_folder(root: Path) -> Layout:
-    """Sort files into classes named by their folders: ROOT/CLASS/... or ROOT/{train,val,test}/CLASS/..."""
-    found, all_folders, skipped = scan(root)
-    inner = _unwrap(all_folders, found)
-    depth = len(PurePosixPath(inner).parts) if inner else 0
-    has_splits = any(p.split("/")[depth].lower() in SPLITS for p in all_folders if p.count("/") >= depth)
-
-    def place(parts: list[str]) -> tuple[int, str] | None:
-        """Depth of the class folder, and the split; `parts` are folder names from the root."""
-        if inner and parts[:depth] != inner.split("/"):
-            return None
-        if len(parts) <= depth:
-            return None
-        if not has_splits:
-            return depth, "all"
-        split = SPLITS.get(parts[depth].lower())
-        return (depth + 1, split) if split and len(parts) > depth + 1 else None
-
-    files, origin = [], {}
-    nested = _nested_roots(all_folders, depth) if has_splits else set()
-    for f in found:
-        parts = f.rel.split("/")
-        start = 1 if has_splits and parts[depth] in nested else 0  # ROOT/chest_xray/train/... beside ROOT/train/...
-        shifted = parts[:depth] + parts[depth + start :]
-        where = place(shifted[:-1])
-        if where is None:
-            skipped.append((f.rel, OUTSIDE))
-            continue
-        at, split = where
-        origin[f.rel] = ("/".join(parts[: depth + start]), "/".join(shifted[depth:]))
-        files.append(replace(f, split=split, label=shifted[at].lower()))
-    files = _without_nested_copies(files, origin)
-    folders = {}
-    for folder in all_folders:
-        parts = folder.split("/")
-        if len(parts) > depth and parts[depth] in nested:
-            continue
-        where = place(parts)
-        if where is not None and len(parts) == where[0] + 1:
-            folders[folder] = parts[where[0]].lower()
-    return Layout(files, folders, skipped)
-
-
-def _unwrap(folders: list[str], files: list[File]) -> str:
-    """The folder that really holds the data, when it is wrapped in folders with nothing else beside it."""
-    children = defaultdict(list)
-    for f in folders:
-        parent, _, name = f.rpartition("/")
-        children[parent].append(name)
-    with_images = {f.rel.rpartition("/")[0] for f in files}
-    here = ""
-    while here not in with_images and len(children[here]) == 1 and children[here][0].lower() not in SPLITS:
-        inside = f"{here}/{children[here][0]}".lstrip("/")
-        if inside in with_images or not children[inside]:
-            break
-        here = inside
-    return here if len(children[here]) > 1 or any(c.lower() in SPLITS for c in children[here]) else ""
-
-
-def _nested_roots(folders: list[str], depth: int) -> set[str]:
-    """Folders beside train/ and test/ that hold train/ and test/ again."""
-    return {
-        f.split("/")[depth]
-        for f in folders
-        if len(f.split("/")) == depth + 2
-        and f.split("/")[depth + 1].lower() in SPLITS
-        and f.split("/")[depth].lower() not in SPLITS
-    }
+    return Layout(_without_nested_copies(files, origin), folders, skipped)
 
 
 def _without_nested_copies(files: list[File], origin: dict[str, tuple[str, str]]) -> list[File]:
@@ -239,3 +238,168 @@ def _without_nested_copies(files: list[File], origin: dict[str, tuple[str, str]]
         return False
 
     return [f for f in files if not is_copy(f)]
+
+
+# -- folders of one's own ---------------------------------------------------------------------------
+
+
+def by_folder(root: Path) -> Layout:
+    """Sort files into classes named by their folders.
+
+    Understood are ROOT/CLASS/..., ROOT/SPLIT/CLASS/... and ROOT/CLASS/SPLIT/..., in one more folder or twice in a row;
+    ``images`` and ``masks`` beside each other at any place; and images without class folders whose file names tell the
+    class. What is not plain is said in ``.notes``.
+    """
+    found, all_folders, skipped = scan(root)
+    inner = _unwrap(all_folders, found)
+    depth = len(PurePosixPath(inner).parts)
+    images = [f for f in found if not _is_mask(f)]
+    keys = {_pair_key(f) for f in images}
+    loose = {f.rel for f in images if (key := _pair_key(f, cut=True)) != _pair_key(f) and key in keys}  # a_mask.png
+    masks, images = [f for f in found if _is_mask(f) or f.rel in loose], [f for f in images if f.rel not in loose]
+
+    forms = {f.rel: _form(f.folders[depth:]) for f in images}
+    shapes = set(forms.values())
+    has_splits = any(split for _, split, _ in shapes)
+    # CLASS/train/..., or other data sets, each complete with its splits, inside of this one?
+    tops = defaultdict(set)
+    for top, split, inside in shapes:
+        if split:
+            tops[top] |= {inside} - {""}
+    within = set().union(*tops.values())
+    apart = sum(map(len, tops.values())) == len(within)  # no two of them hold the same folders
+    class_first = bool(tops) and "" not in tops and apart and (len(tops) > 1 or not within)
+
+    def place(form: tuple[str, str, str]) -> tuple[str, str] | None:
+        top, split, inside = form
+        folder = top if class_first or not has_splits else inside
+        return (folder, split or "all") if folder and bool(split) == has_splits else None
+
+    files, origin, spelled = [], {}, defaultdict(set)
+    named = {name.label for f in images if (name := read_name(f.rel)) and name.label}
+    places = set(filter(None, map(place, shapes)))
+    by_names = not places and bool(named) or len({folder for folder, _ in places}) == 1 and len(named) > 1
+    for f in images:
+        form = forms[f.rel]
+        where = place(form)
+        if by_names:
+            where = (name.label, form[1] or "all") if (name := read_name(f.rel)) and name.label else None
+        if where is None:
+            skipped.append((f.rel, "neither a folder nor the file name tells the class" if by_names else OUTSIDE))
+            continue
+        spelled[_class_name(where[0])].add(where[0])
+        start = f.folders.index(form[0], depth) + 1 if form[0] and has_splits and not class_first else depth
+        parts = f.rel.split("/")
+        origin[f.rel] = ("/".join(parts[:start]), "/".join(parts[start:]))
+        files.append(replace(f, split=where[1], label=_class_name(where[0])))
+    files = _without_nested_copies(files, origin)
+
+    folders = {}
+    for folder in all_folders if not by_names else ():
+        parts = folder.split("/")[depth:]
+        form = _form(parts)
+        if class_first:
+            name = form[0] if len(parts) == 1 else None
+        else:
+            name = (place(form) or [None])[0] if not (form[0] and has_splits) else None
+        if name and parts[-1] == name and form != _form(parts[:-1]):
+            folders[folder] = _class_name(name)
+
+    layout = Layout(files, folders, skipped, _notes(files, spelled, skipped, class_first, by_names, has_splits, depth))
+    _pair(layout, masks)
+    return layout
+
+
+def _form(folders: list[str]) -> tuple[str, str, str]:
+    """Read the folders of a file: (folder before the split, split, folder after it); "" for what is not there.
+
+    Folders named images or masks are passed over. Without a split the first folder is the one "before".
+    """
+    names = [name for name in folders if _plain(name) not in _IMAGES and not _mask_of(name)]
+    first = next((i for i, name in enumerate(names[:2]) if split_of(name)), None)
+    if first is None:
+        return (names[0] if names else ""), "", ""
+    last = first
+    while last + 1 < len(names) and split_of(names[last + 1]):  # train/train
+        last += 1
+    return (names[0] if first else ""), split_of(names[last]), names[last + 1] if last + 1 < len(names) else ""
+
+
+def _unwrap(folders: list[str], files: list[File]) -> str:
+    """Find the folder that really holds the data, when it is wrapped in folders with nothing else beside it."""
+    children = defaultdict(list)
+    for f in folders:
+        parent, _, name = f.rpartition("/")
+        children[parent].append(name)
+    with_images = {f.rel.rpartition("/")[0] for f in files}
+
+    def is_split(name: str) -> bool:
+        return split_of(name) is not None
+
+    here = ""
+    while here not in with_images and len(children[here]) == 1 and not is_split(children[here][0]):
+        inside = f"{here}/{children[here][0]}".lstrip("/")
+        if inside in with_images or not children[inside] or any(map(_mask_of, children[inside])):
+            break
+        here = inside
+    # NORMAL/train and NORMAL/test: the one folder is a class.
+    return here if len(children[here]) > 1 or any(map(is_split, children[here])) else ""
+
+
+def _notes(
+    files: list[File], spelled: dict, skipped: list, class_first: bool, by_names: bool, has_splits: bool, depth: int
+) -> list[str]:
+    notes = []
+    if class_first:
+        notes.append("The folders are understood as CLASS/SPLIT, such as normal/train.")
+    if by_names:
+        notes.append("There are no class folders: the classes are read from the file names.")
+    words = {name for f in files for name in f.folders if split_of(name)}
+    if odd := sorted(w for w in words if has_splits and _plain(w) not in _USUAL):
+        notes.append("Taken as splits: " + ", ".join(f"{w!r} as {split_of(w)}" for w in odd) + ".")
+    for names in spelled.values():
+        if len({name.lower() for name in names}) > 1:
+            notes.append(f"Taken as one class: {', '.join(map(ascii, sorted(names)))}.")
+    if not has_splits and not by_names:
+        inside = defaultdict(set)
+        for f in files:
+            inside[f.label].add(f.folders[depth + 1] if len(f.folders) > depth + 1 else "")
+        common = set.intersection(*inside.values()) - {""} if len(inside) > 1 else set()
+        if len(common) > 1:
+            notes.append(
+                f"The classes are {', '.join(sorted(inside))}, and each holds folders {', '.join(sorted(common))}. If "
+                "these are the classes, and the others splits, call the others train, val and test."
+            )
+    if len(labels := {f.label for f in files}) == 1:
+        notes.append(f"There is only one class, {labels.pop()}.")
+    if tables := [file for file, _ in skipped if os.path.splitext(file)[1].lower() in _TABLES]:
+        notes.append(f"Tables are not read ({tables[0]}{' ...' if tables[1:] else ''}): classes come from folders.")
+    return notes
+
+
+def _pair_key(f: File, cut: bool = False) -> str:
+    """Give the path without folders for images and masks and without the extension: equal for an image and its mask."""
+    folders = [name for name in f.folders if _plain(name) not in _IMAGES and not _mask_of(name)]
+    stem = PurePosixPath(f.rel).stem.lower()
+    return "/".join([*folders, re.sub(r"[ _-]?masks?$", "", stem) if cut else stem])
+
+
+def _pair(layout: Layout, masks: list[File]) -> None:
+    """Give every mask to its image, in ``layout``."""
+    images = {_pair_key(f): f.rel for f in layout.files}
+    for mask in masks:
+        image = images.get(_pair_key(mask)) or images.get(_pair_key(mask, cut=True))
+        kind = next(filter(None, map(_mask_of, mask.folders)), "lungs")
+        of_kind = layout.lesions if kind == "lesions" else layout.lungs
+        if image is None or image in of_kind:
+            which = "no image fits" if image is None else "the second one of its image"
+            layout.skipped.append((mask.rel, f"a mask, not an X-ray; {which}"))
+        else:
+            of_kind[image] = mask
+    for kind, found in (("lung", layout.lungs), ("lesion", layout.lesions)):
+        if found:
+            layout.notes.append(f"{len(found):,} of {len(layout.files):,} images have a {kind} mask beside them.")
+            if len(found) < len(layout.files):
+                layout.notes[-1] += f" As some have none, the {kind} masks are not used."
+                layout.skipped.extend((mask.rel, "a mask; other images have none") for mask in found.values())
+                found.clear()

@@ -1,0 +1,231 @@
+"""`load`: a data set by name, wherever its files are."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import os
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import phantom
+from ..validate import one_of, whole
+from . import cache
+from .assemble import assemble
+from .dataset import CxrDataset
+from .kaggle import find
+from .layout import Layout, by_folder, by_keyword
+from .sources import SOURCES, Source
+
+DEFAULT_PHANTOMS = 1200
+
+
+def load(
+    name: str | os.PathLike = "phantom",
+    size: int = 224,
+    *,
+    root: str | os.PathLike | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> CxrDataset:
+    r"""Load a data set by name.
+
+    The first call decodes every image into a cache; later calls take about a second.
+
+    Parameters
+    ----------
+    name : str
+        - "phantom": synthetic X-rays made here, nothing is downloaded
+        - "pneumonia": Kermany et al. 2018, children: normal, pneumonia
+        - "pneumonia3": the same images: normal, bacterial, viral (read from the file names)
+        - "pneumonia4": normal, bacterial, viral, covid-19
+        - "lung4": normal, pneumonia, covid-19, tuberculosis
+        - "folder:PATH": your own images, PATH/CLASS/..., PATH/{train,val,test}/CLASS/..., PATH/CLASS/{train,test}/...;
+          DICOM files, too. ``images`` and ``masks`` beside each other become images with ``.lungs`` (with ``.masks``
+          where the folder is named for lesions or infections).
+    size : int
+        Edge of the images in pixels; they are squeezed to a square.
+    root : path, optional
+        Folder that holds a named data set. Without it: $CXR_DATA_DIR, then /kaggle/input, then a download with
+        kagglehub.
+    progress : bool
+        Show progress bars.
+    **options
+        For "phantom" those of ``make_phantoms`` (n, classes, seed ...). For "folder:PATH" ``patient``, a regular
+        expression with one group that finds the patient in the path of an image, such as ``r"patient(\d+)"``.
+
+    Returns
+    -------
+    CxrDataset
+        What is not read is listed in ``.skipped`` with the reason, and counted in one warning. Another warning tells
+        what was understood where a folder is not plain, which class a split lacks, and how many patients are not known.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, a class folder without a usable image, or no usable image at all.
+    FileNotFoundError
+        When the data is nowhere to be found.
+
+    Notes
+    -----
+    Patients are found file by file: by ``patient``, else by names as in the Kermany, NIH, Montgomery, Shenzhen, RSNA,
+    CheXpert, MIMIC, BIMCV and Indiana sets, else DICOM files with the same PatientID are one patient, else the image is
+    a patient of its own and False in the column ``patient_known`` of ``.table``. ``split`` is "all" where the data set
+    has no official split.
+
+    DICOM files are shown as ``read_dicom`` shows them. Of their headers nothing is kept that names a person: patients
+    are called patient-0001, patient-0002 ... in the order of the files, and the column ``burned_in`` tells where text
+    may stand in the picture. File names are kept as they are: rename files that are named for a person.
+    """
+    if isinstance(name, os.PathLike):
+        name = f"folder:{os.fspath(name)}"
+    size = whole("size", size, 8, 4096)
+    if name == "folder" and root is not None:
+        name, root = f"folder:{os.fspath(root)}", None
+    is_folder = isinstance(name, str) and name.startswith("folder:")
+    if is_folder or name == "phantom":
+        if root is not None:
+            raise ValueError(f"root: not used with {name!r}, which is no data set of Kaggle; leave it out")
+        if name == "phantom":
+            return _load_phantom(size, progress, options)
+        data, notes = _load_folder(name.removeprefix("folder:"), size, progress, **_only(options, name, "patient"))
+    else:
+        if isinstance(name, str) and os.path.isdir(os.path.expanduser(name)) and name not in SOURCES:
+            raise ValueError(f"Unknown data set {name!r}. For a folder of your own write 'folder:{name}'.")
+        source = SOURCES.get(name) if isinstance(name, str) else None
+        if source is None:
+            one_of("Unknown data set", name, ("phantom", *SOURCES, "folder:PATH"))
+        _only(options, name)
+        found = find(source, root)
+        data, notes = assemble(found, by_keyword(found, source.classify), source, size, progress)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return data
+
+
+def _only(options: dict, name: str, *allowed: str) -> dict:
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        takes = f"it takes only {', '.join(allowed)}" if allowed else "only 'phantom' and 'folder:PATH' take options"
+        raise ValueError(f"load({name!r}) has no option {', '.join(unknown)}; {takes}.")
+    return options
+
+
+# -- folders ----------------------------------------------------------------------------------------
+
+
+def _load_folder(path: str, size: int, progress: bool, patient: str | None = None) -> tuple[CxrDataset, list[str]]:
+    root = Path(path).expanduser()
+    if not path.strip():
+        raise ValueError("'folder:' needs a path, for example 'folder:/content/my_xrays'.")
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise FileNotFoundError(
+            f"The folder {path} {what}. Write 'folder:PATH' with the folder that holds one folder per "
+            "class, or train/ and test/ folders that do."
+        )
+    layout = by_folder(root)
+    # A set nested in the folder may have a class of its own.
+    labels = {*layout.folders.values(), *(f.label for f in layout.files)}
+    if not labels:
+        seen = "; ".join(f"{file}: {reason}" for file, reason in layout.skipped[:3])
+        raise ValueError(
+            f"{path} holds no class folders with images. Expected {path}/CLASS/... or {path}/train/CLASS/..., with "
+            "images such as .jpeg or .png inside; labels in a table are not read: sort the images into such folders. "
+            + (f"What is there: {seen}." if seen else "")
+        )
+    # "normal" first: class 1 is then the finding, as metrics for two classes expect.
+    classes = tuple(sorted(labels, key=lambda c: (c != "normal", c)))
+    source = Source(f"folder:{root.name}", path, "", classes, ())
+    return assemble(root, layout, source, size, progress, _patient_finder(patient, layout))
+
+
+def _patient_finder(pattern: str | None, layout: Layout) -> Callable[[str], str | None] | None:
+    """Make the function from path to patient of a pattern."""
+    if pattern is None:
+        return None
+    try:
+        regex = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"patient={pattern!r} is not a regular expression ({error}).") from None
+    if regex.groups != 1:
+        raise ValueError(
+            f"patient={pattern!r} must have exactly one group in parentheses, it has {regex.groups}; "
+            r"for example r'patient(\d+)'."
+        )
+
+    def find_patient(rel: str) -> str | None:
+        match = regex.search(rel)
+        return match[1] if match and match[1] else None
+
+    if layout.files and not any(find_patient(f.rel) for f in layout.files):
+        raise ValueError(f"patient={pattern!r} matches no file, for example not {layout.files[0].rel!r}.")
+    return find_patient
+
+
+# -- phantoms ---------------------------------------------------------------------------------------
+
+
+def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
+    dials = set(inspect.signature(phantom.make_phantoms).parameters) - {"size", "progress"}
+    options = {"n": DEFAULT_PHANTOMS, **_only(options, "phantom", *sorted(dials))}
+
+    def make() -> tuple:
+        made = phantom.make_phantoms(size=size, progress=progress, **options)
+        arrays = {"images": made.images, "labels": made.labels, "masks": made.masks, "lungs": made.lungs}
+        return {k: v for k, v in arrays.items() if v is not None}, made.table, {"classes": list(made.classes)}
+
+    described = _json_value({k: v for k, v in options.items() if k != "workers"})
+    if described is _UNKNOWN:  # an option that cannot be written down cannot name a cache entry
+        arrays, table, extra = make()
+        key = None
+    else:
+        key = cache.make_key(["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__])
+        arrays, table, extra = cache.stored(key, make)
+    return CxrDataset(
+        arrays["images"],
+        np.asarray(arrays["labels"]),
+        tuple(extra["classes"]),
+        table["patient"].to_numpy(dtype=str),
+        table,
+        masks=arrays.get("masks"),
+        lungs=arrays.get("lungs"),
+        name="phantom",
+        fingerprint=key,
+    )
+
+
+def _source_hash(package: Path) -> str:
+    """Hash the generator's own source: an edited generator makes new images."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+_UNKNOWN = object()
+
+
+def _json_value(value: Any) -> Any:
+    """Give an option as plain JSON, or _UNKNOWN."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic | np.ndarray):
+        return _json_value(value.tolist())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return _json_value({"": type(value).__name__, **fields})
+    if isinstance(value, list | tuple):
+        items = [_json_value(v) for v in value]
+        return _UNKNOWN if any(v is _UNKNOWN for v in items) else items
+    if isinstance(value, dict):
+        items = {str(k): _json_value(v) for k, v in value.items()}
+        return _UNKNOWN if any(v is _UNKNOWN for v in items.values()) else items
+    return _UNKNOWN

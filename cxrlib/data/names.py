@@ -1,0 +1,67 @@
+"""Read patient and class from the file names of well-known public sets; what a name does not tell stays unknown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from .kermany import parse_name
+
+#: What browsers and file managers add to the name of a copy: "a (1)", "a - Copy", "a copy 2".
+_COPY = re.compile(r"(?: ?\(\d+\)| - copy| ?\(copy\)|[ _]copy(?: \d+)?)+$", re.IGNORECASE)
+#: Patterns for the name without its extension: (pattern, prefix of the patient).
+_STEMS = (
+    (re.compile(r"((?:MCU|CHN)CXR_\d{4})_([01])"), ""),  # Montgomery and Shenzhen: the last digit tells the class
+    (re.compile(r"(000\d{5})_\d{3}"), "NIH-"),  # NIH ChestX-ray14: patient_follow-up
+    (re.compile(r"(CXR\d+)_(?:\d+_)?IM-\d+-\d+(?:-\d+)*"), "Indiana-"),
+    (re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"), "RSNA-"),
+)
+#: The same for the whole path: CheXpert, MIMIC-CXR, BIMCV and other sets in the form of BIDS.
+_PATHS = re.compile(r"(?:^|/)(?:(patient\d{5})/study\d+|(p\d{8})/s\d{8}|(sub-[A-Za-z0-9]+))/")
+
+
+class FileName(NamedTuple):
+    """What a file name says; "" for what it does not.
+
+    Attributes
+    ----------
+    patient : str
+    label : str
+        The class: normal, pneumonia or tuberculosis.
+    subtype, series, key_number : str
+        Of the Kermany set: bacterial or viral, the prefix, and the patient's number alone.
+    certain : bool
+        False for RSNA's names, random numbers as other programs write them, too: a DICOM header goes before.
+    """
+
+    patient: str
+    label: str = ""
+    subtype: str = ""
+    series: str = ""
+    key_number: str = ""
+    certain: bool = True
+
+
+def read_name(file: str) -> FileName | None:
+    """Read the path of an image, or give None when it is like no known set's.
+
+    >>> read_name("00002658_001.png").patient
+    'NIH-2658'
+    >>> read_name("x/MCUCXR_0001_1.png")
+    FileName(patient='MCUCXR_0001', label='tuberculosis', subtype='', series='', key_number='', certain=True)
+    >>> read_name("person78_virus_140 (1).jpeg").patient
+    'virus-78'
+    """
+    stem = _COPY.sub("", PurePosixPath(file).stem)
+    if name := parse_name(f"{stem}.jpeg"):
+        label = "normal" if name.subtype == "normal" else "pneumonia"
+        return FileName(name.patient, label, name.subtype, name.series, name.key_number)
+    for pattern, prefix in _STEMS:
+        if m := pattern.fullmatch(stem):
+            number = str(int(m[1])) if m[1].isdecimal() else m[1]
+            label = ("normal", "tuberculosis")[int(m[2])] if pattern.groups == 2 else ""
+            return FileName(prefix + number, label, certain=prefix != "RSNA-")
+    if m := _PATHS.search(file):
+        return FileName(m[m.lastindex])
+    return None

@@ -73,7 +73,7 @@ def test_a_window_by_hand():
 @pytest.mark.parametrize(
     "center, width, function, says",
     [
-        (0, 0.5, "LINEAR", "1 or more"),
+        (0, 0.5, "LINEAR", "at least 1"),
         (0, 0, "SIGMOID", "above 0"),
         (np.nan, 5, "LINEAR", "center: give a number, got nan"),
         (0, 5, "SQUARE", "LINEAR_EXACT"),
@@ -414,9 +414,9 @@ def test_without_pydicom_it_says_what_to_install(monkeypatch):
     "options, says",
     [
         ({"window": 5}, "center, width"),
-        ({"window": (1, 0)}, "width: give a number, 1 or more"),
+        ({"window": (1, 0)}, "width: give a number of at least 1"),
         ({"window": "wide"}, "full"),
-        ({"size": 4}, "from 8 to 4096"),
+        ({"size": 4}, "from 8 to 4,096"),
         ({"size": 32.0}, "whole number"),
     ],
 )

@@ -166,12 +166,12 @@ def test_protocol_without_official_splits():
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"val": 1.0}, "val: give a fraction of the images below 1"),
-        ({"val": -0.1}, "val: give a number from 0 to 1"),
-        ({"val": 10}, "val: give a number from 0 to 1"),
-        ({"val": "0.1"}, "val: give a number from 0 to 1"),
-        ({"val": float("nan")}, "val: give a number from 0 to 1"),
-        ({"test": 1.5}, "test: give a number from 0 to 1"),
+        ({"val": 1.0}, "val, a fraction: give a number"),
+        ({"val": -0.1}, "val, a fraction: give a number"),
+        ({"val": 10}, "val, a fraction: give a number"),
+        ({"val": "0.1"}, "val, a fraction: give a number"),
+        ({"val": float("nan")}, "val, a fraction: give a number"),
+        ({"test": 1.5}, "test, a fraction: give a number"),
         ({"val": 0.6, "test": 0.4}, "less than 1"),
         ({"by": "images"}, "by: give one of patient, image, got 'images'"),
         ({"protocol": "80:20"}, "val10, train82, merged82, pooled"),

@@ -58,7 +58,7 @@ def test_two_bytes_a_pixel_and_the_file_stays_small():
         ({"stored": np.full((24, 20), 7)}, "all values are 7"),
         ({"center": float("nan")}, "center: give a finite number, got nan"),
         ({"width": "wide"}, "width: give a finite number, got 'wide'"),
-        ({"width": 0.5}, "width: give a number, 1 or more"),
+        ({"width": 0.5}, "width: give a number of at least 1"),
         ({"slope": 0}, "slope: with 0"),
         ({"mask": MASK.astype(int)}, "mask: give a bool array"),
         ({"mask": MASK[:3]}, r"mask: give a bool array \(24, 20\)"),

@@ -82,7 +82,8 @@ def split(
         if test is None and "test" not in official:
             test = 0.2
         parts = ("train", "val") if test is None else ("train", "val", "test")
-    val, test = _fraction("val", val), None if test is None else _fraction("test", test)
+    val = number("val, a fraction", val, 0, 1, open_high=True)
+    test = None if test is None else number("test, a fraction", test, 0, 1, open_high=True)
     if val + (test or 0) >= 1:
         raise ValueError(f"val + test: give less than 1 so that something is left for training, got {val} + {test}")
     if by == "patient":
@@ -104,12 +105,6 @@ def split(
             "No image is left for training: the data set has only a test split. Give test= to split it again."
         )
     return data[train], data[chosen_val], data[chosen_test]
-
-
-def _fraction(name: str, value: float) -> float:
-    if number(name, value, 0, 1) == 1:
-        raise ValueError(f"{name}: give a fraction of the images below 1 (0.1 is 10 %), got {value}")
-    return float(value)
 
 
 def _tell_unknown(data: CxrDataset) -> None:

@@ -1,0 +1,240 @@
+"""What `audit` measures: counts, sizes, patients, copies, exposure, and what metadata alone would score."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+from .dataset import SPLIT_ORDER, CxrDataset
+
+#: A pixel below this value (of 255) counts as near-black.
+NEAR_BLACK = 5
+#: A row or column belongs to the black border when at least this fraction of its pixels is below this value.
+_BORDER_FRACTION, _BORDER_LEVEL = 0.95, 10
+_OTHER = "across classes"
+
+
+def ordered(values: Iterable) -> list[str]:
+    """List the names of splits that occur, train, val and test first."""
+    found = {str(v) for v in values}
+    return [s for s in SPLIT_ORDER if s in found] + sorted(found - set(SPLIT_ORDER))
+
+
+def pixel_statistics(data: CxrDataset) -> dict[str, np.ndarray]:
+    """Measure per image the mean, the SD, and the fractions near black and in a black border; float64 (N,) each."""
+    n, area = len(data), int(np.prod(data.batch([0]).shape[2:]))
+    result = {name: np.empty(n) for name in ("mean", "sd", "near_black", "border")}
+    values = np.arange(256, dtype=np.float64)
+    for start in range(0, n, 256):
+        rows = np.arange(start, min(start + 256, n))
+        images = data.batch(rows)[:, 0]
+        # The histogram of an image holds its exact mean, SD and near-black fraction.
+        counted = np.stack([np.bincount(image.ravel(), minlength=256) for image in images])
+        mean = counted @ values / area
+        result["mean"][rows] = mean
+        result["sd"][rows] = np.sqrt(np.maximum(counted @ values**2 / area - mean**2, 0))
+        result["near_black"][rows] = counted[:, :NEAR_BLACK].sum(axis=1) / area
+        dark = images < _BORDER_LEVEL
+        height = _bright_extent(dark.mean(axis=2) >= _BORDER_FRACTION)
+        width = _bright_extent(dark.mean(axis=1) >= _BORDER_FRACTION)
+        result["border"][rows] = 1 - height * width / area
+    return result
+
+
+def _bright_extent(dark: np.ndarray) -> np.ndarray:
+    """Measure the length of each row of ``dark`` (B, L) without the run of True at its start and its end."""
+    length = dark.shape[1]
+    first, last = np.argmin(dark, axis=1), length - np.argmin(dark[:, ::-1], axis=1)
+    return np.where(dark.all(axis=1), 0, last - first)
+
+
+def counts(table: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]) -> pd.DataFrame:
+    """Count images and patients per split and class, and images per subtype."""
+    subtypes = []
+    if "subtype" in table and not (table["subtype"].astype(str) == table["class"].astype(str)).all():
+        subtypes = sorted(table["subtype"].dropna().astype(str).unique())
+    rows = []
+    for split in split_names:
+        for label in classes:
+            part = table[(table["split"] == split) & (table["class"] == label)]
+            row = {"split": split, "class": label, "images": len(part), "patients": part["patient"].nunique()}
+            row.update({s: int((part["subtype"].astype(str) == s).sum()) for s in subtypes})
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def sizes(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
+    """Describe the sizes of the files per class."""
+    if "width" not in table or "height" not in table:
+        height, width = data.batch([0]).shape[2:]
+        return pd.DataFrame([{"width": f"{width}", "height": f"{height}", "images": len(data), "sizes": 1}])
+    rows = []
+    for label, part in table.groupby("class", sort=True):
+        rows.append(
+            {
+                "class": label,
+                "images": len(part),
+                "sizes": len(part[["width", "height"]].drop_duplicates()),
+                "width": _range(part["width"]),
+                "height": _range(part["height"]),
+                "extensions": ", ".join(sorted(part["extension"].astype(str).unique())) if "extension" in part else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _range(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high} (median {values.median():.0f})"
+
+
+def patients(table: pd.DataFrame, split_names: list[str]) -> pd.DataFrame:
+    """Count the patients with more than one image, per split and class."""
+    rows = []
+    for split in split_names:
+        for label, part in table[table["split"] == split].groupby("class", sort=True):
+            each = part["patient"].value_counts()
+            several = each[each > 1]
+            row = {"split": split, "class": label, "patients": len(each), "with_several": len(several)}
+            rows.append({**row, "their_images": int(several.sum()), "most": int(each.max())})
+    return pd.DataFrame(rows)
+
+
+def crossings(table: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]) -> pd.DataFrame:
+    """Find keys in two splits: one row per key and pair of splits, one column per class the key occurs in."""
+    rows = []
+    for key in ["patient", *(c for c in table.columns if str(c).startswith("key_"))]:
+        known = table[table[key].notna() & (table[key].astype(str) != "")]
+        for first, second in itertools.combinations(split_names, 2):
+            a, b = known[known["split"] == first], known[known["split"] == second]
+            both = set(a[key]) & set(b[key])
+            images = int(a[key].isin(both).sum() + b[key].isin(both).sum())
+            row = {"key": key, "splits": f"{first} and {second}", "values": len(both), "images": images}
+            same = {c: set(a.loc[a["class"] == c, key]) & set(b.loc[b["class"] == c, key]) for c in classes}
+            row.update({c: len(values) for c, values in same.items()})
+            # One number may stand for one class in the first split and for another in the second.
+            rows.append({**row, _OTHER: len(both - set().union(*same.values()))})
+    return pd.DataFrame(rows, columns=["key", "splits", "values", "images", *classes, _OTHER])
+
+
+def duplicates(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
+    """Find identical files: one row per group (of identical pixels, where the files are not known)."""
+    if "digest" in table:
+        digest = table["digest"].astype(str)
+    else:
+        rows = (data.batch([i]) for i in range(len(data)))
+        digest = pd.Series([hashlib.blake2b(pixels, digest_size=16).hexdigest() for pixels in rows])
+    names = table["file"].astype(str) if "file" in table else pd.Series([f"image {i}" for i in range(len(data))])
+    repeated = digest[digest.duplicated(keep=False)]
+    rows = []
+    for _, same in repeated.groupby(repeated, sort=False):
+        part = table.loc[same.index]
+        row = {"files": len(part), "patients": part["patient"].nunique(), "splits": ", ".join(ordered(part["split"]))}
+        row["classes"] = ", ".join(sorted(set(part["class"].astype(str))))
+        rows.append({**row, "names": ", ".join(names.loc[same.index])})
+    rows.sort(key=lambda r: ("," not in r["splits"], "," not in r["classes"]))  # the harmful ones first
+    return pd.DataFrame(rows, columns=["files", "patients", "splits", "classes", "names"])
+
+
+def _groupings(table: pd.DataFrame) -> list[str]:
+    """List `class`, and the columns that divide the classes further."""
+    result = ["class"]
+    for column in ("subtype", "series"):
+        if column in table and table[column].notna().all() and (table[column].astype(str) != "").any():
+            same = all((table[column].astype(str) == table[other].astype(str)).all() for other in result[:1])
+            if not same:
+                result.append(column)
+    return result
+
+
+def exposure(
+    table: pd.DataFrame, pixels: dict[str, np.ndarray], split_names: list[str], classes: tuple[str, ...]
+) -> pd.DataFrame:
+    """Average the gray levels per split and group of images."""
+    rows, seen = [], set()
+    for column in _groupings(table):
+        values = table[column].astype(str).to_numpy()
+        names = list(classes) if column == "class" else sorted(set(values) - {""})
+        for group in names:
+            members = values == group
+            if members.tobytes() in seen:  # "normal" as a class and "normal" as a subtype
+                continue
+            seen.add(members.tobytes())
+            for split in split_names:
+                part = members & (table["split"].to_numpy() == split)
+                if part.any():
+                    means = {name: float(pixels[name][part].mean()) for name in ("mean", "sd", "near_black")}
+                    rows.append({"by": column, "group": group, "split": split, "images": int(part.sum()), **means})
+    return pd.DataFrame(rows)
+
+
+def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDataset) -> pd.DataFrame:
+    """Score a classifier that sees only metadata (balanced accuracy and AUC); empty when it cannot be measured."""
+    columns = ["metadata", "balanced_accuracy", "auc", "chance"]
+    labels = data.labels
+    present, y = np.unique(labels, return_inverse=True)
+    _, groups = np.unique(data.patients, return_inverse=True)
+    fewest = min(len(np.unique(groups[y == k])) for k in range(len(present)))
+    folds = min(5, fewest)
+    if len(present) < 2 or folds < 2:
+        return pd.DataFrame(columns=columns)
+    features = {}
+    for name in ("width", "height", "bytes"):
+        if name in table:
+            features[name] = pd.to_numeric(table[name]).to_numpy(float)[:, None]
+    if "extension" in table:
+        extension = table["extension"].astype(str).to_numpy()
+        features["extension"] = (extension[:, None] == np.unique(extension)).astype(float)
+    features["black border"] = pixels["border"][:, None]
+    varying = {name: x for name, x in features.items() if (x != x[0]).any()}
+    constant = [name for name in features if name not in varying]
+
+    splits = list(PredefinedSplit(_deal_patients(y, groups, folds)).split())
+
+    def score(model: Any, x: np.ndarray) -> dict:
+        chance = 1 / len(present)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a fold may lack a rare class
+            p = cross_val_predict(model, x, y, cv=splits, method="predict_proba", n_jobs=1)
+        auc = roc_auc_score(y, p[:, 1]) if len(present) == 2 else roc_auc_score(y, _normalized(p), multi_class="ovr")
+        accuracy = balanced_accuracy_score(y, p.argmax(axis=1))
+        return {"balanced_accuracy": float(accuracy), "auc": float(auc), "chance": chance}
+
+    rows = []
+    if len(varying) > 1:
+        forest = RandomForestClassifier(40, min_samples_leaf=5, class_weight="balanced", random_state=0, n_jobs=1)
+        rows.append({"metadata": "all of it", **score(forest, np.hstack(list(varying.values())))})
+    tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, class_weight="balanced", random_state=0)
+    rows += [{"metadata": f"{name} alone", **score(tree, x)} for name, x in varying.items()]
+    rows += [
+        {"metadata": f"{name} (equal in all files)", "balanced_accuracy": 1 / len(present), "auc": 0.5,
+         "chance": 1 / len(present)} for name in constant
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _deal_patients(y: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:
+    """Give each image a fold: patients are shuffled within their class and dealt out like cards.
+
+    Much faster than StratifiedGroupKFold for thousands of patients; the folds need not be of equal size here.
+    """
+    patients, first = np.unique(groups, return_index=True)
+    order = np.lexsort((np.random.default_rng(0).random(len(patients)), y[first]))
+    fold = np.empty(len(patients), dtype=np.int64)
+    fold[order] = np.arange(len(patients)) % folds
+    return fold[groups]
+
+
+def _normalized(p: np.ndarray) -> np.ndarray:
+    total = p.sum(axis=1, keepdims=True)
+    return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / p.shape[1])

@@ -12,52 +12,24 @@ from ._torchvision import heal_at_import
 
 __version__ = "0.1.0"
 
-# Public name -> the module a reader finds it in. Modules load on first use, so that `import cxrlib` stays quick.
-_HOME = {
-    "CxrDataset": "data",
-    "load": "data",
-    "split": "data",
-    "audit": "data",
-    "Audit": "data",
-    "build": "recipe",
-    "build_model": "models",
-    "freeze": "models",
-    "unfreeze": "models",
-    "summary": "models",
-    "save_model": "models",
-    "load_model": "models",
-    "Augment": "augment",
-    "Recipe": "recipe",
-    "recipes": "recipe",
-    "fit": "train",
-    "History": "history",
-    "Run": "run",
-    "predict": "_predict",
-    "evaluate": "metrics",
-    "Report": "metrics",
-    "best_threshold": "metrics",
-    "explain": "cam",
-    "score_maps": "localization",
-    "MapScores": "localization",
-    "CamInspector": "widgets",
-    "reported": "source_projects",
+# Module -> the public names that a reader finds in it. Modules load on first use, so that `import cxrlib` stays quick.
+_NAMES = {
+    "data": "CxrDataset load split audit Audit",
+    "models": "build_model freeze unfreeze summary save_model load_model",
+    "recipe": "Recipe recipes build",
+    "augment": "Augment",
+    "train": "fit",
+    "history": "History",
+    "run": "Run",
+    "_predict": "predict",
+    "metrics": "evaluate Report best_threshold",
+    "cam": "explain",
+    "localization": "score_maps MapScores",
+    "widgets": "CamInspector",
+    "source_projects": "reported",
 }
-_MODULES = (
-    "augment",
-    "calibration",
-    "cam",
-    "data",
-    "ensemble",
-    "experiment",
-    "localization",
-    "metrics",
-    "models",
-    "phantom",
-    "plot",
-    "shortcut",
-    "train",
-    "widgets",
-)
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+_MODULES = {m for m in _NAMES if m[0] != "_"} | {"calibration", "ensemble", "experiment", "phantom", "plot", "shortcut"}
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 

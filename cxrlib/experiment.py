@@ -77,33 +77,25 @@ def run(
         return None
     on_validation = score(model, validation, recipe, bootstrap, progress)
     on_test = score(model, test, recipe, bootstrap, progress)  # the one time the test images are looked at
+    parts = (("train", train), ("val", validation), ("test", test))
+    sizes = {
+        part: {
+            "images": len(d), "patients": len(np.unique(d.patients)),
+            "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)},
+        }
+        for part, d in parts
+    }  # fmt: skip
     record = {
-        "format": RESULT_FORMAT,
-        "name": name or f"{recipe.model}-{public_name(source)}-seed{recipe.seed}",
+        "format": RESULT_FORMAT, "name": name or f"{recipe.model}-{public_name(source)}-seed{recipe.seed}",
         "data": {
-            "source": public_name(source),
-            "options": options or {},
-            "fingerprint": data.fingerprint,
-            "skipped": len(data.skipped),
-            "protocol": protocol,
-            "val": PROTOCOLS[protocol][1] if protocol else val,
-            "by": by,
-            "splits": {
-                part: {
-                    "images": len(d),
-                    "patients": len(np.unique(d.patients)),
-                    "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)},
-                }
-                for part, d in (("train", train), ("val", validation), ("test", test))
-            },
+            "source": public_name(source), "options": options or {}, "fingerprint": data.fingerprint,
+            "skipped": len(data.skipped), "protocol": protocol, "val": PROTOCOLS[protocol][1] if protocol else val,
+            "by": by, "splits": sizes,
         },
-        "training": history.to_dict(),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "training": history.to_dict(), "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "versions": versions(),
-        "validation": on_validation.to_dict(),
-        "test": on_test.to_dict(),
-    }
+        "versions": versions(), "validation": on_validation.to_dict(), "test": on_test.to_dict(),
+    }  # fmt: skip
     done = Run(model, recipe, record, on_validation, on_test, history)
     if done.threshold is not None:
         at_cut = on_test.at(done.threshold, f"chosen on {len(validation)} validation images")

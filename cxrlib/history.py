@@ -67,15 +67,10 @@ class History:
     def to_dict(self) -> dict:
         """Return plain values, for JSON; what is undefined is None."""
         return {
-            "recipe": self.recipe.to_dict(),
-            "epochs": [_plain(row) for row in self.epochs],
-            "head": [_plain(row) for row in self.head],
-            "stopped": self.stopped,
-            "best_epoch": self.best_epoch,
-            "hardware": self.hardware,
-            "seconds": self.seconds,
-            "images_per_second": self.images_per_second,
-        }
+            "recipe": self.recipe.to_dict(), "epochs": [_plain(row) for row in self.epochs],
+            "head": [_plain(row) for row in self.head], "stopped": self.stopped, "best_epoch": self.best_epoch,
+            "hardware": self.hardware, "seconds": self.seconds, "images_per_second": self.images_per_second,
+        }  # fmt: skip
 
     def __str__(self) -> str:
         if not self.epochs:

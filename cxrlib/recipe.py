@@ -162,9 +162,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: dict) -> Recipe:
         """Return the recipe that ``to_dict`` wrote, also after JSON has made lists of its tuples."""
-        values = {
-            k: tuple(v) if k in ("tta", "class_weights") and isinstance(v, list) else v for k, v in values.items()
-        }
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         if isinstance(values.get("augment"), dict):
             values["augment"] = Augment(**values["augment"])
         return cls().replace(**values)
@@ -205,6 +203,15 @@ def _layout(layers: str, about: str, **changes) -> Recipe:
     return Recipe(model=layers, model_options=options, size=48, about=about, **{"lr": 1e-4, **changes})
 
 
+_STRONG = Augment(
+    flip=0.5, rotate=15, shift=0.08, zoom=0.2, brightness=0.2, contrast=0.4, gamma=0.5, noise=0.03, blur=1.2, mixup=0.2
+)
+_MILD = Augment(
+    flip=0.5, rotate=10, shift=0.06, zoom=0.12, brightness=0.15, contrast=0.25, gamma=0.3, noise=0.02, blur=0.8
+)
+_ONE_CYCLE = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "onecycle"}
+
+# fmt: off  (a table: what belongs together stands in a line)
 #: The course's named recipes.
 recipes: dict[str, Recipe] = {
     "baseline": Recipe(about="The five-layer CNN, no augmentation."),
@@ -213,13 +220,9 @@ recipes: dict[str, Recipe] = {
         model_options={"normalize": "image"},
         epochs=10,
         lr=2e-3,
-        optimizer="adamw",
-        weight_decay=0.05,
-        schedule="onecycle",
         monitor="val_auc",
-        augment=Augment(
-            flip=0.5, rotate=10, shift=0.06, zoom=0.12, brightness=0.15, contrast=0.25, gamma=0.3, noise=0.02, blur=0.8
-        ),
+        augment=_MILD,
+        **_ONE_CYCLE,
         about="ResNet-18 from scratch with augmentation of geometry and exposure.",
     ),
     "best": Recipe(
@@ -228,34 +231,22 @@ recipes: dict[str, Recipe] = {
         size=160,
         epochs=8,
         lr=5e-4,
-        optimizer="adamw",
-        weight_decay=0.05,
-        schedule="onecycle",
+        **_ONE_CYCLE,
         ema_decay=0.995,
         restore_best=False,
         class_weights="balanced",
-        augment=Augment(
-            flip=0.5,
-            rotate=15,
-            shift=0.08,
-            zoom=0.2,
-            brightness=0.2,
-            contrast=0.4,
-            gamma=0.5,
-            noise=0.03,
-            blur=1.2,
-            mixup=0.2,
-        ),
+        augment=_STRONG,
         tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
         precision="fp32",
         about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored.",
     ),
     **{
-        f"layers-{s}": _layout(s, "One of the five layer orders of the layer-order comparison.")
-        for s in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")
+        f"layers-{layers}": _layout(layers, "One of the five layer orders of the layer-order comparison.")
+        for layers in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")
     },
     **{
-        f"lr-{name}": _layout("CPCFDD", "The learning-rate comparison.", lr=lr)
-        for name, lr in (("1e-3", 1e-3), ("1e-4", 1e-4), ("1e-5", 1e-5), ("1e-6", 1e-6))
+        f"lr-{name}": _layout("CPCFDD", "The learning-rate comparison.", lr=float(name))
+        for name in ("1e-3", "1e-4", "1e-5", "1e-6")
     },
 }
+# fmt: on

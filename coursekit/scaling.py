@@ -48,7 +48,7 @@ for a {model}, {exchange:.0f} MB a step around a ring of {gpus}. With {batch} im
 and {epoch_exchange:.0f} GB an epoch for each GPU.
 
 **The batch.** `fit` divides the recipe's batch among the processes: the same steps and images as on one. Only batch
-norm, dropout and augmentation see the share of their own process: {share} of {batch}. A larger batch wants another
+norm, dropout and augmentation see the part of their own process: {part} of {batch}. A larger batch wants another
 learning rate; choose it on validation patients.
 
 ```bash
@@ -99,7 +99,7 @@ def page(records: dict[str, dict], training: dict) -> str:
     feed = large["under_limit"]["feed_images_per_second"]
     rates = {run["jobs"]: run["per_minute"] for run in grading["runs"]}
     jobs = grading["cores"]
-    # Amdahl: with s the serial share, rate(jobs) / rate(1) = 1 / (s + (1 - s) / jobs)
+    # Amdahl: with s the serial fraction, rate(jobs) / rate(1) = 1 / (s + (1 - s) / jobs)
     serial = max(0.0, (jobs * rates[1] / rates[jobs] - 1) / (jobs - 1))
     exchange = 2 * (GPUS - 1) / GPUS * training.get("trained_parameters", training["parameters"]) * 4
     steps = IMAGES // BATCH
@@ -125,7 +125,7 @@ def page(records: dict[str, dict], training: dict) -> str:
         feed=feed,
         feed_all=GPUS * feed,
         feed_seconds=IMAGES / feed / GPUS,
-        together=" or ".join(f"{share:.0%} ({model})" for model, share in efficiencies.items()),
+        together=" or ".join(f"{fraction:.0%} ({model})" for model, fraction in efficiencies.items()),
         processes=processes["processes"],
         gpu_table=gpu_table(feed, efficiency),
         model=training["training"]["recipe"]["model"],
@@ -134,7 +134,7 @@ def page(records: dict[str, dict], training: dict) -> str:
         batch=BATCH,
         steps=steps,
         epoch_exchange=steps * exchange / 1e9,
-        share=BATCH // GPUS,
+        part=BATCH // GPUS,
         one=rates[1],
         two=rates[jobs],
         jobs=jobs,

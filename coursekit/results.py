@@ -114,20 +114,19 @@ def training_table(records: list[dict]) -> str:
     rows = []
     for runs in by_recipe(records):
         recipe = runs[0]["training"]["recipe"]
+        length = f"{len(runs[0]['training']['epochs'])} epochs, {statistics.mean(map(training_minutes, runs)):.1f} min"
         rows.append(
             [
                 name_of(runs),
-                f"{recipe['model']}, {recipe['size']} px, {len(runs[0]['training']['epochs'])} epochs",
-                recalls(runs, "validation"),
+                f"{recipe['model']}, {recipe['size']} px, {length}",
+                f"{recalls(runs, 'validation')}; {recalls(runs, 'test')}",
                 scored(runs, "accuracy"),
                 scored(runs, "accuracy", "test_at_validation_threshold"),
                 scored(runs, "auc"),
-                recalls(runs, "test"),
-                f"{statistics.mean(map(training_minutes, runs)):.1f} min",
             ]
         )
-    head = ["recipe, seed", "model", "validation recall, normal / pneumonia", *ACCURACIES, "test AUC"]
-    return table([*head, "test recall at 0.5, normal / pneumonia", "training time*"], rows)
+    recall = "recall at 0.5, normal / pneumonia: validation; test"
+    return table(["recipe, seed", "model, length, training time*", recall, *ACCURACIES, "test AUC"], rows)
 
 
 def threshold_table(records: list[dict]) -> str:

@@ -8,7 +8,7 @@ SOURCES = {
     "A": "Kaggle pneumonia, 5,216 training and 624 test images, validation 10 % of train",
     "B": "normal 3,279, bacterial 3,011, viral 1,661, COVID-19 1,285",
     "C": "Kaggle pneumonia, 8:2 of train",
-    "D": "Kaggle pneumonia, all images pooled and cut again",
+    "D": "Kaggle pneumonia, all images pooled and split again",
     "E": "four classes, 7,135 images, val merged, 8:2",
 }
 

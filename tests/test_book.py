@@ -70,6 +70,18 @@ HTML(f'<img alt="one white point" src="data:image/gif;base64,{pixel}">')
 ```
 
 It is white.
+
+**A quiz. Predict first**, or rather: **Predict first.** Which number comes next?
+
+```{code-cell} ipython3
+:tags: [question]
+
+print("one, two, three, and then")
+```
+
+```{code-cell} ipython3
+print("the number four")
+```
 """
 TOC = {
     "format": "jb-book",
@@ -448,12 +460,21 @@ class TestInTheBrowser:
             button = page.get_by_role("button", name="Show the result")
             assert all(a.is_visible() for a in answers) and not button.count()
             reader.open(path, "?class")
-            assert not any(a.is_visible() for a in answers) and button.count() == 1
+            answers.append(page.get_by_text("the number four").last)
+            assert not any(a.is_visible() for a in answers) and button.count() == 2
+            assert page.get_by_text("one, two, three").last.is_visible(), "the question needs it"
             assert page.get_by_text("Which color").is_visible() and page.get_by_text("ran at").last.is_visible()
-            button.click()
-            assert all(a.is_visible() for a in answers) and not button.count()
+            button.first.click()
+            assert all(a.is_visible() for a in answers[:2]) and not answers[2].is_visible() and button.count() == 1
             reader.open(path)
             assert not any(a.is_visible() for a in answers), "the tab remembers that it is in class"
+            reader.open(path, "?class=off")
+            assert all(a.is_visible() for a in answers) and not button.count()
+            reader.open(path, "?class")
+            page.get_by_role("button", name="Show all").click()
+            assert all(a.is_visible() for a in answers) and not button.count()
+            reader.open(path)
+            assert all(a.is_visible() for a in answers), "it was switched off"
             assert not reader.faults
 
     def test_a_phone_never_scrolls_sideways(self, html, browser):

@@ -1,24 +1,37 @@
-// In class: ?class in the address hides what follows a "Predict first", until it is asked for.
+// In class: ?class in the address hides what follows a "Predict first", until it is asked for; ?class=off ends it. What the
+// question is about stays: cells with the tag "question", such as the pictures of a quiz or a widget to try it with.
 document.addEventListener("DOMContentLoaded", () => {
-  if (new URLSearchParams(location.search).has("class")) sessionStorage.setItem("class", "on");
+  const given = new URLSearchParams(location.search).get("class");
+  if (given === "off") sessionStorage.removeItem("class");
+  else if (given !== null) sessionStorage.setItem("class", "on");
   if (!sessionStorage.getItem("class")) return;
-  const asks = (element) => element.querySelector(":scope > strong")?.textContent.startsWith("Predict first");
+  const button = (text, act) => Object.assign(document.createElement("button"),
+    { type: "button", className: "show-result", textContent: text, onclick: act });
+  const asks = (element) => [...element.querySelectorAll(":scope > strong")].some((s) => s.textContent.startsWith("Predict first"));
+  const ends = (element) => !element || element.tagName === "SECTION" || asks(element);
+  const shows = []; // one function for each question
   for (const question of [...document.querySelectorAll("article p")].filter(asks)) {
     let cell = question.nextElementSibling;
-    while (cell && !cell.querySelector(".cell_output")) cell = cell.nextElementSibling;
-    if (!cell) continue;
+    while (!ends(cell) && (!cell.querySelector(".cell_output") || cell.classList.contains("tag_question"))) cell = cell.nextElementSibling;
+    if (ends(cell)) continue;
     const hidden = [cell.querySelector(".cell_output")];
-    for (let next = cell.nextElementSibling; next && next.tagName !== "SECTION" && !asks(next);
-      next = next.nextElementSibling) hidden.push(next);
-    const button = Object.assign(document.createElement("button"),
-      { type: "button", className: "show-result", textContent: "Show the result" });
-    button.addEventListener("click", () => {
+    for (let next = cell.nextElementSibling; !ends(next); next = next.nextElementSibling) hidden.push(next);
+    const show = () => {
       for (const element of hidden) element.hidden = false;
-      button.remove();
-    });
+      ask.remove();
+    };
+    const ask = button("Show the result", show);
+    shows.push(show);
     for (const element of hidden) element.hidden = true;
-    hidden[0].before(button);
+    hidden[0].before(ask);
   }
+  const note = Object.assign(document.createElement("p"), { className: "in-class", textContent: "In class: results wait for a click. " });
+  note.append(button("Show all, on every page", () => {
+    sessionStorage.removeItem("class");
+    for (const show of shows) show();
+    note.remove();
+  }));
+  document.querySelector("article h1")?.after(note);
 });
 
 // A page opened from the disk may not fetch other pages, so the search shows titles there, without excerpts.

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import html
 import os
-import subprocess
-import sys
+import signal
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .data import load
 from .files import write_json
 from .metrics import Report
-from .phantom import CLASSES, make_phantoms
+from .phantom import CLASSES
 from .run import MODEL, PREDICTIONS, RESULT, Run
+from .validate import whole
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 PLACE = "CXR_APP_RUN"  # the environment variable through which `serve` tells the page its folder
 NO_DEVICE = "This is a course, not a medical device. Nothing here is fit for looking after patients."
@@ -26,9 +31,16 @@ _POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws://127.0.0.1:* "
     "ws://localhost:*; form-action 'self'; frame-ancestors 'self'"
 )
+# Every visit has a kernel of its own, with the pictures that were opened. It ends when the page says goodbye or, where
+# a browser could not, a minute after its last word. Voilà gives the page no _xsrf cookie, so that the goodbye would be
+# refused; it names a kernel by a random id that no other page can know.
 _SETTINGS = {
-    "Voila": {"ip": "127.0.0.1", "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}}},
+    "Voila": {
+        "ip": "127.0.0.1",
+        "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}, "disable_check_xsrf": True},
+    },
     "VoilaConfiguration": {"show_tracebacks": True},
+    "MappingKernelManager": {"cull_idle_timeout": 60, "cull_interval": 15, "cull_connected": False},
 }
 # The names of the tabs that are not open are too pale to be read in Jupyter's theme.
 _STYLE = ".jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { color: #333; }"
@@ -52,8 +64,21 @@ _NOTEBOOK = {
 }
 
 
-def page(folder: str | Path | None = None):
-    """The page as one widget. folder: of a run; default the environment variable CXR_APP_RUN."""
+def page(folder: str | Path | None = None) -> ipywidgets.Widget:
+    """Make the page as one widget.
+
+    Parameters
+    ----------
+    folder : path-like, optional
+        Of a run; default: the environment variable CXR_APP_RUN.
+
+    Raises
+    ------
+    ValueError
+        No folder, or as ``Run.open``.
+    FileNotFoundError
+        As ``Run.open``.
+    """
     import ipywidgets
 
     from .data import CxrDataset
@@ -63,11 +88,10 @@ def page(folder: str | Path | None = None):
     if not folder:
         raise ValueError(f"folder: name the folder of a run, or set {PLACE}")
     run = Run.open(folder)
-    classes = tuple(run.model.classes)
+    classes = run.classes
     known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
-    made = make_phantoms(
-        EXAMPLES, size=run.model.config["size"], classes=classes if known else CLASSES[:2], seed=0, progress=False
-    )
+    names = classes if known else CLASSES[:2]
+    made = load("phantom", run.recipe.size, n=EXAMPLES, classes=names, progress=False)
     examples = CxrDataset(made.images, made.labels, classes, made.patients, made.table, made.masks, made.lungs)
     two = len(classes) == 2
     reports = {
@@ -97,27 +121,26 @@ def page(folder: str | Path | None = None):
 
 def _head() -> str:
     return (
-        f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the inspector "
+        f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the page "
         "(PNG, JPEG or DICOM), or choose one of the examples, which are computed, not real. The picture stays in "
-        "this computer's memory: it is not kept, and not sent anywhere. On the second tab you see how often the "
-        "model is right, and choose where it decides.</p>"
+        "this computer's memory, is forgotten when the page is closed, and is not sent anywhere. On the second tab you "
+        "see how often the model is right, and choose where it decides.</p>"
         f"<p role='note'><b>{NO_DEVICE}</b></p>"
     )
 
 
 def _about(run: Run) -> str:
     record, escape = run.record, html.escape
-    recipe, values, intervals = record["training"]["recipe"], record["test"]["values"], record["test"]["intervals"]
+    values, intervals = record["test"]["values"], record["test"]["intervals"]
 
     def measured(name: str) -> str:
-        if values[name] is None:
-            return "–"
         low, high = intervals.get(name) or (None, None)
-        return f"{values[name]:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None else "")
+        between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+        return "–" if values.get(name) is None else f"{values[name]:.3f}{between}"
 
     rows = {
-        "network": f"{recipe['model']}, {recipe['size']} px",
-        "classes": ", ".join(run.model.classes),
+        "network": f"{run.recipe.model}, {run.recipe.size} px",
+        "classes": ", ".join(run.classes),
         "trained on": record["data"]["source"],
         "accuracy on its test images": measured("accuracy"),
         "AUC on its test images": measured("auc"),
@@ -139,7 +162,7 @@ def _about(run: Run) -> str:
 
 
 def demo(folder: str | Path, progress: bool = True) -> Path:
-    """A small network trained on phantoms, for those who have no run of their own yet; made once."""
+    """Train a small network on phantoms, for those who have no run of their own yet; once."""
     from . import recipes
     from .experiment import run
 
@@ -151,20 +174,45 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
 
 
 def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
-    """Serve the page of a run on this computer alone until Ctrl-C; returns Voilà's exit status.
+    """Serve the page of a run on this computer alone, until Ctrl-C or another signal to end.
 
-    Raises ModuleNotFoundError (with the remedy) without Voilà, and what ``Run.open`` raises.
+    Parameters
+    ----------
+    folder : path-like
+        Of a run.
+    port : int
+    browser : bool
+        Open the page in a browser.
+
+    Returns
+    -------
+    int
+        The exit status.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Without Voilà; with the remedy.
+    FileNotFoundError, ValueError
+        As ``Run.open``.
     """
     import importlib.util
 
     if importlib.util.find_spec("voila") is None:
         raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
+    from traitlets.config import Config
+    from voila.app import Voila
+
+    whole("port", port, 1, 65535)
     Run.open(folder)  # an error here is read more easily than one on the page
+    os.environ[PLACE] = str(Path(folder).resolve())  # for the kernels
     with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
-        write_json(Path(place) / "app.ipynb", _NOTEBOOK)
-        write_json(Path(place) / "voila.json", _SETTINGS)
-        command = [sys.executable, "-m", "voila", "app.ipynb", f"--port={port}", *["--no-browser"] * (not browser)]
-        try:
-            return subprocess.run(command, cwd=place, env={**os.environ, PLACE: str(Path(folder).resolve())}).returncode
-        except KeyboardInterrupt:
-            return 0
+        notebook = Path(place) / "app.ipynb"
+        write_json(notebook, _NOTEBOOK)
+        # In this process: what ends it ends Voilà, and Voilà ends the kernels.
+        server = Voila(config=Config(_SETTINGS))
+        server.initialize([str(notebook), f"--port={port}", *["--no-browser"] * (not browser)])
+        if hasattr(signal, "SIGHUP"):  # the terminal is closed
+            signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+        server.start()
+    return 0

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from jupyter_lab import free_port
@@ -74,6 +75,20 @@ def test_classes_without_a_phantom_get_examples_without_a_true_class(copied):
     assert "<b>fish" not in about
 
 
+def test_what_a_run_does_not_know_is_a_dash(copied):
+    record = json.loads((copied / "result.json").read_text())
+    record["test"]["values"]["auc"] = None
+    record["test"]["intervals"].pop("auc", None)
+    record["test"]["intervals"]["accuracy"] = [None, None]
+    (copied / "result.json").write_text(json.dumps(record))
+    found = json.loads((copied / "predictions.json").read_text())
+    found["test"]["labels"] = [0] * len(found["test"]["labels"])  # a class without images
+    (copied / "predictions.json").write_text(json.dumps(found))
+    *_, about = parts(app.page(copied))
+    assert "AUC on its test images</th><td>–</td>" in about
+    assert f"<td>{record['test']['values']['accuracy']:.3f}</td>" in about
+
+
 @pytest.mark.parametrize("name", ["model.pt", "result.json", "predictions.json"])
 def test_a_missing_file_is_named_with_its_remedy(copied, name):
     (copied / name).unlink()
@@ -133,9 +148,22 @@ def test_a_demo_that_was_stopped_is_not_taken_for_a_finished_one(tmp_path, monke
 # -- in a browser ------------------------------------------------------------------------------------------------------
 
 
+def kernels(process) -> list[psutil.Process]:
+    found = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in found if "ipykernel" in " ".join(child.cmdline())]
+
+
+def comes_true(condition, seconds=20) -> bool:
+    for _ in range(10 * seconds):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @pytest.fixture(scope="module")
 def served(finished, tmp_path_factory):
-    """`cxr app` on a port of its own, from a folder of its own."""
+    """`cxr app` on a port of its own, from a folder of its own: its address and its process."""
     home, port = tmp_path_factory.mktemp("home"), free_port()
     env = {
         **os.environ,
@@ -161,15 +189,16 @@ def served(finished, tmp_path_factory):
                 except OSError:
                     assert process.poll() is None, (home / "log.txt").read_text()
                     time.sleep(0.25)
-            yield f"http://127.0.0.1:{port}/"
+            yield f"http://127.0.0.1:{port}/", process
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
             process.wait(20)
 
 
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
+    served, _ = served
     own = tmp_path / "own.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (120, 90), np.uint8)).save(own)
     page = chromium.new_page(viewport={"width": 1200, "height": 1000})
@@ -189,9 +218,24 @@ def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
         opened = cxr.Run.open(finished)
         pixels = decode(own.read_bytes(), 48)[0]
         one = cxr.CxrDataset(pixels[None, None], [0], opened.model.classes, ["own"])
-        wanted = opened.predict(opened.model, one)[0]
-        shown = [float(text.rstrip(" %")) for text in page.locator(".cxr-cam .bar .value").all_inner_texts()]
+        wanted = opened.predict(one, calibrated=True)[0]
+        shown = [float(text.rstrip("\u00a0%")) for text in page.locator(".cxr-cam .bar .value").all_inner_texts()]
         assert np.allclose(shown, 100 * wanted, atol=0.51)
+
+        assert "squeezed from 90 × 120 pixels to a square of 48 × 48" in page.locator(".cxr-cam .own").inner_text()
+
+        bad = tmp_path / "bad.png"
+        bad.write_text("no picture")
+        page.locator(".cxr-cam input[type=file]").set_input_files(bad)
+        problem = page.locator(".cxr-cam .problem")
+        problem.wait_for()
+        assert "bad.png: This file cannot be used: it is a text file" in problem.inner_text()
+        assert not page.locator(".cxr-cam .main").is_visible(), "the answer for another picture stays"
+        box = problem.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 1000, "the reason lies outside the screen"
+        page.locator(".cxr-cam .thumb:has-text('Own 1')").click()
+        page.wait_for_function(LABEL, arg="Own picture 1")
+        assert page.locator(".cxr-cam .main").is_visible() and not problem.is_visible()
 
         for threshold, said in (("0", "pneumonia"), ("1", "normal")):
             page.get_by_role("tab", name="Threshold").click()
@@ -216,6 +260,34 @@ def test_the_app_in_a_browser(finished, served, chromium, tmp_path):
             content,
         )
         page.wait_for_function(LABEL, arg="Own picture 2")
+        page.get_by_role("button", name="Remove").click()
+        page.wait_for_function("() => !document.querySelector('.cxr-cam .thumbs').innerText.includes('Own 2')")
+        assert "Own 1" in page.locator(".cxr-cam .thumbs").inner_text()
     finally:
         page.close()
     assert not elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_each_open_page_has_one_kernel_and_nothing_outlives_the_app(served, chromium):
+    address, process = served
+    page = chromium.new_page()
+    page.goto(address)
+    page.wait_for_selector(".cxr-cam canvas", timeout=120_000)
+    page.close()  # as a browser that crashes: the page cannot say goodbye
+    assert comes_true(lambda: not kernels(process), 120), "the kernel of a page that is gone lives on"
+    page = chromium.new_page()
+    page.goto(address)
+    for _ in range(4):
+        page.wait_for_selector(".cxr-cam canvas", timeout=120_000)
+        assert comes_true(lambda: len(kernels(process)) == 1), f"{len(kernels(process))} kernels for one page"
+        page.reload()
+    page.wait_for_selector(".cxr-cam canvas", timeout=120_000)
+    started = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    assert len(started) > 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    _, alive = psutil.wait_procs(started, 10)
+    assert not alive
+    page.close()

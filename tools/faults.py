@@ -4,7 +4,8 @@ Each target is a command with a result. First the command runs once undisturbed,
 and how long it takes. Then, again and again: a fresh folder, the command, SIGKILL for it and all its children at a
 random moment, the same command again. It must succeed and give the same result. Other trials change the surroundings:
 a full disk, a home that cannot be written, none at all, two processes at once, odd names, a clock that is ahead. There
-the command must work, or say in one sentence what is wrong.
+the command must work, or say in one sentence what is wrong. And the app is told to end, in four ways. No process may
+live on after its command.
 
     python -m tools.faults                          56 kills and every trial; prints a table
     python -m tools.faults --only train --kills 3   a part
@@ -15,21 +16,25 @@ The exit status is 1 when something was lost.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 from tqdm import tqdm
 
@@ -38,7 +43,7 @@ from cxrlib.files import write_json
 ROOT = Path(__file__).resolve().parent.parent
 CXR = [sys.executable, "-m", "cxrlib"]
 PHANTOM = ["--data", "phantom", "-o", "n=60", "--size", "32", "--quiet"]
-LIMIT = 900  # seconds a command
+LIMIT = 900  # seconds per command
 
 
 @dataclass(frozen=True)
@@ -277,6 +282,20 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate()
 
 
+def left_over(folder: Path) -> str:
+    """Nothing, or which processes that were started for this folder still run after some seconds."""
+    for _ in range(50):
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and str(folder) in process.environ().get("HOME", ""):
+                    found.append(" ".join(process.cmdline())[:80])
+        if not found:
+            return ""
+        time.sleep(0.2)
+    return f"{len(found)} processes live on: {'; '.join(found)}"
+
+
 def first_difference(wanted: bytes, found: bytes) -> str:
     """Say where two results begin to differ."""
     at = next((i for i, (a, b) in enumerate(zip(wanted, found, strict=False)) if a != b), min(len(wanted), len(found)))
@@ -327,8 +346,11 @@ def kill_again_and_again(target: Target, kills: int, rng: random.Random, base: P
                     kill(process)
                     tally.done += 1
                     bar.update()
+            behind = left_over(folder)
             status, output = finish(start(command, folder))
             what = f"killed after {' and '.join(f'{m:.1f}' for m in moments)} of {seconds:.1f} s"
+            if behind := behind or left_over(folder):
+                tally.lost.append(f"{what}, {behind}")
             if status:
                 tally.lost.append(f"{what}, the next start failed: {last_line(output)}")
                 continue
@@ -448,6 +470,29 @@ def spaces_and_unicode_in_paths(folder: Path) -> str:
         return last_line(output)
     status, output = finish(start([*CXR, "train", *PHANTOM, "--epochs", "1", "--out", odd / "mein lauf"], odd))
     return last_line(output) if status else ""
+
+
+@trial
+def app_that_is_told_to_end(folder: Path) -> str:
+    """End the app by four signals while a page has a kernel: nothing may live on."""
+    status, output = finish(start([*train(folder)], folder))
+    if status:
+        return last_line(output)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for end in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL):
+        process = start([*CXR, "app", folder / "run", "--port", port, "--no-browser"], folder)
+        for _ in range(LIMIT):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LIMIT).read()  # its kernel runs now
+                break
+            time.sleep(1)
+        process.send_signal(end)
+        finish(process)
+        if wrong := left_over(folder):
+            return f"after {end.name}, {wrong}"
+    return ""
 
 
 @trial

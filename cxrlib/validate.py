@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from numbers import Integral, Real
 from typing import Any
 
@@ -49,6 +49,23 @@ def one_of(name: str, value: Any, allowed: Iterable) -> Any:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"{name}: give one of {', '.join(map(str, allowed))}, got {short(value)}.{hint}")
     return value
+
+
+def text(name: str, value: Any) -> str:
+    """Check that ``value`` is a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name}: give a text, got {short(value)}")
+    return value
+
+
+def several(name: str, values: Any, check: Callable[[str, Any], Any], least: int = 1) -> list:
+    """Check that ``values`` is a sequence of at least ``least``, each of them with ``check(name, value)``."""
+    if isinstance(values, str | bytes | Set | Mapping) or not isinstance(values, Iterable):
+        raise ValueError(f"{name}: give a sequence, such as a list, got {short(values)}")
+    found = [check(name, value) for value in values]
+    if len(found) < least:
+        raise ValueError(f"{name}: give at least {least}, got {short(found)}")
+    return found
 
 
 def array(

@@ -31,11 +31,11 @@ def test_the_page_holds_labels_and_probabilities_and_nothing_else():
 
 
 def test_it_refuses_what_it_cannot_show():
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="reports: give a Report"):
         ConfusionExplorer({})
     with pytest.raises(ValueError, match="ThresholdExplorer"):
         ConfusionExplorer(make_report(classes=("normal", "pneumonia")))
-    with pytest.raises(ValueError, match="'other'.*need the same"):
+    with pytest.raises(ValueError, match="'other'.*the same classes"):
         ConfusionExplorer({"one": make_report(), "other": make_report(classes=CLASSES[:3])})
 
 
@@ -57,11 +57,25 @@ def test_the_numbers_are_those_of_the_report(show, width, scheme):
                 assert abs(float(page.locator(f"[data-value={value}]").inner_text()) - judged[value]) < 6e-4
             for c in CLASSES:
                 row = page.locator("tr", has=page.get_by_role("rowheader", name=c, exact=True))
-                shown = [float(cell) for cell in row.locator("td").all_inner_texts()]
-                assert np.allclose(shown, [judged[f"{m}[{c}]"] for m in ("recall", "precision", "f1")], atol=6e-4)
+                shown = [float(cell.replace("–", "nan")) for cell in row.locator("td").all_inner_texts()]
+                wanted = [judged[f"{m}[{c}]"] for m in ("recall", "precision", "f1")]
+                assert np.allclose(shown, wanted, atol=6e-4, equal_nan=True)
     page.get_by_role("button", name="All weights 1").click()
     assert page.locator("[data-value=accuracy]").inner_text() == f"{report['accuracy']:.3f}"
     assert all(s.input_value() == "0" for s in page.get_by_role("slider").all())
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_class_without_images_has_dashes_and_is_left_out_of_the_mean(show):
+    known = make_report()
+    keep = known.labels != 3
+    page = show(ConfusionExplorer(Report(known.labels[keep], known.probs[keep], known.classes, None)))
+    rows = page.get_by_role("group", name="Class by class").locator("tbody tr").all()
+    cells = [row.locator("td").all_inner_texts() for row in rows]
+    assert cells[3] == ["–"] * 3 and "–" not in cells[0]
+    mean = np.mean([float(row[2]) for row in cells[:3]])
+    assert float(page.locator("[data-value=macro_f1]").inner_text()) == pytest.approx(mean, abs=1e-3)
 
 
 @pytest.mark.slow

@@ -22,7 +22,8 @@ from cxrlib.data import CxrDataset
 from cxrlib.localization import score_maps
 from cxrlib.phantom import make_phantoms
 from cxrlib.widgets import CamInspector, StaticWidget
-from cxrlib.widgets.inspector import MAX_UPLOAD, dequantize, energy_share, quantize
+from cxrlib.widgets.encode import dequantize, energy_fractions, quantize
+from cxrlib.widgets.inspector import MAX_UPLOAD
 
 SIZE = 32
 
@@ -103,20 +104,20 @@ def test_the_page_holds_the_maps_of_explain(inspector, model, data):
 def test_energy_of_an_even_map_is_the_area_and_of_a_spot_all_or_nothing():
     mask = np.zeros((40, 40), bool)
     mask[:10, :20] = True
-    assert energy_share(np.ones((1, 5, 5)), mask) == [pytest.approx(mask.mean())]
+    assert energy_fractions(np.ones((1, 5, 5)), mask) == [pytest.approx(mask.mean())]
     spot = np.zeros((2, 8, 8))
     spot[0, 0, 0] = spot[1, 7, 7] = 3
-    assert energy_share(spot, mask) == [pytest.approx(1), pytest.approx(0)]
+    assert energy_fractions(spot, mask) == [pytest.approx(1), pytest.approx(0)]
 
 
 def test_energy_counts_only_what_speaks_for_the_class():
     mask = np.zeros((4, 4), bool)
     mask[:, :2] = True
     raw = np.where(mask, 1.0, -5.0)[None]
-    assert energy_share(raw, mask) == [pytest.approx(1)]
-    assert energy_share(-np.ones((1, 4, 4)), mask) == [None]
+    assert energy_fractions(raw, mask) == [pytest.approx(1)]
+    assert energy_fractions(-np.ones((1, 4, 4)), mask) == [None]
     with pytest.raises(ValueError, match="mask"):
-        energy_share(raw, mask[0])
+        energy_fractions(raw, mask[0])
 
 
 def test_shares_on_the_page_agree_with_a_slow_calculation(inspector, model, data):
@@ -142,7 +143,7 @@ def test_shares_on_the_page_agree_with_a_slow_calculation(inspector, model, data
     for image in page(inspector)["images"][:4]:
         row = image["row"]
         raw = cxrlib.explain(model, data[[row]], layer=layer, relu=False)[0]
-        share = page(inspector)["maps"][f"0|{row}|{layer}|grad-cam"]["share"]
+        share = page(inspector)["maps"][f"0|{row}|{layer}|grad-cam"]["inside"]
         for name, mask in (("lesion", data.masks[row]), ("lung", data.lungs[row])):
             assert (name in share) == bool(mask.any())
             for k in range(len(raw)):
@@ -159,7 +160,7 @@ def test_shares_on_the_page_are_those_of_score_maps(inspector, model, data):
     scores = score_maps(maps, data.masks, lungs=data.lungs, markers=data.table, bootstrap=0).per_image
     compared = 0
     for image in page(inspector)["images"]:
-        share = page(inspector)["maps"][f"0|{image['id']}|{layer}|grad-cam"]["share"]
+        share = page(inspector)["maps"][f"0|{image['id']}|{layer}|grad-cam"]["inside"]
         if image["row"] in scores.index and share["lesion"][1] is not None:
             for name, values in share.items():
                 assert values[1] == pytest.approx(scores.loc[image["row"], f"energy_{name}"], abs=2e-5)
@@ -206,7 +207,7 @@ def test_fine_maps_are_averaged_for_the_page_but_not_for_the_numbers():
     record = page(widget)["maps"][f"0|1|{first}|grad-cam"]
     raw = cxrlib.explain(net, data[[1]], layer=first, relu=False)[0]
     assert record["size"] == [128, 128] and record["grid"] == [56, 56]
-    assert record["share"]["lung"][1] == pytest.approx(energy_share(raw, data.lungs[1])[1], abs=1e-5)
+    assert record["inside"]["lung"][1] == pytest.approx(energy_fractions(raw, data.lungs[1])[1], abs=1e-5)
 
 
 # --- choosing
@@ -414,6 +415,25 @@ def test_an_own_picture_is_classified_and_mapped_but_never_saved(model, data):
     assert [i["id"] for i in page(widget)["images"]] == ["4"] and page(widget)["maps"] == {}
 
 
+def test_own_pictures_are_told_apart_and_can_be_removed(model, data):
+    widget = CamInspector(model, data, images=[4], precompute=False)
+    upload = {"type": "upload", "part": 0, "last": True}
+    large = np.zeros((90, 400), np.uint8)
+    answers = [talk(widget, upload, [png(pixels)])[0] for pixels in (data.images[7, 0], large)]
+    assert [answer["image"]["id"] for answer in answers] == ["u1", "u2"]
+    assert [answer["image"]["file"] for answer in answers] == [[SIZE, SIZE], [400, 90]], "the size of the file"
+    question = {"type": "map", "model": 0, "image": "u1", "layer": cam.layers(model)[-1], "method": "grad-cam"}
+    assert talk(widget, question)[0]["type"] == "map"
+    assert talk(widget, {"type": "remove", "image": "u1"}) == [{"type": "removed", "image": "u1", "ask": None}]
+    (hello,) = talk(widget, {"type": "hello"})
+    assert [image["id"] for image in hello["page"]["images"]] == ["4", "u2"] and not hello["page"]["tops"]
+    assert talk(widget, question)[0]["type"] == "error"
+    assert talk(widget, upload, [png(large)])[0]["image"]["id"] == "u3", "a number is not given twice"
+    for image in ("4", "u1", None):
+        (answer,) = talk(widget, {"type": "remove", "image": image})
+        assert answer["type"] == "error" and "image: give one of u2, u3" in answer["text"]
+
+
 def test_an_upload_may_come_in_parts(model, data):
     widget = CamInspector(model, data, images=[4], precompute=False)
     whole = png(data.images[7, 0])
@@ -503,7 +523,7 @@ def test_a_map_with_no_positive_value_says_so_in_numbers(data):
     widget = CamInspector(net, data, images=[5])
     record = page(widget)["maps"][f"0|5|{page(widget)['models'][0]['layers'][-1]}|grad-cam"]
     assert record["high"][1] <= 0
-    assert all(share[1] is None for share in record["share"].values())
+    assert all(share[1] is None for share in record["inside"].values())
 
 
 def test_nan_weights_are_refused(data):
@@ -517,14 +537,14 @@ def test_nan_weights_are_refused(data):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"images": [99]}, r"^images: there is no image 99; data has 14"),
+        ({"images": [99]}, r"^images: give a whole number from -14 to 13, got 99"),
         ({"images": [-15]}, "^images"),
         ({"images": []}, "^images"),
         ({"images": [0.5]}, "^images"),
         ({"images": 3}, "^images"),
         ({"images": list(range(14)) * 10}, "^images"),
         ({"images": [True, False]}, "^images"),
-        ({"layers": ["layer9"]}, "^layers: model .*layer9"),
+        ({"layers": ["layer9"]}, "^layers: .*layer9"),
         ({"layers": []}, "^layers"),
         ({"layers": "conv1"}, "^layers"),
         ({"methods": ["grad"]}, "^methods: .*'grad'.*grad-cam"),

@@ -183,7 +183,7 @@ def wanted(inspector):
 
 def percent(x):
     digits = 1 if 0 < x < 0.0995 or 0.9905 < x < 1 else 0
-    return f"{100 * x:.{digits}f} %"
+    return f"{100 * x:.{digits}f}\u00a0%"
 
 
 # --- a saved page
@@ -207,7 +207,7 @@ def test_every_control_changes_the_picture(reader, inspector):
     reader.slide("Hide below", 60)
     reader.slide("Hide below", 0)
     reader.choose("Maximum from", "images")
-    reader.choose("Maximum from", "map")
+    reader.choose("Maximum from", "shown")
     for label in ("Lesion", "Lungs", "Marker"):
         reader.tick(label)
         reader.tick(label)
@@ -220,7 +220,8 @@ def test_every_control_changes_the_picture(reader, inspector):
     )
     reader.choose("Second class", str(CLASSES.index(second)))
     reader.choose("Side by side", "models")
-    assert reader.root.locator(".head").all_inner_texts() == [f"first, map for {name}", f"second, map for {name}"]
+    heads = [head.split(";")[0] for head in reader.root.locator(".head").all_inner_texts()]
+    assert heads == [f"first, map for {name}", f"second, map for {name}"]
     reader.choose("Side by side", "no")
     reader.radio("Class of the map", next(c for c in CLASSES if c != name))
     assert not reader.faults
@@ -234,13 +235,13 @@ def test_the_numbers_are_those_of_the_library(reader, inspector):
     reader.settle()
     numbers = reader.numbers()
     for region, label in (("lesion", "in the lesion"), ("lung", "in the lungs"), ("marker", "in the marker")):
-        assert numbers[label] == [percent(record["share"][region][k]), percent(image["regions"][region]["area"])]
+        assert numbers[label] == [percent(record["inside"][region][k]), percent(image["regions"][region]["area"])]
     assert reader.root.locator(".bars .value").all_inner_texts() == [percent(p) for p in image["probs"][0]]
     true = reader.root.locator(".bar:has(em)").inner_text()
     assert true.startswith(CLASSES[image["label"]])
     said = reader.root.locator("[aria-live]")
     reader.page.wait_for_timeout(400)
-    assert f"{percent(record['share']['lesion'][k])} inside the lesion" in said.inner_text()
+    assert f"{percent(record['inside']['lesion'][k])} inside the lesion" in said.inner_text()
     assert reader.root.locator(".stage canvas").get_attribute("aria-label") in said.inner_text()
 
 
@@ -263,7 +264,7 @@ def test_the_map_is_drawn_where_the_library_says(reader, inspector):
     }""",
         [height, width],
     )
-    from cxrlib.widgets.inspector import dequantize
+    from cxrlib.widgets.encode import dequantize
 
     raw = dequantize(record)[CLASSES.index(name)].ravel()
     order = np.argsort(raw)[::-1]
@@ -271,6 +272,69 @@ def test_the_map_is_drawn_where_the_library_says(reader, inspector):
     painted = np.array(sums)
     assert abs(painted[top[0]] - painted[[i for i in order if raw[i] > 0.2 * raw.max()]].max()) <= 12
     assert np.all(np.diff(painted[top]) <= 12), "a higher value is painted darker"
+
+
+def test_maps_side_by_side_share_one_scale_and_show_it(reader, inspector):
+    image, name, record = wanted(inspector)
+    reader.radio("Image", f"Image {image['row']}")
+    reader.root.get_by_role("radio", name=re.compile(f"^{name}:")).check()
+    reader.choose("Side by side", "classes")
+    other = CLASSES.index(reader.root.get_by_label("Second class").locator("option:checked").inner_text())
+    tops = [record["high"][CLASSES.index(name)], record["high"][other]]
+
+    def ends():
+        scales = reader.root.locator(".scale").all()
+        # as wide as its map: a scale that has no colors is none
+        assert all(s.locator("i").bounding_box()["width"] > 100 for s in scales if s.inner_text())
+        assert all("gradient" in s.locator("i").evaluate("e => getComputedStyle(e).backgroundImage") for s in scales)
+        return [float(s.locator("span").last.inner_text()) for s in scales]
+
+    assert ends() == [pytest.approx(max(tops), rel=0.01)] * 2
+    assert "Both maps have one scale" in reader.root.inner_text()
+    reader.choose("Maximum from", "map")
+    assert ends() == pytest.approx(tops, rel=0.01)
+    assert "Each map has a scale of its own" in reader.root.inner_text()
+
+
+def test_the_class_of_the_map_follows_the_image_unless_it_is_kept(reader, inspector):
+    images = inspector.static_state()["page"]["images"]
+    said = {i["row"]: CLASSES[int(np.argmax(i["probs"][0]))] for i in images}
+    head = reader.root.locator(".head")
+    for row in said:
+        reader.root.get_by_role("radio", name=f"Image {row},").check(force=True)
+        reader.settle()
+        assert head.inner_text() == f"first, map for {said[row]}"
+    row = next(iter(said))
+    reader.root.get_by_role("radio", name=re.compile(f"^{SILENT}:")).check()
+    reader.root.get_by_label("Keep this class for other images").check()
+    reader.root.get_by_role("radio", name=f"Image {row},").check(force=True)
+    reader.settle()
+    assert head.inner_text() == f"first, map for {SILENT}" + (
+        "" if said[row] == SILENT else f"; the model says {said[row]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.0004, "< 0.1"),
+        (0.004, "0.4"),
+        (0.5, "50"),
+        (0.9996, "> 99.9"),
+        (0.995, "99.5"),
+        (1, "100"),
+        (None, "–"),
+    ],
+)
+def test_percentages_stay_on_one_line_and_are_not_rounded_to_all_or_nothing(reader, value, text):
+    shown = reader.page.evaluate(
+        "([source, value]) => new Function(source + '; return percent')()(value)",
+        [(Path(cxrlib.__file__).parent / "widgets" / "kit.js").read_text(), value],
+    )
+    assert shown == (text if value is None else f"{text} %").replace(" ", "\u00a0")
+    for box in reader.root.locator(".bar .value span").all():
+        assert box.evaluate("e => e.getClientRects().length === 1 && e.scrollWidth <= e.clientWidth + 1")
 
 
 def test_thumbnails_are_sorted(reader, inspector):
@@ -343,8 +407,7 @@ def test_what_was_not_saved_is_disabled_with_a_hint(reader):
     root = reader.root
     assert root.get_by_label("Method").locator("option[value=occlusion]").is_disabled()
     assert not root.get_by_label("Method").locator("option[value=layer-cam]").is_disabled()
-    assert root.get_by_label("Open your own picture: PNG, JPEG or DICOM").is_disabled()
-    assert root.get_by_role("button", name="Add").is_disabled()
+    assert not root.locator("input[type=file]").count() and not root.get_by_role("button", name="Add").count()
     assert "Run the notebook" in root.inner_text()
 
 
@@ -563,7 +626,7 @@ def test_live_the_page_answers_while_the_kernel_computes(live):
     assert root.get_attribute("data-busy") is not None and "Computing" in root.locator(".message").inner_text()
     live.page.get_by_label("Lungs").first.click()
     root.get_by_label("Opacity").fill("70")
-    assert root.locator(".now").first.inner_text() == "70 %"
+    assert root.locator(".field", has_text="Opacity").locator(".value").inner_text() == "70\u00a0%"
     assert root.get_attribute("data-busy") is not None, "the page was frozen until the kernel had ended"
     root.locator(".message.busy").wait_for(state="detached")
     page.wait_for_selector(".cxr-cam:not([data-busy])")
@@ -591,7 +654,9 @@ def test_live_an_own_picture_is_opened(live, tmp_path):
     live.changes("the own picture", lambda: box.set_input_files(tmp_path / "secret-name.png"))
     assert live.root.get_by_role("radio", name="Own picture 1, class unknown").is_checked()
     live.settle()
-    assert "secret" not in live.root.inner_html()
+    assert "secret-name.png: The network sees it squeezed from 2000 × 1500 pixels to a square of 64 × 64" in (
+        re.sub(r"\s+", " ", live.root.locator(".own").inner_text())
+    )
     assert live.root.locator(".bars .value").first.inner_text().endswith("%")
 
 
@@ -636,3 +701,26 @@ def test_live_the_saved_notebook_holds_the_page_but_no_own_picture(live, lab):
         time.sleep(0.25)
     html = next(o["data"]["text/html"] for o in outputs if "text/html" in o.get("data", {}))
     assert "cxr-state-" in "".join(html) and '"id":"u1"' not in "".join(html)
+
+
+def test_live_it_stays_dark_on_a_dark_notebook_after_a_reload(lab, browser):
+    """JupyterLab shows a saved output before its theme has loaded."""
+    base, root = lab
+    with Reader(browser, width=1300, allow=base) as reader:
+        page = reader.page
+        page.set_default_timeout(90_000)
+        open_notebook(page, base, "live.ipynb")
+        page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+        page.wait_for_selector("body[data-jp-theme-light=false]")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_selector(".cxr-cam[data-theme=dark] .thumb")
+        page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        for _ in range(2):
+            page.reload()
+            page.wait_for_selector("body[data-jp-theme-light=false]")
+            page.wait_for_selector(".cxr-cam .thumb")
+            page.wait_for_selector(".cxr-cam[data-theme=dark]")
+            page.wait_for_timeout(1500)
+            assert page.locator(".cxr-cam").first.get_attribute("data-theme") == "dark"
+        page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
+        page.wait_for_selector(".cxr-cam[data-theme=light]")

@@ -88,19 +88,20 @@ def without(step, key):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s[:1], "at least two, got 1"),
-        (lambda s: [s[0], s[1] | {"name": "v0"}], "only once, got v0, v0"),
-        (lambda s: [s[0], without(s[1], "scores")], "'v1' lacks scores"),
-        (lambda s: [s[0], s[1] | {"color": 1}], "'v1' has the unknown color"),
+        (lambda s: s[:1], "steps: give at least 2"),
+        (lambda s: [s[0], s[1] | {"name": "v0"}], "give each name once, got v0, v0"),
+        (lambda s: [s[0], without(s[1], "scores")], "'v1': give name, settings, scores.*got name"),
+        (lambda s: [s[0], s[1] | {"color": 1}], "'v1': give name.*color"),
         (lambda s: [x | {"scores": {0: 1.0}} for x in s], "one seed has no spread"),
         (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 1: 1.0}}], r"'v1' has the seeds \[0, 1\], the first one \[0, 7\]"),
         (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 7: float("nan")}}], "'v1', seed 7: give a number"),
         (lambda s: [s[0], s[1] | {"scores": {0: (1.0, 0.9), 7: 1.0}}], "'v1', seed 0: give a number or"),
-        (
-            lambda s: [s[0], s[1] | {"scores": {0: (1.0, 1.1, 0.9), 7: 1.0}}],
-            "seed 0: the interval ends below its start",
-        ),
-        (lambda s: [s[0], s[1] | {"reported": "0.9"}], "'v1': reported must be a number or None, got '0.9'"),
+        (lambda s: [s[0], s[1] | {"scores": {0: (1.0, 1.1, 0.9), 7: 1.0}}], "seed 0: give a number or .*low <= high"),
+        (lambda s: [s[0], s[1] | {"reported": "0.9"}], "'v1': reported: give a number, got '0.9'"),
+        (lambda s: 7, "steps: give a sequence"),
+        (lambda s: [s[0], 7], "steps: give dicts, got 7"),
+        (lambda s: [s[0], s[1] | {"scores": None}], "'v1': give a dict of scores, got None"),
+        (lambda s: [s[0], s[1] | {"name": ""}], "name: give a text"),
     ],
 )
 def test_what_it_cannot_show_is_refused(change, message):

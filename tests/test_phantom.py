@@ -281,7 +281,7 @@ def test_shares():
         ("classes", {"classes": ()}),
         ("classes", {"classes": "normal"}),
         ("classes", {"classes": ("normal", "normal")}),
-        ("classes: give names.*got 7", {"classes": 7}),  # as in make_phantoms(2400, 96, 7): the seed is the fourth
+        ("classes: give a sequence.*got 7", {"classes": 7}),  # as in make_phantoms(2400, 96, 7): the seed is the fourth
         ("classes", {"classes": {"normal", "pneumonia"}}),
         ("classes", {"classes": ("normal", 1)}),
         ("classes", {"classes": None}),

@@ -56,11 +56,14 @@ def test_own_data_and_ranges():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data": [1, 2]}, "data: give a CxrDataset, got list"),
-        ({"data": blank(), "row": 2}, "row: there is no image 2; give a number from 0 to 1"),
+        ({"data": [1, 2]}, "data: give a CxrDataset .*got .1, 2"),
+        ({"data": blank(), "row": 2}, "row: give a whole number from 0 to 1, got 2"),
+        ({"data": blank(), "row": 0.5}, "row: give a whole number"),
+        ({"data": blank()[[]]}, "data: give a CxrDataset with at least one image"),
+        ({"augment": {"flip": 1}}, "augment: give an Augment"),
         ({"data": blank(400)}, "at most 320 pixels, got 400 x 400"),
-        ({"augment": Augment(crop=0.5)}, "augment: the page has no crop"),
-        ({"augment": Augment(mixup=0.2)}, "augment: the page has no mixup"),
+        ({"augment": Augment(crop=0.5)}, "augment: give one without crop"),
+        ({"augment": Augment(mixup=0.2)}, "augment: give one without mixup"),
     ],
 )
 def test_what_it_cannot_show_is_refused(arguments, message):
@@ -208,6 +211,25 @@ def test_the_claims_follow_the_picture(page):
     page.keyboard.press("End")
     settle(page)
     assert "the marker R does not matter" in claims.inner_text() and "mirrored" not in claims.inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_black_border_is_spoken_of_where_there_is_one(page, show):
+    claims = page.locator(".claims")
+
+    def said(page, rotation, zoom):
+        page.get_by_label("Rotation", exact=True).fill(str(rotation))
+        page.get_by_label("Zoom", exact=True).fill(str(zoom))
+        settle(page)
+        return page.locator(".claims").inner_text()
+
+    click(page, "Back to the original")
+    assert "of this picture is black" in said(page, 30, 1)
+    assert "crooked" in claims.inner_text()
+    assert "black" not in said(page, 30, 1.6), "an enlarged picture has no corners from outside"
+    assert "of this picture is black" in said(page, 0, 0.8)
+    assert "black" not in said(show(AugmentationPlayground(blank(), 0)), 30, 1), "black beside black shows nothing"
 
 
 @pytest.mark.slow

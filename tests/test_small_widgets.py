@@ -26,21 +26,35 @@ def make_report(seed=0, n=80, classes=("normal", "pneumonia")) -> Report:
 
 
 def test_the_explorer_refuses_what_it_cannot_show():
-    with pytest.raises(ValueError, match="same two"):
+    with pytest.raises(ValueError, match="two classes, got a, b, c; for more there is ConfusionExplorer"):
         ThresholdExplorer(make_report(classes=("a", "b", "c")))
-    with pytest.raises(ValueError, match="'other'.*same two"):
+    with pytest.raises(ValueError, match="'other' has the classes b, a"):
         ThresholdExplorer({"one": make_report(), "other": make_report(classes=("b", "a"))})
-    with pytest.raises(ValueError, match="at least one"):
-        ThresholdExplorer({})
-    with pytest.raises(ValueError, match="1.5"):
-        ThresholdExplorer(make_report(), threshold=1.5)
+    for nothing in ({}, None, [make_report()], {"one": 1}):
+        with pytest.raises(ValueError, match="reports: give a Report"):
+            ThresholdExplorer(nothing)
+    for threshold in (1.5, "0.5", float("nan"), True):
+        with pytest.raises(ValueError, match="threshold: give a number from 0 to 1"):
+            ThresholdExplorer(make_report(), threshold=threshold)
 
 
-def test_the_builder_refuses_a_wrong_word():
-    with pytest.raises(ValueError, match="unknown letter 'X'"):
-        LayerBuilder("CPX")
-    with pytest.raises(ValueError, match="flatten"):
-        LayerBuilder("CPFD", examples=["CPD"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layers": "CPX"}, "unknown letter 'X'"),
+        ({"layers": "CPFD", "examples": ["CPD"]}, "flatten"),
+        ({"layers": 7}, "layers: give a text, got 7"),
+        ({"examples": "CPFD"}, "examples: give a sequence"),
+        ({"filters": 32}, "filters: give a sequence"),
+        ({"filters": ()}, "filters: give at least 1"),
+        ({"filters": (32, 0)}, "filters: give a whole number"),
+        ({"size": 64.5}, "size: give a whole number"),
+        ({"hidden": "many"}, "hidden: give a whole number"),
+    ],
+)
+def test_the_builder_refuses_what_it_cannot_show(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LayerBuilder(**arguments)
 
 
 @pytest.mark.slow
@@ -82,6 +96,47 @@ def test_the_cheapest_threshold_is_the_cheapest(show):
             costs.append(weight * (~called & (report.labels == 1)).sum() + (called & (report.labels == 0)).sum())
         assert weight * fn + fp == min(costs)
         assert f"cost {min(costs)}" in page.get_by_role("status").inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_cost_that_is_none_is_refused_and_not_replaced(show):
+    page = show(ThresholdExplorer(make_report(3)))
+    price, button = page.get_by_label("False alarms"), page.get_by_role("button", name="Cheapest here")
+    said, problem = page.get_by_role("status"), page.get_by_role("alert")
+    assert "cost" in said.inner_text() and not problem.is_visible()
+    for value, reason in (("0", "0 cannot be a cost"), ("-3", "-3 cannot be a cost"), ("", "There is no number")):
+        price.fill(value)
+        assert f"{reason}: give a number above 0" in problem.inner_text()
+        assert button.is_disabled() and said.inner_text() == ""
+    price.fill("0.5")
+    assert not problem.is_visible() and not button.is_disabled() and "cost" in said.inner_text()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_what_is_undefined_is_a_dash_and_no_curve(show):
+    known = make_report(3)
+    healthy = Report(np.zeros(80, int), known.probs, known.classes, None)
+    page = show(ThresholdExplorer({"both": known, "one class": healthy}))
+    page.get_by_label("Images").select_option(index=1)
+    for name in ("recall of pneumonia", "precision of pneumonia", "F1 of pneumonia"):
+        row = page.locator("tr", has=page.get_by_role("rowheader", name=name, exact=True))
+        assert row.locator("td").inner_text() == "–"
+    roc = page.get_by_role("img", name="ROC curve")
+    assert "there is no image of pneumonia" in roc.inner_html() and "NaN" not in roc.inner_html()
+    assert not roc.locator("circle").is_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_two_histograms_have_one_scale(show):
+    labels = np.arange(80) < 8  # 8 ill, 72 healthy, all with one probability
+    report = Report(labels.astype(int), np.tile([0.5, 0.5], (80, 1)), ("normal", "pneumonia"), None)
+    page = show(ThresholdExplorer(report))
+    bars = page.get_by_role("img", name="Histograms").locator("rect")
+    heights = sorted(float(bar.get_attribute("height")) for bar in bars.all())[-2:]
+    assert heights[1] == pytest.approx(9 * heights[0])
 
 
 @pytest.mark.slow
@@ -167,10 +222,11 @@ def test_every_disease_has_a_lesion_that_the_contrast_changes():
 
 
 def test_the_dials_refuse_what_has_no_lesion():
-    with pytest.raises(ValueError, match="normal"):
-        PhantomDials(("normal",))
-    with pytest.raises(ValueError, match="measles"):
-        PhantomDials(("measles",))
+    for diseases in (("normal",), ("measles",), "viral", 7, (), {"viral"}):
+        with pytest.raises(ValueError, match="diseases: give"):
+            PhantomDials(diseases)
+    with pytest.raises(ValueError, match="size: give a whole number"):
+        PhantomDials(("viral",), size="large")
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ..progress import bar as progress_bar
-from ..validate import number, one_of, short, whole
+from ..validate import number, one_of, several, short, whole
 from .cohort import CLASSES, Row, make_cohort
 from .render import Options, render
 
@@ -184,12 +184,10 @@ def _make(force_marker: bool | None = None, **given: Any) -> Phantoms:
 
 
 def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray) or not len(classes):
-        raise ValueError(f'classes: give names, such as ("normal", "pneumonia"), got {short(classes)}')
-    classes = tuple(one_of("classes", name, CLASSES) for name in classes)
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"classes: give each name once, got {classes}")
-    return classes
+    found = tuple(several("classes", classes, lambda name, value: one_of(name, value, CLASSES)))
+    if len(set(found)) < len(found):
+        raise ValueError(f"classes: give each name once, got {found}")
+    return found
 
 
 def _check_confounder(confounder: Confounder | Mapping | None, classes: tuple[str, ...]) -> dict[str, dict]:

@@ -43,15 +43,14 @@ _SHIM = """
 _HERE = Path(__file__).resolve().parent
 
 
-def kit(name: str) -> tuple[str, str]:
-    """Script and style of the widget `name`: what all share (kit.js, kit.css), then its own NAME.js and NAME.css."""
+def kit(*names: str) -> tuple[str, str]:
+    """Return script and style of a widget: what all share (kit.js, kit.css), then NAME.js and NAME.css of each name."""
 
-    def both(ending: str) -> str:
-        own = _HERE / f"{name}.{ending}"
-        parts = [_HERE / f"kit.{ending}", *([own] if own.exists() else [])]
-        return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    def joined(ending: str) -> str:
+        files = [_HERE / f"{name}.{ending}" for name in ("kit", *names)]
+        return "\n".join(file.read_text(encoding="utf-8") for file in files if file.exists())
 
-    return both("js"), both("css")
+    return joined("js"), joined("css")
 
 
 class StaticWidget(anywidget.AnyWidget):
@@ -70,7 +69,7 @@ class StaticWidget(anywidget.AnyWidget):
     summary = "An interactive widget."
 
     def static_state(self) -> dict:
-        """What the page needs when there is no kernel, as plain JSON values. Default: the synced traits."""
+        """Return what the page needs when there is no kernel, as plain JSON values; by default the synced traits."""
         return {
             key: getattr(self, key)
             for key in self.traits(sync=True)
@@ -78,7 +77,7 @@ class StaticWidget(anywidget.AnyWidget):
         }
 
     def to_html(self) -> str:
-        """The widget as a piece of HTML that needs no kernel, no network and no other file."""
+        """Return the widget as a piece of HTML that needs no kernel, no network and no other file."""
         script, style = str(self._esm), str(getattr(self, "_css", ""))
         if not re.search(r"export default \{ render \};\s*$", script):
             raise ValueError(f"the module of {type(self).__name__} must end in 'export default {{ render }};'")
@@ -95,9 +94,23 @@ class StaticWidget(anywidget.AnyWidget):
         )
 
     def save_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
-        """Write the widget to a page of its own, which opens in any browser, also from the disk; returns the path.
+        """Write the widget to a page of its own, which opens in any browser, also from the disk.
 
-        path: the file, usually ``*.html``; an existing one is replaced. title: default the class's name.
+        Parameters
+        ----------
+        path : path-like
+            The file, usually ``*.html``; an existing one is replaced.
+        title : str, optional
+            Default: the class's name.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ValueError
+            When the path is a folder.
         """
         path = Path(path)
         if path.is_dir():

@@ -1,7 +1,5 @@
-// The confusion explorer: one weight a class, and the matrix that follows from the weights.
+// The confusion explorer: one weight per class, and the matrix that follows from the weights.
 
-const digits = (x) => x.toFixed(3);
-const ratio = (a, b) => (b > 0 ? a / b : 0); // as the library: a class that is never said has precision and F1 0
 const times = (x) => `× ${Number((2 ** x).toPrecision(2))}`;
 
 /** Counts, rows true and columns said: the largest weight times probability wins, the first of equal ones. */
@@ -53,19 +51,20 @@ function render({ model, el }) {
     const columns = classes.map((_, j) => counts.reduce((sum, row) => sum + row[j], 0));
     let worst = null;
     counts.forEach((row, i) => row.forEach((n, j) => {
-      const share = ratio(n, rows[i]);
+      const part = rate(n, rows[i]);
       const cell = cells[i][j];
-      cell.replaceChildren(String(n), h("small", {}, ` ${(100 * share).toFixed(0)} %`));
-      cell.style.background = `color-mix(in srgb, ${i === j ? "var(--one)" : "var(--two)"} ${Math.round(45 * share)}%, transparent)`;
-      if (i !== j && n > 0 && (!worst || share > worst.share)) worst = { i, j, share };
+      cell.replaceChildren(String(n), h("small", {}, ` ${percent(part, 0)}`));
+      cell.style.background = `color-mix(in srgb, ${i === j ? "var(--one)" : "var(--two)"} ${Math.round(45 * (part || 0))}%, transparent)`;
+      if (i !== j && n > 0 && (!worst || part > worst.part)) worst = { i, j, part };
     }));
-    const f1 = counts.map((row, k) => ratio(2 * row[k], rows[k] + columns[k]));
-    counts.forEach((row, k) => [ratio(row[k], rows[k]), ratio(row[k], columns[k]), f1[k]]
+    // of a class without images nothing is known; the means leave it out, as in Report
+    const f1 = counts.map((row, k) => (rows[k] ? rate(2 * row[k], rows[k] + columns[k]) : NaN));
+    counts.forEach((row, k) => [rate(row[k], rows[k]), rows[k] ? rate(row[k], columns[k]) : NaN, f1[k]]
       .forEach((x, n) => { values[k][n].textContent = digits(x); }));
-    accuracy.textContent = digits(ratio(counts.reduce((sum, row, k) => sum + row[k], 0), set.labels.length));
-    macro.textContent = digits(f1.reduce((a, b) => a + b, 0) / classes.length);
+    accuracy.textContent = digits(rate(counts.reduce((sum, row, k) => sum + row[k], 0), set.labels.length));
+    macro.textContent = digits(rate(f1.reduce((sum, x) => sum + (x || 0), 0), rows.filter(Boolean).length));
     said.textContent = worst
-      ? `The most frequent mistake: ${(100 * worst.share).toFixed(0)} % of ${classes[worst.i]} are called ${classes[worst.j]}. ` +
+      ? `The most frequent mistake: ${percent(worst.part, 0)} of ${classes[worst.i]} are called ${classes[worst.j]}. ` +
         "Weights that were chosen on the test images would be too good to be true."
       : "There is no mistake.";
   }

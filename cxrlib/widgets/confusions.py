@@ -8,10 +8,11 @@ import traitlets
 
 from ..metrics import Report
 from .base import StaticWidget, kit
+from .reports import read
 
 
 class ConfusionExplorer(StaticWidget):
-    """The confusion matrix of three or more classes, with one weight a class.
+    """The confusion matrix of three or more classes, with one weight per class.
 
     The answer for an image is the class with the largest product of weight and probability. All weights 1 is the plain
     answer of the network.
@@ -31,29 +32,11 @@ class ConfusionExplorer(StaticWidget):
     summary = "Confusion explorer: class by class, with a weight for each class that you choose."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, reports: Mapping[str, Report] | Report):
-        if isinstance(reports, Report):
-            reports = {"images": reports}
-        if not reports:
-            raise ValueError("reports: give at least one")
-        first = next(iter(reports.values()))
-        if len(first.classes) < 3:
+    def __init__(self, reports: Mapping[str, Report] | Report) -> None:
+        _, page = read(reports)
+        if len(page["classes"]) < 3:
             raise ValueError(
-                f"reports: give three classes or more, got {', '.join(first.classes)}; for two there is "
+                f"reports: give three classes or more, got {', '.join(page['classes'])}; for two there is "
                 "ThresholdExplorer"
             )
-        for name, report in reports.items():
-            if tuple(report.classes) != tuple(first.classes):
-                raise ValueError(
-                    f"reports: {name!r} has the classes {', '.join(report.classes)}, the first one "
-                    f"{', '.join(first.classes)}; all need the same"
-                )
-        sets = [
-            {
-                "name": name,
-                "labels": [int(label) for label in report.labels],
-                "probs": [[round(float(p), 6) for p in row] for row in report.probs],
-            }
-            for name, report in reports.items()
-        ]
-        super().__init__(page={"sets": sets, "classes": list(first.classes)})
+        super().__init__(page=page)

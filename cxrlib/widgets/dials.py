@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import traitlets
-from PIL import Image
 
 from ..phantom import make_phantoms
+from ..validate import one_of, several
 from .base import StaticWidget, kit
+from .encode import picture
 
+DISEASES = ("bacterial", "viral", "covid-19", "tuberculosis")  # the phantom's classes with a lesion of one kind
 CONTRASTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 AGES = ("child", "adult")
 BEDSIDE = (0.0, 1.0)
 
 
 class PhantomDials(StaticWidget):
-    """One patient a disease, with dials for the contrast of the lesion, the age, and an image taken in bed.
+    """One patient per disease, with dials for the contrast of the lesion, the age, and an image taken in bed.
 
     Every setting is the same patient with the same pose and noise, computed by ``make_phantoms``. All pictures are made
     now, so that the widget lives on a page without a kernel.
@@ -44,24 +44,16 @@ class PhantomDials(StaticWidget):
     summary = "Phantom dials: lesion contrast, age and an image taken in bed, on computed X-rays."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(
-        self,
-        diseases: Sequence[str] = ("bacterial", "viral", "covid-19", "tuberculosis"),
-        *,
-        size: int = 192,
-        seed: int = 4,
-    ):
-        if not diseases or "normal" in diseases:
-            raise ValueError(f"diseases: give classes with a lesion, such as 'viral'; got {tuple(diseases)}")
+    def __init__(self, diseases: Sequence[str] = DISEASES, *, size: int = 192, seed: int = 4) -> None:
+        diseases = several("diseases", diseases, lambda name, value: one_of(name, value, DISEASES))
         images, masks = {}, {}
         for disease, (a, age), (b, bedside) in itertools.product(diseases, enumerate(AGES), enumerate(BEDSIDE)):
             for k, contrast in enumerate(CONTRASTS):
-                # of two images one is of the second class, whatever the share of the ill
                 made = make_phantoms(
-                    2,
-                    size=size,
-                    classes=("normal", disease),
-                    seed=seed,
+                    2,  # of two images one is of the second class, whatever the fraction of the ill
+                    size,
+                    ("normal", disease),
+                    seed,
                     lesion_contrast=contrast,
                     age=age,
                     bedside=bedside,
@@ -69,11 +61,12 @@ class PhantomDials(StaticWidget):
                     workers=1,
                 )
                 ill = int(np.flatnonzero(made.labels)[0])
-                images[f"{disease}/{k}/{a}/{b}"] = _encode(made.images[ill, 0], "WEBP", quality=82)
-            masks[f"{disease}/{a}/{b}"] = _encode(made.masks[ill].astype(np.uint8) * 255, "PNG", optimize=True)
+                image = picture(made.images[ill, 0], "WEBP", quality=82)
+                images[f"{disease}/{k}/{a}/{b}"] = f"data:image/webp;base64,{image}"
+            masks[f"{disease}/{a}/{b}"] = f"data:image/png;base64,{picture(made.masks[ill])}"
         super().__init__(
             page={
-                "diseases": list(diseases),
+                "diseases": diseases,
                 "contrasts": list(CONTRASTS),
                 "ages": list(AGES),
                 "size": size,
@@ -81,9 +74,3 @@ class PhantomDials(StaticWidget):
                 "masks": masks,
             }
         )
-
-
-def _encode(pixels: np.ndarray, kind: str, **options) -> str:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"

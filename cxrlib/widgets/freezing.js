@@ -28,7 +28,6 @@ function counted(layers, k, mode) {
 }
 
 const whole = (n) => n.toLocaleString("en");
-const percent = (a, b) => `${((100 * a) / Math.max(b, 1)).toFixed(1)} %`;
 const millions = (n) => `${(n / 1e6).toLocaleString("en", { maximumFractionDigits: 2 })} M`;
 const several = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
 
@@ -106,16 +105,16 @@ function render({ model, el }) {
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
     const texts = {
-      learn: [whole(c.learn), percent(c.learn, parameters)], frozen: [whole(c.frozen), percent(c.frozen, parameters)],
-      forward: [millions(c.forward), ""], backward: [millions(c.backward), ""], saved: [millions(c.most - c.backward), percent(c.most - c.backward, c.most)],
-      keep: [String(c.keep), percent(c.keep, normed)], follow: [String(c.follow), percent(c.follow, normed)], drift: [String(c.drift), percent(c.drift, normed)],
+      learn: [whole(c.learn), percent(rate(c.learn, parameters), 1)], frozen: [whole(c.frozen), percent(rate(c.frozen, parameters), 1)],
+      forward: [millions(c.forward), ""], backward: [millions(c.backward), ""], saved: [millions(c.most - c.backward), percent(rate(c.most - c.backward, c.most), 1)],
+      keep: [String(c.keep), percent(rate(c.keep, normed), 1)], follow: [String(c.follow), percent(rate(c.follow, normed), 1)], drift: [String(c.drift), percent(rate(c.drift, normed), 1)],
     };
     for (const [key, [value, beside]] of Object.entries(texts)) {
       cells[key][0].textContent = value;
       cells[key][1].textContent = beside;
     }
     const inside = body.reduce((sum, l) => sum + l.parameters, 0);
-    const place = k ? `The cut is below ${body[deep - k].name}. The top ${several(k, "layer")} of ${deep} hold ${percent(c.above, inside)} of the body's parameters.`
+    const place = k ? `The cut is below ${body[deep - k].name}. The top ${several(k, "layer")} of ${deep} hold ${percent(rate(c.above, inside), 1)} of the body's parameters.`
       : "Only the head learns. No gradient enters the body.";
     const norms = c.drift ? `${several(c.drift, "batch norm")} cannot learn, yet the running statistics follow every batch: ` +
       "what is frozen changes all the same."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
+from typing import Any
 
 import torch
 import traitlets
@@ -12,6 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models import CxrNet, leaves
+from ..validate import several, whole
 from .base import StaticWidget, kit
 
 WEIGHED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # each weight is used once at each place of the output
@@ -51,25 +54,20 @@ class FreezeExplorer(StaticWidget):
     summary = "Freeze explorer: which layers learn, which batch norms keep their statistics, and what it saves."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model: CxrNet, top: int = 0, *, cuts: Sequence[int] = (), size: int | None = None):
+    def __init__(self, model: CxrNet, top: int = 0, *, cuts: Sequence[int] = (), size: int | None = None) -> None:
         if not isinstance(model, CxrNet):
             raise ValueError(f"model: give a network of build_model, got {type(model).__name__}")
         deep = len(leaves(model.body))
-        for name, k in (("top", top), *(("cuts", k) for k in cuts)):
-            if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= deep:
-                raise ValueError(f"{name}: give a number of layers from 0 to {deep}, got {k!r}")
+        top = whole("top", top, 0, deep)
+        cuts = several("cuts", cuts, partial(whole, high=deep), least=0)
+        size = whole("size", model.config["size"] if size is None else size, 1)
         super().__init__(
-            page={
-                "model": model.name,
-                "layers": _layers(model, model.config["size"] if size is None else size),
-                "top": top,
-                "cuts": sorted({0, *cuts, deep}),
-            }
+            page={"model": model.name, "layers": _layers(model, size), "top": top, "cuts": sorted({0, *cuts, deep})}
         )
 
 
 def _layers(model: CxrNet, size: int) -> list[dict]:
-    """One row a layer, in the order of ``leaves``: name, kind, output, parameters, work, norm, head, last, last_held.
+    """Count, in the order of ``leaves``, one row per layer.
 
     ``work`` counts the multiplications of the forward pass. ``last`` is the number of the last layer with parameters on
     any way from the image to this layer's input (-1: none), ``last_held`` the same without the batch norms of the body:
@@ -95,7 +93,7 @@ def _layers(model: CxrNet, size: int) -> list[dict]:
         }
     seen = {None: (-1, -1)}
 
-    def last(node) -> tuple[int, int]:  # not deep: all nodes before the layer before were seen at that layer
+    def last(node: Any) -> tuple[int, int]:  # not deep: all nodes before the layer before were seen at that layer
         if node not in seen:
             if hasattr(node, "variable"):
                 seen[node] = owner[node.variable]
@@ -104,12 +102,12 @@ def _layers(model: CxrNet, size: int) -> list[dict]:
                 seen[node] = max(a for a, _ in ways), max(b for _, b in ways)
         return seen[node]
 
-    def note(row):
-        def before(layer, inputs):
+    def note(row: dict) -> tuple[Callable, Callable]:
+        def before(layer: nn.Module, inputs: tuple) -> None:
             a, b = last(inputs[0].grad_fn)
             row["last"], row["last_held"] = max(row["last"], a), max(row["last_held"], b)
 
-        def after(layer, inputs, output):
+        def after(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
             row["output"] = " x ".join(str(n) for n in output.shape[1:])
             if isinstance(layer, WEIGHED):
                 places = prod(output.shape[2:]) if output.ndim > 2 else 1

@@ -6,7 +6,8 @@ const OUTLINES = {
   marker: { label: "Marker", color: "#ffffff", dash: [2, 3] },
 };
 const SCALES = {
-  map: "this map",
+  shown: "what is shown",
+  map: "each map alone",
   classes: "all classes of this image",
   images: "all images here",
 };
@@ -21,90 +22,14 @@ const NOTHING = "This map has no positive value: nothing speaks for this class."
 const CHUNK = 2 ** 21; // bytes of an upload in one message
 const BUSY = 5000; // milliseconds without an answer before we say why
 
-// --- small helpers
-
-const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-const percent = (x) => `${(100 * x).toFixed((x > 0 && x < 0.0995) || (x > 0.9905 && x < 1) ? 1 : 0)} %`;
-const short = (x) => (x === 0 ? "0" : Number(x.toPrecision(3)).toString());
+const threeDigits = (x) => (x === 0 ? "0" : Number(x.toPrecision(3)).toString());
 const largest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
-
-/** The gray values of a PNG: { width, height, values }. */
-async function pixels(png) {
-  const image = new Image();
-  image.src = `data:image/png;base64,${png}`;
-  await image.decode();
-  const canvas = h("canvas", { width: image.naturalWidth, height: image.naturalHeight });
-  const pen = canvas.getContext("2d", { willReadFrequently: true });
-  pen.drawImage(image, 0, 0);
-  const rgba = pen.getImageData(0, 0, canvas.width, canvas.height).data;
-  const values = new Uint8ClampedArray(rgba.length / 4);
-  for (let i = 0; i < values.length; i++) values[i] = rgba[4 * i];
-  return { width: canvas.width, height: canvas.height, values, canvas };
-}
-
-/** The positive part of a map on a grid, enlarged bilinearly to width x height. */
-function enlarge(map, [rows, columns], width, height) {
-  const out = new Float32Array(width * height);
-  const place = (i, length, cells) => {
-    const x = Math.min(Math.max(((i + 0.5) * cells) / length - 0.5, 0), cells - 1);
-    const low = Math.floor(x);
-    return [low, Math.min(low + 1, cells - 1), x - low];
-  };
-  const across = Array.from({ length: width }, (_, i) => place(i, width, columns));
-  const at = (r, c) => Math.max(map[r * columns + c], 0);
-  for (let y = 0; y < height; y++) {
-    const [top, bottom, v] = place(y, height, rows);
-    for (let x = 0; x < width; x++) {
-      const [left, right, u] = across[x];
-      out[y * width + x] =
-        (1 - v) * ((1 - u) * at(top, left) + u * at(top, right)) +
-        v * ((1 - u) * at(bottom, left) + u * at(bottom, right));
-    }
-  }
-  return out;
-}
-
-/** The border of a mask as one path in pixel units; corners of single pixels are rounded off. */
-function outline({ width, height, values }) {
-  const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && values[y * width + x] > 127;
-  const next = new Map(); // corner -> corners that follow it, with the inside on the right
-  const at = (x, y) => y * (width + 1) + x;
-  const add = (a, b) => next.set(a, [...(next.get(a) ?? []), b]);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (!inside(x, y)) continue;
-      if (!inside(x, y - 1)) add(at(x, y), at(x + 1, y));
-      if (!inside(x + 1, y)) add(at(x + 1, y), at(x + 1, y + 1));
-      if (!inside(x, y + 1)) add(at(x + 1, y + 1), at(x, y + 1));
-      if (!inside(x - 1, y)) add(at(x, y + 1), at(x, y));
-    }
-  }
-  const path = new Path2D();
-  for (const start of next.keys()) {
-    let corner = start;
-    const loop = [];
-    while (next.get(corner)?.length) {
-      loop.push([corner % (width + 1), Math.floor(corner / (width + 1))]);
-      corner = next.get(corner).pop();
-    }
-    if (loop.length < 4) continue;
-    const middle = (i) => {
-      const [a, b] = [loop[i % loop.length], loop[(i + 1) % loop.length]];
-      return [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    };
-    path.moveTo(...middle(0));
-    loop.forEach((_, i) => path.quadraticCurveTo(...loop[(i + 1) % loop.length], ...middle(i + 1)));
-    path.closePath();
-  }
-  return path;
-}
 
 // --- the widget
 
 function render({ model, el }) {
-  const root = h("div.cxr-cam", { role: "region", "aria-label": "CAM inspector", "data-lm-suppress-shortcuts": "true" });
+  const root = widget("cxr-cam", "CAM inspector");
   el.append(root);
-  root.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has shortcuts of its own
   const stop = [followTheme(root)];
   const saved = model.get("page");
   if (saved) {
@@ -150,19 +75,19 @@ function inspect(root, page, ask) {
   const failed = new Map(); // key of a map -> why there is none
   const known = ask ? null : new Set(maps.keys());
   const last = page.models[0].layers.length - 1;
-  const first = page.images[0];
+  const names = new Map(); // own picture -> the name of its file, which goes no further than this page
   const view = {
-    image: first.id, cls: first.probs[0].indexOf(largest(first.probs[0])), against: 0,
-    layer: page.models[0].layers[last], method: page.methods[0].id,
-    colors: "viridis", scale: "map", opacity: 50, threshold: 20, compare: "no", sort: "given", outlines: {},
+    image: page.images[0].id, cls: 0, keep: false, against: 1, layer: page.models[0].layers[last], method: page.methods[0].id,
+    colors: "viridis", scale: "shown", opacity: 50, threshold: 20, compare: "no", sort: "given", outlines: {},
   };
-  view.against = view.cls === 0 ? 1 : 0;
 
   const image = () => images.get(view.image);
   const predicted = (item, m = 0) =>
     page.decision == null ? item.probs[m].indexOf(largest(item.probs[m])) : Number(item.probs[m][1] >= page.decision);
   const wrong = (item) => item.label != null && predicted(item) !== item.label;
   const title = (item) => (item.row == null ? `Own picture ${item.id.slice(1)}` : `Image ${item.row}`);
+  view.cls = predicted(image());
+  view.against = view.cls === 0 ? 1 : 0;
   const methodName = () => page.methods.find((m) => m.id === view.method).name;
 
   /** The name of the chosen layer in model m: the same name, or the same place in the list of offered layers. */
@@ -203,13 +128,17 @@ function inspect(root, page, ask) {
     const [low, high] = [map.low[cls], map.high[cls]];
     return Float32Array.from(map.data.subarray(cls * size, (cls + 1) * size), (q) => low + (q * (high - low)) / 255);
   }
-  function top(key, cls) {
-    const map = maps.get(key);
-    if (view.scale === "map") return map.high[cls];
-    if (view.scale === "classes") return largest(map.high);
-    const [m, , ...rest] = key.split("|");
-    const others = [...maps].filter(([k]) => k.split("|")[0] === m && k.split("|").slice(2).join("|") === rest.join("|"));
-    return Math.max(page.tops[[m, ...rest].join("|")] ?? -Infinity, ...others.map(([, v]) => largest(v.high)));
+  /** The value that gets the last color: one for all maps that stand side by side, unless asked otherwise. */
+  function top(panel) {
+    const compared = (view.scale === "map" ? [panel] : panels()).filter(({ m }) => maps.has(keyOf(m)));
+    return largest(compared.map(({ m, cls }) => {
+      const map = maps.get(keyOf(m));
+      if (view.scale === "classes") return largest(map.high);
+      if (view.scale !== "images") return map.high[cls];
+      const same = (key) => key.startsWith(`${m}|`) && key.endsWith(`|${layerOf(m)}|${view.method}`);
+      const others = [...maps].filter(([key]) => same(key)).map(([, other]) => largest(other.high));
+      return largest([page.tops[`${m}|${layerOf(m)}|${view.method}`] ?? -Infinity, ...others]);
+    }));
   }
   const tables = Object.fromEntries(Object.entries(page.colors).map(([name, table]) => [name, bytes(table)]));
 
@@ -221,26 +150,15 @@ function inspect(root, page, ask) {
     box.append(...options.map(([id, text]) => h("option", { value: id, selected: id === value }, text)));
     return box;
   }
-  function slider(label, key) {
-    const output = h("span.now", { "aria-hidden": "true" }, `${view[key]} %`);
-    const range = h("input", {
-      type: "range", min: 0, max: 100, value: view[key], "aria-label": label, "aria-valuetext": `${view[key]} %`,
-      oninput: () => {
-        view[key] = Number(range.value);
-        output.textContent = `${range.value} %`;
-        range.setAttribute("aria-valuetext", output.textContent);
-        redraw();
-      },
-    });
-    return h("label.field", {}, h("span", {}, label, " ", output), range);
-  }
+  const dial = (label, key) => slider(label, { min: 0, max: 100, step: 1, value: view[key] }, (v) => percent(v / 100, 0),
+    (v) => { view[key] = v; redraw(); }).field;
 
   const thumbs = h("div.thumbs", { role: "radiogroup", "aria-label": "Image" });
   const live = h("p.sr", { "aria-live": "polite", role: "status" });
-  const problem = h("p.problem", { role: "alert", hidden: true });
-  const stage = h("div.stage");
+  const stage = h("div.stage"), scaleNote = h("p.note"), ownNote = h("div.own", { hidden: true });
   const bars = h("div.bars", { role: "radiogroup", "aria-label": "Class of the map" });
   const verdict = h("p.verdict", { hidden: true });
+  const keepBox = h("input", { type: "checkbox", onchange: () => { view.keep = keepBox.checked; } });
   const barsNote = h("p.note", {}, `Upper bar ${page.models[0].name}, lower bar ${page.models[1]?.name}.`);
   const hint = h("p.note");
 
@@ -264,29 +182,36 @@ function inspect(root, page, ask) {
     const swatch = `border-top:3px ${OUTLINES[name].dash.length ? (name === "lung" ? "dashed" : "dotted") : "solid"} ${OUTLINES[name].color}`;
     return h("label.check", {}, box, h("i", { style: swatch }), OUTLINES[name].label);
   });
-  const rowBox = h("input", { type: "number", min: 0, max: page.total - 1, "aria-label": `Image number, 0 to ${page.total - 1}`, placeholder: `0–${page.total - 1}` });
-  const addButton = h("button", { type: "button", onclick: addRow }, "Add");
-  rowBox.addEventListener("keydown", (event) => event.key === "Enter" && addRow());
-  const fileBox = h("input", { type: "file", accept: "image/*,.dcm,application/dicom", onchange: () => addFile(fileBox.files[0]), "aria-label": "Open your own picture: PNG, JPEG or DICOM" });
-  const more = h("fieldset.more", { disabled: !ask },
-    h("legend", {}, "More images"),
-    h("label.field", {}, h("span", {}, `Image 0 to ${page.total - 1}`), h("span.pair", {}, rowBox, addButton)),
-    field("Own picture (PNG, JPEG, DICOM): open it, or drop it here", fileBox));
+  const main = h("div.main", {},
+    h("div.view", {}, ownNote, stage, scaleNote),
+    h("div.side", {}, h("h3", {}, "Probability"), bars, h("label.check", {}, keepBox, "Keep this class for other images"), barsNote,
+      verdict, h("div.numbers")));
+  const controls = h("div.controls", {},
+    h("fieldset", {}, h("legend", {}, "Map"), field("Layer", layerBox), field("Method", methodBox),
+      field("Side by side", compareBox), againstField),
+    h("fieldset", {}, h("legend", {}, "Colors"),
+      field("Color map", select("Color map", Object.keys(page.colors).map((n) => [n, n]), view.colors, (v) => choose({ colors: v }))),
+      field("Maximum from", select("Maximum from", Object.entries(SCALES), view.scale, (v) => choose({ scale: v }))),
+      dial("Opacity", "opacity"), dial("Hide below", "threshold")),
+    ...(outlineBoxes.length ? [h("fieldset.outlines", {}, h("legend", {}, "Outlines"), ...outlineBoxes)] : []));
 
-  root.append(
-    h("header", {}, h("strong", {}, "CAM inspector"), field("Sort", sortBox)),
-    thumbs,
-    h("div.main", {}, h("div.view", {}, stage, problem), h("div.side", {}, h("h3", {}, "Probability"), bars, barsNote, verdict, h("div.numbers"))),
-    h("div.controls", {},
-      h("fieldset", {}, h("legend", {}, "Map"), field("Layer", layerBox), field("Method", methodBox),
-        field("Side by side", compareBox), againstField),
-      h("fieldset", {}, h("legend", {}, "Colors"),
-        field("Color map", select("Color map", Object.keys(page.colors).map((n) => [n, n]), view.colors, (v) => choose({ colors: v }))),
-        field("Maximum from", select("Maximum from", Object.entries(SCALES), view.scale, (v) => choose({ scale: v }))),
-        slider("Opacity", "opacity"), slider("Hide below", "threshold")),
-      ...(outlineBoxes.length ? [h("fieldset.outlines", {}, h("legend", {}, "Outlines"), ...outlineBoxes)] : []),
-      more),
-    hint, live);
+  // more images: only a kernel can take them
+  const rowBox = h("input", { type: "number", min: 0, max: page.total - 1, "aria-label": `Image number, 0 to ${page.total - 1}`, placeholder: `0–${page.total - 1}` });
+  rowBox.addEventListener("keydown", (event) => event.key === "Enter" && addRow());
+  const fileBox = h("input", { type: "file", multiple: true, accept: "image/*,.dcm,application/dicom",
+    "aria-label": "Open your own picture: PNG, JPEG or DICOM", onchange: () => {
+      const files = [...fileBox.files];
+      fileBox.value = "";
+      open(files);
+    } });
+  const reading = h("p.note", { role: "status", hidden: true }), problem = h("div.problem", { role: "alert", hidden: true });
+  const more = h("div.more", {},
+    h("div.line", {}, h("label.field.wide", {}, h("span", {}, "Your own picture (PNG, JPEG, DICOM): drop it here, or choose a file"), fileBox),
+      ...(page.total > page.images.filter((item) => item.row != null).length
+        ? [h("label.field", {}, h("span", {}, `Image 0 to ${page.total - 1}`), h("span.pair", {}, rowBox, h("button", { type: "button", onclick: addRow }, "Add")))] : [])),
+    reading, problem);
+
+  root.append(h("header", {}, h("strong", {}, "CAM inspector"), field("Sort", sortBox)), ...(ask ? [more] : []), thumbs, main, controls, hint, live);
   if (!ask) {
     hint.textContent = "Saved page: grayed choices were not saved with it. Run the notebook to compute them, " +
       "to add images and to open a picture of your own.";
@@ -299,17 +224,21 @@ function inspect(root, page, ask) {
       root.classList.toggle("drop", Boolean(files) && event.type !== "dragleave" && event.type !== "drop");
     };
     for (const name of ["dragover", "dragleave", "drop"]) root.addEventListener(name, over);
-    root.addEventListener("drop", (event) => addFile(event.dataTransfer.files[0]));
+    root.addEventListener("drop", (event) => open([...event.dataTransfer.files]));
   }
 
   // --- choosing
 
   function choose(change) {
     Object.assign(view, change);
-    if ("cls" in change || "compare" in change) {
+    if ("image" in change) {
+      if (!view.keep) view.cls = predicted(image()); // the map follows what the model says
+      main.hidden = controls.hidden = false;
+      problem.hidden = true;
+    }
+    if ("cls" in change || "image" in change || "compare" in change) {
       if (view.against === view.cls) view.against = view.cls === 0 ? 1 : 0;
     }
-    problem.hidden = true;
     failed.clear(); // another try is one click away
     refresh();
   }
@@ -339,12 +268,12 @@ function inspect(root, page, ask) {
     });
     const radio = h("input", {
       type: "radio", name: `image-${own}`, value: item.id, checked: item.id === view.image,
-      "aria-label": `${title(item)}, ${truth}; the model says ${said}, ${percent(largest(item.probs[0]))}${wrong(item) ? ", wrong" : ""}`,
+      "aria-label": `${title(item)}${names.has(item.id) ? ` (${names.get(item.id)})` : ""}, ${truth}; the model says ${said}, ${percent(largest(item.probs[0]))}${wrong(item) ? ", wrong" : ""}`,
       onchange: () => choose({ image: item.id }),
     });
-    return h(wrong(item) ? "label.thumb.wrong" : "label.thumb", { title: `${title(item)}: ${truth}` },
-      radio, canvas, h("span", {}, item.row == null ? title(item) : `#${item.row}`),
-      item.label == null ? "" : h("span", {}, truth), mark);
+    return h(wrong(item) ? "label.thumb.wrong" : "label.thumb", { title: `${title(item)}: ${names.get(item.id) ?? truth}` },
+      radio, canvas, h("span", {}, item.row == null ? `Own ${item.id.slice(1)}` : `#${item.row}`),
+      ...(names.has(item.id) ? [h("span", {}, names.get(item.id))] : []), item.label == null ? "" : h("span", {}, truth), mark);
   }
 
   function listBars() {
@@ -411,37 +340,74 @@ function inspect(root, page, ask) {
   }
   async function addRow() {
     const row = Number(rowBox.value);
+    problem.replaceChildren();
     if (rowBox.value === "" || !Number.isInteger(row) || row < 0 || row >= page.total) {
       return complain(`There is no image ${rowBox.value || "without a number"}; give a whole number from 0 to ${page.total - 1}.`);
     }
-    accept(await ask({ type: "image", row }));
+    const answer = await ask({ type: "image", row });
+    if (answer.image) accept(answer);
+    else complain(answer.text);
+  }
+  let opening = Promise.resolve();
+  function open(files) { // one after the other
+    opening = opening.then(() => problem.replaceChildren());
+    for (const file of files) opening = opening.then(() => addFile(file));
   }
   async function addFile(file) {
-    if (!file) return;
+    // while it is read, and when it cannot be, nothing of another picture may look like its answer
+    main.hidden = controls.hidden = true;
+    for (const radio of thumbs.querySelectorAll("input")) radio.checked = false;
+    reading.textContent = `Reading ${file.name}…`;
+    reading.hidden = false;
+    const slow = setTimeout(() => { reading.textContent += " When another cell is running, the answer may come after it."; }, BUSY);
+    const answer = await upload(file).catch((error) => ({ text: `This file cannot be read (${error.message}). Is it a folder?` }));
+    clearTimeout(slow);
+    reading.hidden = true;
+    if (!answer.image) return complain(`${file.name}: ${answer.text} Choose another file, or one of the images below.`);
+    names.set(answer.image.id, file.name);
+    accept(answer);
+    problem.hidden = !problem.childElementCount; // of the files before
+  }
+  async function upload(file) {
     if (file.size > page.upload) {
-      fileBox.value = "";
-      return complain(`This file has ${Math.round(file.size / 2 ** 20)} MB; at most ${page.upload / 2 ** 20} MB can be opened. Save it smaller.`);
+      return { text: `This file has ${Math.round(file.size / 2 ** 20)} MB; at most ${page.upload / 2 ** 20} MB can be opened. Save it smaller.` };
     }
-    say("Reading the picture…");
     const content = await file.arrayBuffer();
-    fileBox.value = ""; // the name of the file goes nowhere
     const parts = Math.max(1, Math.ceil(content.byteLength / CHUNK));
-    const answers = [];
-    for (let part = 0; part < parts; part++) {
+    return Promise.race(Array.from({ length: parts }, (_, part) => { // only the last part, or an error, is answered
       const piece = content.slice(part * CHUNK, (part + 1) * CHUNK);
-      answers.push(ask({ type: "upload", part, last: part === parts - 1 }, [piece]));
-    }
-    accept(await Promise.race(answers)); // only the last part, or an error, is answered
+      return ask({ type: "upload", part, last: part === parts - 1 }, [piece]);
+    }));
+  }
+  async function removeOwn(item) {
+    const answer = await ask({ type: "remove", image: item.id });
+    if (answer.text) return complain(answer.text);
+    for (const held of [images, names, decoded]) held.delete(item.id);
+    for (const key of [...maps.keys()]) if (key.split("|")[1] === item.id) maps.delete(key);
+    choose({ image: [...images.keys()].at(-1) });
+    listThumbs();
+    thumbs.querySelector("input:checked").focus();
+  }
+  /** What an own picture was, and what the network sees of it. */
+  function showOwn(item) {
+    ownNote.hidden = item.row != null;
+    if (item.row != null) return;
+    const [wide, high] = item.file, n = page.size;
+    const squeezed = Math.abs(wide / high - 1) > 0.01;
+    const seen = squeezed ? `squeezed from ${wide} × ${high} pixels to a square of ${n} × ${n}, so that all in it looks ${wide > high ? "narrower" : "flatter"}`
+      : wide === n ? `as it is, ${n} × ${n} pixels` : `${wide > n ? "reduced" : "enlarged"} from ${wide} × ${high} to ${n} × ${n} pixels`;
+    ownNote.classList.toggle("squeezed", squeezed);
+    ownNote.replaceChildren(h("span", {}, h("b", {}, [title(item), names.get(item.id)].filter(Boolean).join(": ")), ` The network sees it ${seen}.`),
+      h("button", { type: "button", onclick: () => removeOwn(item) }, "Remove"));
   }
   function accept(answer) {
-    if (!answer.image) return complain(answer.text);
     images.set(answer.image.id, answer.image);
-    choose({ image: answer.image.id, cls: predicted(answer.image) });
+    choose({ image: answer.image.id });
     listThumbs();
     thumbs.querySelector("input:checked").closest("label").scrollIntoView({ block: "nearest", inline: "center" });
   }
   function complain(text) {
-    problem.textContent = text;
+    problem.append(h("p", {}, text));
     problem.hidden = false;
   }
   let saying;
@@ -456,13 +422,21 @@ function inspect(root, page, ask) {
     for (const radio of thumbs.querySelectorAll("input")) radio.checked = radio.value === view.image;
     listBars();
     gray();
+    showOwn(image());
     const count = panels().length;
     stage.className = `stage n${count}`;
     stage.replaceChildren(...panels().map(({ m, cls }) => h("div.panel", {},
-      h("div.head", {}, page.models[1] ? `${page.models[m].name}, map for ` : "Map for ", h("b", {}, page.classes[cls])),
+      h("div.head", {}, page.models[1] ? `${page.models[m].name}, map for ` : "Map for ", h("b", {}, page.classes[cls]), saysAnother(m, cls)),
       h("div.frame", {}, h("canvas", { role: "img" }), h("p.message", { hidden: true })), h("div.scale"))));
+    scaleNote.hidden = count < 2;
+    scaleNote.textContent = view.scale === "map" ? "Each map has a scale of its own: the same color is another value."
+      : "Both maps have one scale: the same color is the same value.";
     redraw();
     fetchMissing();
+  }
+  function saysAnother(m, cls) {
+    const said = predicted(image(), m);
+    return said === cls || view.compare === "classes" ? "" : `; the model says ${page.classes[said]}`;
   }
 
   let frame = null;
@@ -486,7 +460,9 @@ function inspect(root, page, ask) {
       const key = keyOf(panel.m);
       const fact = state(panel, key);
       const canvas = figures[i].querySelector("canvas");
-      paint(canvas, source, fact.visible ? { key, ...panel } : null, wanted.map((name, j) => [OUTLINES[name], borders[j]]));
+      const small = colored(source, fact.visible && fine(key, panel.cls, source.width, source.height),
+        { table: tables[view.colors], highest: top(panel), cut: (view.threshold / 100) * top(panel), opacity: view.opacity / 100 });
+      enlargedOn(canvas, small, wanted.map((name, j) => [OUTLINES[name], borders[j]]));
       const message = figures[i].querySelector(".message");
       message.hidden = !fact.message;
       message.textContent = fact.message ?? "";
@@ -516,63 +492,20 @@ function inspect(root, page, ask) {
     }
     const map = maps.get(key);
     if (!(map.high[cls] > 0)) return only(NOTHING, { map });
-    const shares = Object.entries(map.share).filter(([, s]) => s[cls] != null)
+    const inside = Object.entries(map.inside).filter(([, s]) => s[cls] != null)
       .map(([name, s]) => `${percent(s[cls])} inside the ${name}, which covers ${percent(item.regions[name].area)} of the image`);
-    return { map, visible: true, sentence: `${what} Energy: ${shares.join("; ") || "no region is known"}.` };
+    return { map, visible: true, sentence: `${what} Energy: ${inside.join("; ") || "no region is known"}.` };
   }
   const shownModels = () => (view.compare === "models" ? 2 : 1);
 
-  function paint(canvas, source, layer, borders) {
-    const { width, height, values } = source;
-    const small = paint.canvas ??= h("canvas");
-    small.width = width;
-    small.height = height;
-    const pen = small.getContext("2d");
-    const out = pen.createImageData(width, height);
-    const rgba = out.data;
-    const map = layer && fine(layer.key, layer.cls, width, height);
-    const highest = layer ? top(layer.key, layer.cls) : 1;
-    const cut = (view.threshold / 100) * highest;
-    const opacity = view.opacity / 100;
-    const table = tables[view.colors];
-    for (let i = 0; i < values.length; i++) {
-      let r = values[i], g = r, b = r;
-      if (map && map[i] > 0 && map[i] >= cut) {
-        const c = 3 * Math.min(255, Math.floor((256 * map[i]) / highest));
-        r += opacity * (table[c] - r);
-        g += opacity * (table[c + 1] - g);
-        b += opacity * (table[c + 2] - b);
-      }
-      rgba[4 * i] = r; rgba[4 * i + 1] = g; rgba[4 * i + 2] = b; rgba[4 * i + 3] = 255;
-    }
-    pen.putImageData(out, 0, 0);
-    const zoom = Math.max(1, Math.round(640 / width));
-    canvas.width = zoom * width;
-    canvas.height = zoom * height;
-    const brush = canvas.getContext("2d");
-    brush.imageSmoothingQuality = "high";
-    brush.drawImage(small, 0, 0, canvas.width, canvas.height);
-    brush.scale(zoom, zoom);
-    for (const [style, path] of borders) {
-      brush.setLineDash([]);
-      brush.lineWidth = 4.5 / zoom;
-      brush.strokeStyle = "rgba(0, 0, 0, .55)"; // a dark rim keeps the line visible on bright bone
-      brush.stroke(path);
-      brush.setLineDash(style.dash.map((d) => (1.6 * d) / zoom));
-      brush.lineWidth = 2.4 / zoom;
-      brush.strokeStyle = style.color;
-      brush.stroke(path);
-    }
-  }
-
-  function showScale(box, { m, cls }, fact) {
+  function showScale(box, panel, fact) {
     box.classList.toggle("off", !fact.visible);
     if (!fact.visible) return box.replaceChildren();
     const table = tables[view.colors];
     const stops = Array.from({ length: 18 }, (_, j) => `rgb(${table.slice(45 * j, 45 * j + 3).join(" ")})`);
-    const veil = `linear-gradient(90deg, var(--cam-track) ${view.threshold}%, transparent ${view.threshold}%)`;
+    const veil = `linear-gradient(90deg, var(--track) ${view.threshold}%, transparent ${view.threshold}%)`;
     box.replaceChildren(h("span", {}, "0"), h("i", { style: `background:${veil}, linear-gradient(90deg, ${stops.join(",")})` }),
-      h("span", {}, short(top(keyOf(m), cls))));
+      h("span", {}, threeDigits(top(panel))));
   }
 
   function showNumbers(item, shown, facts) {
@@ -583,8 +516,8 @@ function inspect(root, page, ask) {
       if (!region) continue;
       const label = `in the ${name === "lung" ? "lungs" : name}`;
       const cells = facts.map((fact, i) => {
-        const value = fact.map?.share[name]?.[shown[i].cls];
-        return h("td", {}, region.png ? (value == null ? "–" : percent(value)) : "none");
+        const value = fact.map?.inside[name]?.[shown[i].cls];
+        return h("td", {}, region.png ? percent(value) : "none");
       });
       rows.push(h("tr", {}, h("th", { scope: "row" }, label), ...cells, h("td.area", {}, region.png ? percent(region.area) : "–")));
     }
@@ -604,7 +537,13 @@ function inspect(root, page, ask) {
 
   listThumbs();
   refresh();
-  return { decide: (threshold) => { page.decision = threshold; listThumbs(); listBars(); } };
+  function decide(threshold) {
+    const before = predicted(image());
+    page.decision = threshold;
+    listThumbs();
+    choose(view.keep || view.cls !== before ? {} : { cls: predicted(image()) });
+  }
+  return { decide };
 }
 
 export default { render };

@@ -48,7 +48,7 @@ function slider(label, { min, max, step, value }, show, changed) {
     output.textContent = show(value);
     input.setAttribute("aria-valuetext", show(value));
   };
-  const input = h("input", { type: "range", min, max, step, value, oninput: () => {
+  const input = h("input", { type: "range", min, max, step, value, "aria-label": label, oninput: () => {
     say(Number(input.value));
     changed(Number(input.value));
   } });
@@ -62,21 +62,54 @@ function slider(label, { min, max, step, value }, show, changed) {
 /** Follow the page: light text means a dark page, whoever drew it. */
 function followTheme(root) {
   const update = () => {
-    const parent = root.parentElement;
-    if (!parent) return;
-    const [r, g, b] = (getComputedStyle(parent).color.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
+    if (!root.isConnected) return;
+    const [r, g, b] = (getComputedStyle(root.parentElement).color.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
     const theme = 0.3 * r + 0.6 * g + 0.1 * b > 128 ? "dark" : "light";
     if (root.dataset.theme !== theme) root.dataset.theme = theme;
   };
-  const media = matchMedia("(prefers-color-scheme: dark)");
-  const later = () => setTimeout(update, 50);
-  const observer = new MutationObserver(later);
-  observer.observe(document.documentElement, { attributes: true });
-  observer.observe(document.body, { attributes: true });
-  media.addEventListener("change", later);
-  requestAnimationFrame(update);
+  // A page may load its colors after its widgets. The probe has a transition of its color, which it inherits: the
+  // browser tells when it changes, for whatever reason.
+  const probe = h("i.cxr-probe", { "aria-hidden": "true", style: "position:absolute;transition:color 1ms !important" });
+  root.before(probe);
+  probe.addEventListener("transitionrun", update);
+  const shown = new ResizeObserver(update); // once it has a place on the page
+  shown.observe(root);
+  update();
   return () => {
-    observer.disconnect();
-    media.removeEventListener("change", later);
+    shown.disconnect();
+    probe.remove();
   };
+}
+
+// Numbers for people. What is undefined (NaN, or null in JSON) is shown as a dash, and never as 0.
+
+const undefinedNumber = (x) => x == null || Number.isNaN(x);
+
+/** A part of a whole; undefined when the whole is empty. */
+const rate = (a, b) => (b > 0 ? a / b : NaN);
+const digits = (x) => (undefinedNumber(x) ? "–" : x.toFixed(3));
+const signed = (x, n = 3) => (undefinedNumber(x) ? "–" : `${x > 0 ? "+" : x < 0 ? "−" : ""}${Math.abs(x).toFixed(n)}`);
+
+/** 0.5 as "50 %", on one line; what is not quite nothing or everything is not shown as 0 % or 100 %. */
+function percent(x, n = (x > 0 && x < 0.0995) || (x > 0.9905 && x < 1) ? 1 : 0) {
+  if (undefinedNumber(x)) return "–";
+  const text = (100 * x).toFixed(n), least = 10 ** -n;
+  if (x > 0 && Number(text) === 0) return `<\u00a0${least.toFixed(n)}\u00a0%`;
+  if (x < 1 && Number(text) === 100) return `>\u00a0${(100 - least).toFixed(n)}\u00a0%`;
+  return `${text}\u00a0%`;
+}
+
+/** The bytes of a text in base 64. */
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+/** The gray values of a PNG in base 64: { width, height, values, canvas }. */
+async function pixels(png) {
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const canvas = h("canvas", { width: image.naturalWidth, height: image.naturalHeight });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(image, 0, 0);
+  const rgba = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+  return { width: canvas.width, height: canvas.height, values: rgba.filter((_, i) => i % 4 === 0), canvas };
 }

@@ -4,8 +4,6 @@ const WIDE = 420, HIGH = 170;
 const COLORS = ["var(--one)", "var(--two)", "var(--soft)", "var(--text)"];
 const GUESSES = { higher: "higher", none: "no difference seen", lower: "lower" };
 
-const digits = (x) => x.toFixed(3);
-const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(3)}`;
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 
 function render({ model, el }) {

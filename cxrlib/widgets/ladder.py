@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import traitlets
 
+from ..validate import number, several, short, text
 from .base import StaticWidget, kit
 
 PARTS = {"name", "text", "settings", "scores", "reported"}
@@ -43,20 +46,14 @@ class LadderExplorer(StaticWidget):
     summary = "Ladder explorer: a series of experiments, and which steps are larger than the spread between seeds."
     page = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, steps: Sequence[Mapping], *, score: str = "score", source: str = "reported"):
-        if len(steps) < 2:
-            raise ValueError(f"steps: give at least two, got {len(steps)}")
-        for step in steps:
-            missing, unknown = {"name", "settings", "scores"} - set(step), set(step) - PARTS
-            if missing or unknown:
-                wrong = "lacks" if missing else "has the unknown"
-                raise ValueError(f"steps: {step.get('name', step)!r} {wrong} {', '.join(sorted(missing or unknown))}")
-        names = [str(step["name"]) for step in steps]
+    def __init__(self, steps: Sequence[Mapping], *, score: str = "score", source: str = "reported") -> None:
+        steps = several("steps", steps, _step, least=2)
+        names = [step["name"] for step in steps]
         if len(set(names)) < len(names):
-            raise ValueError(f"steps: every name may stand only once, got {', '.join(names)}")
+            raise ValueError(f"steps: give each name once, got {', '.join(names)}")
         seeds = list(steps[0]["scores"])
         if len(seeds) < 2:
-            raise ValueError("steps: one seed has no spread; give the scores of at least two")
+            raise ValueError(f"steps: give the scores of at least two seeds, got {seeds}; one seed has no spread")
         scores = []
         for name, step in zip(names, steps, strict=True):
             if set(step["scores"]) != set(seeds):
@@ -84,20 +81,33 @@ class LadderExplorer(StaticWidget):
         super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "score": score, "source": source})
 
 
-def _score(name: str, seed, given) -> list[float]:
-    """[value] or [value, low, high]."""
-    found = [given] if isinstance(given, Real) else list(given)
-    if len(found) not in (1, 3) or not all(isinstance(v, Real) and np.isfinite(v) for v in found):
-        raise ValueError(f"steps: {name!r}, seed {seed!r}: give a number or (value, low, high); got {given!r}")
-    if len(found) == 3 and found[1] > found[2]:
-        raise ValueError(f"steps: {name!r}, seed {seed!r}: the interval ends below its start, got {given!r}")
-    return [float(v) for v in found]
+def _step(name: str, step: Mapping) -> Mapping:
+    if not isinstance(step, Mapping):
+        raise ValueError(f"{name}: give dicts, got {short(step)}")
+    if not {"name", "settings", "scores"} <= set(step) <= PARTS:
+        found = ", ".join(map(str, step))
+        raise ValueError(
+            f"{name}: {step.get('name')!r}: give name, settings, scores and, if wanted, text and reported; got {found}"
+        )
+    for part in ("settings", "scores"):
+        if not isinstance(step[part], Mapping):
+            raise ValueError(f"{name}: {step['name']!r}: give a dict of {part}, got {short(step[part])}")
+    text(f"{name}: name", step["name"])
+    return step
 
 
-def _reported(name: str, given) -> float | None:
-    if given is not None and not isinstance(given, Real):
-        raise ValueError(f"steps: {name!r}: reported must be a number or None, got {given!r}")
-    return None if given is None or not np.isfinite(given) else float(given)
+def _score(name: str, seed: Any, given: Any) -> list[float]:
+    """Return [value] or [value, low, high]."""
+    where = f"steps: {name!r}, seed {seed!r}"
+    found = several(where, [given] if isinstance(given, Real) else given, number)
+    if len(found) not in (1, 3) or found[-2:] != sorted(found[-2:]):
+        raise ValueError(f"{where}: give a number or (value, low, high) with low <= high, got {short(given)}")
+    return found
+
+
+def _reported(name: str, given: Any) -> float | None:
+    unknown = given is None or (isinstance(given, Real) and math.isnan(given))
+    return None if unknown else number(f"steps: {name!r}: reported", given)
 
 
 def _flat(settings: Mapping, before: str = "") -> dict[str, object]:
@@ -108,13 +118,13 @@ def _flat(settings: Mapping, before: str = "") -> dict[str, object]:
 
 
 def _changed(old: dict, new: dict) -> list[list[str]]:
-    """[setting, before, now] of every setting that differs."""
+    """List [setting, before, now] of every setting that differs."""
     keys = [*new, *(key for key in old if key not in new)]
     rows = [[key, *("–" if key not in side else _shown(side[key]) for side in (old, new))] for key in keys]
     return [row for row in rows if row[1] != row[2]]
 
 
-def _shown(value) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if value is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import traitlets
 
 from ..models.layers import check_layers
+from ..validate import several, text, whole
 from .base import StaticWidget, kit
 
 
@@ -50,17 +52,18 @@ class LayerBuilder(StaticWidget):
         outputs: int = 2,
         kernel: int = 3,
         examples: Sequence[str] = (),
-    ):
-        for word in (layers, *examples):
+    ) -> None:
+        examples = several("examples", examples, text, least=0)
+        for word in (text("layers", layers), *examples):
             check_layers(word)
         super().__init__(
             page={
                 "layers": layers,
-                "size": int(size),
-                "filters": [int(n) for n in filters],
-                "hidden": int(hidden),
-                "outputs": int(outputs),
-                "kernel": int(kernel),
-                "examples": list(examples),
+                "size": whole("size", size, 1),
+                "filters": several("filters", filters, partial(whole, low=1)),
+                "hidden": whole("hidden", hidden, 1),
+                "outputs": whole("outputs", outputs, 1),
+                "kernel": whole("kernel", kernel, 1),
+                "examples": examples,
             }
         )

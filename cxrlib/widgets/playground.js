@@ -3,8 +3,8 @@
 const CONTROLS = {
   // key: label, lowest, highest, step, value that changes nothing, how it is shown
   rotate: ["Rotation", -45, 45, 0.5, 0, (v) => `${signed(v, 1)}°`],
-  shiftX: ["Shift to the right", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)} %`],
-  shiftY: ["Shift down", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)} %`],
+  shiftX: ["Shift to the right", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)}\u00a0%`],
+  shiftY: ["Shift down", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)}\u00a0%`],
   zoom: ["Zoom", 0.5, 1.6, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
   brightness: ["Brightness", -0.4, 0.4, 0.01, 0, (v) => signed(v, 2)],
   contrast: ["Contrast", 0.3, 1.7, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
@@ -13,8 +13,6 @@ const CONTROLS = {
   noise: ["Noise", 0, 0.15, 0.005, 0, (v) => v.toFixed(3)],
 };
 const START = { flip: false, seed: 1, ...Object.fromEntries(Object.entries(CONTROLS).map(([key, c]) => [key, c[4]])) };
-
-const signed = (v, digits) => `${v > 0 ? "+" : v < 0 ? "−" : ""}${Math.abs(v).toFixed(digits)}`;
 
 /** Numbers from 0 to 1 that depend on the seed alone (mulberry32). */
 function uniform(seed) {
@@ -109,8 +107,23 @@ function drawn(ranges, draw = Math.random) {
   };
 }
 
-/** [change, claim, doubt]: what the settings say about the world; doubt is why this may be false. */
-function claims(settings, { angles, marker }) {
+/** The part of the new picture that is black because it comes from outside, where the old picture's border is not black. */
+function blackened(values, n, settings) {
+  const [[a, b, c], [d, e, f]] = matrix(settings), inside = (k) => Math.min(Math.max(Math.floor(k), 0), n - 1);
+  let seen = 0;
+  for (let row = 0; row < n; row++) {
+    for (let column = 0; column < n; column++) {
+      const x = (2 * column + 1) / n - 1, y = (2 * row + 1) / n - 1;
+      const u = a * x + b * y + c, v = d * x + e * y + f;
+      if (Math.max(Math.abs(u), Math.abs(v)) <= 1) continue;
+      if (values[inside(((v + 1) * n) / 2) * n + inside(((u + 1) * n) / 2)] > 0.15) seen++;
+    }
+  }
+  return seen / (n * n);
+}
+
+/** [change, claim, doubt]: what the settings say about the world; doubt is why this may be false of this image. */
+function claims(settings, { angles, marker }, black) {
   const found = [];
   const say = (change, claim, doubt = "") => found.push([change, claim, doubt]);
   const outside = (place) => forward(settings, place).some((v) => Math.abs(v) > 1);
@@ -121,12 +134,16 @@ function claims(settings, { angles, marker }) {
   }
   if (settings.rotate) {
     say("Rotation", "how straight the patient stood does not matter.",
-      Math.abs(settings.rotate) > 15 ? "Nobody is imaged this crooked, and the black corners tell the network that it was turned." : "");
+      Math.abs(settings.rotate) > 15 ? "Nobody is imaged this crooked." : "");
   }
   if (settings.shiftX || settings.shiftY) say("Shift", "where the chest lies in the picture does not matter.");
   if (settings.zoom !== 1) {
     say("Zoom", "the size of the chest does not matter.",
       Math.abs(Math.log(settings.zoom)) > Math.log(1.25) ? "Size tells a small child from an older one." : "");
+  }
+  if (black > 0.002) {
+    say("Black border", "a border that no film has does not matter.",
+      `${percent(black)} of this picture is black where the film was not: it tells the network that the picture was changed.`);
   }
   const cut = angles.filter(outside).length;
   if (cut) {
@@ -137,21 +154,11 @@ function claims(settings, { angles, marker }) {
   const strong = Math.abs(settings.brightness) > 0.2 || Math.abs(settings.contrast - 1) > 0.4 || Math.abs(Math.log(settings.gamma)) > Math.log(1.6);
   if (settings.brightness || settings.contrast !== 1 || settings.gamma !== 1) {
     say("Exposure", "how dark or bright the film is does not matter.",
-      strong ? "A lung that is too white or too black hides a faint opacity: the sign of the disease may be gone." : "");
+      strong ? "In a lung that is too white or too black, nobody can see a faint opacity." : "");
   }
-  if (settings.blur) say("Blur", "sharpness does not matter.", settings.blur > 1.2 ? "Fine lines, as of viral pneumonia, are gone." : "");
-  if (settings.noise) say("Noise", "the grain of the film does not matter.", settings.noise > 0.06 ? "Faint vessels and lines drown in it." : "");
+  if (settings.blur) say("Blur", "sharpness does not matter.", settings.blur > 1.2 ? "Fine lines, such as those of viral pneumonia, cannot be seen in it." : "");
+  if (settings.noise) say("Noise", "the grain of the film does not matter.", settings.noise > 0.06 ? "Faint vessels and lines cannot be seen in it." : "");
   return found;
-}
-
-async function grays(png, n) {
-  const image = new Image();
-  image.src = `data:image/png;base64,${png}`;
-  await image.decode();
-  const pen = h("canvas", { width: n, height: n }).getContext("2d", { willReadFrequently: true });
-  pen.drawImage(image, 0, 0);
-  const rgba = pen.getImageData(0, 0, n, n).data;
-  return Float64Array.from({ length: n * n }, (_, i) => rgba[4 * i] / 255);
 }
 
 function paint(canvas, values, n) {
@@ -201,7 +208,7 @@ function render({ model, el }) {
     waiting = false;
     if (!values) return;
     paint(after, augmented(values, n, settings), n);
-    const found = claims(settings, page);
+    const found = claims(settings, page, blackened(values, n, settings));
     list.replaceChildren(...(found.length ? found.map(([change, claim, doubt]) =>
       h(doubt ? "li.doubt" : "li", {}, h("b", {}, `${change}: `), claim, ...(doubt ? [" ", h("em", {}, "Doubtful: "), doubt] : [])))
       : [h("li", {}, "Nothing: it is the original.")]));
@@ -209,8 +216,8 @@ function render({ model, el }) {
     root.dataset.settings = JSON.stringify(settings);
   }
 
-  grays(page.png, n).then((found) => {
-    values = found;
+  pixels(page.png).then((found) => {
+    values = Float64Array.from(found.values, (v) => v / 255);
     paint(before, values, n);
     draw();
   });

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 import traitlets
-from PIL import Image
 
 from ..augment import Augment
-from ..data import CxrDataset
-from ..phantom import make_phantoms
+from ..data import CxrDataset, load
 from ..recipe import recipes
+from ..validate import short, whole
 from .base import StaticWidget, kit
+from .encode import picture
 
 SIDE = 160  # pixels of the phantom that is made when no data are given
 LARGEST = 320  # a larger image makes the page slow
@@ -56,19 +53,20 @@ class AugmentationPlayground(StaticWidget):
         *,
         augment: Augment | None = None,
         name: str = "the recipe 'augmented'",
-    ):
+    ) -> None:
         if augment is None:
             augment = recipes["augmented"].augment
+        if not isinstance(augment, Augment):
+            raise ValueError(f"augment: give an Augment, got {short(augment)}")
         for field, off in (("crop", (None, 1)), ("mixup", (0,))):
             if getattr(augment, field) not in off:
-                raise ValueError(f"augment: the page has no {field}, leave it out; got {getattr(augment, field)!r}")
+                raise ValueError(f"augment: give one without {field}, which the page cannot show; got {augment}")
         if data is None:
             data, row = _phantom()
-        if not isinstance(data, CxrDataset):
-            raise ValueError(f"data: give a CxrDataset, got {type(data).__name__}")
-        if isinstance(row, bool) or not isinstance(row, int | np.integer) or not 0 <= row < len(data):
-            raise ValueError(f"row: there is no image {row!r}; give a number from 0 to {len(data) - 1}")
-        part = data[[int(row)]]
+        if not isinstance(data, CxrDataset) or not len(data):
+            raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
+        row = whole("row", row, 0, len(data) - 1)
+        part = data[[row]]
         image = np.asarray(part.images[0, 0])
         if image.shape[0] != image.shape[1] or image.shape[0] > LARGEST:
             raise ValueError(
@@ -77,7 +75,7 @@ class AugmentationPlayground(StaticWidget):
             )
         super().__init__(
             page={
-                "png": _png(image),
+                "png": picture(np.asarray(image, np.uint8)),
                 "size": image.shape[0],
                 "class": part.classes[int(part.labels[0])],
                 "angles": [] if part.lungs is None else _angles(np.asarray(part.lungs[0])),
@@ -89,19 +87,18 @@ class AugmentationPlayground(StaticWidget):
 
 
 def _phantom() -> tuple[CxrDataset, int]:
-    made = make_phantoms(24, size=SIDE, classes=("normal",), age="adult", seed=4, progress=False, workers=1)
-    data = CxrDataset(made.images, made.labels, made.classes, made.patients, made.table, made.masks, made.lungs)
+    data = load("phantom", SIDE, n=24, classes=("normal",), age="adult", seed=4, progress=False, workers=1)
     fit = [
         k
-        for k in np.flatnonzero((made.table["marker_text"] == "R") & ~made.table["bedside"])
-        if len(_angles(made.lungs[k])) == 2
+        for k in np.flatnonzero((data.table["marker_text"] == "R") & ~data.table["bedside"])
+        if len(_angles(data.lungs[k])) == 2
     ]
     # the angles well inside, so that it takes a strong change to lose one
-    return data, min(fit, key=lambda k: np.abs(_angles(made.lungs[k])).max())
+    return data, min(fit, key=lambda k: np.abs(_angles(data.lungs[k])).max())
 
 
 def _angles(lungs: np.ndarray) -> list[list[float]]:
-    """The costophrenic angles of lungs (H, W) as [x, y] in [-1, 1]: the lowest outermost pixel on each side.
+    """Find the costophrenic angles of lungs (H, W) as [x, y] in [-1, 1]: the lowest outermost pixel on each side.
 
     An angle that already touches the border of the image is left out.
     """
@@ -121,7 +118,7 @@ def _angles(lungs: np.ndarray) -> list[list[float]]:
 
 
 def _marker(part: CxrDataset) -> dict | None:
-    """Letter and middle [x, y] in [-1, 1] of the side marker, where it is known."""
+    """Return letter and middle [x, y] in [-1, 1] of the side marker, where it is known."""
     row = part.table.iloc[0]
     corners = [float(row.get(f"marker_{k}", np.nan)) for k in ("x0", "x1", "y0", "y1")]
     text = row.get("marker_text")
@@ -130,9 +127,3 @@ def _marker(part: CxrDataset) -> dict | None:
     x0, x1, y0, y1 = corners
     height, width = part.images.shape[2:]
     return {"text": text, "at": [(x0 + x1) / width - 1, (y0 + y1) / height - 1]}
-
-
-def _png(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image, np.uint8)).save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -2,8 +2,8 @@
 
 const WIDE = 360, HIGH = 150, BINS = 25, SQUARE = 240;
 
-const rate = (a, b) => (b > 0 ? a / b : NaN);
-const digits = (x) => (Number.isNaN(x) ? "–" : x.toFixed(3));
+
+const plain = (x) => Number(x.toPrecision(6)).toString();
 
 /** Counts at a threshold: positive where the probability is at least it. */
 function count({ labels, probs }, threshold) {
@@ -31,7 +31,8 @@ function render({ model, el }) {
   const root = widget("cxr-threshold", "Threshold explorer");
   el.append(root);
   const stop = followTheme(root);
-  const { sets, classes, threshold: start } = model.get("page");
+  const { classes, threshold: start, ...page } = model.get("page");
+  const sets = page.sets.map(({ probs, ...set }) => ({ ...set, probs: probs.map((row) => row[1]) }));
   const [well, ill] = classes;
   for (const set of sets) set.curve = curve(set);
   let set = sets[0], threshold = start;
@@ -40,7 +41,7 @@ function render({ model, el }) {
   cut.field.classList.add("wide");
   const which = h("select", { onchange: () => { set = sets[which.selectedIndex]; drawAll(); } },
     ...sets.map((s) => h("option", {}, `${s.name} (${s.labels.length} images)`)));
-  const price = h("input", { type: "number", min: 1, max: 1000, step: 1, value: 5, oninput: () => update() });
+  const price = h("input", { type: "number", min: 0, step: "any", value: 5, oninput: () => update() });
   const cheapest = h("button", { type: "button", onclick: () => { setThreshold(best().cut); } }, "Cheapest here");
 
   const bars = svg("g"), line = svg("line", { y1: 0, y2: HIGH, stroke: "var(--text)", "stroke-width": 2 });
@@ -57,6 +58,8 @@ function render({ model, el }) {
     svg("text", { transform: `translate(-20 ${SQUARE / 2}) rotate(-90)`, "text-anchor": "middle" }, `recall: ${ill} found`),
     svg("text", { x: 0, y: SQUARE + 14 }, "0"), svg("text", { x: SQUARE, y: SQUARE + 14, "text-anchor": "end" }, "1"),
     svg("text", { x: -5, y: 9, "text-anchor": "end" }, "1"));
+  const blank = svg("text", { x: SQUARE / 2, y: SQUARE / 2, "text-anchor": "middle" });
+  roc.append(blank);
   const cells = Object.fromEntries(["tn", "fp", "fn", "tp"].map((key) => [key, h("td", { "data-cell": key })]));
   const matrix = h("table", {}, h("caption", {}, "Confusion matrix"),
     h("thead", {}, h("tr", {}, h("td"), h("th", { scope: "col" }, `called ${well}`), h("th", { scope: "col" }, `called ${ill}`))),
@@ -66,16 +69,17 @@ function render({ model, el }) {
   const values = names.map(() => h("td"));
   const numbers = h("table", {}, h("caption", {}, "Rates"), h("tbody", {},
     ...names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), values[i]))));
-  const said = h("p.note", { role: "status" });
+  const said = h("p.note", { role: "status" }), problem = h("p.problem", { role: "alert", hidden: true });
   root.append(
     h("div.line", {}, h("label.field", {}, "Images", which), cut.field),
     h("div.columns", {},
       h("div", {}, h("h3", {}, "Who gets which probability"), picture, matrix, numbers),
       h("div", {}, h("h3", {}, "ROC curve"), roc, h("h3", {}, "What mistakes cost"),
-        h("div.line", {}, h("label.field", {}, `False alarms that weigh as much as one missed ${ill}`, price), cheapest), said)));
+        h("div.line", {}, h("label.field", {}, `False alarms that weigh as much as one missed ${ill}`, price), cheapest), problem, said)));
 
+  /** The cheapest corner of the curve. */
   function best() {
-    const weight = Math.max(1, Number(price.value) || 1);
+    const weight = Number(price.value);
     return set.curve.reduce((a, b) => (weight * b.fn + b.fp < weight * a.fn + a.fp ? b : a));
   }
 
@@ -86,11 +90,14 @@ function render({ model, el }) {
   }
 
   function drawAll() {
-    path.setAttribute("d", set.curve.map(({ x, y }, i) => `${i ? "L" : "M"}${x * SQUARE} ${(1 - y) * SQUARE}`).join(""));
+    const missing = set.curve.some(({ x, y }) => Number.isNaN(x + y)); // one class has no image
+    blank.textContent = missing ? `no curve: there is no image of ${set.labels.includes(1) ? well : ill}` : "";
+    point.style.display = missing ? "none" : "";
+    path.setAttribute("d", missing ? "" : set.curve.map(({ x, y }, i) => `${i ? "L" : "M"}${x * SQUARE} ${(1 - y) * SQUARE}`).join(""));
     bars.replaceChildren();
+    const heights = [0, 1].map((k) => histogram(set, k)), most = Math.max(...heights.flat()); // one scale for both
     for (const [k, color] of [[1, "var(--two)"], [0, "var(--one)"]]) {
-      const bins = histogram(set, k), most = Math.max(...bins, 1);
-      bins.forEach((n, i) => {
+      heights[k].forEach((n, i) => {
         const tall = (n / most) * (HIGH / 2 - 4);
         bars.append(svg("rect", { x: (i * WIDE) / BINS + 0.5, width: WIDE / BINS - 1, height: tall,
           y: k ? HIGH / 2 - tall : HIGH / 2, fill: color }));
@@ -104,15 +111,20 @@ function render({ model, el }) {
     model.save_changes();
     const { tn, fp, fn, tp } = count(set, threshold);
     for (const [key, value] of Object.entries({ tn, fp, fn, tp })) cells[key].textContent = value;
-    [rate(tp + tn, tn + fp + fn + tp), rate(tp, tp + fn), rate(tn, tn + fp), rate(tp, tp + fp), rate(2 * tp, 2 * tp + fp + fn)]
+    [rate(tp + tn, tn + fp + fn + tp), rate(tp, tp + fn), rate(tn, tn + fp), ...(tp + fn ? [rate(tp, tp + fp), rate(2 * tp, 2 * tp + fp + fn)] : [NaN, NaN])]
       .forEach((value, i) => { values[i].textContent = digits(value); });
     line.setAttribute("x1", threshold * WIDE);
     line.setAttribute("x2", threshold * WIDE);
-    point.setAttribute("cx", rate(fp, fp + tn) * SQUARE);
-    point.setAttribute("cy", (1 - rate(tp, tp + fn)) * SQUARE);
-    const weight = Math.max(1, Number(price.value) || 1), low = best();
-    const here = weight * fn + fp, least = weight * low.fn + low.fp;
-    said.textContent = `${fn} missed and ${fp} false alarms cost ${here}. The cheapest threshold on these images costs ${least}` +
+    point.setAttribute("cx", (rate(fp, fp + tn) || 0) * SQUARE);
+    point.setAttribute("cy", (1 - (rate(tp, tp + fn) || 0)) * SQUARE);
+    const weight = Number(price.value), given = weight > 0 && Number.isFinite(weight);
+    problem.hidden = given;
+    problem.textContent = given ? "" : `${price.value === "" ? "There is no number" : `${price.value} cannot be a cost`}: give a number above 0. ` +
+      `With 5, one missed ${ill} costs as much as five false alarms.`;
+    cheapest.disabled = !given;
+    price.setAttribute("aria-invalid", String(!given));
+    const low = given && best(), here = weight * fn + fp, least = given && weight * low.fn + low.fp;
+    said.textContent = !given ? "" : `${fn} missed and ${fp} false alarms cost ${plain(here)}. The cheapest threshold on these images costs ${plain(least)}` +
       `${here > least ? "" : ": this is one"}. Chosen on the test images, it would be too good to be true.`;
     picture.setAttribute("aria-label", `Histograms of the probability of ${ill} for both classes; threshold ${threshold.toFixed(3)}.`);
     roc.setAttribute("aria-label", `ROC curve; at the threshold recall ${digits(rate(tp, tp + fn))}, false positive rate ${digits(rate(fp, fp + tn))}.`);

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import traitlets
 
 from ..metrics import Report
+from ..validate import number
 from .base import StaticWidget, kit
+from .reports import read
 
 
 class ThresholdExplorer(StaticWidget):
@@ -36,25 +38,13 @@ class ThresholdExplorer(StaticWidget):
     page = traitlets.Dict().tag(sync=True)
     threshold = traitlets.Float().tag(sync=True)
 
-    def __init__(self, reports: Mapping[str, Report] | Report, threshold: float | None = None):
-        if isinstance(reports, Report):
-            reports = {"images": reports}
-        if not reports:
-            raise ValueError("reports: give at least one")
-        first = next(iter(reports.values()))
-        for name, report in reports.items():
-            if len(report.classes) != 2 or tuple(report.classes) != tuple(first.classes):
-                found = ", ".join(report.classes)
-                raise ValueError(f"reports: {name!r} has the classes {found}; all need the same two")
-        start = float(first.threshold if threshold is None else threshold)
-        if not 0 <= start <= 1:
-            raise ValueError(f"threshold: give a probability from 0 to 1, got {start}")
-        sets = [
-            {
-                "name": name,
-                "labels": [int(label) for label in report.labels],
-                "probs": [round(float(p), 6) for p in report.probs[:, 1]],
-            }
-            for name, report in reports.items()
-        ]
-        super().__init__(page={"sets": sets, "classes": list(first.classes), "threshold": start}, threshold=start)
+    def __init__(self, reports: Mapping[str, Report] | Report, threshold: float | None = None) -> None:
+        reports, page = read(reports)
+        if len(page["classes"]) != 2:
+            raise ValueError(
+                f"reports: give two classes, got {', '.join(page['classes'])}; for more there is ConfusionExplorer"
+            )
+        start = next(iter(reports.values())).threshold if threshold is None else threshold
+        # a threshold that best_threshold puts just above the highest probability says "none"
+        start = number("threshold", min(start, 1.0) if threshold is None else start, 0, 1)
+        super().__init__(page={**page, "threshold": start}, threshold=start)

@@ -9,9 +9,7 @@ function windowed(x, center, width) {
   return Math.min(Math.max((x - c) / w + 0.5, 0), 1) * 255;
 }
 
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const number = (x) => x.toLocaleString("en", { maximumFractionDigits: 1 });
-const percent = (n, all) => `${((100 * n) / all).toFixed(1)} %`;
 
 function render({ model, el }) {
   const root = widget("cxr-windowing", "Window explorer");
@@ -119,16 +117,16 @@ function render({ model, el }) {
 
     for (const key of ["black", "white"]) {
       const [n, m] = found[key];
-      cells[key].forEach((cell, i) => { cell.textContent = [number(n), percent(n, count), percent(m, Math.max(area, 1))][i]; });
+      cells[key].forEach((cell, i) => { cell.textContent = [number(n), percent(n / count, 1), percent(rate(m, area), 1)][i]; });
     }
     cells.grays[0].textContent = used[0].size;
     cells.grays[2].textContent = used[1].size;
     const lost = found.black[1] + found.white[1];
     said.textContent = `The window runs from ${number(from)} to ${number(to)}. ` + (!inside ? "" : lost
-      ? `${percent(lost, area)} of the ${page.region} is clipped: what differs there cannot be seen.`
+      ? `${percent(lost / area, 1)} of the ${page.region} is clipped: what differs there cannot be seen.`
       : `Nothing of the ${page.region} is clipped; its pixels are shown with ${used[1].size} gray values.`);
     canvas.setAttribute("aria-label", `The image with window center ${number(now.center)} and width ${number(now.width)}; ` +
-      `${percent(found.black[0], count)} black, ${percent(found.white[0], count)} white.`);
+      `${percent(found.black[0] / count, 1)} black, ${percent(found.white[0] / count, 1)} white.`);
     chart.setAttribute("aria-label", `Histogram of the values from ${number(least)} to ${number(most)}. ${said.textContent}`);
     root.dataset.drawn = JSON.stringify(now);
   }

@@ -1,0 +1,115 @@
+"""What the page gets: pictures, arrays and maps as text."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import cache
+
+import matplotlib as mpl
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from ..localization import enlarge
+from ..validate import array
+
+SIDE = 256  # larger images are reduced to this for the page, in pixels
+GRID = 56  # finer maps are averaged down to this many cells for the page
+# Perceptually uniform, so that equal steps look equal, with and without color blindness.
+COLOR_MAPS = ("cividis", "viridis", "inferno", "magma")
+
+
+def packed(values: np.ndarray) -> str:
+    """Encode the bytes of an array in base 64."""
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+def picture(pixels: np.ndarray, kind: str = "PNG", **options) -> str:
+    """Encode a gray image, uint8 (H, W), or a mask, bool (H, W), as an image file in base 64.
+
+    Parameters
+    ----------
+    pixels : ndarray, uint8 or bool (H, W)
+    kind : str
+        A format of Pillow; a mask becomes a file of one bit per pixel.
+    **options
+        For Pillow's ``save``.
+
+    Returns
+    -------
+    str
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, kind, **{"optimize": True, **options})
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def reduced(image: np.ndarray) -> np.ndarray:
+    """Reduce an image or mask (H, W) to a size for the screen, at most 256 pixels a side."""
+    h, w = image.shape
+    if max(h, w) <= SIDE:
+        return image
+    scale = SIDE / max(h, w)
+    gray = Image.fromarray(image.astype(np.uint8) * 255 if image.dtype == bool else image)
+    small = np.asarray(gray.resize((max(1, round(w * scale)), max(1, round(h * scale))), Image.Resampling.BOX))
+    return small >= 128 if image.dtype == bool else small
+
+
+def averaged(maps: np.ndarray) -> np.ndarray:
+    """Average maps (K, h, w) down to at most 56 x 56 cells."""
+    h, w = maps.shape[1:]
+    if max(h, w) <= GRID:
+        return maps
+    whole = torch.from_numpy(np.ascontiguousarray(maps))[None]
+    return F.adaptive_avg_pool2d(whole, (min(h, GRID), min(w, GRID)))[0].numpy()
+
+
+def quantize(maps: np.ndarray) -> dict:
+    """Turn maps (K, h, w) into 8-bit steps between each map's lowest and highest value, ready for JSON."""
+    low, high = maps.min((1, 2)), maps.max((1, 2))
+    step = np.where(high > low, (high - low) / 255, 1)
+    steps = np.rint((maps - low[:, None, None]) / step[:, None, None]).astype(np.uint8)
+    six_digits = [[float(f"{float(v):.6g}") for v in values] for values in (low, high)]
+    return {"grid": list(maps.shape[1:]), "low": six_digits[0], "high": six_digits[1], "steps": packed(steps)}
+
+
+def dequantize(record: dict) -> np.ndarray:
+    """Return the maps (K, h, w) float64 of a record made by ``quantize``."""
+    low, high = (np.array(record[k], float)[:, None, None] for k in ("low", "high"))
+    steps = np.frombuffer(base64.b64decode(record["steps"]), np.uint8).reshape(len(low), *record["grid"])
+    return low + steps * ((high - low) / 255)
+
+
+def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
+    """Measure the fraction of each map's energy inside a region.
+
+    Parameters
+    ----------
+    maps : ndarray, float (K, h, w)
+        Raw values; negative ones count as zero. They are enlarged bilinearly to the size of the mask.
+    mask : ndarray, bool (H, W)
+
+    Returns
+    -------
+    list of float or None
+        K numbers from 0 to 1; None for a map without a positive value.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit.
+    """
+    maps, mask = array("maps", maps, ("classes", "h", "w")), array("mask", mask, ("H", "W"), "b")
+    fine = enlarge(np.maximum(maps, 0), mask.shape).astype(np.float64)
+    total = fine.sum((1, 2))
+    return [float(part / whole) if whole > 0 else None for part, whole in zip(fine[:, mask].sum(1), total, strict=True)]
+
+
+@cache
+def color_tables() -> dict[str, str]:
+    """Return 256 colors of each color map, three bytes each, in base 64."""
+    return {
+        name: packed(np.rint(mpl.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)) for name in COLOR_MAPS
+    }

@@ -654,7 +654,7 @@ def test_live_an_own_picture_is_opened(live, tmp_path):
     live.changes("the own picture", lambda: box.set_input_files(tmp_path / "secret-name.png"))
     assert live.root.get_by_role("radio", name="Own picture 1 (secret-name.png), class unknown").is_checked()
     live.settle()
-    assert "secret-name.png: The network sees it squeezed from 2000 × 1500 pixels to a square of 64 × 64" in (
+    assert "secret-name.png The network sees it squeezed from 2000 × 1500 pixels to a square of 64 × 64" in (
         re.sub(r"\s+", " ", live.root.locator(".own").inner_text())
     )
     assert live.root.locator(".bars .value").first.inner_text().endswith("%")

@@ -41,52 +41,38 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(params, recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
 
 
+#: schedule -> its options and what they are where a recipe does not say
+SCHEDULE_OPTIONS = {
+    "constant": {},
+    "plateau": {"factor": 0.1, "patience": 2, "min_lr": 0.0},
+    "cyclic": {"base_lr": None, "step_epochs": 2},  # base_lr: a hundredth of lr
+    "onecycle": {"pct_start": 0.3, "div_factor": 25.0},
+    "cosine": {"min_lr": 0.0},
+}
+
+
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
     """Make the learning-rate schedule; ``steps`` is the number of steps in one epoch."""
-    options = dict(recipe.schedule_options)
-    lrs = torch.optim.lr_scheduler
-    total = recipe.epochs * steps
+    kind, lrs, known = recipe.schedule, torch.optim.lr_scheduler, SCHEDULE_OPTIONS[recipe.schedule]
+    if unknown := sorted(set(recipe.schedule_options) - set(known)):
+        raise ValueError(f"recipe: schedule {kind!r} does not know the option(s) {unknown}; it has {sorted(known)}")
+    options = known | recipe.schedule_options
     try:
-        match recipe.schedule:
-            case "plateau":
-                mode = "min" if recipe.monitor == "val_loss" else "max"
-                made = lrs.ReduceLROnPlateau(
-                    optimizer,
-                    mode,
-                    options.pop("factor", 0.1),
-                    options.pop("patience", 2),
-                    min_lr=options.pop("min_lr", 0.0),
-                )
-            case "cyclic":
-                made = lrs.CyclicLR(
-                    optimizer,
-                    base_lr=options.pop("base_lr", recipe.lr / 100),
-                    max_lr=recipe.lr,
-                    step_size_up=max(1, round(options.pop("step_epochs", 2) * steps)),
-                    mode="triangular",
-                    cycle_momentum=False,
-                )
-            case "onecycle":
-                made = lrs.OneCycleLR(
-                    optimizer,
-                    recipe.lr,
-                    total_steps=max(total, 2),
-                    cycle_momentum=False,
-                    pct_start=options.pop("pct_start", 0.3),
-                    div_factor=options.pop("div_factor", 25.0),
-                )
-            case "cosine":
-                made = lrs.CosineAnnealingLR(optimizer, total, eta_min=options.pop("min_lr", 0.0))
-            case _:
-                made = lrs.ConstantLR(optimizer, factor=1.0)
+        if kind == "plateau":
+            return lrs.ReduceLROnPlateau(optimizer, "min" if recipe.monitor == "val_loss" else "max", **options)
+        if kind == "cyclic":
+            low = recipe.lr / 100 if options["base_lr"] is None else options["base_lr"]
+            up = max(1, round(options["step_epochs"] * steps))
+            return lrs.CyclicLR(optimizer, low, recipe.lr, step_size_up=up, mode="triangular", cycle_momentum=False)
+        if kind == "onecycle":
+            total = max(recipe.epochs * steps, 2)
+            return lrs.OneCycleLR(optimizer, recipe.lr, total_steps=total, cycle_momentum=False, **options)
+        if kind == "cosine":
+            return lrs.CosineAnnealingLR(optimizer, recipe.epochs * steps, eta_min=options["min_lr"])
+        return lrs.ConstantLR(optimizer, factor=1.0)
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"recipe: the schedule {recipe.schedule!r} cannot be made with the schedule_options "
-            f"{short(recipe.schedule_options)}: {error}"
-        ) from error
-    if options:
-        raise ValueError(f"recipe: schedule {recipe.schedule!r} does not know the option(s) {sorted(options)}")
-    return made
+        wrong = f"the schedule {kind!r} cannot be made with the schedule_options {short(recipe.schedule_options)}"
+        raise ValueError(f"recipe: {wrong}: {error}") from error
 
 
 def class_weights(weights: str | tuple | None, train: CxrDataset) -> torch.Tensor | None:

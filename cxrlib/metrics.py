@@ -262,7 +262,7 @@ class Report:
 
     @property
     def curve_classes(self) -> list[int]:
-        """The classes that get a ROC curve: the positive one of two, each one of more."""
+        """The classes that get a ROC curve, the positive one of two, each one of more."""
         return [1] if len(self.classes) == 2 else list(range(len(self.classes)))
 
     def roc(self, k: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -316,7 +316,7 @@ class Report:
 
     @property
     def mistakes(self) -> pd.DataFrame:
-        """The misclassified images, the most confident mistake first: row, true, predicted, probability, patient."""
+        """The misclassified images with row, true, predicted, probability and patient, the most confident mistake first."""
         rows = np.flatnonzero(self.predicted != self.labels)
         rows = rows[np.argsort(-self.probs[rows, self.predicted[rows]])]
         frame = pd.DataFrame(

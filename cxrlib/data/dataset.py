@@ -214,7 +214,7 @@ class CxrDataset(Dataset):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The metadata: one row per image, numbered from 0."""
+        """The metadata, one row per image, numbered from 0."""
         if self._cached_table is None:
             self._cached_table = self._table.iloc[self.rows].reset_index(drop=True)
         return self._cached_table
@@ -231,7 +231,7 @@ class CxrDataset(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the content: equal for equal images, labels and order."""
+        """Hash of the content, equal for equal images, labels and order."""
         if self._fingerprint is None:
             digest = hashlib.blake2b(repr((self._images.shape, self.classes)).encode(), digest_size=16)
             for start in range(0, len(self._images), 256):

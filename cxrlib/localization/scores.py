@@ -304,7 +304,7 @@ class MapScores:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per score: value, low, high (95 %), ceiling, floor, gain over the floor with its interval, images.
+        """One row per score with value, low, high (95 %), ceiling, floor, gain over the floor and its interval, images.
 
         The gain is the mean difference between map and floor on the same images; an interval above 0 says that the map
         knows more than a map that looks at no image.

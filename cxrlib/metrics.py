@@ -316,7 +316,7 @@ class Report:
 
     @property
     def mistakes(self) -> pd.DataFrame:
-        """The misclassified images with row, true, predicted, probability and patient, the most confident mistake first."""
+        """The misclassified images (row, true, predicted, probability, patient), the most confident mistake first."""
         rows = np.flatnonzero(self.predicted != self.labels)
         rows = rows[np.argsort(-self.probs[rows, self.predicted[rows]])]
         frame = pd.DataFrame(

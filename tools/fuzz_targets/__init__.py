@@ -15,8 +15,12 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target("image", 300, images.run_image, images.make_image),
+        Target("tiff", 60, images.run_image, images.make_tiff),
         Target("dicom", 180, dicom.run_dicom, dicom.make_dicom),
+        Target("attributes", 60, dicom.run_dicom, dicom.make_attributes),
         Target("folder", 50, folders.run_folder, folders.make_folder, answers=(ValueError, FileNotFoundError)),
+        Target("layout", 40, folders.run_layout, folders.make_layout),
+        Target("name", 40, folders.run_name, folders.make_name),
         Target("checkpoint", 70, checkpoints.run_checkpoint, checkpoints.make_checkpoint, names="model.pt"),
         Target("training", 25, checkpoints.run_training, checkpoints.make_training, names="training.pt"),
         Target("intake", 80, grading.run_intake, grading.make_intake, names="export"),

@@ -200,6 +200,50 @@ def make_dicom(rng: random.Random) -> bytes:
         return mutate(rng.choice(files), rng, files)
 
 
+def make_attributes(rng: random.Random) -> bytes:
+    """Make whole files whose elements contradict each other, or the pixels."""
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    def table():
+        item = Dataset()
+        count = rng.choice((0, 1, 256, 4096))
+        first = rng.choice((0, 100, 32768, 65535))
+        item.add_new(0x00283002, "US", [count, first, rng.choice((0, 1, 8, 10, 12, 16, 17, 32))])
+        entries = sorted(rng.choices(range(rng.choice((2, 256, 4096, 65536))), k=rng.choice((1, count or 9, 5000))))
+        if rng.random() < 0.5:
+            item.add_new(0x00283006, "US", entries)
+        else:
+            item.add_new(0x00283006, "OW", struct.pack(f"<{len(entries)}H", *entries)[rng.choice((0, 1, 2)) :])
+        return Sequence([item])
+
+    choices = {
+        "HighBit": (11, 15, 7, 0, 200),
+        "BitsStored": (12, 16, 10, 1, 0, 40),
+        "PixelRepresentation": (0, 1, None),
+        "PhotometricInterpretation": ("MONOCHROME1", "MONOCHROME2", "monochrome2 ", "", None),
+        "RescaleSlope": ("1", "0", "-2", None),
+        "RescaleIntercept": ("0", "-1024", None),
+        "WindowCenter": ("0", "2000", ["40", "400"], None),
+        "WindowWidth": ("0", "-1", "1", "4000", ["80", "0"], None),
+        "VOILUTFunction": ("LINEAR", "SIGMOID", "LINEAR_EXACT", "other", ""),
+        "PixelPaddingValue": (0, 63536, 3570),
+        "PixelPaddingRangeLimit": (0, 500, 65535),
+        "NumberOfFrames": ("1", "0", "", "2"),
+        "SamplesPerPixel": (1, 3, None),
+        "Modality": ("CT", "MR", "DX", "", "x" * 16, None),
+        "VOILUTSequence": (table(),),
+        "ModalityLUTSequence": (table(),),
+    }
+    elements = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.3}
+    pixels = struct.pack("<120H", *(rng.choice((i * 30, i * 480, i, 65535 - i)) for i in range(120)))
+    try:
+        content = written(dicom(pixels=pixels, **elements))
+    except Exception:  # pydicom does not write everything
+        content = written(dicom())
+    return content[132:] if rng.random() < 0.1 else content
+
+
 def run_dicom(case: bytes, folder: Path) -> None:
     """Read it."""
     from cxrlib.data.decode import decode

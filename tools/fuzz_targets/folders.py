@@ -143,3 +143,60 @@ def run_folder(case: bytes, folder: Path) -> None:
     assert len(found) and found._repr_html_() and str(found)
     if plan["audit"]:
         assert str(cxrlib.audit(found))
+
+
+_FOLDERS = (
+    *("train", "Training_Set", "test", "prueba", "val", "dev", "测试", "01_train", "stage_2_test_images", "x"),
+    *("NORMAL", "normal ", "Neumonía", "Neumoni\u0301a", "0", "1", "COVID", "patient00001", "study1", "A", "B"),
+    *("images", "masks", "lung masks", "infection masks", "leftMask", "CXR_png", "segmentations", "chest_xray"),
+)
+_KNOWN = (
+    *("00002658_001", "MCUCXR_0001_0", "MCUCXR_0104_1", "CHNCXR_0400_1_mask", "IM-0115-0001", "person1_virus_6 (1)"),
+    *("0004cfab-14fd-4e49-80ba-63a80b6bddd6", "CXR1_1_IM-0001-3001", "1", "1_mask", "mask", "_mask", "a - Copy (2)"),
+)
+
+
+def make_layout(rng: random.Random) -> bytes:
+    """Make whole trees: every file a good picture, under a random product of folders that stand for something."""
+    levels = [rng.sample(_FOLDERS, rng.randrange(1, 4)) for _ in range(rng.randrange(0, 4))]
+    image = image_files()[0]
+    entries = []
+    for _ in range(rng.randrange(1, 14)):
+        path = [rng.choice(level) for level in levels if rng.random() < 0.92]
+        kind = "good" if rng.random() < 0.93 else rng.choice(("loop", "link", "folder", "bad"))
+        content = b"a,b\n" if kind == "bad" else image + rng.randbytes(3)
+        name = rng.choice(_KNOWN) + rng.choice((".png", ".jfif", "", ".csv" if kind == "bad" else ".PNG"))
+        entries.append([[*path, name], kind, content])
+    return packed(entries=entries, options={}, size=16, audit=False)
+
+
+def run_layout(case: bytes, folder: Path) -> None:
+    """Every file is an image, a mask, or listed as skipped: none vanishes."""
+    import cxrlib
+
+    run_folder(case, folder)
+    found = cxrlib.load(f"folder:{folder / 'my-images'}", 16, progress=False)
+    told = {*found.table["file"], *found.skipped["file"]}
+    there = {p.relative_to(folder / "my-images").as_posix() for p in (folder / "my-images").rglob("*") if p.is_file()}
+    lost = {rel for rel in there - told if not any(rel.startswith(f"{folder}/") for folder in told)}
+    assert not lost or found.lungs is not None or found.masks is not None, sorted(lost)
+
+
+def make_name(rng: random.Random) -> bytes:
+    """Make a path of folders and file names that nearly stand for something."""
+    parts = [rng.choice((*_FOLDERS, *_PARTS[:20])) for _ in range(rng.randrange(0, 4))]
+    name = list(rng.choice((*_KNOWN, *_NAMES)))
+    for _ in range(rng.randrange(0, 4)):
+        name.insert(rng.randrange(len(name) + 1), rng.choice("0123456789_-. ()aZé٣²\udcff\0/"))
+    return "/".join([*parts, "".join(name)]).encode("utf-8", "surrogatepass")
+
+
+def run_name(case: bytes, folder: Path) -> None:
+    """Read what the folders and the name of a path say."""
+    from cxrlib.data.layout import split_of
+    from cxrlib.data.names import read_name
+
+    text = case.decode("utf-8", "surrogatepass")
+    assert all(split_of(part) in (None, "train", "val", "test") for part in text.split("/"))
+    found = read_name(text)
+    assert found is None or found.patient

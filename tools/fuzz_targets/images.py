@@ -182,3 +182,35 @@ def run_image(case: bytes, folder: Path) -> None:
 
     pixels, width, height = decode(case, 32)
     assert pixels.shape == (32, 32) and pixels.dtype == "uint8" and width > 0 and height > 0
+
+
+def make_tiff(rng: random.Random) -> bytes:
+    """Make a TIFF file of valid tags that do not belong together: depth, photometric kind, planes, orientation, pages."""
+    width, height, samples = rng.choice((1, 7, 16)), rng.choice((1, 9, 16)), rng.choice((1, 1, 1, 2, 3, 4))
+    bits = rng.choice((1, 4, 8, 8, 12, 16, 16, 32, 64))
+    data = rng.randbytes(max(1, width * height * samples * bits // 8 - rng.choice((0, 0, 0, 5))))
+    tags = {256: width, 257: height, 258: bits, 259: rng.choice((1, 1, 1, 5, 8, 32773, 7, 34712))}
+    tags |= {262: rng.choice((0, 1, 0, 1, 2, 3, 4, 5, 6, 8, 32844)), 273: 8, 277: samples, 278: height, 279: len(data)}
+    for tag, values in (
+        (274, range(10)),
+        (284, (1, 2)),
+        (339, (1, 2, 3, 4)),
+        (338, (0, 1, 2)),
+        (266, (1, 2)),
+        (254, (0, 1)),
+    ):
+        if rng.random() < 0.4:
+            tags[tag] = rng.choice(values)
+    if rng.random() < 0.7:  # plain apart from this
+        tags |= {258: rng.choice((8, 16, 32)), 259: 1, 262: rng.choice((0, 1)), 277: 1, 279: len(data), 284: 1}
+        tags = {tag: value for tag, value in tags.items() if tag != 338}
+    if rng.random() < 0.1:
+        del tags[rng.choice(list(tags))]
+    order = rng.choice("<>")
+    pages = rng.choice((1, 1, 1, 2, 3))
+    body = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    file = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8 + len(data)) + data
+    for page in range(pages):
+        after = len(file) + 2 + len(body) + 4 if page < pages - 1 else 0
+        file += struct.pack(f"{order}H", len(tags)) + body + struct.pack(f"{order}I", after)
+    return file

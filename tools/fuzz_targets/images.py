@@ -185,7 +185,7 @@ def run_image(case: bytes, folder: Path) -> None:
 
 
 def make_tiff(rng: random.Random) -> bytes:
-    """Make a TIFF file of valid tags that do not belong together: depth, photometric kind, planes, orientation, pages."""
+    """Make a TIFF file of tags that do not belong together: depth, photometric kind, planes, orientation, pages."""
     width, height, samples = rng.choice((1, 7, 16)), rng.choice((1, 9, 16)), rng.choice((1, 1, 1, 2, 3, 4))
     bits = rng.choice((1, 4, 8, 8, 12, 16, 16, 32, 64))
     data = rng.randbytes(max(1, width * height * samples * bits // 8 - rng.choice((0, 0, 0, 5))))

@@ -96,8 +96,11 @@ def test_data_shows_an_audit(folder, tmp_path):
     text = cxr("data", f"folder:{folder}", "--size", "32", "--html", page)
     assert "normal" in text and "pneumonia" in text
     assert "<img" in page.read_text()
-    audit = json.loads(cxr("data", f"folder:{folder}", "--size", "32", "--json"))
-    assert isinstance(audit, dict) and audit
+    (folder / "train" / "scan.heic").write_bytes(b"\0\0\0\x20ftypheic")
+    text = cxr("data", f"folder:{folder}", "--size", "32", "--json")
+    assert "note:" in text and "images is not known" in text  # on stderr
+    audit = json.loads(text[text.index("{\n") :])
+    assert audit["skipped"][0]["file"] == "train/scan.heic"
 
 
 def test_recipes_are_listed():

@@ -5,6 +5,8 @@ from sklearn import metrics
 
 from coursekit.grade.checks import array, check, close, describe, number
 
+LIBRARIES = ("numpy",)
+
 
 def pair(value, what):
     """The two numbers of a returned tuple, list or array."""
@@ -48,7 +50,8 @@ def rows_are_the_truth(student, rng):
 @check("confusion_matrix", points=1)
 def classes_without_images(student, rng):
     """A class that never occurs keeps its row and its column."""
-    labels, predicted = np.array([1, 1, 3, 3, 3])[rng.permutation(5)], np.array([3, 1, 3])[rng.integers(0, 3, 5)]
+    present = np.sort(rng.permutation(6)[:4])
+    labels, predicted = present[1:][rng.integers(0, 3, 40)], present[[0, 1, 3]][rng.integers(0, 3, 40)]
     got = array(student.confusion_matrix(labels, predicted, 6), (None, None), "the matrix")
     assert len(got) == 6, (
         f"with 6 classes the matrix needs 6 rows and columns, also for a class without images; it has {len(got)} rows"
@@ -217,11 +220,14 @@ def best_worst_and_no_idea(student, rng):
     """1 for a perfect order, 0 for the reversed one, 1/2 for equal scores everywhere."""
     labels = rng.permutation(np.repeat([0, 1], [9, 14]))
     noise = rng.random(23)
-    for scores, want, what in (
+    some = np.round(noise + 0.3 * labels, 1)
+    cases = (
         (labels + noise, 1, "all ill images have higher scores, so the AUC is 1"),
         (noise - 2 * labels, 0, "all ill images have lower scores, so the AUC is 0"),
         (np.full(23, 0.3), 0.5, "all scores are equal, so the AUC is 1/2"),
-    ):
+        (some, metrics.roc_auc_score(labels, some), "between the best and the worst order the AUC is not right"),
+    )
+    for scores, want, what in (cases[i] for i in rng.permutation(4)):
         got = number(student.auc(labels, scores), "the AUC")
         assert abs(got - want) < 1e-6, f"{what}; got {got:.4g}"
 
@@ -250,8 +256,10 @@ def threshold_case(rng):
     while True:
         val = rng.permutation(np.repeat([0, 1], [160, 40]))
         test = rng.permutation(np.repeat([0, 1], [90, 60]))
-        val_scores = np.round(rng.normal(val * 1.3, 1), 1)
-        test_scores = np.round(rng.normal(test * 1.3 + 1.8, 1), 1)
+        # shifted and scaled anew: the best threshold of another seed is not the best one here
+        scale, shift = rng.uniform(0.7, 1.4), rng.uniform(-2, 0.5)
+        val_scores = np.round(rng.normal(val * 1.3, 1), 1) * scale + shift
+        test_scores = np.round(rng.normal(test * 1.3 + 1.8, 1), 1) * scale + shift
         cuts = np.unique(val_scores)
         by = [every_threshold(val, val_scores, measure) for measure in (balanced, accuracy, f1)]
         best, by_accuracy, by_f1 = (cuts[values.argmax()] for values in by)
@@ -290,38 +298,43 @@ def judge_threshold(threshold, val, val_scores, test, test_scores):
 @check("choose_threshold", points=2)
 def chosen_on_validation(student, rng):
     """The threshold has the highest balanced accuracy on the validation images."""
-    case = threshold_case(rng)
-    threshold, _ = pair(student.choose_threshold(*case), "the threshold and the balanced accuracy")
-    judge_threshold(threshold, *case)
+    for _ in range(2):
+        case = threshold_case(rng)
+        threshold, _ = pair(student.choose_threshold(*case), "the threshold and the balanced accuracy")
+        judge_threshold(threshold, *case)
 
 
 @check("choose_threshold", points=2)
 def measured_on_test(student, rng):
     """The number is the balanced accuracy of this threshold on the test images."""
-    val, val_scores, test, test_scores = threshold_case(rng)
-    threshold, got = pair(
-        student.choose_threshold(val, val_scores, test, test_scores), "the threshold and the balanced accuracy"
-    )
-    said = test_scores >= threshold
-    close(
-        got,
-        balanced(test, said),
-        "the balanced accuracy",
-        {
-            "it was measured on the validation images; the threshold must be carried over to the test images": balanced(
-                val, val_scores >= threshold
-            ),
-            "it is the best value that any threshold reaches on the test images; use the one that was chosen on validation": every_threshold(
-                test, test_scores, balanced
-            ).max(),
-            "it is the accuracy; balanced accuracy is the mean of the two recalls": accuracy(test, said),
-            "it is the recall of the ill alone; balanced accuracy is the mean of the two recalls": said[
-                test == 1
-            ].mean(),
-            "the two recalls were added; take their mean": 2 * balanced(test, said),
-            "it belongs to score > threshold; asked is score >= threshold": balanced(test, test_scores > threshold),
-        },
-    )
+    for _ in range(2):
+        val, val_scores, test, test_scores = threshold_case(rng)
+        threshold, got = pair(
+            student.choose_threshold(val, val_scores, test, test_scores), "the threshold and the balanced accuracy"
+        )
+        assert val_scores.min() < threshold <= val_scores.max(), (
+            "with this threshold every validation image gets the same answer: nothing was chosen that could be measured"
+        )
+        said = test_scores >= threshold
+        close(
+            got,
+            balanced(test, said),
+            "the balanced accuracy",
+            {
+                "it was measured on the validation images; the threshold must be carried over to the test images": balanced(
+                    val, val_scores >= threshold
+                ),
+                "it is the best value that any threshold reaches on the test images; use the one that was chosen on validation": every_threshold(
+                    test, test_scores, balanced
+                ).max(),
+                "it is the accuracy; balanced accuracy is the mean of the two recalls": accuracy(test, said),
+                "it is the recall of the ill alone; balanced accuracy is the mean of the two recalls": said[
+                    test == 1
+                ].mean(),
+                "the two recalls were added; take their mean": 2 * balanced(test, said),
+                "it belongs to score > threshold; asked is score >= threshold": balanced(test, test_scores > threshold),
+            },
+        )
 
 
 @check("choose_threshold", points=1)
@@ -357,23 +370,25 @@ def bootstrap(correct, patients, rng, draws=6000, how="patients", level=95):
 @check("patient_interval", points=3)
 def patients_not_images(student, rng):
     """The interval is as wide as the number of patients, not of images, allows."""
-    patients = rng.permutation(5000)[:36].repeat(12)
-    correct = np.zeros(36, dtype=int)
-    correct[:25] = 1
-    correct, order = correct.repeat(12), rng.permutation(432)
-    correct, patients = correct[order], patients[order]
-    low, high = pair(student.patient_interval(correct, patients, 800, int(rng.integers(1000))), "low and high")
-    assert low <= high, "low is larger than high"
-    right = np.ptp(bootstrap(correct, patients, rng))
-    wrong = np.ptp(bootstrap(correct, patients, rng, how="images"))
-    got = high - low
-    assert got > 1.6 * wrong, (
-        f"the interval is much too narrow ({got / right:.2f} of the width it should have): images were drawn, not "
-        "patients"
-    )
-    assert 0.8 * right < got < 1.25 * right, (
-        f"the width of the interval is {got / right:.2f} times what drawing whole patients gives"
-    )
+    for most in (40, 90):
+        people, images = int(rng.integers(most - 10, most + 10)), int(rng.integers(8, 14))
+        correct = (np.arange(people) < int(people * rng.uniform(0.35, 0.8))).astype(int).repeat(images)
+        order = rng.permutation(people * images)
+        correct, patients = correct[order], rng.permutation(5000)[:people].repeat(images)[order]
+        low, high = pair(student.patient_interval(correct, patients, 800, int(rng.integers(1000))), "low and high")
+        assert low <= high, "low is larger than high"
+        want = bootstrap(correct, patients, rng)
+        right, wrong = np.ptp(want), np.ptp(bootstrap(correct, patients, rng, how="images"))
+        got = high - low
+        assert got > 1.6 * wrong, (
+            f"the interval is much too narrow ({got / right:.2f} of the width it should have): images were drawn, not "
+            "patients"
+        )
+        assert 0.8 * right < got < 1.25 * right, (
+            f"the width of the interval is {got / right:.2f} times what drawing whole patients gives"
+        )
+        apart = np.abs([low - want[0], high - want[1]]).max() / right
+        assert apart < 0.15, "the interval has the right width, but lies at the wrong place"
 
 
 @check("patient_interval", points=2)
@@ -412,21 +427,31 @@ def patients_of_unequal_size(student, rng):
 @check("patient_interval", points=1)
 def certain_cases(student, rng):
     """All right, one patient only, nearly all right; and the same seed gives the same interval."""
-    low, high = pair(student.patient_interval(np.ones(30, dtype=int), np.arange(30) // 3, 200, 1), "low and high")
+
+    def interval(correct, patients, draws, seed):
+        return pair(student.patient_interval(correct, patients, draws, seed), "low and high")
+
+    low, high = interval(np.ones(30, dtype=int), np.arange(30) // 3, 200, 1)
     assert (low, high) == (1, 1), f"if all answers are right, every draw has accuracy 1; got {low:.4g} to {high:.4g}"
-    correct = rng.permutation(np.repeat([0, 1], [7, 18]))
-    low, high = pair(student.patient_interval(correct, np.repeat("only", 25), 200, 2), "low and high")
-    assert abs(low - 0.72) < 1e-9 and abs(high - 0.72) < 1e-9, (
+    n = int(rng.integers(20, 60))
+    correct = rng.permutation((np.arange(n) < n * rng.uniform(0.2, 0.8)).astype(int))
+    low, high = interval(correct, np.repeat("only", n), 200, 2)
+    assert max(abs(low - correct.mean()), abs(high - correct.mean())) < 1e-6, (
         "with one patient every draw holds the same images, so low and high are the accuracy; "
         f"got {'an interval, so images were drawn' if high > low else 'another number'}"
     )
     correct, patients = (np.arange(60) > 1).astype(int).repeat(2), np.arange(60).repeat(2)
-    low, high = pair(student.patient_interval(correct, patients, 500, int(rng.integers(1000))), "low and high")
+    low, high = interval(correct, patients, 500, int(rng.integers(1000)))
     assert 0 <= low <= high <= 1, (
         "the interval leaves 0 to 1; an accuracy cannot. Take percentiles of the draws, not "
         "a mean and a standard deviation"
     )
-    patients, correct = np.arange(60).repeat(rng.integers(1, 30, 60)), rng.integers(0, 2, 2000)
-    correct, seed = correct[: len(patients)], int(rng.integers(1000))
-    first, again = (pair(student.patient_interval(correct, patients, 300, seed), "low and high") for _ in range(2))
-    assert first == again, "the same seed gave two different intervals"
+    patients = np.arange(60).repeat(rng.integers(1, 30, 60))
+    correct = (rng.random(len(patients)) < rng.uniform(0.3, 0.7)).astype(int)
+    seed = int(rng.integers(1000))
+    first = interval(correct, patients, 300, seed)
+    assert first[0] < correct.mean() < first[1], "the interval has no width, or the accuracy is not in it"
+    other = interval(1 - correct, patients, 300, seed)
+    assert other[0] < 1 - correct.mean() < other[1], "for other answers with the same seed the accuracy is not in it"
+    student.restart()  # an interval that is only remembered is forgotten now
+    assert interval(correct, patients, 300, seed) == first, "the same seed gave two different intervals"

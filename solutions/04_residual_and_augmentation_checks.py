@@ -219,6 +219,7 @@ def no_marker_no_box(student, rng):
     images, boxes, flip, _ = _flip_case(rng)
     none = boxes[:, 0] < 0
     _, got = _flipped(student, images, boxes, flip)
+    assert (got[~none & flip] != boxes[~none & flip]).any(), "no box moved at all, so this shows nothing"
     assert (got[none] == -1).all(), (
         f"an image without a marker got the box {got[none][(got[none] != -1).any(1)][0].astype(int).tolist()}: "
         "the row of -1 was mirrored as if it were a box"

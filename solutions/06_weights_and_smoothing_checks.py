@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from coursekit.grade.checks import array, check, close, number
+from coursekit.grade.checks import array, check, close, describe, number
 
 
 def _pair(value, what):
-    assert isinstance(value, (list, np.ndarray)) and len(value) == 2, f"the function should return two things: {what}"
+    many = isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    assert many and len(value) == 2, f"the function should return two things, {what}; got {describe(value)}"
     return value
 
 
@@ -455,8 +456,8 @@ def _judge_stop(student, losses, patience, told=""):
 def stops_and_keeps_the_best(student, rng):
     """It stops in time, and keeps the best epoch of those that ran."""
     for _ in range(2):
-        patience = int(rng.integers(3, 6))
-        fall = np.sort(rng.uniform(1, 2, 6))[::-1]
+        patience = int(rng.integers(3, 8))
+        fall = np.sort(rng.uniform(1, 2, int(rng.integers(4, 20))))[::-1]
         bump = np.array([2.5, 2.3])  # two epochs without an improvement are too few to stop
         # Above the best, but falling: who compares with the epoch before goes on.
         late = np.linspace(0.99, 0.91, patience + 3)
@@ -467,7 +468,7 @@ def stops_and_keeps_the_best(student, rng):
 @check("early_stopping", points=1)
 def never_stops(student, rng):
     """Where the loss keeps improving, all epochs run."""
-    losses = np.sort(rng.uniform(0, 1, 12))[::-1].copy()
+    losses = np.sort(rng.uniform(0, 1, int(rng.integers(8, 60))))[::-1].copy()
     _judge_stop(student, losses, 1, " when every epoch improves")
     losses = np.concatenate([losses, [2.0, 3.0]])
     _judge_stop(student, losses, 3, " when the list ends before patience does")
@@ -478,6 +479,7 @@ def never_stops(student, rng):
 def equal_losses(student, rng):
     """An equal loss is no improvement, and the earlier of two equal epochs is kept."""
     best = float(rng.uniform(0.2, 0.5))
-    for patience in (3, 5):
-        losses = np.array([1.0, 0.8, best, 0.9, best, best, 0.7, best, best])
+    for patience in rng.permutation([3, 5, 4]).tolist():
+        fall = np.sort(rng.uniform(0.8, 1, int(rng.integers(2, 30))))[::-1]
+        losses = np.array([*fall, best, 0.9, best, best, 0.7, best, best])
         _judge_stop(student, losses, patience, " with equal losses")

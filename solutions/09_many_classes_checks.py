@@ -6,6 +6,8 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 from coursekit.grade.checks import array, check, close, describe, number
 
+LIBRARIES = ("numpy",)
+
 
 def parts(value, count, asked):
     """A returned tuple, list or array as a list of `count` values."""
@@ -192,19 +194,23 @@ def direction_counts(student, rng):
 @check("most_confused", points=1)
 def equal_fractions(student, rng):
     """Of equal fractions the first counts, and an empty row does no harm."""
-    n = int(rng.integers(5, 9))
-    matrix = np.diag([4 * n] * 5)
-    cells = [(0, 3), (1, 4), (4, 0), (4, 1)]
-    for cell in cells[int(rng.integers(2)) :]:
-        matrix[cell] = n
-        matrix[cell[0], cell[0]] -= n
-    matrix[2] = 0
-    first = next(c for c in cells if matrix[c])
-    pair, fraction = confused(student.most_confused(matrix))
-    assert pair[0] != 2, "the answer is a class without images: its fraction is 0 (0/0 gave nan, and nan won)"
-    assert pair != cells[-1], "of equal fractions the last one was taken; asked is the first, read row by row"
-    assert pair == first, f"of equal fractions the first one is asked, read row by row; got ({pair[0]:g}, {pair[1]:g})"
-    close(fraction, 0.25, "the fraction")
+    for _ in range(2):
+        k = int(rng.integers(5, 9))
+        n, most = int(rng.integers(5, 9)), int(rng.integers(20, 60))
+        matrix = np.diag([most] * k)
+        empty, *used = rng.permutation(k)[:4].tolist()
+        cells = sorted((row, int(rng.choice([c for c in range(k) if c != row]))) for row in used)
+        for cell in cells:
+            matrix[cell] = n
+            matrix[cell[0], cell[0]] -= n
+        matrix[empty] = 0
+        pair, fraction = confused(student.most_confused(matrix))
+        assert pair[0] != empty, "the answer is a class without images: its fraction is 0 (0/0 gave nan, and nan won)"
+        assert pair != cells[-1], "of equal fractions the last one was taken; asked is the first, read row by row"
+        assert pair == cells[0], (
+            f"of equal fractions the first one is asked, read row by row; got ({pair[0]:g}, {pair[1]:g})"
+        )
+        close(fraction, n / most, "the fraction")
 
 
 # Task 3
@@ -376,16 +382,19 @@ def smallest_of_a_tie(student, rng):
     low, high = sorted(int(v) for v in rng.permutation(5)[:2])
     a = np.array(["x"] * 4 + ["y"] * 3)
     y = np.array([high, low, high, low, high, high, low])  # "x" has a tie
-    b, z = np.array(["x"] * 3 + ["y"]), np.array([low, low, high, high])
-    order = rng.permutation(7)
+    right, wrong, other = int(rng.integers(20, 60)), int(rng.integers(3, 15)), int(rng.integers(3, 15))
+    b, z = np.repeat(["x", "y"], [right + wrong, other]), np.repeat([low, high, high], [right, wrong, other])
+    order, n = rng.permutation(7), right + wrong + other
     accuracy, _ = two_numbers(student.source_only(a[order], y[order], b, z))
     close(
         accuracy,
-        3 / 4,
+        (right + other) / n,
         "the accuracy",
         {
-            "a tie went to the largest class number, or to the most frequent class of all; the smallest number wins": 1
-            / 2
+            "a tie went to the largest class number, or to the most frequent class of all; the smallest number wins": (
+                wrong + other
+            )
+            / n
         },
     )
 
@@ -469,10 +478,16 @@ def class_from_one_source(student, rng):
 @check("leave_one_source_out", points=1)
 def nothing_left_to_test(student, rng):
     """If every source has its own class, no split is left; if all have all classes, every split is."""
-    sources = np.repeat(rng.permutation(["Avon", "Brook"]), 4)
-    got = cuts_of(student.leave_one_source_out(sources, np.tile([0, 1], 4)))
-    assert len(got) == 2, f"two sources with all classes give two splits; got {len(got)}"
-    sources = np.repeat(rng.permutation(["Avon", "Brook", "Cork"]), 4)
-    labels = np.repeat(rng.permutation(3), 4)
-    got = cuts_of(student.leave_one_source_out(sources, labels))
-    assert got == [], f"every class occurs in one source only, so no split is of use; got {len(got)}"
+    names = ["Avon", "Brook", "Cork", "Dale", "Esk", "Firth", "Glen"]
+    for alone in rng.permutation([True, False]):
+        count = int(rng.integers(3, 6))
+        order = rng.permutation(4 * count)
+        sources = np.repeat(rng.permutation(names)[:count], 4)[order]
+        labels = np.repeat(rng.permutation(count), 4)[order] if alone else np.tile([0, 1], 2 * count)[order]
+        got = cuts_of(student.leave_one_source_out(sources, labels))
+        if alone:
+            assert got == [], f"every class occurs in one source only, so no split is of use; got {len(got)}"
+            continue
+        assert len(got) == count, f"{count} sources with all classes give {count} splits; got {len(got)}"
+        every = LeaveOneGroupOut().split(labels, labels, sources)
+        judge_cuts(got, [(train.tolist(), test.tolist()) for train, test in every])

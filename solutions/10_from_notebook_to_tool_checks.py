@@ -6,6 +6,7 @@ from scipy.special import log_softmax, softmax
 
 from coursekit.grade.checks import array, check, close, describe, number
 
+LIBRARIES = ("numpy",)
 SHIFT = 2  # as in the notebook
 
 

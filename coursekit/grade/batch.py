@@ -24,13 +24,22 @@ from cxrlib.progress import bar
 
 from . import report
 from .exercise import Exercise
+from .messages import clean
 from .roster import Roster
 from .sandbox import Limits, SandboxFailed, find_sandbox
 from .similar import near_identical
 from .submissions import Submission, collect
-from .verdict import judge
+from .verdict import empty_result, judge
 
-_CHECK = {"check": str, "title": str, "points": float, "max_points": float, "passed": bool, "message": str}
+_CHECK = {
+    "check": str,
+    "title": str,
+    "points": float,
+    "max_points": float,
+    "passed": bool,
+    "message": str,
+    "detail": str,
+}
 _TASK = {"task": str, "state": str, "points": float, "max_points": float, "error": str, "checks": [_CHECK]}
 _RESULT = {
     "exercise": str,
@@ -121,9 +130,15 @@ def grade_batch(
                     again.append(submission)  # a process of the grader's died; it may have judged somebody else
                     continue
                 results[submission.key] = _result_of(future, exercise, submission)
-                _save(out, exercise, results[submission.key])
                 shown.update()
+                if not _doubtful(results[submission.key]):
+                    _save(out, exercise, results[submission.key])
             waiting = again
+        for submission in handed_in:  # what a neighbor may have spoilt is judged once more, with nobody beside it
+            if _doubtful(results[submission.key]):
+                for _, future in run(judge_it, [submission]):
+                    results[submission.key] = _result_of(future, exercise, submission)
+                _save(out, exercise, results[submission.key])
     ordered = [results[key] for key in sorted(results)]
     if people is not None:
         ordered += _missing(people, handed_in, exercise)
@@ -169,33 +184,17 @@ def _judge_one(exercise: Exercise, submission: Submission, seed: int, limits: Li
 
 
 def _row(exercise: Exercise, status: str, reason: str) -> dict:
-    tasks = [
-        {
-            "task": task,
-            "state": "absent",
-            "points": 0.0,
-            "error": "",
-            "checks": [],
-            "max_points": sum(check.points for check in exercise.checks if check.task == task),
-        }
-        for task in exercise.tasks
-    ]
-    return {
-        "exercise": exercise.name,
-        "student": "",
-        "key": "",
-        "file": "",
-        "ids": {},
-        "digest": "",
-        "status": status,
-        "review": [reason] if reason else [],
-        "points": 0.0,
-        "max_points": exercise.max_points,
-        "tasks": tasks,
-        "notes": [],
-        "printed": "",
-        "answers": {},
-    }
+    points = dict.fromkeys(exercise.tasks, 0.0)
+    for check in exercise.checks:
+        points[check.task] += check.points
+    empty = {"state": "absent", "points": 0.0, "error": "", "checks": []}
+    tasks = [{"task": task, **empty, "max_points": most} for task, most in points.items()]
+    return {**empty_result(exercise, status, reason), "tasks": tasks}
+
+
+def _doubtful(result: dict) -> bool:
+    """Whether something else may be to blame: the grader failed, or the system killed the process."""
+    return result["status"] == "not graded" or result["killed"]
 
 
 def _result_of(future: concurrent.futures.Future, exercise: Exercise, submission: Submission) -> dict:
@@ -203,7 +202,7 @@ def _result_of(future: concurrent.futures.Future, exercise: Exercise, submission
         return future.result()
     except Exception as error:  # one submission must not stop the others
         reason = f"the grader itself failed ({type(error).__name__}: {error}); grade this one again with --resume"
-        return {**_row(exercise, "crashed", reason), **_person(submission)}
+        return {**_row(exercise, "not graded", clean(reason, 1000)), **_person(submission)}
 
 
 def _person(submission: Submission) -> dict:
@@ -257,12 +256,13 @@ def _kept(out: Path, submission: Submission) -> dict | None:
     digest = hashlib.sha256(submission.data).hexdigest() if submission.data is not None else ""
     if not has_shape(result, _RESULT) or result["status"] not in report.STATUSES:
         return None
-    failed = any(reason.startswith("the grader itself failed") for reason in result["review"])
-    return result if (result["digest"], result["key"]) == (digest, submission.key) and not failed else None
+    same = (result["digest"], result["key"]) == (digest, submission.key) and result["status"] != "not graded"
+    return {**result, "killed": False} if same else None
 
 
 def _save(out: Path, exercise: Exercise, result: dict) -> None:
     key = result["key"]
+    result = {name: value for name, value in result.items() if name != "killed"}
     _write(out / "feedback" / f"{key}.html", report.feedback_html(result, title=exercise.title or exercise.name))
     gradescope = out / "gradescope" / key / "results.json"
     gradescope.parent.mkdir(exist_ok=True)

@@ -11,18 +11,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-ANSWER = re.compile(r"^def\s+(\w+)\s*\(", re.M)
-
 
 @dataclass(frozen=True)
 class Cell:
-    """A code cell. kind: "given" (runs when grading), "demo" (does not), "answer", "test", or "own" (the student's)."""
+    """A code cell.
+
+    kind: "given" (runs when grading), "demo" (does not), "answer", "test", or "own" (the student's). tasks: which tasks
+    it answers, or tests.
+    """
 
     kind: str
-    task: str
+    tasks: tuple[str, ...]
     source: str
     grade_id: str = ""
     id: str = ""
+
+    @property
+    def task(self) -> str:
+        """The task of a released cell; "" where it has none."""
+        return self.tasks[0] if self.tasks else ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Exercise:
-    """Plain texts, so that it can be sent to another machine.
+    """An exercise as plain texts, so that it can be sent to another machine.
 
     notebook: the released notebook (JSON). checks_source: the checks file. reference: (task, its answer cell) pairs.
     """
@@ -56,14 +63,27 @@ class Exercise:
 
     @property
     def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks, in order."""
         return tuple(cell.task for cell in self.cells if cell.kind == "answer")
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The sources of the given cells, which are no answers and no tests."""
+        return tuple(cell.source for cell in self.cells if cell.kind == "given")
+
+    @property
     def checks(self) -> tuple[Check, ...]:
+        """The trusted checks, in order."""
         return _checks(self.name, self.checks_source)
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """The only libraries that answers should use (LIBRARIES in the checks file); none named: any."""
+        return tuple(getattr(_module(self.name, self.checks_source), "LIBRARIES", ()))
+
+    @property
     def max_points(self) -> float:
+        """The points of all checks together."""
         return sum(check.points for check in self.checks)
 
     @property
@@ -127,7 +147,7 @@ def load_exercise(name: str, *folders: Path) -> Exercise:
 
 
 def read_solution(text: str) -> dict[str, str]:
-    """task -> source of its answer cell, from the text of solutions/NAME.md."""
+    """Task -> source of its answer cell, from the text of solutions/NAME.md."""
     import jupytext
 
     cells = jupytext.reads(text, fmt="md:myst").cells
@@ -152,22 +172,27 @@ def _cells(notebook: str) -> tuple[Cell, ...]:
         grading, tags = metadata.get("nbgrader", {}), metadata.get("tags", [])
         grade_id = grading.get("grade_id", "")
         if grading.get("solution"):
-            cells.append(Cell("answer", grade_id, source, grade_id, cell["id"]))
+            cells.append(Cell("answer", (grade_id,), source, grade_id, cell["id"]))
         elif grading.get("grade"):
-            cells.append(Cell("test", grade_id.removeprefix("test_"), source, grade_id, cell["id"]))
+            cells.append(Cell("test", (grade_id.removeprefix("test_"),), source, grade_id, cell["id"]))
         else:
             kind = "demo" if "demo" in tags or "bootstrap" in tags else "given"
-            cells.append(Cell(kind, "", source, grade_id, cell["id"]))
+            cells.append(Cell(kind, (), source, grade_id, cell["id"]))
     return tuple(cells)
 
 
 @lru_cache(maxsize=32)
-def _checks(name: str, source: str) -> tuple[Check, ...]:
+def _module(name: str, source: str) -> types.ModuleType:
     module = types.ModuleType(f"{name}_checks")
     exec(compile(source, f"{name}_checks.py", "exec"), module.__dict__)
+    return module
+
+
+@lru_cache(maxsize=32)
+def _checks(name: str, source: str) -> tuple[Check, ...]:
     found = [
         Check(key, value.check_of, value.check_points, value.__doc__.strip().splitlines()[0], value)
-        for key, value in module.__dict__.items()
+        for key, value in vars(_module(name, source)).items()
         if hasattr(value, "check_of")
     ]
     if not found:
@@ -176,7 +201,7 @@ def _checks(name: str, source: str) -> tuple[Check, ...]:
 
 
 def check_points(name: str, source: str) -> dict[str, float]:
-    """task -> points of all its checks, from the text of a checks file."""
+    """Task -> points of all its checks, from the text of a checks file."""
     points: dict[str, float] = {}
     for check in _checks(name, source):
         points[check.task] = points.get(check.task, 0) + check.points

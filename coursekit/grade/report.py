@@ -25,11 +25,12 @@ from .roster import safe_cell
 
 MAX_PRINTED = 4096  # characters of a submission's output on its page
 MAX_PAIRS = 200  # pairs on the summary page
-STATUSES = ("graded", "needs review", "timeout", "crashed", "unreadable", "missing")
+STATUSES = ("graded", "needs review", "timeout", "crashed", "unreadable", "not graded", "missing")
 _WHY = {
     "timeout": "some of its code ran too long and was stopped",
     "crashed": "some of its code ended the Python process",
     "unreadable": "the file could not be read as a notebook",
+    "not graded": "the grader failed, which is nobody's fault here: the same command with --resume judges it again",
 }
 _COLOR = re.compile(r"\x1b\[[0-9;:]*m")  # what a traceback is colored with
 _TURNING = "\u061c\u200b\u200e\u200f\u2060\ufeff" + "".join(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -174,7 +175,7 @@ def feedback_html(result: Mapping, *, title: str) -> str:
     It shows nothing of the checks but their titles and messages, and nothing that is meant for the grader only.
     """
     printed = visible(result.get("printed", ""))
-    there = result["status"] not in ("unreadable", "missing")
+    there = result["status"] not in ("unreadable", "not graded", "missing")
     return (
         _templates()
         .get_template("feedback.html")

@@ -18,7 +18,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,30 +43,44 @@ class SandboxFailed(RuntimeError):
 
 
 class Stopped(Exception):
-    """The student's process is gone: `reason` is "timeout" or "crashed"."""
+    """The student's process is gone.
 
-    def __init__(self, reason: str, detail: str):
+    reason: "timeout" or "crashed". killed: by the system, which may have been short of memory.
+    """
+
+    def __init__(self, reason: str, detail: str, killed: bool = False) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.killed = reason, killed
 
 
 class StudentError(Exception):
     """The student's code raised an error, or returned what cannot be a value."""
 
-    def __init__(self, kind: str, text: str, line: int, cell: str):
+    def __init__(self, kind: str, text: str, line: int, cell: str, name: str = "") -> None:
         super().__init__(f"{kind}: {text}")
-        self.kind, self.text, self.line, self.cell = kind, text, line, cell
+        self.kind, self.text, self.line, self.cell, self.name = kind, text, line, cell, name
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use. Times in seconds of wall clock, memory and files in MB."""
+    """What one submission may use.
+
+    cell, call, total: seconds of wall clock, for one cell, for one call of a function, and in all. memory: MB. files:
+    MB in one file. threads, entries: at a time; how many files and folders there may be.
+    """
 
     cell: float = 60
-    call: float = 10
+    call: float = 30
     total: float = 180
     memory: int = 3072
     files: int = 64
+    threads: int = 256
+    entries: int = 20_000
+
+    @classmethod
+    def within(cls, seconds: float) -> Limits:
+        """The usual limits for a submission that may take this long: a third for one cell, a sixth for one call."""
+        return cls(cell=seconds / 3, call=seconds / 6, total=seconds)
 
 
 @cache
@@ -91,7 +107,7 @@ def find_sandbox() -> str:
 class Session:
     """One process of the student. `sandbox` is the path of bubblewrap; None runs without one (`--unsafe`)."""
 
-    def __init__(self, sandbox: str | None, limits: Limits, deadline: float | None = None):
+    def __init__(self, sandbox: str | None, limits: Limits, deadline: float | None = None) -> None:
         self.limits = limits
         self.deadline = deadline or time.monotonic() + limits.total
         self.printed = b""
@@ -148,6 +164,32 @@ class Session:
                 os.close(descriptor)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             os.set_blocking(pipe.fileno(), False)
+        self._excess, self._closed = "", threading.Event()
+        if sandbox:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        """End the process when it has too many threads or files.
+
+        Neither the superuser's processes nor the entries of a tmpfs can be limited from inside on every system.
+        """
+        process = None
+        while not self._closed.wait(0.05):
+            try:
+                process = process or _innermost(self._process.pid)
+                if process is None:
+                    continue
+                threads = len(os.listdir(f"/proc/{process}/task"))
+                home = os.statvfs(f"/proc/{process}/root/tmp/home")
+            except OSError:
+                continue
+            if threads > self.limits.threads:
+                self._excess = f"started more than {self.limits.threads} threads"
+            elif home.f_files - home.f_ffree > self.limits.entries:
+                self._excess = f"made more than {self.limits.entries:,} files"
+            if self._excess:
+                self._kill()
+                return
 
     def _rlimits(self) -> dict[str, int]:
         return {
@@ -164,31 +206,39 @@ class Session:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def run(self, name: str, source: str) -> None:
-        """Run one cell. Raises StudentError, or Stopped when the process did not outlive it."""
-        reply = self._ask({"do": "run", "name": name, "source": source}, self.limits.cell, f"the cell {name!r}")
-        if reply.get("ok") is not True:
-            self.close()  # the next question must not meet it
-            raise Stopped("crashed", "an answer that the course's runner did not write")
+    def start(self, tasks: Sequence[str], given: Sequence[str]) -> None:
+        """Name the tasks, and the given cells that are bound anew for calls. Raises Stopped."""
+        self._ask({"do": "start", "tasks": list(tasks), "given": list(given)}, self.limits.cell, "the start", "ok")
+
+    def look(self, sources: Sequence[str], allowed: Sequence[str]) -> dict:
+        """What `inside/cells.py` says about cells before any of them runs. Raises Stopped."""
+        request = {"do": "look", "sources": list(sources), "allowed": list(allowed)}
+        return self._ask(request, self.limits.cell, "the look at the cells", "value")
+
+    def run(self, name: str, source: str) -> list[str]:
+        """Run one cell; returns the tasks whose function was put back. Raises StudentError, Stopped."""
+        reply = self._ask({"do": "run", "name": name, "source": source}, self.limits.cell, "a cell", "kept")
+        return [task for task in reply if isinstance(task, str)] if isinstance(reply, list) else []
 
     def call(self, function: str, args: tuple, kwargs: dict):
         """What the student's `function` returns, as plain values. Raises StudentError or Stopped."""
         self._capture = False  # from here on a print could carry the inputs out
-        reply = self._ask(
-            {"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)},
-            self.limits.call,
-            f"{function}()",
-        )
-        if "value" not in reply:
-            self.close()  # the next question must not meet it
-            raise Stopped("crashed", "an answer that the course's runner did not write")
-        return reply["value"]
+        request = {"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)}
+        return self._ask(request, self.limits.call, f"{function}()", "value")
 
-    def close(self) -> None:
-        """End the process and everything that it started."""
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
+
+    def close(self) -> None:
+        """End the process and everything that it started."""
+        self._closed.set()
+        self._kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
@@ -196,7 +246,8 @@ class Session:
         if self._home:
             self._home.cleanup()
 
-    def _ask(self, request: dict, seconds: float, what: str) -> dict:
+    def _ask(self, request: dict, seconds: float, what: str, wanted_key: str) -> object:
+        """Send a request; returns what stands under a key of the reply. Raises StudentError or Stopped."""
         number = secrets.token_hex(8)  # an answer prepared before the question does not know it
         frame = memoryview(codec.pack({"id": number, **request}))
         until = min(time.monotonic() + seconds, self.deadline)
@@ -209,7 +260,8 @@ class Session:
                 left = until - time.monotonic()
                 if left <= 0:
                     self.close()
-                    raise Stopped("timeout", f"{what} did not end within {seconds:.0f} seconds")
+                    limit = "all that one submission has" if until == self.deadline else f"{seconds:.0f} seconds"
+                    raise Stopped("timeout", f"{what} did not end within {limit} (--timeout sets the limits)")
                 for key, _ in ready.select(left):
                     if key.fileobj is self._process.stdin:
                         try:
@@ -248,7 +300,10 @@ class Session:
                 self._answered = True
                 if "error" in reply:
                     raise _student_error(reply["error"])
-                return reply
+                if wanted_key not in reply:
+                    self.close()  # the next question must not meet it
+                    raise Stopped("crashed", "an answer that the course's runner did not write")
+                return reply[wanted_key]
 
     @staticmethod
     def _read(descriptor: int, most: int) -> bytes | None:
@@ -281,8 +336,10 @@ class Session:
             signal.SIGXFSZ: "wrote a file that is too large",
             signal.SIGSEGV: "crashed the interpreter",
         }
-        how = how.get(-code if code and code < 0 else (code or 0) - 128, "ended the Python process")
-        return Stopped("crashed", f"{what} {how}")
+        number = -code if code and code < 0 else (code or 0) - 128
+        if self._excess:
+            return Stopped("crashed", f"{what} {self._excess}")
+        return Stopped("crashed", f"{what} {how.get(number, 'ended the Python process')}", number == signal.SIGKILL)
 
 
 def _namespace() -> list[str]:
@@ -329,6 +386,16 @@ def _namespace() -> list[str]:
     return [*rules, "--remount-ro", "/"]
 
 
+def _innermost(process: int) -> int | None:
+    """The process in the sandbox: the child of bubblewrap's child."""
+    for _ in range(2):
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        if not children:
+            return None
+        process = int(children[0])
+    return process
+
+
 def _interpreter() -> list[str]:
     """Folders of this Python and its packages that are not below /usr. Never the course's own folder."""
     folders = {Path(sys.prefix), Path(sys.base_prefix)}
@@ -364,4 +431,5 @@ def _student_error(fields) -> StudentError:
         text("text"),
         line if type(line) is int and 0 <= line < 10**6 else 0,
         text("cell"),
+        text("name"),
     )

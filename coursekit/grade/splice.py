@@ -1,162 +1,181 @@
-"""Take the student's cells out of a submission and put them into the pristine notebook.
+"""Put the student's code into the pristine notebook.
 
-Whatever happened to the notebook (test cells edited or deleted, metadata lost on the way through Colab, cells copied or
-moved), only answer cells and cells of the student's own are taken; everything else comes from the released exercise.
+Whatever happened to the notebook (test cells edited or deleted, metadata lost, cells split, copied, moved or put
+together), the given cells come from the released exercise and everything else that the student wrote is run, in the
+student's order. Which cell answers a task is told by what it defines, not by its place or its name.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .exercise import ANSWER, Cell, Exercise
+from .exercise import Cell, Exercise
+from .notebook import Handed, HandedIn, Unreadable, plain
 
-MAX_CELLS = 1000
-MAX_SOURCE = 200_000
-MAX_GUESSES = 50  # cells whose likeness to a given cell is measured, which takes up to a tenth of a second each
-_DEFINED = re.compile(r"^(?:def|class)[ \t]+(\w+)", re.M)
-_BOUND = re.compile(r"^(?:(?:def|class)[ \t]+(\w+)|(\w+)[ \t]*=(?!=))", re.M)
+_DEFINED = re.compile(r"^[ \t]*(?:async )?(?:def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]*)?=(?!=)", re.M)
+COPIED = 0.5  # part of a cell's statements that it shares with a test, from which on it is an edited copy of that test
 
 
-class Unreadable(ValueError):
-    """A file that is not a submission of this exercise."""
+@dataclass(frozen=True)
+class Facts:
+    """What the sandbox says about a cell without running it: see `inside/cells.py`."""
+
+    code: str = ""
+    binds: tuple[str, ...] = ()
+    parts: tuple[tuple[int, int, bool], ...] = ()
+
+    @classmethod
+    def guessed(cls, source: str) -> Facts:
+        """The same by a look at the text, where a cell is no Python or nothing could be said."""
+        return cls("", tuple(sorted({a or b for a, b in _DEFINED.findall(source)})))
 
 
 @dataclass(frozen=True)
 class Spliced:
-    """What runs: `program` in order. answers: task -> the student's source. review: what a person should look at."""
+    """What runs: `program` in order.
+
+    answers: task -> the student's source. untouched: tasks whose answer cell is still as it was handed out. review:
+    what a person should look at. notes: what the student should know.
+    """
 
     program: tuple[Cell, ...]
     answers: dict[str, str]
+    untouched: frozenset[str]
     review: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
-def splice(exercise: Exercise, data: bytes) -> Spliced:
-    """The program that a submission's bytes make of the exercise. Raises Unreadable with the reason."""
-    own: dict[str, list[Cell]] = {}  # answer task -> the student's cells that belong after the one before it
-    found: dict[str, list[str]] = {}
-    review: list[str] = []
-    task = ""
-    pristine = exercise.cells
-    by_id = {key: cell for cell in pristine for key in ((cell.grade_id, ""), ("", cell.id)) if any(key)}
-    by_source = {_plain(cell.source): cell for cell in pristine}
-    stripped, guesses = False, 0
-    for cell in _code_cells(data):
-        match = by_id.get((cell.grade_id, "")) if cell.grade_id else None
-        if match is None:
-            stripped = True
-            match = by_source.get(_plain(cell.source)) or by_id.get(("", cell.id))
-            if match is None:
-                guesses += 1
-                match = _by_content(pristine, cell, guesses <= MAX_GUESSES)
-        if match is not None and match.kind == "answer" and not _answers(cell, match):
-            # its place in the notebook holds something else, perhaps another task's answer
-            guesses += 1
-            match = _by_content(pristine, cell, guesses <= MAX_GUESSES) or match
-        if match is not None and match.kind != "answer":
+def splice(exercise: Exercise, handed_in: HandedIn, facts: Sequence[Facts], pristine_code: Sequence[str]) -> Spliced:
+    """Make the program of a submission.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    handed_in : HandedIn
+    facts : sequence of Facts
+        One per cell of `handed_in`.
+    pristine_code : sequence of str
+        `Facts.code` of each cell of `exercise.cells`.
+
+    Raises
+    ------
+    Unreadable
+        Where nothing in it belongs to this exercise.
+    """
+    pristine, tasks = exercise.cells, exercise.tasks
+    place = _Places(pristine, pristine_code)
+    cells: list[tuple[int | None, Cell]] = []  # place of the pristine cell that it stands for; what runs
+    first = next(i for i, cell in enumerate(pristine) if cell.kind == "answer")
+    stubs, notes, claimed = set(), [], {}
+    for cell, fact in zip(handed_in.cells, facts, strict=True):
+        at, same = place.of(cell, fact)
+        binds = fact.binds if fact.code else Facts.guessed(cell.source).binds
+        kind = pristine[at].kind if at is not None else ""
+        if same and kind == "answer":
+            stubs.add(pristine[at].task)
+        elif same:
+            cells.append((at if kind != "given" or at >= first else None, Cell("given", (), "")))
+        elif found := tuple(task for task in tasks if task in binds):
+            cells.append((at, Cell("answer", found, cell.source)))
+        elif kind in ("test", "demo") or (at is None and place.copies_a_test(cell)):
+            if added := place.added(cell, fact, pristine[at].source if at is not None else ""):
+                cells.append((at, Cell("own", (), added)))
+        elif not cell.source.strip():
             continue
-        if match is not None:
-            task = match.task
-            found.setdefault(task, []).append(cell.source)
-            own.setdefault(task, []).append(Cell("answer", task, cell.source))
-        elif cell.source.strip():
-            own.setdefault(task, []).append(Cell("own", task, cell.source))
-    if not found:
-        raise Unreadable(_nothing_found(exercise, own))
-    for name, sources in found.items():
-        if len(set(map(_plain, sources))) > 1:
-            review.append(f"{len(sources)} different answer cells for {name}; the last one counts")
-    absent = [name for name in exercise.tasks if name not in found]
-    if absent:
-        review.append(f"no answer cell for {', '.join(absent)}")
-    elif stripped and not any(cell.grade_id for cell in _code_cells(data)):
-        review.append("the cells' names were lost (saved by another program?); answers were found by their content")
-    given = {name for cell in pristine if cell.kind == "given" for name in _DEFINED.findall(cell.source)}
-    theirs = {a or b for cells in own.values() for cell in cells for a, b in _BOUND.findall(cell.source)}
-    if replaced := sorted(given & theirs - set(exercise.tasks)):
-        # it may report about an answer, in the student's own process, what is not so (that no hook is left)
-        review.append(f"the given {', '.join(replaced)} was replaced by the student's own")
-    program: list[Cell] = []
-    for cell in pristine:
-        if cell.kind == "given":
-            program.append(cell)
-        elif cell.kind == "answer":
-            program += own.get(cell.task, ())
-    first = next(i for i, cell in enumerate(program) if cell.kind != "given")
-    program[first:first] = own.get("", ())  # the student's cells before the first answer
-    return Spliced(tuple(program), {name: "\n\n".join(sources) for name, sources in found.items()}, tuple(review))
-
-
-def _code_cells(data: bytes) -> list[Cell]:
-    try:
-        text = data.decode("utf-8-sig")
-        notebook = json.loads(text)
-    except UnicodeDecodeError:
-        raise Unreadable("the file is not a notebook: it is not UTF-8 text") from None
-    except RecursionError:
-        raise Unreadable("the file is not a notebook: it is nested too deep") from None
-    except ValueError as error:
-        reason = "the file is empty" if not data.strip() else f"the file is not valid JSON ({str(error)[:80]})"
-        raise Unreadable(f"{reason}; save the notebook again and hand that in") from None
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        old = isinstance(notebook, dict) and "worksheets" in notebook
+        elif kind == "answer":  # its function is somewhere else, or gone, or this is no Python
+            claimed.setdefault(pristine[at].task, []).append(cell.source)
+            cells.append((at, Cell("answer", (), cell.source)))
+        else:
+            cells.append((at, Cell("own", (), cell.source)))
+            if kind == "given" and (lines := _new_lines(cell.source, pristine[at].source)):
+                notes.append(f"a given cell was changed ({lines}); your cell was run, then the given one again")
+    answers: dict[str, list[str]] = {}
+    for _, cell in cells:
+        for task in cell.tasks:
+            answers.setdefault(task, []).append(cell.source)
+    answers = claimed | answers
+    if not answers and not stubs:
         raise Unreadable(
-            "the notebook is in an old format; open and save it in a current Jupyter"
-            if old
-            else "the file is JSON but not a notebook: it has no list of cells"
+            f"no answer of {exercise.name} was found"
+            + (": is it the notebook of another exercise?" if handed_in.cells else ": the notebook has no code")
         )
-    if len(notebook["cells"]) > MAX_CELLS:
-        raise Unreadable(f"the notebook has {len(notebook['cells'])} cells; at most {MAX_CELLS} are read")
-    cells = []
-    for cell in notebook["cells"]:
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        source = cell.get("source", "")
-        if isinstance(source, list) and all(isinstance(line, str) for line in source):
-            source = "".join(source)
-        if not isinstance(source, str):
-            raise Unreadable("the notebook has a code cell whose source is not text")
-        if len(source) > MAX_SOURCE:
-            raise Unreadable(f"the notebook has a cell of {len(source)} characters; at most {MAX_SOURCE} are read")
-        metadata = cell.get("metadata")
-        grading = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-        grade_id = grading.get("grade_id") if isinstance(grading, dict) else None
-        # surrogates cannot be sent to the sandbox, and Python would refuse them in a program anyway
-        source = source.encode("utf-8", "replace").decode()
-        cells.append(Cell("own", "", source, *(x if isinstance(x, str) else "" for x in (grade_id, cell.get("id")))))
-    return cells
+    review = [
+        f"{len(set(sources))} different answer cells for {task}; the last one counts"
+        for task, sources in answers.items()
+        if len(set(map(plain, sources))) > 1
+    ]
+    untouched = frozenset(stubs - set(answers))
+    if absent := [task for task in tasks if task not in answers and task not in stubs]:
+        review.append(f"no answer for {', '.join(absent)}")
+    sources = {task: "\n\n".join(answers.get(task, ())) for task in tasks if task in answers or task in stubs}
+    sources |= {cell.task: cell.source for cell in pristine if cell.kind == "answer" and cell.task in untouched}
+    return Spliced(_in_order(pristine, cells), sources, untouched, tuple(review), tuple(notes))
 
 
-def _plain(source: str) -> str:
-    return re.sub(r"\s+", " ", source).strip()
+def _in_order(pristine: tuple[Cell, ...], cells: list[tuple[int | None, Cell]]) -> tuple[Cell, ...]:
+    """The student's cells in their order; each given cell before the first cell that stood after it."""
+    first = next(i for i, cell in enumerate(pristine) if cell.kind == "answer")
+    program, done = [], 0
+
+    def give(until: int) -> None:
+        nonlocal done
+        program.extend(cell for cell in pristine[done:until] if cell.kind == "given")
+        done = max(done, until)
+
+    give(first)
+    for at, cell in cells:
+        if at is not None:
+            give(at)
+        if cell.kind != "given":
+            program.append(cell)
+        if at is not None and pristine[at].kind == "given":
+            if at < done:  # it ran before what the student made of it
+                program.append(pristine[at])
+            give(at + 1)
+    give(len(pristine))
+    return tuple(program)
 
 
-def _answers(cell: Cell, match: Cell) -> bool:
-    return match.task in ANSWER.findall(cell.source)
+class _Places:
+    """Finds the pristine cell that a cell is, or was before it was edited."""
+
+    def __init__(self, pristine: tuple[Cell, ...], code: Sequence[str]) -> None:
+        self.pristine = pristine
+        self.by_grade_id = {cell.grade_id: i for i, cell in enumerate(pristine) if cell.grade_id}
+        self.by_id = {cell.id: i for i, cell in enumerate(pristine) if cell.id}
+        self.by_source = {plain(cell.source): i for i, cell in enumerate(pristine)}
+        self.by_code = {text: i for i, text in enumerate(code) if text}
+        self.code = code
+        self.tests = {
+            plain(line) for cell in pristine if cell.kind in ("test", "demo") for line in cell.source.split("\n")
+        }
+
+    def of(self, cell: Handed, fact: Facts) -> tuple[int | None, bool]:
+        """The place of its pristine cell, or None, and whether nothing was changed."""
+        text = plain(cell.source)
+        named = self.by_grade_id.get(cell.grade_id, self.by_id.get(cell.id))
+        if named is not None:
+            same = text == plain(self.pristine[named].source) or (fact.code and fact.code == self.code[named])
+            if same:
+                return named, True
+        found = self.by_source.get(text, self.by_code.get(fact.code) if fact.code else None)
+        return (found, True) if found is not None else (named, False)
+
+    def copies_a_test(self, cell: Handed) -> bool:
+        """Whether a nameless cell is a test or a demonstration with some changes."""
+        lines = [plain(line) for line in cell.source.split("\n") if len(line.strip()) > 8]
+        return len(lines) > 1 and sum(line in self.tests for line in lines) > COPIED * len(lines)
+
+    def added(self, cell: Handed, fact: Facts, before: str) -> str:
+        """What an edited test defines and the test did not; the tests themselves do not run."""
+        lines, known = cell.source.split("\n"), plain(before) or " ".join(self.tests)
+        parts = ["\n".join(lines[first - 1 : last]) for first, last, defines in fact.parts if defines]
+        return "\n".join(part for part in parts if plain(part) not in known)
 
 
-def _by_content(pristine: tuple[Cell, ...], cell: Cell, edited: bool) -> Cell | None:
-    """The pristine cell that a nameless cell is: the answer whose function it defines, or (`edited`) a test, hardly
-    edited."""
-    defined = set(ANSWER.findall(cell.source))
-    for other in pristine:
-        if other.kind == "answer" and other.task in defined:
-            return other
-    if not edited:
-        return None
-    plain = _plain(cell.source)[:2000]
-    for other in pristine:
-        if other.kind == "answer":
-            continue
-        likeness = difflib.SequenceMatcher(None, _plain(other.source)[:2000], plain, autojunk=False)
-        if likeness.real_quick_ratio() > 0.8 and likeness.quick_ratio() > 0.8 and likeness.ratio() > 0.8:
-            return other
-    return None
-
-
-def _nothing_found(exercise: Exercise, own: dict) -> str:
-    return f"no answer cell of {exercise.name} was found" + (
-        ": is it the notebook of another exercise?" if own else ": the notebook has no code"
-    )
+def _new_lines(source: str, before: str) -> str:
+    known = {plain(line) for line in before.split("\n")}
+    lines = [line.strip() for line in source.split("\n") if plain(line) and plain(line) not in known]
+    return "; ".join(line[:60] for line in lines[:3]) + (" …" if len(lines) > 3 else "")

@@ -7,10 +7,16 @@ before it makes an array.
 
 from __future__ import annotations
 
+import array
+import collections
+import decimal
+import itertools
 import json
 import math
+import numbers
 import struct
 import sys
+from collections.abc import Collection, Iterator, Set
 
 import numpy as np
 
@@ -43,11 +49,11 @@ def lengths(head: bytes) -> tuple[int, int]:
     return header, body
 
 
-def unpack(header: bytes, body: bytes, tensors: bool = False) -> dict:
-    """The message of a frame, or CodecError. Inside, `tensors=True` makes tensors again; outside they stay arrays."""
+def unpack(header: bytes, body: bytes, inside: bool = False) -> dict:
+    """The message of a frame, or CodecError. Inside, tensors and tuples are made again; outside, arrays and lists."""
     try:
         fields = json.loads(header)
-        reader = _Reader(memoryview(body), tensors)
+        reader = _Reader(memoryview(body), inside)
         message = {str(key): reader.decode(value, 0) for key, value in fields.items()}
     except CodecError:
         raise
@@ -58,7 +64,7 @@ def unpack(header: bytes, body: bytes, tensors: bool = False) -> dict:
     return message
 
 
-# A node is: null, true, 1, 1.5, "text"; [nodes] for a list or tuple; {"f": "nan"} for what JSON has no number for;
+# A node is: null, true, 1, 1.5, "text"; [nodes] for a list, {"p": [nodes]} a tuple; {"f": "nan"} for no JSON number;
 # {"d": {key: node}} a dictionary; {"a": dtype, "s": shape} an array, with "t": true when it is a tensor;
 # {"u": [texts], "s": shape} an array of texts.
 
@@ -75,7 +81,7 @@ def _encode(value, blobs: list[bytes], depth: int):
         if abs(value) >= 2**64:
             raise CodecError("a whole number of more than 64 bits")
         return value
-    if isinstance(value, (float, np.floating)):
+    if isinstance(value, (numbers.Real, decimal.Decimal)):  # float, numpy's floats, Fraction
         value = float(value)
         return value if math.isfinite(value) else {"f": str(value)}
     if isinstance(value, str):
@@ -85,33 +91,46 @@ def _encode(value, blobs: list[bytes], depth: int):
         value = value.detach().cpu()
         if value.dtype == torch.bfloat16:
             value = value.float()
-        return {**_encode_array(value.numpy(), blobs), "t": True}
+        return {**_encode_array(value.resolve_conj().resolve_neg().numpy(), blobs), "t": True}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise CodecError("a dictionary whose keys are not all text")
         return {"d": {str(key): _encode(item, blobs, depth + 1) for key, item in value.items()}}
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.astype(float).filled(np.nan)
     if isinstance(value, np.ndarray):
-        array = np.asarray(value)
-        if array.dtype.kind == "U":
-            return {"u": [str(text) for text in array.ravel()], "s": list(array.shape)}
-        if array.dtype.kind != "O":
-            return _encode_array(array, blobs)
-        value = array.tolist()
-    if isinstance(value, (list, tuple)):
+        values = np.asarray(value)
+        if values.dtype.kind == "U":
+            return {"u": [str(text) for text in values.ravel()], "s": list(values.shape)}
+        if values.dtype.kind != "O":
+            return _encode_array(values, blobs)
+        value = values.tolist()
+    if isinstance(value, tuple):
+        return {"p": [_encode(item, blobs, depth + 1) for item in value]}
+    if isinstance(value, list):
         return [_encode(item, blobs, depth + 1) for item in value]
-    if isinstance(value, (set, frozenset, range)):
+    if isinstance(value, (Set, range)):
         return [_encode(item, blobs, depth + 1) for item in sorted(value)]
     if hasattr(value, "__array__"):
         return _encode(np.asarray(value), blobs, depth + 1)
+    if isinstance(value, (Iterator, collections.deque, array.array)) or (
+        isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview)
+    ):
+        items = list(itertools.islice(value, MAX_PARTS + 1))
+        if len(items) > MAX_PARTS:
+            raise CodecError("a value of too many parts; return arrays instead of long lists")
+        return [_encode(item, blobs, depth + 1) for item in items]
     raise CodecError(f"a {type(value).__name__}; return numbers, lists or arrays")
 
 
-def _encode_array(array: np.ndarray, blobs: list[bytes]) -> dict:
-    dtype = array.dtype.newbyteorder("<").str
+def _encode_array(values: np.ndarray, blobs: list[bytes]) -> dict:
+    if values.dtype == np.longdouble:
+        values = values.astype(np.float64)
+    dtype = values.dtype.newbyteorder("<").str
     if dtype not in DTYPES:
-        raise CodecError(f"an array of the type {array.dtype}; return numbers")
-    shape = list(array.shape)
-    blobs.append(np.ascontiguousarray(array, dtype=dtype).tobytes())
+        raise CodecError(f"an array of the type {values.dtype}; return numbers")
+    shape = list(values.shape)
+    blobs.append(np.ascontiguousarray(values, dtype=dtype).tobytes())
     if sum(map(len, blobs)) > MAX_FRAME:
         raise CodecError(f"more than {MAX_FRAME // 2**20} MB of arrays")
     return {"a": dtype, "s": shape}
@@ -130,8 +149,10 @@ def _size(shape) -> int:
 
 
 class _Reader:
-    def __init__(self, body: memoryview, tensors: bool):
-        self.body, self.at, self.tensors, self.parts = body, 0, tensors, 0
+    """Reads the parts of one frame's body in order."""
+
+    def __init__(self, body: memoryview, inside: bool) -> None:
+        self.body, self.at, self.inside, self.parts = body, 0, inside, 0
 
     def decode(self, node, depth: int):
         if depth > MAX_DEPTH:
@@ -143,6 +164,9 @@ class _Reader:
             return node
         if isinstance(node, list):
             return [self.decode(item, depth + 1) for item in node]
+        if "p" in node:
+            items = [self.decode(item, depth + 1) for item in node["p"]]
+            return tuple(items) if self.inside else items
         if "f" in node:
             return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[node["f"]]
         if "d" in node:
@@ -160,9 +184,9 @@ class _Reader:
         if len(raw) != length:
             raise CodecError("an array cut short")
         self.at += length
-        array = np.frombuffer(raw, dtype=dtype).reshape(node["s"]).copy()
-        if node.get("t") and self.tensors:
+        values = np.frombuffer(raw, dtype=dtype).reshape(node["s"]).copy()
+        if node.get("t") and self.inside:
             import torch
 
-            return torch.from_numpy(array)
-        return array
+            return torch.from_numpy(values)
+        return values

@@ -259,7 +259,7 @@ def frozen_norms_stand_still(student, rng):
 @check("set_train_mode", points=1)
 def other_norms_learn(student, rng):
     """The running values of a batch norm that is not frozen move."""
-    for some in rng.permutation([1, 1, 0]):
+    for some in rng.permutation([1, 1, 1, 0]):
         blocks = int(rng.integers(3, 9))
         frozen = list(range(int(some * rng.integers(1, blocks))))
         got, want, everything, nothing, widths = _step_case(student, rng, blocks, frozen)

@@ -179,7 +179,7 @@ def _count(value: object) -> int:
 
 
 def _state(value: object) -> list | None:
-    """What an answer can change in place: which parameters of a network are trainable, which parts are in training mode."""
+    """What an answer can change in a network: what is trainable, and which parts are in training mode."""
     if not hasattr(value, "modules"):
         return None
     return [p.requires_grad for p in value.parameters()], [m.training for m in value.modules()]

@@ -169,10 +169,18 @@ def notebooks() -> st.SearchStrategy:
 
 def run_notebook(case: bytes, folder: Path) -> None:
     """Splice a submission's answers into the exercise."""
+    from coursekit.grade.inside.cells import look
+    from coursekit.grade.notebook import read_notebook
     from coursekit.grade.similar import tokens
-    from coursekit.grade.splice import splice
+    from coursekit.grade.splice import Facts, splice
 
-    for source in splice(exercise(), case).answers.values():
+    handed_in = read_notebook(case)
+    pristine = [cell.source for cell in exercise().cells]
+    seen = look([*pristine, *(cell.source for cell in handed_in.cells)], ["numpy"])["cells"]
+    facts = [Facts(cell["code"], tuple(cell["binds"]), tuple(cell["parts"])) for cell in seen[len(pristine) :]]
+    for source in splice(
+        exercise(), handed_in, facts, [cell["code"] for cell in seen[: len(pristine)]]
+    ).answers.values():
         tokens(source)
 
 
@@ -287,16 +295,16 @@ def _graded() -> dict:
     """Return a result as the grader writes it."""
     import hashlib
 
-    from coursekit.grade.batch import _row
-    from coursekit.grade.verdict import _untouched
+    from coursekit.grade import judge
 
     return {
-        **_row(exercise(), "graded", "look"),
+        **judge(exercise(), b"{}", unsafe=True),
+        "status": "graded",
+        "review": ["look"],
         "student": "Anna",
         "key": "anna",
         "file": "anna.ipynb",
         "digest": hashlib.sha256(b"{}").hexdigest(),
-        "tasks": _untouched(exercise(), "attempted", "is wrong"),
         "answers": {task: f"def {task}(): pass" for task in exercise().tasks},
         "notes": ["a note"],
         "printed": "text",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="Class list: the Canvas gradebook or Moodle grading worksheet as exported, or a CSV with id, name, "
     "email. Comes back as roster.csv with the points filled in.",
 )
+@click.option("--column", default="", help="Title of the roster's column for the points [default: the exercise's].")
 @click.option("--resume", is_flag=True, help="Continue a batch; what is graded is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once per batch].")
 @click.option(
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(1),
     default=180,
     show_default=True,
-    help="Seconds that one submission may take in all.",
+    help="Seconds that one submission may take in all; one cell a third of it, one call a sixth.",
 )
 @click.option(
     "--course",
@@ -56,6 +57,7 @@ def grade(
     out: Path | None,
     jobs: int | None,
     roster: Path | None,
+    column: str,
     resume: bool,
     seed: int | None,
     timeout: float,
@@ -91,9 +93,10 @@ def grade(
             jobs=jobs,
             seed=seed,
             roster=roster,
+            column=column,
             resume=resume,
             dask=dask,
-            limits=Limits(total=timeout),
+            limits=Limits.within(timeout),
             unsafe=unsafe,
             progress=not quiet,
         )

@@ -13,7 +13,7 @@ import pytest
 from coursekit import exercises as tool
 from coursekit.grade import Limits, judge, load_exercise
 from coursekit.grade.exercise import read_solution
-from coursekit.grade.verdict import NOT_YET
+from coursekit.grade.messages import NOT_YET
 from coursekit.notebooks import Site
 
 #: The course whose exercises are proved: this one, or a private folder (`make proof COURSE=../private`).

@@ -88,6 +88,7 @@ def grade_batch(
     jobs: int | None = None,
     seed: int | None = None,
     roster: Path | None = None,
+    column: str = "",
     resume: bool = False,
     dask: str | None = None,
     limits: Limits | None = None,
@@ -110,8 +111,16 @@ def grade_batch(
     handed_in = collect(Path(submissions), exercise.name)
     people = Roster.read(roster) if roster else None
     if people is not None:
+        people.column(exercise.name, column)  # better now than when all is graded
         names = dict(people.students())
-        handed_in = [replace(it, student=names.get(people.match(it), it.student)) for it in handed_in]
+        handed_in = [
+            replace(
+                it,
+                student=names.get(people.match(it), it.student),
+                notes=(*it.notes, conflict) if (conflict := people.conflict(it)) else it.notes,
+            )
+            for it in handed_in
+        ]
     seed = _open_batch(out, exercise, seed, resume)
     results = {it.key: kept for it in handed_in if resume and (kept := _kept(out, it)) is not None}
     waiting = [it for it in handed_in if it.key not in results]
@@ -142,7 +151,7 @@ def grade_batch(
     ordered = [results[key] for key in sorted(results)]
     if people is not None:
         ordered += _missing(people, handed_in, exercise)
-    return _summarize(out, exercise, ordered, people, seed)
+    return _summarize(out, exercise, ordered, people, seed, column)
 
 
 def prove(exercise: Exercise, run) -> None:
@@ -210,7 +219,7 @@ def _person(submission: Submission) -> dict:
 
 
 def _missing(people: Roster, handed_in: list[Submission], exercise: Exercise) -> list[dict]:
-    there = {people.match(submission) for submission in handed_in}
+    there = set().union(*(people.fitting(submission) for submission in handed_in))  # also where two fit one name
     return [
         {**_row(exercise, "missing", ""), "student": name, "key": f"missing-{row:04d}"}
         for row, name in people.students()
@@ -270,7 +279,9 @@ def _save(out: Path, exercise: Exercise, result: dict) -> None:
     write_json(out / "results" / f"{key}.json", result)  # last: what is there is complete
 
 
-def _summarize(out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int) -> Batch:
+def _summarize(
+    out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int, column: str = ""
+) -> Batch:
     given = {cell.task: cell.source for cell in exercise.cells if cell.kind == "answer"}
     pairs = near_identical({result["key"]: result["answers"] for result in results if result["answers"]}, given)
     report.write_grades_csv(results, out / "grades.csv")
@@ -278,7 +289,7 @@ def _summarize(out: Path, exercise: Exercise, results: list[dict], people: Roste
     _write(out / "summary.html", report.summary_html(results, pairs, title=exercise.title or exercise.name, meta=meta))
     warnings = []
     if people is not None:
-        warnings = people.export(results, out / "roster.csv", exercise.name, exercise.max_points)
+        warnings = people.export(results, out / "roster.csv", exercise.name, exercise.max_points, column)
     return Batch(out, results, pairs, warnings)
 
 

@@ -30,6 +30,9 @@ _EMAIL = ("email", "e mail", "email address", "e mail address", "mail")
 _LOGIN = ("login", "username", "user name", "user", "user id")
 
 
+_TEST_STUDENT = {"student test", "test student"}  # of Canvas: nobody
+
+
 def safe_cell(text: str) -> str:
     """`text` for a cell of a CSV file. A spreadsheet runs what starts with =, +, - or @; an apostrophe stops that."""
     text = str(text)
@@ -51,7 +54,7 @@ class Roster:
     delimiter: str = ","
     bom: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._columns = _columns(self.kind, self.header)
         self._people = [i for i, row in enumerate(self.rows) if self._is_student(row)]
         self._by_id: dict[str, set[int]] = {}
@@ -112,23 +115,40 @@ class Roster:
             (i, self._name(i) or self._cell(i, "email") or self._cell(i, "id") or f"row {i + 2}") for i in self._people
         ]
 
-    def match(self, submission) -> int | None:
+    def match(self, submission: object) -> int | None:
         """The row of a submission (or of a result), or None where there is none or more than one that fits.
 
-        A number from the export (Canvas, Moodle) counts first: who has another number there is another person, also
-        with the same name. Then an id, a login or an e-mail address as the name; then the name, without accents and
+        A number from the export (Canvas, Moodle) counts first, and the name must not be another person's: a team's
+        submission has the number of one member. Who has another number is another person, also with the same name. Then
+        an id, a login or an e-mail address as the name; then the name, without accents and
         in any order of its parts.
         """
-        ids, student = (
-            (submission.get("ids", {}), submission.get("student", ""))
-            if isinstance(submission, Mapping)
-            else (submission.ids, submission.student)
+        rows = self._fitting(*_who(submission))
+        return rows.pop() if len(rows) == 1 and not self.conflict(submission) else None
+
+    def conflict(self, submission: object) -> str:
+        """What is wrong where the export's number is one person's and its name another's, as with a team; else ""."""
+        ids, student = _who(submission)
+        rows = self._numbered(ids)
+        if len(rows) != 1 or _alike(student, self._name(rows[0])):
+            return ""
+        return (
+            f"the number in the export is that of {self._name(rows[0])}, but the name is {student}: a team? Enter the "
+            "grade by hand"
         )
+
+    def fitting(self, submission: object) -> set[int]:
+        """All rows that a submission can belong to; `match` wants one."""
+        return self._fitting(*_who(submission))
+
+    def _numbered(self, ids: Mapping[str, str]) -> list[int]:
         number = ids.get({"canvas": "canvas_id", "moodle": "moodle_id"}.get(self.kind, ""), "")
-        if number:
-            rows = [i for i in self._people if self._number(i) == number]
-            if rows:
-                return rows[0] if len(rows) == 1 else None
+        return [i for i in self._people if number and self._number(i) == number]
+
+    def _fitting(self, ids: Mapping[str, str], student: str) -> set[int]:
+        if rows := self._numbered(ids):
+            return set(rows)
+        number = ids.get({"canvas": "canvas_id", "moodle": "moodle_id"}.get(self.kind, ""), "")
         allowed = {i for i in self._people if not number or not self._number(i)}
         who = student.strip().casefold()
         for rows in (
@@ -136,34 +156,58 @@ class Roster:
             set().union(*(self._by_name.get(n, set()) for n in _turned(student))),
             self._by_mail.get(who, set()),
         ):
-            rows = rows & allowed
-            if rows:
-                return rows.pop() if len(rows) == 1 else None
-        return None
+            if rows := rows & allowed:
+                return set(rows)
+        return set()
 
-    def export(self, results: list[dict], path: str | Path, exercise: str, max_points: float) -> list[str]:
+    def column(self, exercise: str, title: str = "") -> int | None:
+        """The column for the points: `title`, or the exercise's (Canvas), Grade (Moodle), points (a plain list).
+
+        None is a plain list without such a column: it gets one. Raises ValueError for a column that is not there.
+        """
+        if title or self.kind == "canvas":
+            wanted = title or exercise
+            titles = [re.sub(r"\s*\(\d+\)\s*\Z", "", t).strip().casefold() for t in self.header]  # "Name (12345)"
+            exact = [i for i, t in enumerate(self.header) if t.strip() == wanted.strip()]
+            found = exact or [i for i, t in enumerate(titles) if t == wanted.strip().casefold()]
+            if len(found) != 1:
+                known = ", ".join(t for t in self.header[4:] if t)[:300] or "none"
+                raise ValueError(
+                    f"{self.path}: {len(found) or 'no'} columns are called {wanted!r}: name the one for the points "
+                    f"with --column (the columns are: {known})"
+                )
+            return found[0]
+        if self.kind == "moodle":
+            return self._columns["grade"]
+        return next((i for i, t in enumerate(self.header) if _plain(t) == "points"), None)
+
+    def export(
+        self, results: list[dict], path: str | Path, exercise: str, max_points: float, column: str = ""
+    ) -> list[str]:
         """Write the list to `path` with the points of `results` filled in; returns what a person should know.
 
-        Canvas: the assignment column called `exercise`, added where there is none. Moodle: the column Grade. A plain
-        list: the column points. Where the file says another maximum than `max_points`, the points are scaled to it.
-        Students without a submission keep what is there.
+        Where the file says another maximum than `max_points`, the points are scaled to it. Students without a
+        submission keep what is there, and so does who is excused (EX). Other cells stay as they are.
         """
         header, rows, notes = list(self.header), [list(row) for row in self.rows], []
-        column = self._grade_column(header, exercise)
-        if column is None:
-            column = len(header)
-            header.append(exercise if self.kind == "canvas" else "points")
-            for i, row in enumerate(rows):
-                row.append(_points(max_points) if self._is_points_possible(self.rows[i]) else "")
+        place = self.column(exercise, column)
+        if place is None:
+            place = len(header)
+            header.append("points")
+            for row in rows:
+                row.append("")
         comma = self._decimal_comma()
         scaled: set[float] = set()
         for i, result in self._graded(results, notes):
-            points, best = float(result["points"]), self._maximum(i, column, header)
+            if rows[i][place].strip().upper() == "EX":
+                notes.append(f"{self._name(i)} is excused (EX) in {self.path.name}, and stays so")
+                continue
+            points, best = float(result["points"]), self._maximum(i, place)
             if best is not None and max_points and abs(best - max_points) > 1e-9:
                 points *= best / max_points
                 scaled.add(best)
             text = _points(points)
-            rows[i][column] = text.replace(".", ",") if comma else text
+            rows[i][place] = text.replace(".", ",") if comma else text
         notes += [
             f"{self.path.name}: the points were scaled from {_points(max_points)} to {_points(best)}, the "
             "maximum that the file gives"
@@ -173,7 +217,7 @@ class Roster:
             stream.write("\ufeff" if self.bom else "")
             writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\r\n")
             writer.writerow(header)
-            writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+            writer.writerows(rows)
         return notes
 
     # -------------------------------------------------------------------------------------------------------- inside
@@ -182,11 +226,11 @@ class Roster:
         found: dict[int, list[dict]] = {}
         lost = []
         for result in results:
-            if result.get("status") == "missing":
+            if result.get("status") in ("missing", "not graded"):
                 continue
             row = self.match(result)
             if row is None:
-                lost.append(result.get("student", ""))
+                lost.append(self.conflict(result) or result.get("student", ""))
             else:
                 found.setdefault(row, []).append(result)
         if lost:
@@ -228,22 +272,13 @@ class Roster:
             return False
         if self.kind != "canvas":
             return True
+        if {_plain(row[self._columns[c]]).replace(",", "") for c in ("name",) if c in self._columns} & _TEST_STUDENT:
+            return False
         return not self._is_points_possible(row) and any(
             row[self._columns[c]].strip() for c in ("name", "first", "last", "id") if c in self._columns
         )
 
-    def _grade_column(self, header: list[str], exercise: str) -> int | None:
-        if self.kind == "moodle":
-            return self._columns["grade"]
-        if self.kind == "simple":
-            return next((i for i, title in enumerate(header) if _plain(title) == "points"), None)
-        titles = [re.sub(r"\s*\(\d+\)\s*\Z", "", title).strip().casefold() for title in header]  # "Name (12345)"
-        found = [i for i, title in enumerate(titles) if title == exercise.casefold()]
-        if len(found) > 1:
-            raise ValueError(f"{self.path}: {len(found)} columns are called {exercise!r}: keep the one to fill")
-        return found[0] if found else None
-
-    def _maximum(self, row: int, column: int, header: list[str]) -> float | None:
+    def _maximum(self, row: int, column: int) -> float | None:
         if self.kind == "moodle":
             return _float(self._cell(row, "maximum"))
         if self.kind == "canvas" and column < len(self.header):
@@ -327,6 +362,24 @@ def _turned(name: str) -> set[str]:
         name = f"{first} {last}"
     parts = [p for p in re.split(r"[^\w]+|_", fold(name)) if p][:12]
     return {"".join(parts[i:] + parts[:i]) for i in range(len(parts))}
+
+
+def _who(submission: object) -> tuple[Mapping[str, str], str]:
+    """The ids and the name of a submission, or of a result."""
+    if isinstance(submission, Mapping):
+        return submission.get("ids", {}), submission.get("student", "")
+    return submission.ids, submission.student
+
+
+def _alike(handed_in: str, listed: str) -> bool:
+    """Whether two names can be the same person's: all parts of one are in the other."""
+    if re.match(r"(?:participant|anonymous)\b", handed_in.casefold()):  # anonymous marking
+        return True
+    if not fold(handed_in) or not fold(listed) or _turned(handed_in) & _turned(listed):
+        return True
+    texts = [re.sub(r"[\W_]+", "", fold(name)) for name in (handed_in, listed)]  # Canvas glues the parts together
+    parts = [[p for p in re.split(r"[\W_]+", fold(name)) if len(p) > 1] for name in (handed_in, listed)]
+    return any(part and all(p in text for p in part) for part, text in zip(parts, reversed(texts), strict=True))
 
 
 def _put(index: dict[str, set[int]], key: str, row: int) -> None:

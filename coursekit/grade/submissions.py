@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import stat
 import unicodedata
 import zipfile
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-MAX_BYTES = 20_000_000  # one notebook
-MAX_TOTAL = 2_000_000_000  # all that is read of one batch
-MAX_FILES = 50_000  # files in a folder, members of a zip
-MAX_RATIO = 200  # size after unpacking by size before, for members above a megabyte
+from .files import BROKEN, MAX_TOTAL, File, Unusable, label, read, read_disk, scan_folder, scan_zip
+
 MAX_TRIES = 5  # files of one student that are opened when the first ones cannot be used
-MAX_DEPTH = 12  # folders in folders
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:\.txt|\.json)?\Z", re.IGNORECASE)  # some browsers add .txt or .json
 _ARCHIVE = re.compile(r"\.(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\Z", re.IGNORECASE)
@@ -34,11 +27,16 @@ _CANVAS = (
     r"(?:(?P<name>.+?)_(?:(?P<late>(?-i:LATE))_)?(?P<id>[1-9]\d*)"
     r"|(?:(?P<late2>(?-i:LATE))_)?anon_(?P<anon>[^_]+))_(?P<file_id>[1-9]\d*)_(?P<file>%s.*)\Z"
 )
+# What Canvas makes of a link or of a text that was handed in; the number of a file is missing in some exports.
+_NO_FILE = re.compile(
+    r"(?P<name>.+?)_(?:(?P<late>LATE)_)?(?P<id>[1-9]\d*)_(?:(?P<file_id>[1-9]\d*)_)?(?P<file>(?:link|text)\.html?)\Z",
+    re.DOTALL,
+)
+_GROUP = re.compile(r"(?P<name>.+?)_assignsubmission_(?:file|onlinetext)_?\Z", re.DOTALL)  # Moodle, without a number
 _AGAIN = re.compile(r"(?P<base>.*?)(?:-(?P<a>\d{1,3})|[ _]?\((?P<b>\d{1,3})\))?\Z", re.DOTALL)
 _WRAPPERS = {"submissions", "submission", "submitted", "downloaded", "download", "downloads", "collected", "export"}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"})
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,9 @@ class Submission:
 
 
 @dataclass
-class _File:
-    """A file of the batch: the parts of its name, and how to read it."""
-
-    parts: tuple[str, ...]
-    read: Callable[[], bytes]
-    problem: str = ""  # known before reading, such as a link
-
-
-@dataclass
 class _Notebook:
     name: str  # as the student gave it
-    file: _File
+    file: File
     ids: dict[str, str]
     unclear: bool  # whether the name can be read as another student's too
 
@@ -88,12 +77,8 @@ class _Student:
     links: int = 0
 
 
-class _Unusable(Exception):
-    """A file that is not read; the text says why."""
-
-
 def collect(path: str | Path, exercise: str) -> list[Submission]:
-    """The submissions in `path`, one a student, sorted by key.
+    """The submissions in `path`, one per student, sorted by key.
 
     path: a folder of notebooks (anna.ipynb, anna_01_topic.ipynb), a folder with a folder per student (also nbgrader's
         `submitted`), a Canvas or Moodle export as zip or unpacked, or a single notebook
@@ -105,10 +90,10 @@ def collect(path: str | Path, exercise: str) -> list[Submission]:
     path = Path(path)
     budget = [MAX_TOTAL]
     if path.is_dir():
-        files, folders = _scan_folder(path, budget)
+        files, folders = scan_folder(path, budget)
         found = _students(files, folders, exercise, path.name)
     elif path.is_file() and _NOTEBOOK.search(path.name):
-        files = [_File((path.name,), lambda: _read_disk(path, budget, follow=True))]
+        files = [File((path.name,), lambda: read_disk(path, budget, follow=True))]
         found = _students(files, [], exercise, "")
     elif path.is_file() and zipfile.is_zipfile(path):
         return _collect_zip(path, exercise, budget)
@@ -125,153 +110,17 @@ def collect(path: str | Path, exercise: str) -> list[Submission]:
 def _collect_zip(path: Path, exercise: str, budget: list[int]) -> list[Submission]:
     try:
         archive = zipfile.ZipFile(path)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"{path} cannot be read as a zip ({label(str(error))}): download the export again") from error
     with archive:
-        files, folders = _scan_zip(archive, path, budget)
+        files, folders = scan_zip(archive, path, budget)
         return _finish(_students(files, folders, exercise, path.stem), path, exercise)
-
-
-# ---------------------------------------------------------------------------------------------------- finding files
-
-
-def _scan_folder(root: Path, budget: list[int]) -> tuple[list[_File], list[tuple[str, ...]]]:
-    files: list[_File] = []
-    folders: list[tuple[str, ...]] = []
-    open_folders = [(root, ())]
-    while open_folders:
-        folder, parts = open_folders.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda e: e.name)
-        except OSError as error:
-            if not parts:
-                raise ValueError(f"{folder} cannot be read ({error.strerror}): check its permissions") from error
-            files.append(_File((*parts, "(folder).ipynb"), bytes, f"the folder cannot be read ({error.strerror})"))
-            continue
-        for entry in entries:
-            if _hidden(entry.name):
-                continue
-            here = (*parts, entry.name)
-            place = Path(entry.path)
-            if entry.is_symlink():
-                files.append(_File(here, bytes, "it is a link to another place, and links are not followed"))
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(here)
-                if len(here) < MAX_DEPTH:
-                    open_folders.append((place, here))
-            else:
-                files.append(_File(here, lambda place=place: _read_disk(place, budget)))
-            if len(files) + len(folders) > MAX_FILES:
-                raise ValueError(
-                    f"{root} holds more than {MAX_FILES:,} files: give the folder with the submissions of one exercise"
-                )
-    return files, folders
-
-
-def _scan_zip(archive: zipfile.ZipFile, path: Path, budget: list[int]) -> tuple[list[_File], list[tuple[str, ...]]]:
-    members = archive.infolist()
-    if len(members) > MAX_FILES:
-        raise ValueError(f"{path} holds more than {MAX_FILES:,} files: give the export of one exercise")
-    files: list[_File] = []
-    folders: list[tuple[str, ...]] = []
-    for member in members:
-        name = _member_name(member)
-        parts = tuple(p for p in re.split(r"[/\\]", name) if not re.fullmatch(r"\.{0,2}|[A-Za-z]:", p))
-        if not parts or any(_hidden(p) for p in parts) or len(parts) > MAX_DEPTH:
-            continue
-        if name.endswith(("/", "\\")):
-            folders.append(parts)
-            continue
-        kind = member.external_attr >> 16
-        problem = "it is a link, and links are not followed" if stat.S_ISLNK(kind) else ""
-        files.append(_File(parts, lambda member=member: _read_member(archive, member, budget), problem))
-    return files, folders
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"  # .ipynb_checkpoints, ._name, .DS_Store …
-
-
-def _member_name(member: zipfile.ZipInfo) -> str:
-    """The name in the archive. UTF-8 without the flag that says so (some exports) is read as UTF-8."""
-    name = member.filename
-    if not member.flag_bits & 0x800 and not name.isascii():
-        try:
-            return name.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            return name
-    return name
-
-
-# ---------------------------------------------------------------------------------------------------- reading files
-
-
-def _read(file: _File) -> bytes:
-    if file.problem:
-        raise _Unusable(file.problem)
-    return file.read()
-
-
-def _read_disk(path: Path, budget: list[int], follow: bool = False) -> bytes:
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    if not follow:
-        flags |= getattr(os, "O_NOFOLLOW", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        raise _Unusable(f"it cannot be read ({error.strerror})") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _Unusable("it is not an ordinary file")
-        try:
-            return _read_limited(stream, budget)
-        except OSError as error:
-            raise _Unusable(f"it cannot be read ({error.strerror})") from error
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: list[int]) -> bytes:
-    if member.flag_bits & 0x1:
-        raise _Unusable("it is encrypted in the zip: it must be handed in without a password")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a limit
-        raise _Unusable("it is compressed in an unusual way: pack it as an ordinary zip")
-    try:
-        with archive.open(member) as stream:
-            packed = max(1, member.compress_size)
-            _refuse_bomb(member.file_size, packed)  # what the header says; what is read is measured too
-            return _read_limited(stream, budget, packed)
-    except _BROKEN as error:
-        raise _Unusable(f"it is broken in the zip ({label(str(error))[:200]})") from error
-
-
-def _refuse_bomb(size: int, packed: int) -> None:
-    if size > 1_000_000 and size > MAX_RATIO * packed:
-        raise _Unusable(f"it unpacks to more than {MAX_RATIO} times its size (a zip bomb), so it was not read")
-
-
-def _read_limited(stream, budget: list[int], packed: int | None = None) -> bytes:
-    chunks, size = [], 0
-    while chunk := stream.read(65536):
-        chunks.append(chunk)
-        size += len(chunk)
-        budget[0] -= len(chunk)
-        if packed:
-            _refuse_bomb(size, packed)
-        if size > MAX_BYTES:
-            raise _Unusable(f"it is larger than {MAX_BYTES // 1_000_000} MB: clear the outputs and hand in again")
-        if budget[0] < 0:
-            raise _Unusable(f"the submissions are over {MAX_TOTAL // 1_000_000:,} MB together: grade them in parts")
-    data = b"".join(chunks)
-    if not data.strip():
-        raise _Unusable("the file is empty")
-    if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        raise _Unusable("it is a zip with the name of a notebook: the notebook itself must be handed in")
-    return data
 
 
 # ------------------------------------------------------------------------------------------------- whose file it is
 
 
-def _students(files: list[_File], folders: list[tuple[str, ...]], exercise: str, root: str) -> list[_Student]:
+def _students(files: list[File], folders: list[tuple[str, ...]], exercise: str, root: str) -> list[_Student]:
     """Sort the files to students. The outermost part of a name decides: what is below it, the student chose."""
     files, folders = _unwrap(files, folders, exercise, root)
     if any(len(f.parts) > 2 and _same(f.parts[1], exercise) for f in files):  # nbgrader: student/exercise/notebook
@@ -315,6 +164,8 @@ class _Owner:
 
 def _folder_owner(text: str) -> _Owner:
     text = unicodedata.normalize("NFC", text)
+    if group := _GROUP.match(text) if not _MOODLE.match(text) else None:
+        return _Owner(("group", group["name"]), group["name"], {"group": "1"})
     return _moodle_owner(_MOODLE.match(text)) or _Owner(("plain", text), text, {})
 
 
@@ -323,6 +174,9 @@ def _file_owner(text: str, exercise: str, is_canvas: bool) -> _Owner:
     moodle = _MOODLE.match(text)
     if moodle and moodle["file"]:
         return _moodle_owner(moodle)
+    if m := _NO_FILE.match(text):
+        ids = {"canvas_id": m["id"]} | ({"late": "1"} if m["late"] else {})
+        return _Owner(("canvas", m["name"], m["id"]), m["name"], ids, m["file"])
     if is_canvas and (found := _canvas(text, exercise)):
         m, unclear = found
         number = m["id"] or m["anon"]
@@ -378,7 +232,7 @@ def _same(name: str, exercise: str) -> bool:
     return name.casefold() == exercise.casefold()
 
 
-def _unwrap(files: list[_File], folders: list[tuple[str, ...]], exercise: str, root: str):
+def _unwrap(files: list[File], folders: list[tuple[str, ...]], exercise: str, root: str):
     """Take away a folder that holds the whole export and is no student's folder."""
     while files and all(len(f.parts) > 1 and f.parts[0] == files[0].parts[0] for f in files):
         if any(p[0] != files[0].parts[0] for p in folders):
@@ -396,7 +250,7 @@ def _unwrap(files: list[_File], folders: list[tuple[str, ...]], exercise: str, r
             wraps = len(notebooks) > 1 and not any(_same(_again(n)[0], exercise) for n in notebooks)
         if not (exported or named or wraps):
             break
-        files = [_File(f.parts[1:], f.read, f.problem) for f in files]
+        files = [File(f.parts[1:], f.read, f.problem) for f in files]
         folders = [p[1:] for p in folders if len(p) > 1]
     return files, folders
 
@@ -457,9 +311,9 @@ def _one(student: _Student, exercise: str) -> Submission:
     ranked = sorted(student.notebooks, key=lambda n: _rank(n, exercise), reverse=True)
     for notebook in ranked[:MAX_TRIES]:
         try:
-            data, chosen = _read(notebook.file), notebook
+            data, chosen = read(notebook.file), notebook
             break
-        except _Unusable as error:
+        except Unusable as error:
             problems.append(f"{_short(notebook.name)}: {error}")
     if not ranked:
         return Submission(name, key, "", None, _no_notebook(student), (), dict(ids))
@@ -471,6 +325,8 @@ def _one(student: _Student, exercise: str) -> Submission:
         notes.append(f"{len(ranked)} files were handed in ({listed}); {graded}")
     if data is not None:
         notes += [f"not used: {problem}" for problem in problems]
+    if "group" in ids:
+        notes.append("a group handed this in: the export does not say who is in it, so enter the grade by hand")
     if chosen.unclear:
         notes.append("the file's name can be read in two ways: check that it belongs to this student")
     problem = problems[0] if data is None else ""
@@ -488,22 +344,17 @@ def _no_notebook(student: _Student) -> str:
     if not student.others:
         return "nothing was handed in: there is no notebook (.ipynb) in the folder"
     listed = ", ".join(_short(n) for n in sorted(student.others)[:3]) + (" …" if len(student.others) > 3 else "")
+    for kind, what in (("link.htm", "a link"), ("text.htm", "a text")):
+        if any(kind in n for n in student.others):
+            return (
+                f"{what} was handed in ({listed}), and what it says is not read: the notebook (.ipynb) itself is needed"
+            )
     if any(_ARCHIVE.search(n) for n in student.others):
         return f"an archive was handed in ({listed}) and not opened: the notebook (.ipynb) itself is needed"
     return f"no notebook (.ipynb) was handed in, only: {listed}"
 
 
 # -------------------------------------------------------------------------------------------------------------- names
-
-
-def label(text: str) -> str:
-    """A name as one line of text that can be stored anywhere: control characters and broken bytes become visible."""
-    try:
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    text = unicodedata.normalize("NFC", text)
-    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
 
 
 def fold(text: str) -> str:

@@ -39,7 +39,7 @@ endef
 export NO_DRIVER NO_CPU_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated address bench constraints mathjax \
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader address bench constraints mathjax \
   clean distclean
 
 help: ## this list
@@ -105,6 +105,9 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 	$(BIN)/python -m coursekit.notebooks
 	$(BIN)/python -m coursekit.exercises
 	$(BIN)/python -m coursekit.results
+
+nbgrader: $(STAMP) ## a course folder for nbgrader, with the answers, for teachers only: nbgrader/ (OUT=folder)
+	$(BIN)/python -m coursekit.platforms nbgrader $(or $(OUT),nbgrader)
 
 address: $(STAMP) ## set the repository's address everywhere: URL=https://github.com/OWNER/NAME (BRANCH=main)
 	@test -n "$(URL)" || { echo "Which address? make address URL=https://github.com/OWNER/NAME"; exit 1; }

@@ -12,6 +12,7 @@ from cxrlib.cli import option_load, read_options
 if TYPE_CHECKING:
     from cxrlib.recipe import Recipe
 
+    from .grade import Exercise, Limits
     from .reproduce import Row
 
 # The rest is imported inside the commands, so that `cxr --help` answers at once.
@@ -51,6 +52,12 @@ if TYPE_CHECKING:
 @click.option("--dask", metavar="ADDRESS", help="Judge on the workers of this Dask scheduler, e.g. tcp://HOST:8786.")
 @click.option("--unsafe", is_flag=True, help="Without a sandbox: every submission runs with all your rights.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="For a continuous integration: print the result of one notebook as JSON; exit code 0 for all points, else 1.",
+)
 def grade(
     exercise: str,
     submissions: Path,
@@ -65,6 +72,7 @@ def grade(
     dask: str | None,
     unsafe: bool,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     r"""Grade the SUBMISSIONS of an EXERCISE in a sandbox.
 
@@ -82,6 +90,9 @@ def grade(
     from .grade import Limits, SandboxMissing, grade_batch, load_exercise
 
     loaded = load_exercise(exercise, *(courses or (Path("."),)))
+    if as_json:
+        _grade_one(loaded, submissions, seed, Limits.within(timeout), unsafe)
+        return
     out = out or Path("graded") / loaded.name
     if unsafe:
         click.secho("note: --unsafe: the submissions run with all your rights", fg="yellow", err=True)
@@ -113,6 +124,31 @@ def grade(
     click.echo(
         f"wrote {out / 'summary.html'}, grades.csv beside it, and one page per student in {out / 'feedback'}", err=True
     )
+
+
+def _grade_one(exercise: Exercise, notebook: Path, seed: int | None, limits: Limits, unsafe: bool) -> None:
+    """Print the result of one notebook; a summary in Markdown goes where GitHub shows it."""
+    import json
+    import os
+    import secrets
+
+    from .grade import SandboxFailed, SandboxMissing, judge
+    from .grade.report import for_student, markdown
+
+    if not notebook.is_file():
+        raise click.UsageError("--json is for one notebook: give its file")
+    try:
+        data, seed = notebook.read_bytes(), secrets.randbelow(2**31) if seed is None else seed
+        result = for_student(judge(exercise, data, seed=seed, limits=limits, unsafe=unsafe))
+    except (SandboxMissing, SandboxFailed, OSError) as error:
+        raise click.ClickException(f"not graded: {error}") from error
+    click.echo(json.dumps({**result, "seed": seed}, indent=1, ensure_ascii=False))
+    summary = markdown(result, exercise.title or exercise.name)
+    click.echo(summary, err=True)
+    if page := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(page, "a", encoding="utf-8") as file:
+            file.write(summary + "\n")
+    raise SystemExit(0 if result["points"] == result["max_points"] else 1)
 
 
 @click.command()

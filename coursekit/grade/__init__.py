@@ -14,6 +14,7 @@ _HOME = {
     "grade_batch": "batch",
     "judge": "verdict",
     "Limits": "sandbox",
+    "SandboxFailed": "sandbox",
     "SandboxMissing": "sandbox",
     "find_sandbox": "sandbox",
 }

@@ -35,7 +35,7 @@ class Unusable(Exception):
 
 
 def label(text: str) -> str:
-    """A name as one line of text that can be stored anywhere: control characters and broken bytes become visible."""
+    """Return a name as one line of text that can be stored anywhere: control characters and broken bytes become visible."""
     try:
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
@@ -45,7 +45,7 @@ def label(text: str) -> str:
 
 
 def scan_folder(root: Path, budget: list[int]) -> tuple[list[File], list[tuple[str, ...]]]:
-    """The files below a folder, and its folders. budget: a list with the bytes that may still be read."""
+    """Return the files below a folder, and its folders. budget: a list with the bytes that may still be read."""
     files: list[File] = []
     folders: list[tuple[str, ...]] = []
     open_folders = [(root, ())]
@@ -79,7 +79,7 @@ def scan_folder(root: Path, budget: list[int]) -> tuple[list[File], list[tuple[s
 
 
 def scan_zip(archive: zipfile.ZipFile, path: Path, budget: list[int]) -> tuple[list[File], list[tuple[str, ...]]]:
-    """The same for a zip."""
+    """Return the same for a zip."""
     members = archive.infolist()
     if len(members) > MAX_FILES:
         raise ValueError(f"{path} holds more than {MAX_FILES:,} files: give the export of one exercise")
@@ -104,7 +104,7 @@ def _hidden(name: str) -> bool:
 
 
 def _member_name(member: zipfile.ZipInfo) -> str:
-    """The name in the archive. UTF-8 without the flag that says so (some exports) is read as UTF-8."""
+    """Return the name in the archive. UTF-8 without the flag that says so (some exports) is read as UTF-8."""
     name = member.filename
     if not member.flag_bits & 0x800 and not name.isascii():
         try:
@@ -115,14 +115,14 @@ def _member_name(member: zipfile.ZipInfo) -> str:
 
 
 def read(file: File) -> bytes:
-    """The bytes of a file. Raises Unusable."""
+    """Return the bytes of a file. Raises Unusable."""
     if file.problem:
         raise Unusable(file.problem)
     return file.read()
 
 
 def read_disk(path: Path, budget: list[int], follow: bool = False) -> bytes:
-    """The bytes of a file on the disk. Raises Unusable."""
+    """Return the bytes of a file on the disk. Raises Unusable."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if not follow:
         flags |= getattr(os, "O_NOFOLLOW", 0)

@@ -31,7 +31,7 @@ _CODEC = (
 
 
 def of_cell(error: StudentError, source: str, python: str) -> str:
-    """What is said of an error that a cell raised when it was run: its text is the student's own.
+    """Say what is said of an error that a cell raised when it was run: its text is the student's own.
 
     source: of the cell. python: the version that the notebook was saved with, or "".
     """
@@ -50,7 +50,7 @@ def of_cell(error: StudentError, source: str, python: str) -> str:
 
 
 def of_call(task: str, error: StudentError, source: str, line: int) -> str:
-    """What is said of an error in a call. It never repeats a text that the student's code made up.
+    """Say what is said of an error in a call. It never repeats a text that the student's code made up.
 
     source: of the task's answer. line: of the answer cell where it happened, or 0.
     """
@@ -64,12 +64,12 @@ def of_call(task: str, error: StudentError, source: str, line: int) -> str:
 
 
 def of_stop(stop: Stopped) -> str:
-    """What is said of a process that is gone."""
+    """Say what is said of a process that is gone."""
     return str(stop)
 
 
 def _own_words(text: str) -> str:
-    """What the course's own codec says, word for word: the student's code can raise its error with other words."""
+    """Say what the course's own codec says, word for word: the student's code can raise its error with other words."""
     kind, _, rest = text.partition("; ")
     if text in _CODEC or (kind.removeprefix("a ") in _KINDS and rest == "return numbers, lists or arrays"):
         return text

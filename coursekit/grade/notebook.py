@@ -83,5 +83,5 @@ def _cell(cell: dict) -> Handed:
 
 
 def plain(source: str) -> str:
-    """A source without what a program may change when it saves: blank space."""
+    """Return a source without what a program may change when it saves: blank space."""
     return re.sub(r"\s+", " ", source).strip()

@@ -83,7 +83,7 @@ def passes(check: Check, student: Imitation, seed: int) -> bool:
 
 
 def unearned(exercise: Exercise, seeds: tuple[int, int] = (1, 2)) -> list[str]:
-    """The answers that earn points without looking at their arguments; none where the checks are good.
+    """Return the answers that earn points without looking at their arguments; none where the checks are good.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def unearned(exercise: Exercise, seeds: tuple[int, int] = (1, 2)) -> list[str]:
 
 
 def _sent(message: dict, inside: bool = False) -> dict:
-    """A message after its way through the wall of the sandbox."""
+    """Return a message after its way through the wall of the sandbox."""
     frame = codec.pack(message)
     header, _ = codec.lengths(frame[: codec.LENGTHS.size])
     body = frame[codec.LENGTHS.size :]
@@ -179,7 +179,7 @@ def _count(value: object) -> int:
 
 
 def _state(value: object) -> list | None:
-    """What an answer can change in a network: what is trainable, and which parts are in training mode."""
+    """Say what an answer can change in a network: what is trainable, and which parts are in training mode."""
     if not hasattr(value, "modules"):
         return None
     return [p.requires_grad for p in value.parameters()], [m.training for m in value.modules()]

@@ -218,6 +218,52 @@ def _task(task: Mapping) -> dict:
     }
 
 
+def for_student(result: Mapping) -> dict:
+    """A result without what only the teacher sees: the answers, and what came of each call."""
+    hidden = ("answers", "killed")
+    tasks = [
+        {**task, "checks": [{k: v for k, v in check.items() if k != "detail"} for check in task["checks"]]}
+        for task in result["tasks"]
+    ]
+    return {**{key: value for key, value in result.items() if key not in hidden}, "tasks": tasks}
+
+
+def markdown(result: Mapping, title: str) -> str:
+    """A result as Markdown, for a continuous integration; nothing in it becomes a link, a picture or HTML."""
+
+    def text(value: object) -> str:
+        return re.sub(r"([\\`*_{}\[\]()<>#+!|~@:])", r"\\\1", _line(value, 300))
+
+    rows = [
+        f"## {text(title)}: {_points(result['points'])} of {_points(result['max_points'])} points",
+        "",
+        *(f"- {text(reason)}" for reason in _reasons(result)),
+        "",
+        "| task | points | |",
+        "|---|---|---|",
+    ]
+    for task in result["tasks"]:
+        failed = dict.fromkeys(text(check["message"]) for check in task["checks"] if not check["passed"])
+        points = f"{_points(task['points'])} / {_points(task['max_points'])}"
+        rows.append(f"| {text(task['task'])} | {points} | {'<br>'.join(failed) or 'all checks passed'} |")
+    return "\n".join(rows)
+
+
+def _lost(results: Iterable[Mapping]) -> list[dict]:
+    """Per student the checks that cost points, with the last call and what came of it."""
+    rows = []
+    for result in results:
+        checks = [
+            {**check, "task": task["task"]}
+            for task in result["tasks"]
+            for check in (task["checks"] if task["state"] == "attempted" else ())
+            if not check["passed"]
+        ]
+        if checks:
+            rows.append({"key": result["key"], "student": result["student"], "checks": checks})
+    return rows
+
+
 def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, meta: Mapping | None = None) -> str:
     """The grader's page: how the class did, which checks fail, which submissions need a look.
 
@@ -247,6 +293,7 @@ def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, met
             bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
             tasks=_by_task(there),
             failing=_failing(there),
+            lost=_lost(there),
             pairs=pairs[:MAX_PAIRS],
             more_pairs=len(pairs[MAX_PAIRS:]),
             names=names,

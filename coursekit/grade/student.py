@@ -82,14 +82,14 @@ class Student:
             foreign = []
             self._close()
         spliced = splice(self.exercise, self.handed_in, facts, code)
-        known = set(pristine)
+        known, told = set(pristine), set()
         for number, line, library in foreign:
             source = sources[number - len(pristine)] if number >= len(pristine) else ""
-            if source and source not in known:
+            if source and source not in known and library.partition(".")[0] not in told:
+                told.add(library.partition(".")[0])
                 words = " ".join(source.split("\n")[line - 1 : line]).strip()[:100]
-                self.review.append(
-                    f"{library} is used where only {', '.join(self.exercise.libraries)} was asked for: {words}"
-                )
+                asked = ", ".join(self.exercise.libraries)
+                self.review.append(f"{library} is used where only {asked} was asked for: {words}")
         self.review += spliced.review
         return spliced
 
@@ -184,7 +184,7 @@ class Student:
             self.notes.append(f"error in {whose}: {text}")
 
     def state(self, task: str) -> str:
-        """What became of a task: attempted, not attempted, or absent."""
+        """Say what became of a task: attempted, not attempted, or absent."""
         if task not in self.spliced.answers:
             return "absent"
         return "not attempted" if task in self.spliced.untouched else "attempted"
@@ -198,7 +198,7 @@ class Student:
         return self.lost.get(task, "")
 
     def explain(self, task: str, error: StudentError | Stopped) -> str:
-        """A message for what happened in a call."""
+        """Return a message for what happened in a call."""
         if isinstance(error, Stopped):
             self._stopped(error)
             self.lost[task] = str(error)
@@ -210,7 +210,7 @@ class Student:
         return messages.of_call(task, error, self.spliced.answers[task], self._line(error, task)[0])
 
     def _line(self, error: StudentError, task: str) -> tuple[int, str]:
-        """Number and text of the answer's line where an error happened; (0, "") where it was elsewhere."""
+        """Return number and text of the answer's line where an error happened; (0, "") where it was elsewhere."""
         words = error.cell.split()
         if len(words) == 2 and words[0] == "cell" and words[1].isdecimal() and len(words[1]) < 6:
             program = self.spliced.program
@@ -221,11 +221,11 @@ class Student:
         return 0, ""
 
     def proxy(self, task: str) -> Proxy:
-        """What a check of this task sees as `student`."""
+        """Say what a check of this task sees as `student`."""
         return Proxy(self, task)
 
     def call(self, task: str, name: str, args: tuple, kwargs: dict) -> object:
-        """What a function returns. Raises StudentError or Stopped."""
+        """Say what a function returns. Raises StudentError or Stopped."""
         if self.session is None or not self.session.alive():
             self.renew()
         self.calls += 1
@@ -280,7 +280,7 @@ class Proxy:
 
 
 def _short(value: object) -> str:
-    """A value for the teacher, in a few words."""
+    """Return a value for the teacher, in a few words."""
     if isinstance(value, np.ndarray):
         if value.size <= 6:
             return f"array({np.array2string(value, precision=4, separator=', ')})".replace("\n", "")

@@ -41,12 +41,12 @@ def parse(source: str) -> ast.Module:
 
 
 def command(line: str) -> str:
-    """The Python of a line such as ``%timeit -n 10 f(x)``, without the options."""
+    """Return the Python of a line such as ``%timeit -n 10 f(x)``, without the options."""
     return line[_OPTIONS.match(line).end() :]
 
 
 def look(sources: list[str], allowed: list[str]) -> dict:
-    """What can be said about cells without running them.
+    """Say what can be said about cells without running them.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def _body_of_magic(call: ast.Call) -> str:
-    """The Python in ``get_ipython().run_cell_magic("time", "", "…")``, or nothing."""
+    """Return the Python in ``get_ipython().run_cell_magic("time", "", "…")``, or nothing."""
     if not isinstance(call.func, ast.Attribute) or not call.func.attr.startswith("run_"):
         return ""
     words = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
@@ -119,14 +119,14 @@ def _body_of_magic(call: ast.Call) -> str:
 
 
 def _foreign(trees: list[ast.Module | None], allowed: set[str]) -> list[list]:
-    """Uses, inside functions, of libraries that are neither allowed nor Python's own."""
+    """Return uses, inside functions, of libraries that are neither allowed nor Python's own."""
 
     def strange(module: str | None) -> bool:
         root = (module or "").partition(".")[0]
         return bool(root) and root not in allowed and root not in sys.stdlib_module_names
 
     def imported(node: ast.AST) -> list[tuple[str, str]]:
-        """The (name, module) pairs of an import of another library."""
+        """Return the (name, module) pairs of an import of another library."""
         if isinstance(node, ast.Import):
             pairs = [((a.asname or a.name).partition(".")[0], a.name) for a in node.names]
         elif isinstance(node, ast.ImportFrom):

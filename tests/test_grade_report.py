@@ -33,6 +33,7 @@ def make(student="Anna B.", failed=(), state="attempted", message="the split was
                 "passed": name not in failed,
                 "points": 0.0 if name in failed else points,
                 "message": message if name in failed else "",
+                "detail": f"{task}(…) returned 0" if name in failed else "",
             }
             for name, title, points in checks
         ]

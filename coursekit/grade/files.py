@@ -35,7 +35,7 @@ class Unusable(Exception):
 
 
 def label(text: str) -> str:
-    """Return a name as one line of text that can be stored anywhere: control characters and broken bytes become visible."""
+    """Return a name as one line of text that can be stored anywhere: what controls or is broken becomes visible."""
     try:
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:

@@ -190,5 +190,6 @@ def _restore(value: object, state: list | None) -> None:
         return
     for p, trainable in zip(value.parameters(), state[0], strict=False):
         p.requires_grad_(trainable)
-    for module, training in zip(value.modules(), state[1], strict=False):
-        module.training = training
+    if len(set(state[1])) > 1:  # all in one mode is what net.train() does, which is no memory of another seed
+        for module, training in zip(value.modules(), state[1], strict=False):
+            module.training = training

@@ -83,7 +83,7 @@ def hits_and_misses(student, rng):
 @check("pointing_game", points=1)
 def fraction_of_several_largest(student, rng):
     """Among several largest values, the fraction that is inside the lesion counts."""
-    n, size = 6, (8, 10)
+    n, size = int(rng.integers(6, 13)), (8, 10)
 
     def make():
         masks, maps = boxes(rng, n, size), raw_maps(rng, n, size)
@@ -105,13 +105,14 @@ def fraction_of_several_largest(student, rng):
             },
         )
 
-    inputs, want, mistakes = clear_case(make)
-    close(
-        number(student.pointing_game(*inputs), "the score"),
-        want,
-        "the score of maps with several largest values",
-        mistakes,
-    )
+    for _ in range(2):
+        inputs, want, mistakes = clear_case(make)
+        close(
+            number(student.pointing_game(*inputs), "the score"),
+            want,
+            "the score of maps with several largest values",
+            mistakes,
+        )
 
 
 @check("pointing_game", points=1)
@@ -354,7 +355,9 @@ def auc_of_the_marker(student, rng):
 @check("marker_alone", points=1)
 def marker_of_the_healthy(student, rng):
     """A marker that goes with the healthy has an AUC below 0.5, and a marker that all images have says nothing."""
-    labels, marked = with_rates(rng, 30, 50, int(rng.integers(3, 9)), int(rng.integers(35, 45)))
+    labels, marked = with_rates(
+        rng, *(int(n) for n in rng.integers((60, 90), (90, 130))), int(rng.integers(6, 25)), int(rng.integers(60, 88))
+    )
     want = roc_auc_score(labels, marked.astype(float))
     close(
         number(student.marker_alone(labels, marked), "the AUC"),

@@ -181,14 +181,15 @@ def largest_fraction_of_a_row(student, rng):
 @check("most_confused", points=1)
 def direction_counts(student, rng):
     """ "Viral called bacterial" is not "bacterial called viral"."""
-    matrix = np.diag(np.full(4, rng.integers(60, 90))) + 1
-    i, j, a, b = (int(v) for v in rng.permutation(4))
-    matrix[i, j] = 40  # the largest fraction of a row in one direction
-    matrix[a, b] = matrix[b, a] = 30  # the largest one when both directions are added
-    pair, _ = confused(student.most_confused(matrix))
-    assert pair not in ((a, b), (b, a)), "both directions were added up; a pair has a direction: (true class, said)"
-    assert pair != (j, i), "the pair is the wrong way round: first the true class (row), then what was said"
-    assert pair == (i, j), f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest fraction of its row"
+    for k in (4, int(rng.integers(5, 9)), 6):
+        matrix = np.diag(np.full(k, rng.integers(60, 90))) + 1
+        i, j, a, b = (int(v) for v in rng.permutation(k)[:4])
+        matrix[i, j] = 40  # the largest fraction of a row in one direction
+        matrix[a, b] = matrix[b, a] = 30  # the largest one when both directions are added
+        pair, _ = confused(student.most_confused(matrix))
+        assert pair not in ((a, b), (b, a)), "both directions were added up; a pair has a direction: (true class, said)"
+        assert pair != (j, i), "the pair is the wrong way round: first the true class (row), then what was said"
+        assert pair == (i, j), f"the pair ({pair[0]:g}, {pair[1]:g}) does not have the largest fraction of its row"
 
 
 @check("most_confused", points=1)

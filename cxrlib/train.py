@@ -384,7 +384,7 @@ class _Training:
     def save(self, path: Path) -> None:
         """Write all that this run needs to continue."""
         parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler, "averaged": self.averaged}
-        content = {name: part and part.state_dict() for name, part in parts.items() if part is not None}
+        content = {name: part.state_dict() for name, part in parts.items() if part is not None}
         content["schedule"] = {k: v for k, v in self.schedule.state_dict().items() if not callable(v)}
         content |= {name: getattr(self, name) for name in ("best", "best_value", "waited", "finished")}
         history = {name: getattr(self.history, name) for name in ("epochs", "best_epoch", "stopped")}

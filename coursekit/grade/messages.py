@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from .inside import codec
-from .sandbox import LIBRARY, Stopped, StudentError
+from .sandbox import LIBRARY, StudentError
 
 MAX_MESSAGE = 500  # characters of a check's message: it may quote numbers, but not room for all that came in
 NOT_YET = "not attempted yet: the answer cell is still the one that was handed out"
@@ -61,11 +61,6 @@ def of_call(task: str, error: StudentError, source: str, line: int) -> str:
     # a name that the student wrote; a made-up one could carry inputs out
     named = f" (the name {error.name})" if re.search(rf"\b{re.escape(error.name)}\b", source) and error.name else ""
     return f"{task} raised {error.kind}{named}{f' in line {line} of its cell' if line else ''}"
-
-
-def of_stop(stop: Stopped) -> str:
-    """Say what is said of a process that is gone."""
-    return str(stop)
 
 
 def _own_words(text: str) -> str:

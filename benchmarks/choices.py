@@ -19,7 +19,6 @@ import torch.nn.functional as F
 
 import cxrlib as cxr
 from cxrlib.device import describe
-from cxrlib.ensemble import predict_views
 from cxrlib.experiment import versions
 from cxrlib.files import write_json
 from cxrlib.metrics import Report
@@ -72,7 +71,7 @@ def measure(change: str, recipe: cxr.Recipe, train, val, trained: dict) -> dict:
     hard = cxr.CxrDataset(stress(val.images), val.labels, val.classes, val.patients)
     row = {"change": change, "recipe": recipe.to_dict(), "cpu_seconds": sum(e["cpu_seconds"] for e in history.epochs)}
     for name, data in (("validation", val), ("stress", hard)):
-        probs = predict_views(model, data, recipe.tta or ("identity",), precision=recipe.precision)
+        probs = cxr.predict(model, data, tta=recipe.tta, precision=recipe.precision)
         report = Report(data.labels, probs, data.classes, data.patients, bootstrap=1000, seed=0)
         row[name] = {"values": report.values, "intervals": report.intervals}
     return row

@@ -154,9 +154,8 @@ def recipes() -> st.SearchStrategy:
 
 def run_recipe(case: bytes, folder: Path) -> None:
     """Return a recipe out of JSON, its network, and one step of training with it."""
-    from cxrlib import CxrDataset, Recipe, build, fit
+    from cxrlib import CxrDataset, Recipe, build, fit, predict
     from cxrlib.augment import Augment
-    from cxrlib.ensemble import predict_views
 
     fields = json.loads(case)
     if isinstance(fields.get("augment"), dict) and fields["augment"].keys() <= Augment.__dataclass_fields__.keys():
@@ -169,8 +168,7 @@ def run_recipe(case: bytes, folder: Path) -> None:
     if recipe.size != 16 and net.fixed_size:
         return
     fit(net, small, small, recipe.replace(head_epochs=min(recipe.head_epochs, 1)), progress=False)
-    if recipe.tta:
-        predict_views(net, small, recipe.tta, precision="fp32")
+    predict(net, small, tta=recipe.tta)
 
 
 def reports() -> st.SearchStrategy:

@@ -5,8 +5,8 @@ A shortcut is something that goes with the class in the training images and has 
 on the detector: it shows up in a fraction ``p`` of the ill and ``1 - p`` of the healthy. At p = 0.5 it says nothing, at
 p = 1 it says all.
 
-Every image exists twice, with and without its marker, and differs nowhere else. All data sets of the laboratory are
-made by choosing one of the two.
+Every image exists twice, with and without its marker, and differs nowhere else. All data sets are made by choosing one
+of the two.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .bootstrap import mean_intervals
 from .cam import explain
 from .data import CxrDataset
 from .localization import MapScores, perfect_maps, score_maps, show_map, show_scale
+from .localization.maps import filled
 from .metrics import evaluate
 from .models import CxrNet
 from .phantom import counterfactual, make_phantoms
@@ -35,22 +36,12 @@ from .values import UNDEFINED, text
 FRACTIONS = (0.5, 0.7, 0.9, 1.0)
 CLASSES = ("normal", "bacterial")  # healthy and ill
 RECIPE = Recipe(
-    model="resnet18",
-    size=64,
-    epochs=5,
-    optimizer="adamw",
-    lr=2e-3,
-    weight_decay=0.05,
-    schedule="onecycle",
-    class_weights="balanced",
-    augment=Augment(flip=0.5),
+    model="resnet18", size=64, epochs=5, optimizer="adamw", lr=2e-3, weight_decay=0.05, schedule="onecycle",
+    class_weights="balanced", augment=Augment(flip=0.5),
     about="ResNet-18 on small phantoms, for the shortcut laboratory.",
-)
+)  # fmt: skip
 LAYER = "layer2"  # of ResNet-18: 8 x 8 maps at 64 px
 PLAIN = {"bedside": 0, "shift": 0, "progress": False}  # no other difference between ill and healthy, or between blocks
-
-
-# ---- images
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,7 @@ class Pairs:
 def make_pairs(n: int, size: int = 64, seed: int = 0, classes: tuple[str, str] = CLASSES, **options: object) -> Pairs:
     """Make ``n`` counterfactual pairs of phantoms; ``options`` go to ``make_phantoms``.
 
-    Other differences between ill and healthy or between blocks of patients are switched off (``bedside=0``,
-    ``shift=0``): one change at a time.
+    No other difference between ill and healthy or between blocks of patients: one change at a time.
     """
     if len(classes) != 2:
         raise ValueError(f"classes: the laboratory compares two, healthy and ill; got {tuple(classes)}")
@@ -113,9 +103,6 @@ def blackout(data: CxrDataset) -> CxrDataset:
     return CxrDataset(images, data.labels, data.classes, data.patients, data.table, data.masks, data.lungs, data.name)
 
 
-# ---- train and test
-
-
 def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
     """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
     recipe = recipe.replace(size=data.size, **changes)
@@ -138,18 +125,15 @@ def accuracies(model: CxrNet, tests: Mapping[str, CxrDataset]) -> pd.DataFrame:
 
 
 def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000, seed: int = 0) -> dict[str, float]:
-    """Measure how often the answer changes between ``a`` and ``b``, two versions of the same images.
+    """Measure how often the answer changes between ``a`` and ``b``, two versions of the same images in the same order.
+
+    Raises ValueError for other images, and for none.
 
     Returns
     -------
     dict
         flips (fraction of images with another predicted class), low, high (95 %, bootstrap over patients; NaN without
         ``bootstrap``) and shift, the mean change of the probability of class 1 from ``b`` to ``a``.
-
-    Raises
-    ------
-    ValueError
-        No image, or not the same images in the same order.
     """
     if not len(a) or len(a) != len(b) or not np.array_equal(a.patients, b.patients):
         raise ValueError("a and b: give two versions of the same images, in the same order, and at least one image")
@@ -184,33 +168,19 @@ def _ill(data: CxrDataset) -> CxrDataset:
 
 def _scores(maps: np.ndarray, data: CxrDataset, **options: object) -> MapScores:
     """Scores of maps, with the marker's box and one cell of the map around it."""
-    return score_maps(
-        maps, data.masks, data.lungs, marker_boxes(data, data.size // maps.shape[1]), data.patients, **options
-    )
+    boxes = marker_boxes(data, data.size // maps.shape[1])
+    return score_maps(maps, data.masks, data.lungs, boxes, data.patients, **options)
 
 
-def _named(name: str, interval: Sequence[float]) -> dict[str, float]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
-
-
-def _row(
-    model: CxrNet,
-    tests: Mapping[str, CxrDataset],
-    versions: tuple[CxrDataset, CxrDataset],
-    seen: CxrDataset,
-    layer: str | None,
-    energies: Sequence[str],
-) -> dict[str, float]:
+def _row(model: CxrNet, tests: dict, versions: tuple, seen: CxrDataset, layer: str | None, energies: Sequence) -> dict:
     """Measure what one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
-    row = {}
-    for name, r in accuracies(model, tests).iterrows():
-        row |= _named(name, r[["balanced_accuracy", "low", "high"]])
-    flips = flip_rate(model, *versions)
-    row |= _named("flips", [flips[k] for k in ("flips", "low", "high")]) | {"shift": flips["shift"]}
+    found = {name: report[:3] for name, *report in accuracies(model, tests).itertuples()}
+    *found["flips"], shift = flip_rate(model, *versions).values()
     scores = _scores(maps_of(model, seen, 1, layer), seen)
     for name in energies:  # undefined where no image has such a region
-        row |= _named(name, scores.interval(name) if name in scores.per_image else [np.nan] * 3)
-    return row
+        found[name] = scores.interval(name) if name in scores.per_image else [np.nan] * 3
+    ends = ("", "_low", "_high")
+    return {name + end: v for name, of in found.items() for end, v in zip(ends, of, strict=True)} | {"shift": shift}
 
 
 def dose_response(
@@ -230,8 +200,7 @@ def dose_response(
         alone is switched, and shift; energy_marker and energy_lesion, the fraction of the map of class 1 inside the
         marker's box (and one cell around it) and inside the lesion, on ill images that carry the marker; each but shift
         with low and high (95 %, bootstrap over patients).
-    models : dict
-        The networks by p.
+    models : dict, the networks by p
     """
     models = {p: train(confounded(train_pairs, p, seed), recipe) for p in fractions}
     versions, seen = (test_pairs.marked, test_pairs.plain), _ill(test_pairs.marked)
@@ -241,20 +210,10 @@ def dose_response(
 
 
 def marker_references(pairs: Pairs, grid: tuple[int, int]) -> tuple[float, float]:
-    """Measure the energy inside the marker's box (and one cell around it) of two maps on a coarse grid.
-
-    The first shows the marker alone, the second is the same everywhere.
-    """
+    """Measure the energy in and one cell around the marker's box of a map of the marker alone, and of a uniform map."""
     ill = _ill(pairs.marked)
-    box, grown = (_filled(marker_boxes(ill, margin), ill.size) for margin in (0, ill.size // grid[0]))
-    maps = perfect_maps(box, grid), np.ones((len(ill), *grid))
-    return tuple(score_maps(m, grown, bootstrap=0)["energy_lesion"] for m in maps)
-
-
-def _filled(boxes: np.ndarray, size: int) -> np.ndarray:
-    x0, y0, x1, y1 = boxes.T[:, :, None, None]
-    y, x = np.arange(size)[:, None], np.arange(size)
-    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    marker = perfect_maps(filled(marker_boxes(ill), (ill.size, ill.size)), grid)
+    return tuple(_scores(maps, ill, bootstrap=0)["energy_marker"] for maps in (marker, np.ones(marker.shape)))
 
 
 def invisible(
@@ -270,17 +229,14 @@ def invisible(
 ) -> tuple[pd.DataFrame, dict[str, CxrNet]]:
     """Train with a shortcut that has no place: the ill were exposed or focused differently.
 
-    A network learns from images with the confounder; another one, for comparison, from images without it. Both are
-    tested on images with the confounder as in training, without it, and with it on the healthy instead.
+    A network learns from ``n_train`` images with the confounder; another one, for comparison, from images without it.
+    Both are tested on images with the confounder as in training, without it, and with it on the healthy instead.
 
     Parameters
     ----------
-    n_train, n_test : int
-        Numbers of images.
+    n_train, n_test, size, seed, recipe, layer
     confounder : mapping
-        Gives the class 1 images another ``gamma`` or ``blur``, e.g. ``{"gamma": 1.3}`` (the display curve; see
-        ``phantom.Confounder``).
-    size, seed, recipe, layer
+        Another ``gamma`` or ``blur`` for class 1, e.g. ``{"gamma": 1.3}`` (see ``phantom.Confounder``).
     clean : CxrNet, optional
         A network that was trained without the confounder already.
     **options
@@ -289,11 +245,8 @@ def invisible(
     Returns
     -------
     frame : DataFrame
-        One row per training set ("clean", "confounded"): balanced accuracy on the tests same, removed, swapped with low
-        and high; flips when the confounder alone is switched, and shift; energy_lesion with low and high, on the ill
-        images as trained.
-    models : dict
-        The networks by name.
+        One row per training set ("clean", "confounded"), with the columns of ``dose_response`` but energy_marker.
+    models : dict, the networks by name
     """
     if not confounder or set(confounder) - {"gamma", "blur"}:
         raise ValueError(f"confounder: give gamma or blur, such as {{'gamma': 1.3}}; got {confounder!r}")
@@ -318,19 +271,15 @@ def lung_control(
     recipe: Recipe = RECIPE,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Train and test with the lungs blacked out (Maguolo and Nanni, Information Fusion 76, 2021).
+    """Train and test with the lungs blacked out (Maguolo and Nanni, Information Fusion 76, 2021), one row per p.
 
-    A network that still tells ill from healthy uses something that is not in the lungs. Returns a DataFrame, one row
-    per p: balanced accuracy and AUC with low and high.
+    A network that still tells ill from healthy uses something that is not in the lungs. Columns as in ``accuracies``.
     """
     rows = {}
     for p in fractions:
         model = train(blackout(confounded(train_pairs, p, seed)), recipe)
         rows[p] = accuracies(model, {p: blackout(confounded(test_pairs, p, seed + 1))}).loc[p]
     return pd.DataFrame(rows).T.rename_axis("p")
-
-
-# ---- figures
 
 
 def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
@@ -358,8 +307,8 @@ def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
             axes[2].axhline(uniform, color=plot.GRAY, ls=":", label="marker box, uniform map")
         top = frame[["energy_lesion_high", "energy_marker_high"]].max(axis=None)
         axes[2].set_ylim(0, 1.6 * top if top > 0 else 1)
-        axes[0].legend(fontsize=8)
-        axes[2].legend(fontsize=8)
+        for ax in axes[::2]:
+            ax.legend(fontsize=8)
     fig.alt = "Three panels over the fraction of ill training images with a marker. " + ". ".join(said) + "."
     return fig
 
@@ -371,23 +320,14 @@ def plot_maps(
     layer: str | None = LAYER,
     titles: Sequence[str] | None = None,
 ) -> plot.Figure:
-    """Draw images with their lesion (first row) and the maps of several networks over them, one row per network.
+    """Draw 1 to 12 images with their lesion (first row) and the maps of networks over them, one row per network.
 
-    All maps have one scale, which is shown: a pale map is a weak one. The dotted box is the marker's.
-
-    Parameters
-    ----------
-    models : mapping of str to CxrNet
-    data : CxrDataset
-        1 to 12 images.
-    target, layer
-        As for ``explain``.
-    titles : sequence of str, optional
-        One per image.
+    All maps have one scale, which is shown: a pale map is a weak one. The dotted box is the marker's. ``target`` and
+    ``layer`` are those of ``explain``; ``titles`` are one per image.
     """
-    if not 1 <= len(data) <= 12:
-        raise ValueError(f"data: give 1 to 12 images, got {len(data)}")
     n = len(data)
+    if not 1 <= n <= 12:
+        raise ValueError(f"data: give 1 to 12 images, got {n}")
     images, masks, boxes = data.images, data.masks, marker_boxes(data)
     maps = {label: maps_of(model, data, target, layer) for label, model in models.items()}
     top = max((float(m.max()) for m in maps.values()), default=0)
@@ -403,10 +343,9 @@ def plot_maps(
                 ax.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color="white", ls=":", lw=1)
         if masks.any():
             scores = _scores(drawn, data, bootstrap=0)
-            found = {"inside the lesion": "energy_lesion", "around the marker": "energy_marker"}
-            label = f"{label}: energy " + ", ".join(
-                f"{scores[v]:.0%} {k}" for k, v in found.items() if v in scores.per_image
-            )
+            places = {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"}
+            parts = [f"{scores[name]:.0%} {place}" for name, place in places.items() if name in scores.per_image]
+            label = f"{label}: energy {', '.join(parts)}"
         said.append(f"{label}, largest value {max(float(drawn.max()), 0):.3g}")
     if models:
         show_scale(fig, axes[1:], top)

@@ -38,6 +38,13 @@ def centered_blobs(n: int, grid: tuple[int, int], sigma: float = BLOB_SIGMA) -> 
     return np.broadcast_to(blob.astype(np.float32), (n, *grid))
 
 
+def filled(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Fill boxes x0, y0, x1, y1 (N, 4) in images of the size (H, W): bool (N, H, W); x1 and y1 are excluded."""
+    x0, y0, x1, y1 = boxes.T[:, :, None, None]
+    y, x = np.ogrid[: size[0], : size[1]]
+    return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+
+
 def otsu(values: np.ndarray) -> np.ndarray:
     """Find Otsu's threshold of every map; foreground is what lies above.
 

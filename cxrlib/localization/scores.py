@@ -14,7 +14,7 @@ from .. import plot
 from ..bootstrap import groups, mean_intervals
 from ..validate import array, number, short
 from ..values import UNDEFINED, plain, table, text
-from .maps import centered_blobs, enlarge, otsu, perfect_maps
+from .maps import centered_blobs, enlarge, filled, otsu, perfect_maps
 
 HIT_LEVELS = (0.1, 0.3, 0.5)  # of the overlaps that Wang et al. (CVPR 2017) report, three
 _CHUNK = 64  # images that are enlarged at once: bounds the memory, whatever their number
@@ -256,16 +256,12 @@ def _marker_masks(markers: object, masks: np.ndarray) -> np.ndarray | None:
     if np.ndim(markers) == 3:
         return array("markers", markers, masks.shape, "b")
     boxes = array("markers (x0, y0, x1, y1)", markers, (len(masks), 4))
-    (height, width), present = masks.shape[1:], boxes[:, 0] >= 0
-    x0, y0, x1, y1 = boxes.T[:, :, None, None]
-    inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= width) & (boxes[:, 3] <= height)
-    if not inside[present].all():
-        raise ValueError(
-            f"markers: a box lies outside the masks of {height} x {width} px; give boxes of images of this size"
-        )
-    y, x = np.arange(height)[:, None], np.arange(width)
-    filled = (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & present[:, None, None]
-    return filled if filled.any() else None
+    height, width = masks.shape[1:]
+    boxes = np.where(boxes[:, :1] >= 0, boxes, 0)  # none is empty
+    if (boxes < 0).any() or (boxes[:, 2:] > (width, height)).any():
+        raise ValueError(f"markers: a box lies outside the masks of {height} x {width} px; give boxes of that size")
+    inside = filled(boxes, (height, width))
+    return inside if inside.any() else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from .inputs import probabilities
+from .inputs import check_labels, probabilities
 from .validate import array, number
 
 RANGE = (0.05, 20.0)  # the temperatures that are searched
@@ -16,13 +16,14 @@ def logits_of(probs: np.ndarray) -> np.ndarray:
     """Give logits (N, K) that belong to the probabilities (N, K), for example those of ``predict``: their logarithm.
 
     Logits are only known up to a number added to a whole row, which changes neither ``temperature`` nor ``apply``.
-    Raises ValueError for anything but a table of numbers from 0 to 1.
     """
     return np.log(np.maximum(probabilities("probs", probs, sums=False), np.finfo(float).tiny))
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Fit the temperature T at which softmax(logits / T) has the lowest mean negative log likelihood.
+
+    Raises ValueError for arrays that do not fit together, no image, NaN, and labels that are no classes.
 
     Parameters
     ----------
@@ -36,19 +37,10 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     float
         From 0.05 to 20. Above 1 the model was too sure of itself, below 1 too modest. At an end of the range the
         likelihood has no minimum inside: for example when every image is classified correctly.
-
-    Raises
-    ------
-    ValueError
-        Arrays that do not fit together, no image, NaN, labels that are no classes.
     """
     logits = _table(logits)
     n, k = logits.shape
-    if n == 0:
-        raise ValueError("logits: give at least one validation image, got an empty array")
-    labels = array("labels", labels, (n,), "iu")
-    if labels.min() < 0 or labels.max() >= k:
-        raise ValueError(f"labels: give 0..{k - 1} for {k} classes, got {labels.min()}..{labels.max()}")
+    labels = check_labels(array("labels", labels, (n,), "iu"), k)
 
     def loss(log_t: float) -> float:
         return float(-log_softmax(logits / np.exp(log_t), axis=1)[np.arange(n), labels].mean())

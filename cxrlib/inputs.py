@@ -8,18 +8,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
-from .validate import array, one_of, short
+from .validate import array, one_of, short, whole
 
 SLACK = 0.01  # by which float pixels may leave [0, 1]: rounding, interpolation
 
 
 def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
-    """Find out how to read images batch by batch.
-
-    Parameters
-    ----------
-    images : CxrDataset, or array or tensor (N, 1, H, W) or (N, H, W)
-        uint8 from 0 to 255, or floating point from 0 to 1.
+    """Find out how to read images batch by batch: from a data set, or an array or tensor (N, 1, H, W) or (N, H, W).
 
     Returns
     -------
@@ -44,20 +39,13 @@ def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
 
 
 def unit(x: torch.Tensor) -> torch.Tensor:
-    """Turn pixels into floating point from 0 to 1, as networks take them.
-
-    Raises ValueError for whole numbers other than uint8, and for floating point outside 0 to 1: its scale is unknown.
-    """
+    """Turn pixels into floating point from 0 to 1, as networks take them; ValueError where their scale is unknown."""
     if x.dtype == torch.uint8:
         return x.float() / 255
-    if not x.is_floating_point():
-        raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {x.dtype}")
-    low, high = (float(end) for end in x.aminmax()) if x.numel() else (0, 1)
-    if low < -SLACK or high > 1 + SLACK:
-        raise ValueError(
-            f"images: give uint8 (0 to 255) or float (0 to 1) values, got {x.dtype} from {low:g} to {high:g}; "
-            "convert to uint8, or divide by 255"
-        )
+    low, high = (float(end) for end in x.float().aminmax()) if x.numel() else (0, 1)
+    if not x.is_floating_point() or low < -SLACK or high > 1 + SLACK:
+        given = f"{x.dtype} from {low:g} to {high:g}; convert to uint8, or divide by 255"
+        raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {given}")
     return x
 
 
@@ -70,8 +58,7 @@ def pixels(images: object) -> torch.Tensor:
 def targets(target: object, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
     """Find the indices (N,) of the classes that are asked for; None, which means all classes, stays None.
 
-    ``target`` is a class by index or name for all ``count`` images, or one per image. Raises ValueError for an unknown
-    class, and for another number of targets than images.
+    ``target`` is a class by index or name for all ``count`` images, or one per image; ValueError for anything else.
     """
     if target is None:
         return None
@@ -87,15 +74,20 @@ def _class_index(target: object, classes: tuple[str, ...]) -> int:
     if isinstance(target, str):
         return classes.index(one_of("target", target, classes))
     try:
-        if isinstance(target, bool | np.bool_):
-            raise TypeError
-        index = operator.index(target)
-    except TypeError:
-        index = -1
-    if not 0 <= index < len(classes):
+        return whole("target", operator.index(target), 0, len(classes) - 1)
+    except (TypeError, ValueError):
         listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(classes))
-        raise ValueError(f"target: give the index or the name of a class ({listed}), got {short(target)}")
-    return index
+        raise ValueError(f"target: give the index or the name of a class ({listed}), got {short(target)}") from None
+
+
+def check_labels(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Check that there are labels (N,) at all, and that each lies in 0..classes - 1; return them as int64."""
+    if not len(labels):
+        raise ValueError("labels: give at least one image, got none")
+    if labels.min() < 0 or labels.max() >= classes:
+        given = f"{labels.min()}..{labels.max()}"
+        raise ValueError(f"labels: give 0..{classes - 1} for {classes} classes, got {given}")
+    return labels.astype(np.int64)
 
 
 def probabilities(name: str, values: object, shape: tuple = ("images", "classes"), sums: bool = True) -> np.ndarray:
@@ -104,7 +96,6 @@ def probabilities(name: str, values: object, shape: tuple = ("images", "classes"
     if not np.isfinite(found).all():
         raise ValueError(f"{name}: give probabilities, got NaN or infinity; the training has probably diverged")
     if (found < 0).any() or (found > 1 + 1e-4).any() or (sums and not np.allclose(found.sum(1), 1, atol=1e-4)):
-        raise ValueError(
-            f"{name}: give probabilities, each row from 0 to 1 with the sum 1; these may be logits (apply softmax once)"
-        )
+        rule = "each row from 0 to 1 with the sum 1; these may be logits (apply softmax once)"
+        raise ValueError(f"{name}: give probabilities, {rule}")
     return found

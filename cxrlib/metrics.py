@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn import metrics as sk
 from torch import nn
 
@@ -26,7 +25,7 @@ from . import plot
 from ._predict import precision_used, predict
 from .bootstrap import draws, ends, groups
 from .files import has_shape, read_json, write_json
-from .inputs import probabilities
+from .inputs import check_labels, probabilities
 from .ranking import auc_of, weighted_auc, weighted_average_precision
 from .validate import array, number, short, whole
 from .values import plain, table, text
@@ -65,13 +64,7 @@ def evaluate(
     bootstrap, seed : int
         Resamples of the patients behind the 95 % intervals (0: none), and their seed.
     tta, batch_size, precision, progress
-        As for ``predict``: test-time augmentation, images in one pass, number format (default: float32, so that the
-        values do not depend on the machine; "auto" takes what is fastest here), a bar.
-
-    Returns
-    -------
-    Report
-        Its ``precision`` names the format that was used.
+        As for ``predict``. The report's ``precision`` names the format that was used.
 
     Raises
     ------
@@ -93,36 +86,22 @@ def evaluate(
             source = f"chosen on {len(threshold)} validation images"
         else:
             cut, source = number("threshold (or give a validation CxrDataset)", threshold), "given"
-    return Report(
-        data.labels,
-        predict(model, data, **options),
-        data.classes,
-        data.patients,
-        threshold=cut,
-        threshold_source=source,
-        bootstrap=bootstrap,
-        seed=seed,
-        data=data,
-        precision=precision_used(precision, next((p.device for p in model.parameters()), torch.device("cpu"))),
-    )
+    probs = predict(model, data, **options)
+    used = precision_used(precision, next(model.parameters()).device)
+    return Report(data.labels, probs, data.classes, data.patients, cut, source, bootstrap, seed, data, used)
 
 
 def _check_classes(name: str, data: CxrDataset, known: tuple[str, ...]) -> None:
     if tuple(data.classes) != known:
-        unknown = [c for c in data.classes if c not in known]
-        raise ValueError(
-            f"{name}: its classes are {list(data.classes)}, the model was built for {list(known)} in this order"
-            + (f" and does not know {unknown}" if unknown else "")
-            + "; load the data with these classes"
-        )
+        asked = f"load the data with {list(known)} in this order, for which the model was built"
+        raise ValueError(f"{name}: its classes are {list(data.classes)}; {asked}")
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     """Find the threshold with the highest balanced accuracy (Youden's J): predict class 1 where score >= threshold.
 
-    ``labels`` (N,) 0 or 1, ``scores`` (N,). Between two neighboring scores that do equally well the middle is taken, so
-    that a tiny change of a score does not flip a decision. Raises ValueError where a class has no image: no threshold
-    is better than another then.
+    ``labels`` (N,) 0 or 1, ``scores`` (N,). The middle between two neighboring scores is taken, so that a tiny change
+    of a score does not flip a decision. Raises ValueError where a class has no image.
     """
     labels, scores = array("labels", labels, ("images",), "biu"), array("scores", scores, ("images",)).astype(float)
     if set(np.unique(labels)) != {0, 1}:
@@ -149,10 +128,8 @@ class Report:
         With two classes the second is the positive one.
     patients : array_like, (N,), optional
         Group keys for the bootstrap; None counts every image as its own patient.
-    threshold : float
-        Two classes only: class 1 is predicted where its probability is at least this.
-    threshold_source : str
-        Where the threshold comes from, in words.
+    threshold, threshold_source : float, str
+        Two classes only: class 1 is predicted where its probability is at least this; where it comes from, in words.
     bootstrap, seed : int
         Resamples behind the intervals (0: none), and their seed.
     data : CxrDataset, optional
@@ -184,13 +161,8 @@ class Report:
         named = isinstance(self.classes, Sequence | np.ndarray) and not isinstance(self.classes, str)
         if not named or len(set(map(str, self.classes))) < len(self.classes):
             raise ValueError(f"classes: give a list of different names, got {short(self.classes)}")
-        self.labels = array("labels", self.labels, ("images",), "biu")
+        self.labels = check_labels(array("labels", self.labels, ("images",), "biu"), len(self.classes))
         n, k = len(self.labels), len(self.classes)
-        if n == 0:
-            raise ValueError("labels: give at least one image, got none: there is nothing to evaluate")
-        if self.labels.min() < 0 or self.labels.max() >= k:
-            raise ValueError(f"labels: give 0..{k - 1} for {k} classes, got {self.labels.min()}..{self.labels.max()}")
-        self.labels = self.labels.astype(np.int64)
         self.probs = probabilities("probs", self.probs, (n, k))
         self._group = groups(self.patients, n)
         self.patients = np.arange(n) if self.patients is None else np.asarray(self.patients)
@@ -238,11 +210,10 @@ class Report:
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % intervals from a bootstrap over patients; see ``cxrlib.bootstrap``.
+        """95 % percentile intervals from a bootstrap over patients; see ``cxrlib.bootstrap``.
 
-        They are percentile intervals. A resample in which a value is undefined (no image of a class) is left out for
-        that value. The resamples of the expected calibration error lie too high, because images that are drawn twice
-        add chance; their spread is therefore laid around the value.
+        A resample in which a value is undefined is left out for that value. The resamples of the expected calibration
+        error lie too high, because images drawn twice add chance; their spread is therefore laid around the value.
         """
         found = self._measure(draws(self._group, self.bootstrap, self.seed))
         if "ece" in found:
@@ -289,10 +260,7 @@ class Report:
         return np.clip((confidence * BINS).astype(int), 0, BINS - 1), confidence, self.probs.argmax(1) == self.labels
 
     def reliability(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give mean confidence, fraction correct and number of images in each non-empty of 15 equal bins of confidence.
-
-        Confidence is the probability of the most probable class, correct means that this class is the true one.
-        """
+        """Give mean confidence, fraction correct and number of images in each non-empty of 15 bins of confidence."""
         bins, confidence, correct = self._bins()
         count = np.bincount(bins, minlength=BINS)
         used = count > 0
@@ -319,15 +287,9 @@ class Report:
         """The misclassified images (row, true, predicted, probability, patient), the most confident mistake first."""
         rows = np.flatnonzero(self.predicted != self.labels)
         rows = rows[np.argsort(-self.probs[rows, self.predicted[rows]])]
-        frame = pd.DataFrame(
-            {
-                "row": rows,
-                "true": [self.classes[i] for i in self.labels[rows]],
-                "predicted": [self.classes[i] for i in self.predicted[rows]],
-                "probability": self.probs[rows, self.predicted[rows]],
-                "patient": self.patients[rows],
-            }
-        )
+        true, called = ([self.classes[i] for i in found[rows]] for found in (self.labels, self.predicted))
+        frame = pd.DataFrame({"row": rows, "true": true, "predicted": called})
+        frame["probability"], frame["patient"] = self.probs[rows, self.predicted[rows]], self.patients[rows]
         if self.data is not None and "file" in self.data.table:
             frame["file"] = self.data.table["file"].to_numpy()[rows]
         return frame
@@ -353,21 +315,10 @@ class Report:
             fpr, tpr, _ = self.roc(k)
             keep = np.unique(np.linspace(0, len(fpr) - 1, 200).round().astype(int))
             curves[self.classes[k]] = {"fpr": fpr[keep], "tpr": tpr[keep]}
-        return plain(
-            {
-                "classes": list(self.classes),
-                "images": len(self.labels),
-                "patients": int(self._group.max()) + 1,
-                "threshold": self.threshold if len(self.classes) == 2 else None,
-                "threshold_source": self.threshold_source,
-                "bootstrap": self.bootstrap,
-                "precision": self.precision,
-                "values": self.values,
-                "intervals": self.intervals,
-                "confusion": self.confusion,
-                "roc": curves,
-            }
-        )
+        about = {"classes": list(self.classes), "images": len(self.labels), "patients": int(self._group.max()) + 1}
+        about["threshold"] = self.threshold if len(self.classes) == 2 else None
+        names = ("threshold_source", "bootstrap", "precision", "values", "intervals", "confusion")
+        return plain(about | {name: getattr(self, name) for name in names} | {"roc": curves})
 
     def save(self, path: str | Path) -> Path:
         """Write :meth:`to_dict` and the predictions as JSON; patients become numbers, images are not kept."""
@@ -393,10 +344,10 @@ class Report:
         said = [f"{len(self.labels)} images of {self._group.max() + 1} patients"]
         if len(self.classes) == 2:
             said.append(f"threshold {self.threshold:.3f} ({self.threshold_source})")
-        have, called = self.confusion.any(1), self.confusion.any(0)
-        if missing := [c for c, there in zip(self.classes, have, strict=True) if not there]:
+        names, have, called = np.array(self.classes), self.confusion.any(1), self.confusion.any(0)
+        if len(missing := names[~have]):
             said.append(f"no image of {', '.join(missing)} (left out of the means, areas undefined)")
-        if never := [c for c, there, some in zip(self.classes, have, called, strict=True) if there and not some]:
+        if len(never := names[have & ~called]):
             said.append(f"{', '.join(never)} never predicted (precision undefined)")
         return said
 
@@ -408,19 +359,14 @@ class Report:
 
     def _repr_html_(self) -> str:
         overall = ["accuracy", "macro_recall", "macro_f1", "auc", "average_precision", "ece"]
-        rows = [
-            (c, int(count), *(self.interval(f"{m}[{c}]") for m in ("precision", "recall", "f1")))
-            for c, count in zip(self.classes, self.confusion.sum(1), strict=True)
-        ]
+        head = ["", *(SHOWN.get(n, n.replace("_", " ")) for n in overall)]
+        kinds, counts = ("precision", "recall", "f1"), zip(self.classes, self.confusion.sum(1), strict=True)
+        rows = [(c, count, *(self.interval(f"{kind}[{c}]") for kind in kinds)) for c, count in counts]
         note = self._about() + (["small print: 95 % intervals, bootstrap over patients"] if self.bootstrap else [])
-        return (
-            self.plot().to_html()
-            + table(
-                ["", *(SHOWN.get(n, n.replace("_", " ")) for n in overall)], [("all", *map(self.interval, overall))]
-            )
-            + table(["class", "images", "precision", "recall", "F1"], rows)
-            + f"<p><small>{html.escape('; '.join(note))}.</small></p>"
+        tables = table(head, [("all", *map(self.interval, overall))]) + table(
+            ["class", "images", *kinds[:2], "F1"], rows
         )
+        return self.plot().to_html() + tables + f"<p><small>{html.escape('; '.join(note))}.</small></p>"
 
 
 def _from_confusions(matrices: np.ndarray, classes: Sequence[str], present: np.ndarray) -> tuple[dict, dict]:

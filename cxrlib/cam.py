@@ -7,6 +7,7 @@ import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import nn
 from ._predict import computing
 from .inputs import reader, targets, unit
 from .models import CxrNet, evaluating
-from .validate import one_of, whole
+from .validate import one_of, short, whole
 
 if TYPE_CHECKING:
     from .data import CxrDataset
@@ -36,12 +37,12 @@ def explain(
     relu: bool = True,
     precision: str = "fp32",
 ) -> np.ndarray:
-    """Compute class activation maps.
+    """Compute class activation maps; the model is left as it was found: mode, gradients, hooks.
 
     The maps have the size of the layer and keep their raw values, so that maps of several images and classes can be
     compared. For Grad-CAM at the end of a network with global average pooling and one linear layer, the maps of all
     classes come from one forward pass, without any gradient. For other layers, only the part of the network behind the
-    layer is differentiated. The model is left as it was found: mode, gradients, hooks.
+    layer is differentiated.
 
     Parameters
     ----------
@@ -75,13 +76,12 @@ def explain(
     Raises
     ------
     ValueError
-        An unknown layer, target or method; images of another kind or scale; a layer without spatial maps; activations
-        that are not finite.
+        An unknown layer, target or method; images of another kind or scale; no spatial maps; activations not finite.
 
     Warns
     -----
     UserWarning
-        When maps of the target are zero everywhere after ReLU.
+        Maps of the target are zero everywhere after ReLU.
     """
     _check_model(model)
     one_of("method", method, METHODS)
@@ -107,18 +107,14 @@ def explain(
     out = torch.cat(maps)
     if not out.isfinite().all():
         raise ValueError(
-            "model: the maps hold NaN or infinite values; the weights of the network are damaged, or the "
-            "training diverged"
+            "model: the maps hold NaN or infinite values; the weights are damaged, or the training diverged"
         )
     if relu:
         out.clamp_(min=0)
         blank = 0 if chosen is None else int((out.flatten(1).amax(1) == 0).sum())  # among all classes they are the rule
         if blank:
-            warnings.warn(
-                f"{blank} of {len(out)} maps are zero everywhere: at this layer nothing speaks for the class. "
-                "relu=False keeps the negative values, which speak against it",
-                stacklevel=2,
-            )
+            what = f"{blank} of {len(out)} maps are zero everywhere: at this layer nothing speaks for the class"
+            warnings.warn(f"{what}. relu=False keeps the negative values, which speak against it", stacklevel=2)
     return out.numpy()
 
 
@@ -139,7 +135,7 @@ def layers(model: CxrNet) -> list[str]:
     first, side = next(model.parameters()), model.config["size"]
     with contextlib.ExitStack() as stack:
         for _, module in modules:
-            stack.callback(module.register_forward_hook(note).remove)
+            stack.enter_context(module.register_forward_hook(note))
         with torch.inference_mode(False), torch.no_grad(), evaluating(model):
             model.body(model.input(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype)))
     return [name for name, module in modules if module in spatial]
@@ -164,17 +160,16 @@ class _Batch:
     def activations(self) -> torch.Tensor:
         """Feature maps (B, C, h, w) at the layer."""
         if self.module is self.model.body:
-            found = [self.model.body(self.model.input(self.x))]
-        else:
-            found = []
+            return self.check(self.model.body(self.model.input(self.x)))
+        found = [None]
 
-            def keep(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor | None:
-                found.append(output)
-                return output.clone() if isinstance(output, torch.Tensor) else None  # in-place layers follow
+        def keep(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor | None:
+            found.append(output)
+            return output.clone() if isinstance(output, torch.Tensor) else None  # in-place layers follow
 
-            with _hook(self.module, keep):
-                self.model(self.x)
-        return self.check(found[-1] if found else None)
+        with self.module.register_forward_hook(keep):
+            self.model(self.x)
+        return self.check(found[-1])
 
     def gradients(self) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
         """Feature maps (B, C, h, w) and, class by class, the gradients of the logit at them."""
@@ -183,31 +178,21 @@ class _Batch:
         def cut(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor:
             # The stem before the layer has run without a graph; recording starts here. The clone keeps an
             # in-place layer behind from changing what we differentiate by.
-            leaf = self.check(output).detach().requires_grad_()
-            found.append(leaf)
+            found.append(self.check(output).detach().requires_grad_())
             torch.set_grad_enabled(True)
-            return leaf.clone()
+            return found[-1].clone()
 
-        with _hook(self.module, cut):
-            try:
-                logits = self.model(self.x)
-            finally:
-                torch.set_grad_enabled(False)
-        if not found:
-            self.check(None)
-        leaf = found[-1]
+        with torch.no_grad(), self.module.register_forward_hook(cut):  # no_grad undoes what cut enables
+            logits = self.model(self.x)
+        leaf = found[-1] if found else self.check(None)
 
         def gradients() -> Iterator[torch.Tensor]:
+            # Images do not mix in eval mode, so the gradient of the sum holds the gradient of every image.
             with torch.enable_grad():
-                if self.targets is None:
-                    scores = logits.sum(0).unbind()
-                else:
-                    scores = [logits.gather(1, self.targets.view(-1, 1)).sum()]
+                asked = logits if self.targets is None else logits.gather(1, self.targets.view(-1, 1))
+                scores = asked.sum(0).unbind()
             for k, score in enumerate(scores):
-                # Images do not mix in eval mode, so the gradient of the sum holds the gradient of every
-                # image.
-                (gradient,) = torch.autograd.grad(score, leaf, retain_graph=k + 1 < len(scores))
-                yield _full(gradient)
+                yield _full(torch.autograd.grad(score, leaf, retain_graph=k + 1 < len(scores))[0])
 
         return _full(leaf.detach()), gradients()
 
@@ -217,24 +202,19 @@ class _Batch:
         if not isinstance(output, torch.Tensor) or output.ndim != 4:
             raise ValueError(f"layer: {self.name!r} has no spatial maps; layers(model) lists those that have")
         if output.shape[2] * output.shape[3] == 1:
-            raise ValueError(
-                f"layer: {self.name!r} gives maps of a single pixel for images of {self.x.shape[2]} x "
-                f"{self.x.shape[3]} px; choose an earlier layer, or larger images"
-            )
+            given = f"{self.name!r} gives maps of a single pixel for images of {self.x.shape[2]} x {self.x.shape[3]} px"
+            raise ValueError(f"layer: {given}; choose an earlier layer, or larger images")
         bad = ~output.isfinite().flatten(1).all(1)
         if bad.any():
-            at = self.start + int(bad.nonzero()[0])
+            given = f"{self.name!r} hold NaN or infinite values (first in image {self.start + int(bad.nonzero()[0])})"
             raise ValueError(
-                f"layer: the activations at {self.name!r} hold NaN or infinite values (first in image {at}); "
-                "the weights or the image are damaged, or the training diverged"
+                f"layer: the activations at {given}; weights or image are damaged, or the training diverged"
             )
         return output
 
     def pick(self, maps: torch.Tensor) -> torch.Tensor:
         """Of maps for all classes (B, K, h, w), those that were asked for."""
-        if self.targets is None:
-            return maps
-        return maps[torch.arange(len(maps), device=maps.device), self.targets]
+        return maps if self.targets is None else maps[torch.arange(len(maps), device=maps.device), self.targets]
 
 
 def _grad_cam(batch: _Batch) -> torch.Tensor:
@@ -242,11 +222,9 @@ def _grad_cam(batch: _Batch) -> torch.Tensor:
     if weights is None:
         return _by_gradients(batch, lambda maps, g: (g.mean((2, 3), keepdim=True) * maps).sum(1))
     maps = _full(batch.activations())
-    area = maps.shape[2] * maps.shape[3]
     # The gradient of logit k at every pixel of map c is weights[k, c] / area: nothing to differentiate.
-    if batch.targets is None:
-        return torch.einsum("kc,bchw->bkhw", weights, maps) / area
-    return torch.einsum("bc,bchw->bhw", weights[batch.targets], maps) / area
+    sums, used = ("kc,bchw->bkhw", weights) if batch.targets is None else ("bc,bchw->bhw", weights[batch.targets])
+    return torch.einsum(sums, used, maps) / (maps.shape[2] * maps.shape[3])
 
 
 def _grad_cam_plus_plus(batch: _Batch) -> torch.Tensor:
@@ -274,9 +252,8 @@ def _eigen_cam(batch: _Batch) -> torch.Tensor:
     pixels = pixels - pixels.mean(1, keepdim=True)
     main = torch.linalg.svd(pixels, full_matrices=False).Vh[:, 0, :, None]
     out = (pixels @ main).view(len(maps), *maps.shape[2:])
-    # A principal component has no sign of its own.
-    flip = -out.amin((1, 2)) > out.amax((1, 2))
-    out = torch.where(flip.view(-1, 1, 1), -out, out)
+    flip = -out.amin((1, 2), keepdim=True) > out.amax((1, 2), keepdim=True)  # a component has no sign of its own
+    out = torch.where(flip, -out, out)
     return out if batch.targets is not None else out.unsqueeze(1).repeat(1, batch.classes, 1, 1)
 
 
@@ -296,44 +273,31 @@ def _score_cam(batch: _Batch) -> torch.Tensor:
 
 
 def _occlusion(batch: _Batch) -> torch.Tensor:
-    height, width = batch.x.shape[2:]
-    patches = list(_patches(height, width, OCCLUSION_GRID))
-    logits = batch.model(batch.x).float()
+    patches = list(product(*(_spans(side) for side in batch.x.shape[2:])))
     out = []
-    for x, unhidden in zip(batch.x, logits, strict=True):
+    for x, unhidden in zip(batch.x, batch.model(batch.x).float(), strict=True):
         falls = []
         for start in range(0, len(patches), batch.batch_size):
             part = patches[start : start + batch.batch_size]
             hidden = x.repeat(len(part), 1, 1, 1)
-            for copy, (top, bottom, left, right) in zip(hidden, part, strict=True):
-                copy[:, top:bottom, left:right] = x.mean()
+            for copy, (rows, columns) in zip(hidden, part, strict=True):
+                copy[:, rows, columns] = x.mean()
             falls.append(unhidden - batch.model(hidden).float())
         out.append(torch.cat(falls).T.reshape(-1, OCCLUSION_GRID, OCCLUSION_GRID))
-    maps = torch.stack(out)
-    return batch.pick(maps)
+    return batch.pick(torch.stack(out))
 
 
-def _patches(height: int, width: int, grid: int) -> Iterator[tuple[int, int, int, int]]:
-    """Patches two cells wide around the center of every cell of a grid over the image, cut at the border."""
-
-    def spans(length: int) -> Iterator[tuple[int, int]]:
-        cell = length / grid
-        for i in range(grid):
-            yield (max(0, round((i - 0.5) * cell)), min(length, max(round((i + 1.5) * cell), round(i * cell) + 1)))
-
-    for top, bottom in spans(height):
-        for left, right in spans(width):
-            yield top, bottom, left, right
+def _spans(side: int) -> Iterator[slice]:
+    """Two cells around the center of every cell of a grid along one side of the image, cut at the border."""
+    cell = side / OCCLUSION_GRID
+    for i in range(OCCLUSION_GRID):
+        yield slice(max(0, round((i - 0.5) * cell)), max(round((i + 1.5) * cell), round(i * cell) + 1))
 
 
 METHODS: dict[str, Callable[[_Batch], torch.Tensor]] = {
-    "grad-cam": _grad_cam,
-    "grad-cam++": _grad_cam_plus_plus,
-    "layer-cam": _layer_cam,
-    "eigen-cam": _eigen_cam,
-    "score-cam": _score_cam,
-    "occlusion": _occlusion,
-}
+    "grad-cam": _grad_cam, "grad-cam++": _grad_cam_plus_plus, "layer-cam": _layer_cam, "eigen-cam": _eigen_cam,
+    "score-cam": _score_cam, "occlusion": _occlusion,
+}  # fmt: skip
 
 
 def _full(x: torch.Tensor) -> torch.Tensor:
@@ -361,15 +325,6 @@ def _is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
     return end is module
 
 
-@contextlib.contextmanager
-def _hook(module: nn.Module, function: Callable) -> Iterator[None]:
-    handle = module.register_forward_hook(function)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 def _check_model(model: object) -> None:
     if not isinstance(model, CxrNet):
         raise ValueError(f"model: give a network made by build_model, got {type(model).__name__}")
@@ -378,20 +333,10 @@ def _check_model(model: object) -> None:
 def _find_layer(model: CxrNet, layer: str | None) -> tuple[str, nn.Module]:
     if layer is None or layer == "body":
         return "body", model.body
-    if not isinstance(layer, str):
-        raise ValueError(f"layer: give a name from layers(model), got {type(layer).__name__}")
-    known = dict(model.body.named_modules())
-    name = layer.removeprefix("body.")
-    if name in known and name:
+    known = {name: module for name, module in model.body.named_modules() if name}
+    name = layer.removeprefix("body.") if isinstance(layer, str) else ""
+    if name in known:
         return name, known[name]
-    if layer.partition(".")[0] in ("head", "input"):
-        raise ValueError(
-            f"layer: {layer!r} is not in the body of the network, and only there are maps; layers(model) lists them"
-        )
-    close = difflib.get_close_matches(name.lower(), [key for key in known if key], n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    parts = ", ".join(key for key, _ in model.body.named_children())
-    raise ValueError(
-        f"layer: {model.name!r} has no layer {layer!r}; {hint}the parts of its body are {parts}; "
-        "layers(model) lists all"
-    )
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"layer: the body of {model.name!r} has no {short(layer)}; give a name from layers(model).{hint}")

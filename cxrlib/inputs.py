@@ -74,7 +74,8 @@ def _class_index(target: object, classes: tuple[str, ...]) -> int:
     if isinstance(target, str):
         return classes.index(one_of("target", target, classes))
     try:
-        return whole("target", operator.index(target), 0, len(classes) - 1)
+        index = -1 if isinstance(target, bool) else operator.index(target)
+        return whole("target", index, 0, len(classes) - 1)
     except (TypeError, ValueError):
         listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(classes))
         raise ValueError(f"target: give the index or the name of a class ({listed}), got {short(target)}") from None

@@ -395,9 +395,9 @@ def test_maps_do_not_depend_on_what_the_machine_is_fast_at(network, monkeypatch)
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"layer": "layer9"}, "layer: 'resnet18' has no layer 'layer9'; did you mean 'layer.'.*parts of its body"),
-        ({"layer": "head.output"}, "layer: 'head.output' is not in the body"),
-        ({"layer": 4}, "layer: give a name"),
+        ({"layer": "layer9"}, "layer: the body of 'resnet18' has no 'layer9'; .*Did you mean 'layer.'"),
+        ({"layer": "head.output"}, "layer: the body of 'resnet18' has no 'head.output'"),
+        ({"layer": 4}, "layer: .* has no 4; give a name"),
         ({"method": "gradcam"}, "method: give one of grad-cam, .*got 'gradcam'. Did you mean 'grad-cam'"),
         ({"method": "occlusion", "layer": "layer4"}, "leave layer out"),
         ({"target": 3}, "target: give the index or the name of a class .0 'normal', 1 'bacterial', 2 'viral'., got 3"),

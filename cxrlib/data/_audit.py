@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,10 +13,29 @@ import pandas as pd
 from .. import plot
 from . import findings as say
 from . import measure
-from .dataset import CxrDataset
+from .dataset import CxrDataset, ordered
 from .measure import NEAR_BLACK
 
 _BINS = 32
+_NOTHING = ["nothing to report"]
+_TITLES = {
+    "counts": "Images and patients",
+    "patients": "Patients with more than one image",
+    "crossings": "Patients in two splits, by what is taken as the patient",
+    "duplicates": "Byte-identical files",
+    "sizes": "Image sizes in the files (pixels)",
+    "exposure": "Exposure",
+    "metadata": "Metadata only: the score of a classifier that never sees the picture",
+    "skipped": "Files that were not read",
+}
+_NOTES = {
+    "exposure": "mean and sd: average over images of the mean and the standard deviation of their pixels, 0 to 255. "
+    f"near_black: fraction of pixels below {NEAR_BLACK}.",
+    "metadata": "Cross-validated, all images of a patient on one side. black border: fraction of the image taken by "
+    "black rows and columns at its edges. Chance is 1 / number of classes for balanced accuracy, 0.5 for AUC.",
+    "crossings": "values: how many keys occur in both splits, then the same per class. images: how many images these "
+    "keys have.",
+}
 
 
 @dataclass(frozen=True)
@@ -32,12 +52,10 @@ class Audit:
         Image sizes in the files; gray levels per split and group of images.
     patients, crossings : DataFrame
         Per split, patients with more than one image; patients in two splits, per patient key.
-    duplicates : DataFrame
-        Groups of byte-identical files.
+    duplicates, skipped : DataFrame
+        Groups of byte-identical files; files that were not read, and why.
     metadata : DataFrame
         What a classifier that never sees a pixel of the lung would score.
-    skipped : DataFrame
-        Files that were not read, and why.
     """
 
     name: str
@@ -54,68 +72,43 @@ class Audit:
     skipped: pd.DataFrame
     _levels: dict = field(default_factory=dict, repr=False)
 
-    _TABLES = (
-        ("counts", "Images and patients"),
-        ("patients", "Patients with more than one image"),
-        ("crossings", "Patients in two splits, by what is taken as the patient"),
-        ("duplicates", "Byte-identical files"),
-        ("sizes", "Image sizes in the files (pixels)"),
-        ("exposure", "Exposure"),
-        ("metadata", "Metadata only: the score of a classifier that never sees the picture"),
-        ("skipped", "Files that were not read"),
-    )
-    _NOTES = {
-        "exposure": "mean and sd: average over images of the mean and the standard deviation of their "
-        f"pixels, 0 to 255. near_black: fraction of pixels below {NEAR_BLACK}.",
-        "metadata": "Cross-validated, all images of a patient on one side. black border: fraction of the image "
-        "taken by black rows and columns at its edges. Chance is 1 / number of classes for balanced "
-        "accuracy, 0.5 for AUC.",
-        "crossings": "values: how many keys occur in both splits, then the same per class. images: how many "
-        "images these keys have.",
-    }
-
     def to_dict(self) -> dict:
         """Give everything as plain JSON values."""
-        result = {"name": self.name, "fingerprint": self.fingerprint, "images": self.images}
-        result["findings"] = list(self.findings)
-        for key, _ in self._TABLES:
-            result[key] = json.loads(getattr(self, key).to_json(orient="records"))
-        return result
+        result = {name: getattr(self, name) for name in ("name", "fingerprint", "images")}
+        tables = {name: json.loads(getattr(self, name).to_json(orient="records")) for name in _TITLES}
+        return {**result, "findings": list(self.findings), **tables}
 
     def figure(self) -> plot.Figure:
         """Draw counts, brightness and the near-black fraction, split by split."""
         return _figure(self)
 
     def __str__(self) -> str:
-        lines = [f"Audit of {self.name or 'data set'}: {self.images:,} images", "", "Findings"]
-        lines += [f"  - {text}" for text in self.findings] or ["  - nothing to report"]
-        for key, title in self._TABLES:
-            table = getattr(self, key)
-            if len(table):
-                lines += ["", title, _shown(key, table).to_string(index=False)]
-                if key in self._NOTES:
-                    lines.append(self._NOTES[key])
+        lines = [self._title(), "", "Findings", *(f"  - {text}" for text in self.findings or _NOTHING)]
+        for title, table, note in self._shown():
+            lines += ["", title, table.to_string(index=False), *([note] if note else [])]
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        parts = [f"<h4>Audit of {html.escape(self.name or 'data set')}: {self.images:,} images</h4>"]
-        found = self.findings or ["nothing to report"]
-        parts.append("<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in found) + "</ul>")
+        found = "".join(f"<li>{html.escape(text)}</li>" for text in self.findings or _NOTHING)
+        parts = [f"<h4>{html.escape(self._title())}</h4>", f"<ul>{found}</ul>"]
         if self.images:
             parts.append(self.figure().to_html())
-        for number, (key, title) in enumerate(self._TABLES):
-            table = getattr(self, key)
-            if not len(table):
-                continue
-            note = f"<p><small>{html.escape(self._NOTES[key])}</small></p>" if key in self._NOTES else ""
-            body = _shown(key, table).to_html(index=False, border=0)
-            parts.append(
-                f"<details{' open' if number == 0 else ''}><summary><strong>{title}</strong></summary>"
-                f"{body}{note}</details>"
-            )
+        for number, (title, table, note) in enumerate(self._shown()):
+            head = f"<details{'' if number else ' open'}><summary><strong>{title}</strong></summary>"
+            small = f"<p><small>{html.escape(note)}</small></p>" if note else ""
+            parts.append(f"{head}{table.to_html(index=False, border=0)}{small}</details>")
         return '<div class="cxr-audit">' + "\n".join(parts) + "</div>"
+
+    def _title(self) -> str:
+        return f"Audit of {self.name or 'data set'}: {self.images:,} images"
+
+    def _shown(self) -> Iterator[tuple[str, pd.DataFrame, str]]:
+        """Give title, table as text and note of the tables that are not empty."""
+        for name, title in _TITLES.items():
+            if len(table := getattr(self, name)):
+                yield title, _as_text(name, table), _NOTES.get(name, "")
 
 
 def audit(data: CxrDataset) -> Audit:
@@ -147,17 +140,14 @@ def audit(data: CxrDataset) -> Audit:
         table["split"] = "all"
     table["class"] = np.array(data.classes, dtype=object)[data.labels]
     table["patient"] = data.patients
-    split_names = measure.ordered(table["split"])
+    split_names = ordered(table["split"])
     table["split"] = table["split"].astype(str)
     pixels = measure.pixel_statistics(data)
 
-    counts = measure.counts(table, split_names, data.classes)
-    sizes = measure.sizes(table, data)
-    patients = measure.patients(table, split_names)
-    crossings = measure.crossings(table, split_names, data.classes)
-    duplicates = measure.duplicates(table, data)
+    duplicates, metadata = measure.duplicates(table, data), measure.metadata(table, pixels, data)
+    counts, sizes = measure.counts(table, split_names, data.classes), measure.sizes(table, data)
+    patients, crossings = measure.patients(table, split_names), measure.crossings(table, split_names, data.classes)
     exposure = measure.exposure(table, pixels, split_names, data.classes)
-    metadata = measure.metadata(table, pixels, data)
     findings = [
         *say.about_counts(counts, data.classes),
         *say.about_patients(table, patients, crossings),
@@ -166,80 +156,59 @@ def audit(data: CxrDataset) -> Audit:
         *say.about_metadata(metadata),
         *say.about_skipped(data.skipped),
     ]
-    levels = {
-        name: np.histogram(pixels["mean"][table["split"].to_numpy() == name], bins=_BINS, range=(0, 256))[0]
-        for name in split_names
-    }
+    mean, split = pixels["mean"], table["split"].to_numpy()
+    levels = {name: np.histogram(mean[split == name], bins=_BINS, range=(0, 256))[0] for name in split_names}
     return Audit(
-        data.name, data.fingerprint, len(data), findings, counts, sizes, patients, crossings, duplicates,
-        exposure, metadata, data.skipped.reset_index(drop=True), levels,
+        data.name, data.fingerprint, len(data), findings, counts, sizes, patients, crossings, duplicates, exposure,
+        metadata, data.skipped.reset_index(drop=True), levels,
     )  # fmt: skip
 
 
-# -- how it looks ---------------------------------------------------------------------------------
-
-
-def _shown(key: str, table: pd.DataFrame, most: int = 12) -> pd.DataFrame:
+def _as_text(name: str, table: pd.DataFrame, most: int = 12) -> pd.DataFrame:
     """Give the table as text: fractions in percent, few decimals, long ones cut."""
+    forms = {"f": "{:.2f}" if name == "metadata" else "{:.1f}", "i": "{:,}", "u": "{:,}"}
     shown = table.head(most).copy()
     for column in shown.columns:
-        kind = shown[column].dtype.kind if isinstance(shown[column].dtype, np.dtype) else "O"
-        if column == "near_black":
-            shown[column] = shown[column].map("{:.1%}".format)
-        elif kind == "f":
-            digits = 2 if key == "metadata" else 1
-            shown[column] = shown[column].map(f"{{:.{digits}f}}".format)
-        elif kind in "iu":
-            shown[column] = shown[column].map("{:,}".format)
-        elif kind == "O" or kind == "T":
-            shown[column] = shown[column].astype(str).str.slice(0, 70)
+        dtype = shown[column].dtype
+        form = "{:.1%}" if column == "near_black" else forms.get(dtype.kind if isinstance(dtype, np.dtype) else "O")
+        shown[column] = shown[column].map(form.format) if form else shown[column].astype(str).str.slice(0, 70)
     shown.columns = [str(c).replace("_", " ") for c in shown.columns]
     if len(table) > most:
-        shown.loc[len(shown)] = ["..." if i else f"({len(table) - most} more)" for i in range(shown.shape[1])]
+        shown.loc[len(shown)] = [f"({len(table) - most} more)", *["..."] * (shown.shape[1] - 1)]
     return shown
 
 
 def _figure(found: Audit) -> plot.Figure:
     counts = found.counts.pivot(index="split", columns="class", values="images")
-    splits = measure.ordered(counts.index)
-    classes = list(dict.fromkeys(found.counts["class"]))
-    counts = counts.loc[splits, classes]
-    groups = list(dict.fromkeys(found.exposure["group"]))
+    splits, classes, groups = ordered(counts.index), found.counts["class"].unique(), found.exposure["group"].unique()
     near = {(r.group, r.split): r.near_black for r in found.exposure.itertuples()}
     known = {"train": plot.BLUE, "val": plot.GREEN, "test": plot.ORANGE}
     spare = iter([plot.PURPLE, plot.SKY, plot.VERMILION] * len(splits))
     color = {s: known.get(s) or next(spare) for s in splits}
+    many = "; ".join(f"{c} {', '.join(f'{counts.loc[s, c]:,} {s}' for s in splits)}" for c in classes)
+    dark = "; ".join(f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups)
     alt = (
-        "Three panels. Images per class: "
-        + "; ".join(f"{c} {', '.join(f'{counts.loc[s, c]:,} {s}' for s in splits)}" for c in classes)
-        + ". Distribution of the mean gray level of the images, one curve per split. Fraction of near-black "
-        "pixels: "
-        + "; ".join(f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups)
-        + "."
+        f"Three panels. Images per class: {many}. Distribution of the mean gray level of the images, one curve per "
+        f"split. Fraction of near-black pixels: {dark}."
     )
     fig, axes = plot.subplots(1, 3, figsize=(11, 3.2), alt=alt)
+    centers = (np.arange(_BINS) + 0.5) * 256 / _BINS
+    left, width = np.zeros(len(classes)), 0.8 / len(splits)
     with plot.style():
-        left = np.zeros(len(classes))
-        for split in splits:
-            axes[0].barh(classes, counts.loc[split], left=left, label=split, color=color[split])
-            left += counts.loc[split].to_numpy()
+        for k, split in enumerate(splits):
+            images, levels = counts.loc[split, classes].to_numpy(), found._levels[split]
+            axes[0].barh(classes, images, left=left, label=split, color=color[split])
+            left += images
+            axes[1].plot(centers, levels / max(levels.sum(), 1), color=color[split], drawstyle="steps-mid")
+            at = np.array([i for i, g in enumerate(groups) if (g, split) in near])
+            heights = [100 * near[groups[i], split] for i in at]
+            axes[2].bar(at + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split])
         axes[0].invert_yaxis()
         axes[0].set(xlabel="images", title="Images per class")
         axes[0].grid(axis="y", visible=False)
-        centers = np.arange(_BINS) * 256 / _BINS + 128 / _BINS
-        for split in splits:
-            levels = found._levels[split]
-            axes[1].plot(centers, levels / max(levels.sum(), 1), color=color[split], drawstyle="steps-mid")
         axes[1].set(xlabel="mean gray level of an image", ylabel="fraction of images", title="Brightness")
-        width = 0.8 / len(splits)
-        for k, split in enumerate(splits):
-            at = [i for i, g in enumerate(groups) if (g, split) in near]
-            heights = [100 * near[groups[i], split] for i in at]
-            axes[2].bar(np.array(at) + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split])
-        crowded = sum(map(len, groups)) > 30
-        axes[2].set_xticks(
-            range(len(groups)), groups, rotation=30 if crowded else 0, ha="right" if crowded else "center"
-        )
+        turned = {"rotation": 30, "ha": "right"} if sum(map(len, groups)) > 30 else {}
+        axes[2].set_xticks(range(len(groups)), groups, **turned)
         axes[2].set(ylabel=f"% of pixels below {NEAR_BLACK}", title="Near-black pixels")
         axes[2].grid(axis="x", visible=False)
         if len(splits) > 1:

@@ -7,7 +7,7 @@ import hashlib
 import html
 import io
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,12 @@ from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
 SPLIT_ORDER = ("train", "val", "test")
+
+
+def ordered(splits: Iterable) -> list[str]:
+    """List the names of splits that occur, train, val and test first."""
+    found = set(map(str, splits))
+    return [s for s in SPLIT_ORDER if s in found] + sorted(found - set(SPLIT_ORDER))
 
 
 class CxrDataset(Dataset):
@@ -246,16 +252,10 @@ class CxrDataset(Dataset):
     def counts(self) -> pd.DataFrame:
         """Count the images: one row per split, one column per class, and the total."""
         table = self.table
-        split = table["split"].astype(str) if "split" in table else pd.Series(["all"] * len(self))
-        found = set(split)
-        names = [s for s in SPLIT_ORDER if s in found] + sorted(found - set(SPLIT_ORDER))
-        labels, split = self.labels, split.to_numpy()
-        counts = pd.DataFrame(
-            [np.bincount(labels[split == s], minlength=len(self.classes)) for s in names],
-            index=pd.Index(names, name="split"),
-            columns=list(self.classes),
-            dtype=np.int64,
-        )
+        split = table["split"].astype(str).to_numpy() if "split" in table else np.full(len(self), "all")
+        names, labels, k = ordered(split), self.labels, len(self.classes)
+        rows = [np.bincount(labels[split == name], minlength=k) for name in names]
+        counts = pd.DataFrame(rows, pd.Index(names, name="split"), list(self.classes), np.int64)
         counts["total"] = counts.sum(axis=1)
         return counts
 

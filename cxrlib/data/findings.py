@@ -18,17 +18,14 @@ def _n(count: int, noun: str) -> str:
 
 def about_counts(counts: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
     """Say which classes are empty or rare, and which splits are small."""
-    result = []
     each = counts.groupby("class")["images"].sum().reindex(list(classes))
-    for label in each.index[each == 0]:
-        result.append(f"Class {label} has no image.")
+    result = [f"Class {label} has no image." for label in each.index[each == 0]]
     filled = each[each > 0]
     if len(filled) > 1 and filled.max() >= 1.5 * filled.min():
-        base = filled.max() / filled.sum()
+        most, ratio = filled.idxmax(), filled.max() / filled.min()
         result.append(
-            f"The classes are unequal: {filled.idxmax()} has {filled.max() / filled.min():.1f} times as many "
-            f"images as {filled.idxmin()}. Always answering {filled.idxmax()} is right for {base:.1%} of the "
-            f"images."
+            f"The classes are unequal: {most} has {ratio:.1f} times as many images as {filled.idxmin()}. Always "
+            f"answering {most} is right for {filled.max() / filled.sum():.1%} of the images."
         )
     for split, total in counts.groupby("split", sort=False)["images"].sum().items():
         if 0 < total < 100 and split != "all":
@@ -42,8 +39,7 @@ def about_counts(counts: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
 def about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.DataFrame) -> list[str]:
     """Say whose images cross splits, and how many patients are not known."""
     result = []
-    if "patient_known" in table and not table["patient_known"].all():
-        unknown = int((~table["patient_known"].astype(bool)).sum())
+    if "patient_known" in table and (unknown := int((~table["patient_known"].astype(bool)).sum())):
         result.append(
             f"For {_n(unknown, 'image')} of {len(table):,} the patient is not known; each counts as a "
             "patient of its own. A patient on both sides of a split would go unnoticed there."
@@ -58,20 +54,14 @@ def about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.Da
             f"Some patients have more than one image: {', '.join(where)}. A split by image can put the same "
             "patient on both sides."
         )
-    return result + _about_crossings(crossings)
-
-
-def _about_crossings(crossings: pd.DataFrame) -> list[str]:
-    result = []
-    places = [c for c in crossings.columns[4:]]
+    places = crossings.columns[4:]
     true = {r["splits"]: r["values"] for _, r in crossings.iterrows() if r["key"] == "patient"}
     for _, row in crossings[crossings["values"] > 0].iterrows():
         where, values = row["splits"], int(row["values"])
         if row["key"] == "patient":
-            result.append(
-                f"{_n(values, 'patient')} {'is' if values == 1 else 'are'} in {where}, with "
-                f"{_n(int(row['images']), 'image')}: what is learned about the patient helps in the test."
-            )
+            are, images = "is" if values == 1 else "are", _n(int(row["images"]), "image")
+            helps = "what is learned about the patient helps in the test"
+            result.append(f"{_n(values, 'patient')} {are} in {where}, with {images}: {helps}.")
             continue
         detail = ", ".join(f"{place} {row[place]:,}" for place in places if row[place])
         result.append(
@@ -85,17 +75,13 @@ def about_duplicates(duplicates: pd.DataFrame) -> list[str]:
     """Say how many files are identical, across splits and classes."""
     if not len(duplicates):
         return []
-    splits = int(duplicates["splits"].str.contains(",").sum())
-    classes = int(duplicates["classes"].str.contains(",").sum())
+    splits, classes = (int(duplicates[name].str.contains(",").sum()) for name in ("splits", "classes"))
     text = (
         f"{_n(len(duplicates), 'group')} of byte-identical files ({int(duplicates['files'].sum()):,} files): "
         f"{splits or 'none'} across splits, {classes or 'none'} across classes."
     )
-    if splits:
-        text += " Identical files in two splits are a leak."
-    if classes:
-        text += " Identical files with two labels: at least one label is wrong."
-    return [text]
+    text += " Identical files in two splits are a leak." if splits else ""
+    return [text + (" Identical files with two labels: at least one label is wrong." if classes else "")]
 
 
 def about_exposure(
@@ -104,30 +90,28 @@ def about_exposure(
     """Say the strongest difference between splits, for each pair of splits."""
     result = []
     split = table["split"].to_numpy()
+    words = {
+        "near_black": "near-black pixels make up {:.1%} in {} and {:.1%} in {}",
+        "mean": "the mean gray level is {:.0f} in {} and {:.0f} in {}",
+        "sd": "the contrast (SD of the pixels) is {:.0f} in {} and {:.0f} in {}",
+    }
     for first, second in itertools.combinations(split_names, 2):
-        best = None
+        effects = []
         for column, group in exposure[["by", "group"]].drop_duplicates().itertuples(index=False):
             members = table[column].astype(str).to_numpy() == group
             a, b = members & (split == first), members & (split == second)
             if min(a.sum(), b.sum()) < _FEWEST:
                 continue
-            for what in ("near_black", "mean", "sd"):
+            for what in words:
                 x, y = pixels[what][a], pixels[what][b]
                 spread = np.sqrt((x.var() + y.var()) / 2)
                 effect = abs(x.mean() - y.mean()) / spread if spread > 0 else 0.0
-                if effect >= _EFFECT and (best is None or effect > best[0]):
-                    best = effect, what, group, x.mean(), y.mean()
-        if best:
-            effect, what, group, x, y = best
-            values = {
-                "near_black": f"near-black pixels make up {x:.1%} in {first} and {y:.1%} in {second}",
-                "mean": f"the mean gray level is {x:.0f} in {first} and {y:.0f} in {second}",
-                "sd": f"the contrast (SD of the pixels) is {x:.0f} in {first} and {y:.0f} in {second}",
-            }[what]
+                effects.append((effect, group, words[what].format(x.mean(), first, y.mean(), second)))
+        effect, group, values = max(effects, key=lambda found: found[0], default=(0, "", ""))
+        if effect >= _EFFECT:
             result.append(
-                f"The images of {first} and {second} are exposed differently. Largest difference, {group} "
-                f"images: {values} ({effect:.1f} standard deviations between images). A score on {second} "
-                f"also measures this."
+                f"The images of {first} and {second} are exposed differently. Largest difference, {group} images: "
+                f"{values} ({effect:.1f} standard deviations between images). A score on {second} also measures this."
             )
     return result
 
@@ -141,21 +125,17 @@ def about_metadata(metadata: pd.DataFrame) -> list[str]:
         return []
     alone = metadata[metadata["metadata"] != "all of it"]
     strongest = alone.loc[alone["balanced_accuracy"].idxmax()]
-    text = (
-        f"Metadata tells the class: without looking at the lungs a classifier reaches a balanced accuracy of "
-        f"{best['balanced_accuracy']:.2f} (AUC {best['auc']:.2f}), where chance is {best['chance']:.2f} (AUC "
-        f"0.50)"
-    )
+    more = f", from {strongest['metadata']}"
     if best["metadata"] == "all of it":
-        text += f"; {strongest['metadata']} reaches {strongest['balanced_accuracy']:.2f}"
-    else:
-        text += f", from {strongest['metadata']}"
-    return [text + ". A network may learn this instead of the disease."]
+        more = f"; {strongest['metadata']} reaches {strongest['balanced_accuracy']:.2f}"
+    return [
+        "Metadata tells the class: without looking at the lungs a classifier reaches a balanced accuracy of "
+        f"{best['balanced_accuracy']:.2f} (AUC {best['auc']:.2f}), where chance is {best['chance']:.2f} (AUC 0.50)"
+        f"{more}. A network may learn this instead of the disease."
+    ]
 
 
 def about_skipped(skipped: pd.DataFrame) -> list[str]:
     """Say how many files were not read."""
-    if not len(skipped):
-        return []
-    one = len(skipped) == 1
-    return [f"{_n(len(skipped), 'file')} {'was' if one else 'were'} not read."]
+    many = len(skipped)
+    return [f"{_n(many, 'file')} {'was' if many == 1 else 'were'} not read."] if many else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,13 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from .dataset import SPLIT_ORDER, CxrDataset
+from .dataset import CxrDataset, ordered
 
 #: A pixel below this value (of 255) counts as near-black.
 NEAR_BLACK = 5
 #: A row or column belongs to the black border when at least this fraction of its pixels is below this value.
 _BORDER_FRACTION, _BORDER_LEVEL = 0.95, 10
 _OTHER = "across classes"
-
-
-def ordered(values: Iterable) -> list[str]:
-    """List the names of splits that occur, train, val and test first."""
-    found = {str(v) for v in values}
-    return [s for s in SPLIT_ORDER if s in found] + sorted(found - set(SPLIT_ORDER))
 
 
 def pixel_statistics(data: CxrDataset) -> dict[str, np.ndarray]:
@@ -64,12 +57,10 @@ def counts(table: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]
     if "subtype" in table and not (table["subtype"].astype(str) == table["class"].astype(str)).all():
         subtypes = sorted(table["subtype"].dropna().astype(str).unique())
     rows = []
-    for split in split_names:
-        for label in classes:
-            part = table[(table["split"] == split) & (table["class"] == label)]
-            row = {"split": split, "class": label, "images": len(part), "patients": part["patient"].nunique()}
-            row.update({s: int((part["subtype"].astype(str) == s).sum()) for s in subtypes})
-            rows.append(row)
+    for split, label in itertools.product(split_names, classes):
+        part = table[(table["split"] == split) & (table["class"] == label)]
+        row = {"split": split, "class": label, "images": len(part), "patients": part["patient"].nunique()}
+        rows.append({**row, **{s: int((part["subtype"].astype(str) == s).sum()) for s in subtypes}})
     return pd.DataFrame(rows)
 
 
@@ -80,16 +71,9 @@ def sizes(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
         return pd.DataFrame([{"width": f"{width}", "height": f"{height}", "images": len(data), "sizes": 1}])
     rows = []
     for label, part in table.groupby("class", sort=True):
-        rows.append(
-            {
-                "class": label,
-                "images": len(part),
-                "sizes": len(part[["width", "height"]].drop_duplicates()),
-                "width": _range(part["width"]),
-                "height": _range(part["height"]),
-                "extensions": ", ".join(sorted(part["extension"].astype(str).unique())) if "extension" in part else "",
-            }
-        )
+        row = {"class": label, "images": len(part), "sizes": len(part[["width", "height"]].drop_duplicates())}
+        found = ", ".join(sorted(part["extension"].astype(str).unique())) if "extension" in part else ""
+        rows.append({**row, "width": _range(part["width"]), "height": _range(part["height"]), "extensions": found})
     return pd.DataFrame(rows)
 
 
@@ -101,11 +85,11 @@ def _range(values: pd.Series) -> str:
 def patients(table: pd.DataFrame, split_names: list[str]) -> pd.DataFrame:
     """Count the patients with more than one image, per split and class."""
     rows = []
-    for split in split_names:
-        for label, part in table[table["split"] == split].groupby("class", sort=True):
-            each = part["patient"].value_counts()
-            several = each[each > 1]
-            row = {"split": split, "class": label, "patients": len(each), "with_several": len(several)}
+    for split, label in itertools.product(split_names, sorted(table["class"].unique())):
+        each = table.loc[(table["split"] == split) & (table["class"] == label), "patient"].value_counts()
+        several = each[each > 1]
+        row = {"split": split, "class": label, "patients": len(each), "with_several": len(several)}
+        if len(each):
             rows.append({**row, "their_images": int(several.sum()), "most": int(each.max())})
     return pd.DataFrame(rows)
 
@@ -150,9 +134,9 @@ def _groupings(table: pd.DataFrame) -> list[str]:
     """List `class`, and the columns that divide the classes further."""
     result = ["class"]
     for column in ("subtype", "series"):
-        if column in table and table[column].notna().all() and (table[column].astype(str) != "").any():
-            same = all((table[column].astype(str) == table[other].astype(str)).all() for other in result[:1])
-            if not same:
+        if column in table and table[column].notna().all():
+            values = table[column].astype(str)
+            if (values != "").any() and (values != table["class"].astype(str)).any():
                 result.append(column)
     return result
 
@@ -188,38 +172,33 @@ def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDatase
     folds = min(5, fewest)
     if len(present) < 2 or folds < 2:
         return pd.DataFrame(columns=columns)
-    features = {}
-    for name in ("width", "height", "bytes"):
-        if name in table:
-            features[name] = pd.to_numeric(table[name]).to_numpy(float)[:, None]
+    features = {
+        name: pd.to_numeric(table[name]).to_numpy(float)[:, None]
+        for name in ("width", "height", "bytes")
+        if name in table
+    }
     if "extension" in table:
         extension = table["extension"].astype(str).to_numpy()
         features["extension"] = (extension[:, None] == np.unique(extension)).astype(float)
     features["black border"] = pixels["border"][:, None]
     varying = {name: x for name, x in features.items() if (x != x[0]).any()}
-    constant = [name for name in features if name not in varying]
-
     splits = list(PredefinedSplit(_deal_patients(y, groups, folds)).split())
+    chance = 1 / len(present)
 
-    def score(model: Any, x: np.ndarray) -> dict:
-        chance = 1 / len(present)
+    def score(model: Any, x: np.ndarray) -> tuple[float, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fold may lack a rare class
             p = cross_val_predict(model, x, y, cv=splits, method="predict_proba", n_jobs=1)
         auc = roc_auc_score(y, p[:, 1]) if len(present) == 2 else roc_auc_score(y, _normalized(p), multi_class="ovr")
-        accuracy = balanced_accuracy_score(y, p.argmax(axis=1))
-        return {"balanced_accuracy": float(accuracy), "auc": float(auc), "chance": chance}
+        return float(balanced_accuracy_score(y, p.argmax(axis=1))), float(auc)
 
     rows = []
     if len(varying) > 1:
         forest = RandomForestClassifier(40, min_samples_leaf=5, class_weight="balanced", random_state=0, n_jobs=1)
-        rows.append({"metadata": "all of it", **score(forest, np.hstack(list(varying.values())))})
+        rows.append(("all of it", *score(forest, np.hstack(list(varying.values()))), chance))
     tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, class_weight="balanced", random_state=0)
-    rows += [{"metadata": f"{name} alone", **score(tree, x)} for name, x in varying.items()]
-    rows += [
-        {"metadata": f"{name} (equal in all files)", "balanced_accuracy": 1 / len(present), "auc": 0.5,
-         "chance": 1 / len(present)} for name in constant
-    ]  # fmt: skip
+    rows += [(f"{name} alone", *score(tree, x), chance) for name, x in varying.items()]
+    rows += [(f"{name} (equal in all files)", chance, 0.5, chance) for name in features if name not in varying]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -8,7 +8,7 @@ import html
 import io
 import mmap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
+
+from ..validate import array
 
 SPLIT_ORDER = ("train", "val", "test")
 
@@ -48,12 +50,10 @@ class CxrDataset(Dataset):
         One row per image: file, split, class, subtype, patient, patient_known, key_*, width, height, ...
     masks, lungs : ndarray, bool (N, H, W), optional
         The lesion and the lung pixels; None when they are unknown.
-    name : str
-        What the data set is called.
-    fingerprint : str, optional
-        Hash of its content; computed when not given.
+    name, fingerprint : str, optional
+        What it is called, and the hash of its content, computed when not given.
     skipped : DataFrame, optional
-        The files that were not read (columns file, reason), kept as ``.skipped``.
+        The files that were not read (columns file, reason).
 
     Raises
     ------
@@ -74,47 +74,29 @@ class CxrDataset(Dataset):
         fingerprint: str | None = None,
         skipped: pd.DataFrame | None = None,
     ) -> None:
-        if getattr(images, "ndim", 0) != 4 or images.shape[1] != 1 or images.dtype != np.uint8:
-            raise ValueError(f"images must be a uint8 array of shape (N, 1, H, W), got {_describe(images)}.")
-        if isinstance(classes, str):
-            raise ValueError(f"classes must be a sequence of names, got the single text {classes!r}.")
-        n = len(images)
-        labels = np.asarray(labels)
-        if n == 0:
-            labels = labels.astype(np.int64)
-        if labels.shape != (n,) or labels.dtype.kind not in "iu":
-            raise ValueError(f"labels must be integers of shape ({n},), one for each image, got {_describe(labels)}.")
-        classes = tuple(str(c) for c in classes)
-        if len(set(classes)) != len(classes):
-            raise ValueError(f"classes must be different names, got {classes}.")
-        if n and not (labels.min() >= 0 and labels.max() < len(classes)):
-            raise ValueError(
-                f"labels must lie in 0..{len(classes) - 1} for the classes {classes}, "
-                f"got {labels.min()}..{labels.max()}."
-            )
-        patients = np.asarray(patients, dtype=str)
-        if patients.shape != (n,):
-            raise ValueError(f"patients must have shape ({n},), one for each image, got {_describe(patients)}.")
+        _check("images", images, ("N", 1, "H", "W"), np.uint8)
+        n, *_, height, width = images.shape
+        classes = classes if isinstance(classes, str) else tuple(map(str, classes))
+        if isinstance(classes, str) or len(set(classes)) != len(classes):
+            raise ValueError(f"classes: give a sequence of different names, got {classes!r}")
+        labels = array("labels", labels, (n,), "iu").astype(np.int64)
+        if n and not 0 <= labels.min() <= labels.max() < len(classes):
+            found = f"{labels.min()}..{labels.max()}"
+            raise ValueError(f"labels: give 0..{len(classes) - 1}, positions in {classes}, got {found}")
+        patients = array("patients", np.asarray(patients, dtype=str), (n,), "U")
         if table is None:
-            table = pd.DataFrame({"class": np.asarray(classes, dtype=object)[labels] if n else [], "patient": patients})
+            table = pd.DataFrame({"class": np.array(classes, dtype=object)[labels] if n else [], "patient": patients})
         if len(table) != n:
-            raise ValueError(f"table must have one row for each of the {n} images, got {len(table)} rows.")
-        for what, values in (("masks", masks), ("lungs", lungs)):
-            if values is not None and (values.shape != (n, *images.shape[2:]) or values.dtype != bool):
-                raise ValueError(
-                    f"{what} must be a bool array of shape {(n, *images.shape[2:])}, got {_describe(values)}."
-                )
+            raise ValueError(f"table: give one row for each of the {n} images, got {len(table)} rows")
+        for name_of, values in (("masks", masks), ("lungs", lungs)):
+            if values is not None:
+                _check(name_of, values, (n, height, width), np.bool_)
         self._images, self._masks, self._lungs = images, masks, lungs
-        self._labels, self._patients = labels.astype(np.int64), patients
-        self._table = table.reset_index(drop=True)
-        self._fingerprint = fingerprint
-        self.classes = classes
-        self.name = name
+        self._labels, self._patients, self._table = labels, patients, table.reset_index(drop=True)
+        self._fingerprint, self._cached_table = fingerprint, None
+        self.classes, self.name = classes, name
         self.skipped = pd.DataFrame({"file": [], "reason": []}) if skipped is None else skipped
         self.rows = np.arange(n, dtype=np.int64)
-        self._cached_table = None
-
-    # -- selection ----------------------------------------------------------------
 
     def __len__(self) -> int:
         """Count the images."""
@@ -123,13 +105,13 @@ class CxrDataset(Dataset):
     def __getitem__(self, key: Any) -> CxrDataset | tuple[torch.Tensor, int]:
         """Give one sample for an int, a smaller data set for anything that selects several."""
         if isinstance(key, (int, np.integer)) and not isinstance(key, (bool, np.bool_)):
-            if not -len(self) <= key < len(self):
-                raise IndexError(f"image {key} is out of range: the data set has {len(self)} images.")
             row = self.rows[key]
             _ask_for(self._images, [row])
             pixels = torch.from_numpy(np.array(self._images[row], dtype=np.float32))
             return pixels.div_(255.0), int(self._labels[row])
-        return self._take(self._positions(key))
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__, rows=self.rows[self._positions(key)], _cached_table=None)
+        return part
 
     def __getitems__(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Read a whole batch for torch's DataLoader: uint8 (B, 1, H, W) and int64 (B,)."""
@@ -154,36 +136,14 @@ class CxrDataset(Dataset):
         return self[keep]
 
     def _positions(self, key: Any) -> np.ndarray:
-        n = len(self)
-        if isinstance(key, slice):
-            return np.arange(n)[key]
-        if isinstance(key, torch.Tensor):
-            key = key.detach().cpu().numpy()
-        index = np.asarray(key)
-        if index.size == 0 and index.dtype != bool:
-            return np.zeros(0, dtype=np.int64)
-        if index.ndim != 1 or index.dtype.kind not in "iub":
-            raise TypeError(
-                "Choose images with an int, a slice, a list of ints, or a bool array of shape "
-                f"({n},); got {type(key).__name__} {_describe(index)}."
-            )
-        if index.dtype == bool:
-            if len(index) != n:
-                raise IndexError(f"the bool array has {len(index)} entries, the data set {n} images.")
-            return np.flatnonzero(index)
-        index = index.astype(np.int64)
-        if index.min() < -n or index.max() >= n:
-            raise IndexError(f"positions must lie in {-n}..{n - 1}, got {index.min()}..{index.max()}.")
-        return np.where(index < 0, index + n, index)
-
-    def _take(self, positions: np.ndarray) -> CxrDataset:
-        part = object.__new__(type(self))
-        part.__dict__.update(self.__dict__)
-        part.rows = self.rows[positions]
-        part._cached_table = None
-        return part
-
-    # -- what it holds ------------------------------------------------------------
+        if not isinstance(key, slice):
+            key = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)
+            if key.size == 0 and key.dtype != bool:
+                key = np.zeros(0, dtype=np.int64)
+            if key.ndim != 1 or key.dtype.kind not in "iub":
+                allowed = f"an int, a slice, a list of ints, or a bool array of shape ({len(self)},)"
+                raise TypeError(f"Choose images with {allowed}; got {_describe(key)}.")
+        return np.arange(len(self))[key]
 
     def _restrict(self, base: np.ndarray | None) -> np.ndarray | None:
         if base is None:
@@ -259,27 +219,20 @@ class CxrDataset(Dataset):
         counts["total"] = counts.sum(axis=1)
         return counts
 
-    # -- how it looks -------------------------------------------------------------
-
     def __repr__(self) -> str:
-        patients = len(np.unique(self.patients))
-        size = "x".join(map(str, self._images.shape[2:]))
-        return (
-            f"CxrDataset({self.name or 'unnamed'}: {len(self)} images {size}, {patients} patients, "
-            f"classes {', '.join(self.classes)})"
-        )
+        size, patients = "x".join(map(str, self._images.shape[2:])), len(np.unique(self.patients))
+        named = f"classes {', '.join(self.classes)}"
+        return f"CxrDataset({self.name or 'unnamed'}: {len(self)} images {size}, {patients} patients, {named})"
 
     def _repr_html_(self) -> str:
-        patients = len(np.unique(self.patients))
-        size = " × ".join(map(str, self._images.shape[2:]))
-        lines = [
-            f"<p><strong>{html.escape(self.name or 'data set')}</strong>: {len(self):,} images of {size} "
-            f"pixels, {patients:,} patients</p>"
-        ]
-        counts = self.counts()
+        size, patients = " × ".join(map(str, self._images.shape[2:])), len(np.unique(self.patients))
+        name, counts = html.escape(self.name or "data set"), self.counts()
         if len(counts) > 1:
             counts.loc["total"] = counts.sum()
-        lines.append(counts.rename_axis(None).map("{:,}".format).to_html(border=0, classes="cxr-counts"))
+        lines = [
+            f"<p><strong>{name}</strong>: {len(self):,} images of {size} pixels, {patients:,} patients</p>",
+            counts.rename_axis(None).map("{:,}".format).to_html(border=0, classes="cxr-counts"),
+        ]
         if len(self):
             lines.append(self._thumbnails())
         if len(self.skipped):
@@ -287,13 +240,10 @@ class CxrDataset(Dataset):
         return '<div class="cxr-dataset">' + "\n".join(lines) + "</div>"
 
     def _thumbnails(self, most: int = 8, edge: int = 96) -> str:
-        labels = self.labels
-        present = [c for c in range(len(self.classes)) if (labels == c).any()]
-        each = max(1, most // len(present))
-        figures = []
+        present, figures = np.unique(self.labels), []
         for c in present:
-            of_class = np.flatnonzero(labels == c)
-            chosen = of_class[np.unique(np.linspace(0, len(of_class) - 1, each).astype(int))]
+            of_class = np.flatnonzero(self.labels == c)
+            chosen = of_class[np.unique(np.linspace(0, len(of_class) - 1, max(1, most // len(present))).astype(int))]
             strip = np.concatenate([_shrink(pixels[0], edge) for pixels in self.batch(chosen)], axis=1)
             name = html.escape(self.classes[c])
             what = f"{len(chosen)} example{'s' if len(chosen) > 1 else ''} of class {name}"
@@ -303,8 +253,6 @@ class CxrDataset(Dataset):
                 f'<figcaption style="font-size:85%;text-align:center">{name}</figcaption></figure>'
             )
         return "<div>" + "".join(figures) + "</div>"
-
-    # -- DataLoader workers -------------------------------------------------------
 
     def __getstate__(self) -> dict:
         state = dict(self.__dict__, _cached_table=None)
@@ -342,18 +290,16 @@ def _ask_for(images: np.ndarray, rows: Sequence[int]) -> None:
         images.base.madvise(mmap.MADV_WILLNEED, page, start + size - page)
 
 
-class _MapOf(tuple):
-    """Where a memory map lies: (file, dtype, shape, offset)."""
+class _MapOf(NamedTuple):
+    """Where a memory map lies."""
 
-    def __new__(cls, *parts):
-        return super().__new__(cls, parts)
-
-    def __getnewargs__(self):
-        return tuple(self)
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
 
     def open(self) -> np.memmap:
-        file, dtype, shape, offset = self
-        return np.memmap(file, dtype=dtype, mode="c", shape=tuple(shape), offset=offset)
+        return np.memmap(self.file, self.dtype, "c", self.offset, self.shape)
 
 
 class _Stacked(torch.Tensor):
@@ -367,9 +313,8 @@ def _collate_stacked(batch: tuple, *, collate_fn_map: Any = None) -> tuple[torch
     return images.as_subclass(torch.Tensor).float().div_(255.0), labels
 
 
-# torch's default collate would try to stack (images, labels) again. This entry makes a plain `DataLoader(d)`
-# give the same values as `d[i]`: float32 in [0, 1]. It is torch's documented way to teach default_collate a
-# new type.
+# torch's default collate would try to stack (images, labels) again. This entry, torch's documented way to teach it a
+# new type, makes a plain `DataLoader(d)` give the same values as `d[i]`: float32 in [0, 1].
 default_collate_fn_map[_Stacked] = _collate_stacked
 
 
@@ -383,7 +328,14 @@ def _png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _describe(array: Any) -> str:
-    if not hasattr(array, "shape"):
-        return type(array).__name__
-    return f"{array.dtype} of shape {tuple(array.shape)}"
+def _check(name: str, values: Any, shape: tuple[int | str, ...], dtype: type[np.generic]) -> None:
+    """Raise ValueError unless ``values`` is an array of this shape and exact dtype; it may be a memory map."""
+    found = getattr(values, "shape", ())
+    fits = len(found) == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, found, strict=True))
+    if not fits or values.dtype != dtype:
+        wanted = f"{dtype.__name__} array of the shape ({', '.join(map(str, shape))})"
+        raise ValueError(f"{name}: give a {wanted}, got {_describe(values)}")
+
+
+def _describe(values: Any) -> str:
+    return f"{values.dtype} of shape {tuple(values.shape)}" if hasattr(values, "shape") else type(values).__name__

@@ -67,7 +67,7 @@ def window(
     """
     one_of("function", function, FUNCTIONS)
     number("center", center)
-    number("width", width, *((1,) if function == "LINEAR" else (0,)), open_low=function != "LINEAR")
+    number("width", width, int(function == "LINEAR"), open_low=function != "LINEAR")
     x = np.asarray(pixels, dtype=float)
     if function == "SIGMOID":
         with np.errstate(over="ignore"):  # exp of a large number is infinite and gives low, which is right
@@ -85,11 +85,10 @@ def read_dicom(
     """Read one gray DICOM image as a viewer would show it: uint8 (H, W), 0 black, 255 white.
 
     Rescale slope and intercept (or the modality lookup table) are applied, then the window; MONOCHROME1, where small
-    values are bright, is turned round; padding is black. Only the pixels and what is needed to show them are read: no
-    name, number or date. Letters that are burned into the picture stay in it; a file that says it has some gives a
-    warning. So does a file whose elements contradict its pixels or each other (a lookup table that holds fewer bits
-    than it declares, an impossible window, a high bit that does not fit), with what was understood, and one that is no
-    plain X-ray (Modality CT, MR ...).
+    values are bright, is turned round; padding is black. No name, number or date is read. A warning tells what was
+    understood when a file says that letters are burned into its picture (they stay there), when its elements
+    contradict its pixels or each other (a lookup table that holds fewer bits than it declares, an impossible window, a
+    high bit that does not fit), and when it is no plain X-ray (Modality CT, MR ...).
 
     Parameters
     ----------
@@ -97,8 +96,7 @@ def read_dicom(
         A file, or what is in it.
     window : None, "full" or (center, width)
         None uses what the file asks for: its VOI lookup table, else its first window, else all values from the lowest
-        to the highest. "full" is lowest to highest in any case. (center, width) is a linear window of your own, in
-        rescaled units.
+        to the highest, as "full" does in any case. (center, width) is a linear window in rescaled units.
     size : int, optional
         Squeeze the image to (size, size), as ``cxr.load`` does. None keeps rows and columns.
 
@@ -114,11 +112,18 @@ def read_dicom(
     FileNotFoundError, ValueError
         No such file; an impossible ``window`` or ``size``.
     """
-    asked = _check_window(window)
+    if isinstance(window, tuple | list) and len(window) == 2:
+        window = number("window, center", window[0]), number("window, width", window[1], 1)
+    elif window is not None and not (isinstance(window, str) and window == "full"):
+        raise ValueError(f'window: give None, "full" or (center, width), got {window!r}')
     if size is not None:
         size = whole("size", size, 8, 4096)
-    content = bytes(source) if isinstance(source, bytes | bytearray) else _content(Path(os.fspath(source)))
-    gray, notes = read(content, asked)
+    if not isinstance(source, bytes | bytearray):
+        path = Path(os.fspath(source))
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise BadImage(f"{path} is larger than {MAX_BYTES // 1_000_000} MB")
+        source = path.read_bytes()
+    gray, notes = read(bytes(source), window)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return gray if size is None else square(Image.fromarray(gray), size)
@@ -128,31 +133,22 @@ def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tupl
     """Read the bytes of a DICOM file as ``read_dicom`` does: (uint8 (H, W), what it would warn of)."""
     try:
         import pydicom
-        from pydicom.errors import InvalidDicomError
     except ImportError:
-        raise BadImage(
-            "it is a DICOM file, and reading these needs the package pydicom 3 (pip install pydicom), or "
-            "export it as PNG"
-        ) from None
+        needs = "reading these needs the package pydicom 3 (pip install pydicom)"
+        raise BadImage(f"it is a DICOM file, and {needs}, or export it as PNG") from None
     notes: list[str] = []
     try:
-        content = _with_preamble(content)
-        _refuse_inflated(content)
-        file = pydicom.dcmread(
-            io.BytesIO(content), specific_tags=[*_READ.split(), _OVERLAY_BIT], force=is_dicom(content)
-        )
+        file = _opened(content, [*_READ.split(), _OVERLAY_BIT], force=is_dicom(content))
         gray = _shown(file, _stored(file, len(content), notes), asked, notes)
     except BadImage:
         raise
-    except InvalidDicomError:
+    except pydicom.errors.InvalidDicomError:
         raise BadImage("is not a DICOM file: the letters DICM are missing after the first 128 bytes") from None
     except MemoryError:
         raise BadImage("too large for the memory of this machine") from None
     except Exception as error:  # pydicom raises many types; their texts may quote the file, so they are left out
-        raise BadImage(
-            f"the DICOM file cannot be read, it is damaged or unusual ({type(error).__name__}); copy it "
-            "again, or export it as PNG"
-        ) from None
+        what = f"it is damaged or unusual ({type(error).__name__})"
+        raise BadImage(f"the DICOM file cannot be read, {what}; copy it again, or export it as PNG") from None
     modality = str(file.get("Modality") or "")[:16]
     if modality and modality not in _MODALITIES:
         notes.append(f"Modality is {ascii(modality)[1:-1]}: this is not a plain X-ray")
@@ -172,25 +168,19 @@ class Header(NamedTuple):
         Whether the file says that text is burned into its picture.
     """
 
-    patient: bytes
-    burned_in: bool
+    patient: bytes = b""
+    burned_in: bool = False
 
 
 def read_header(content: bytes) -> Header:
     """Read who and what to look out for from the bytes of a DICOM file. Damaged files give Header(b"", False)."""
     with suppress(Exception):  # read says what is wrong with a file
-        import pydicom
-
-        content = _with_preamble(content)
-        _refuse_inflated(content)
-        file = pydicom.dcmread(
-            io.BytesIO(content), stop_before_pixels=True, specific_tags=["PatientID", "BurnedInAnnotation"], force=True
-        )
+        file = _opened(content, ["PatientID", "BurnedInAnnotation"], stop_before_pixels=True, force=True)
         element = file.get_item("PatientID")  # as it stands in the file: pydicom's checks may quote what they read
         value = (element.value if element else None) or b""
         value = value if isinstance(value, bytes) else str(value).encode()
         return Header(value.strip(b" \0"), file.get("BurnedInAnnotation") == "YES")
-    return Header(b"", False)
+    return Header()
 
 
 def decoders() -> list[list[str]]:
@@ -207,23 +197,14 @@ def decoders() -> list[list[str]]:
     return found
 
 
-def _check_window(asked: Any) -> tuple[float, float] | str | None:
-    if asked is None or (isinstance(asked, str) and asked == "full"):
-        return asked
-    if not isinstance(asked, tuple | list) or len(asked) != 2:
-        raise ValueError(f'window: give None, "full" or (center, width), got {asked!r}')
-    return number("window, center", asked[0]), number("window, width", asked[1], 1)
+def _opened(content: bytes, tags: list, **how: bool) -> Any:
+    """Parse the elements with these tags."""
+    import pydicom
 
-
-def _content(path: Path) -> bytes:
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise BadImage(f"{path} is larger than {MAX_BYTES // 1_000_000} MB")
-    return path.read_bytes()
-
-
-def _with_preamble(content: bytes) -> bytes:
-    """Put the 128 bytes and DICM in front of a file that begins with its meta elements."""
-    return bytes(128) + b"DICM" + content if content.startswith(b"\x02\0\0\0UL") else content
+    if content.startswith(b"\x02\0\0\0UL"):  # it begins with its meta elements
+        content = bytes(128) + b"DICM" + content
+    _refuse_inflated(content)
+    return pydicom.dcmread(io.BytesIO(content), specific_tags=tags, **how)
 
 
 def _refuse_inflated(content: bytes) -> None:
@@ -247,10 +228,8 @@ def _refuse_inflated(content: bytes) -> None:
         size += len(unpack.decompress(waiting, 2**20))
         waiting = unpack.unconsumed_tail
         if size > most:
-            raise BadImage(
-                f"unpacks to more than {most // 1_000_000} MB from {len(content):,} bytes (a decompression "
-                "bomb), so it was not read"
-            )
+            what = f"unpacks to more than {most // 1_000_000} MB from {len(content):,} bytes"
+            raise BadImage(f"{what} (a decompression bomb), so it was not read")
 
 
 def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
@@ -266,22 +245,19 @@ def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
         raise BadImage(f"the DICOM file holds {frames} frames, not one picture; save one frame as its own file")
     kind = file.get("PhotometricInterpretation")
     if int(file.get("SamplesPerPixel") or 1) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
-        raise BadImage(
-            f"the DICOM file is not a gray picture (PhotometricInterpretation {kind}); an X-ray is "
-            "MONOCHROME1 or MONOCHROME2"
-        )
+        what = f"is not a gray picture (PhotometricInterpretation {kind})"
+        raise BadImage(f"the DICOM file {what}; an X-ray is MONOCHROME1 or MONOCHROME2")
     if "TransferSyntaxUID" not in file.file_meta:  # a data set without meta elements: as pydicom guessed it
-        file.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if file.original_encoding[0] else ExplicitVRLittleEndian
-        )
+        implicit = file.original_encoding[0]
+        file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     syntax = file.file_meta.TransferSyntaxUID
     file.SamplesPerPixel, file.PixelRepresentation = 1, file.get("PixelRepresentation") or 0
     bits, high, allocated = (int(file.get(name) or 0) for name in ("BitsStored", "HighBit", "BitsAllocated"))
-    if "PixelData" not in file or allocated < 8 or (syntax.is_encapsulated and syntax != RLELossless):
-        return _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
-    file.BitsStored = allocated  # pydicom would cut the values to BitsStored, wherever they stand
+    plain = "PixelData" in file and allocated >= 8 and (not syntax.is_encapsulated or syntax == RLELossless)
+    if plain:
+        file.BitsStored = allocated  # pydicom would cut the values to BitsStored, wherever they stand
     values = _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
-    return _aligned(values, bits, high, allocated, _OVERLAY_BIT in file, notes)
+    return _aligned(values, bits, high, allocated, _OVERLAY_BIT in file, notes) if plain else values
 
 
 def _aligned(values: np.ndarray, bits: int, high: int, allocated: int, overlay: bool, notes: list[str]) -> np.ndarray:
@@ -305,32 +281,25 @@ def _aligned(values: np.ndarray, bits: int, high: int, allocated: int, overlay: 
 def _decompressed(file: Any, syntax: Any) -> np.ndarray:
     from pydicom.pixels import get_decoder
 
+    what, remedy = f"the DICOM file is compressed as {syntax.name}", "export it uncompressed or as PNG"
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise BadImage(
-            f"the DICOM file is compressed as {syntax.name}, which pydicom cannot read; export it as PNG, "
-            "or uncompressed"
-        ) from None
+        raise BadImage(f"{what}, which pydicom cannot read; {remedy}") from None
     # pydicom's words: "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-libjpeg>=2.1"
     needs = [text.partition(" - requires ")[2] for text in decoder.missing_dependencies]
-    best = next((text for text in needs if text.startswith("pylibjpeg")), needs[0] if needs else "")
-    remedy = "export it uncompressed or as PNG"
-    if best:
+    if needs:
+        best = next((text for text in needs if text.startswith("pylibjpeg")), needs[0])
         names = " ".join(name.partition(">=")[0] for name in best.split(" and "))
         remedy = f"`pip install {names}` and start Python again, or {remedy}"
     if not decoder.is_available:
-        raise BadImage(
-            f"the DICOM file is compressed as {syntax.name}, and no package that reads it is installed; " + remedy
-        )
+        raise BadImage(f"{what}, and no package that reads it is installed; {remedy}")
     _refuse_endless(file)
     try:
         return file.pixel_array
     except RuntimeError:  # every package that is installed gave up
-        raise BadImage(
-            f"the DICOM file is compressed as {syntax.name}, and {', '.join(decoder.available_plugins)} "
-            f"cannot read it: it is damaged, or of a rare kind; {remedy}"
-        ) from None
+        tried = f"{', '.join(decoder.available_plugins)} cannot read it: it is damaged, or of a rare kind"
+        raise BadImage(f"{what}, and {tried}; {remedy}") from None
 
 
 def _refuse_endless(file: Any) -> None:
@@ -356,8 +325,7 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
         gray = np.zeros(stored.shape, np.uint8)
         for part in _parts(stored):
             values = show(rescale(stored[part]))
-            if file.PhotometricInterpretation == "MONOCHROME1":
-                values = 255 - values
+            values = 255 - values if file.PhotometricInterpretation == "MONOCHROME1" else values
             gray[part] = np.where(padded(stored[part]), 0, np.rint(values))
         return gray
 
@@ -368,7 +336,7 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
             return gray
     low, high = _range(stored, rescale, padded)
     if high == low:
-        return shown(lambda values: np.zeros(values.shape))
+        return shown(np.zeros_like)
     if show is not None:
         notes.append("the window or table in the DICOM file leaves a single gray: all values are shown instead")
     return shown(lambda values: window(values, (low + high) / 2, high - low, "LINEAR_EXACT"))

@@ -23,8 +23,6 @@ from .kaggle import find
 from .layout import Layout, by_folder, by_keyword
 from .sources import SOURCES, Source
 
-DEFAULT_PHANTOMS = 1200
-
 
 def load(
     name: str | os.PathLike = "phantom",
@@ -84,8 +82,7 @@ def load(
     are called patient-0001, patient-0002 ... in the order of the files, and the column ``burned_in`` tells where text
     may stand in the picture. File names are kept as they are: rename files that are named for a person.
     """
-    if isinstance(name, os.PathLike):
-        name = f"folder:{os.fspath(name)}"
+    name = f"folder:{os.fspath(name)}" if isinstance(name, os.PathLike) else name
     size = whole("size", size, 8, 4096)
     if name == "folder" and root is not None:
         name, root = f"folder:{os.fspath(root)}", None
@@ -99,26 +96,21 @@ def load(
     else:
         if isinstance(name, str) and os.path.isdir(os.path.expanduser(name)) and name not in SOURCES:
             raise ValueError(f"Unknown data set {name!r}. For a folder of your own write 'folder:{name}'.")
-        source = SOURCES.get(name) if isinstance(name, str) else None
-        if source is None:
+        if not isinstance(name, str) or name not in SOURCES:
             one_of("Unknown data set", name, ("phantom", *SOURCES, "folder:PATH"))
         _only(options, name)
-        found = find(source, root)
-        data, notes = assemble(found, by_keyword(found, source.classify), source, size, progress)
+        source, place = SOURCES[name], find(SOURCES[name], root)
+        data, notes = assemble(place, by_keyword(place, source.classify), source, size, progress)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return data
 
 
 def _only(options: dict, name: str, *allowed: str) -> dict:
-    unknown = sorted(set(options) - set(allowed))
-    if unknown:
+    if unknown := sorted(set(options) - set(allowed)):
         takes = f"it takes only {', '.join(allowed)}" if allowed else "only 'phantom' and 'folder:PATH' take options"
         raise ValueError(f"load({name!r}) has no option {', '.join(unknown)}; {takes}.")
     return options
-
-
-# -- folders ----------------------------------------------------------------------------------------
 
 
 def _load_folder(path: str, size: int, progress: bool, patient: str | None = None) -> tuple[CxrDataset, list[str]]:
@@ -127,10 +119,8 @@ def _load_folder(path: str, size: int, progress: bool, patient: str | None = Non
         raise ValueError("'folder:' needs a path, for example 'folder:/content/my_xrays'.")
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise FileNotFoundError(
-            f"The folder {path} {what}. Write 'folder:PATH' with the folder that holds one folder per "
-            "class, or train/ and test/ folders that do."
-        )
+        wanted = "the folder that holds one folder per class, or train/ and test/ folders that do"
+        raise FileNotFoundError(f"The folder {path} {what}. Write 'folder:PATH' with {wanted}.")
     layout = by_folder(root)
     # A set nested in the folder may have a class of its own.
     labels = {*layout.folders.values(), *(f.label for f in layout.files)}
@@ -144,62 +134,49 @@ def _load_folder(path: str, size: int, progress: bool, patient: str | None = Non
     # "normal" first: class 1 is then the finding, as metrics for two classes expect.
     classes = tuple(sorted(labels, key=lambda c: (c != "normal", c)))
     source = Source(f"folder:{root.name}", path, "", classes, ())
-    return assemble(root, layout, source, size, progress, _patient_finder(patient, layout))
+    find_patient = None if patient is None else _patient_finder(patient, layout)
+    return assemble(root, layout, source, size, progress, find_patient)
 
 
-def _patient_finder(pattern: str | None, layout: Layout) -> Callable[[str], str | None] | None:
+def _patient_finder(pattern: str, layout: Layout) -> Callable[[str], str | None]:
     """Make the function from path to patient of a pattern."""
-    if pattern is None:
-        return None
     try:
         regex = re.compile(pattern)
     except (re.error, TypeError) as error:
         raise ValueError(f"patient={pattern!r} is not a regular expression ({error}).") from None
     if regex.groups != 1:
-        raise ValueError(
-            f"patient={pattern!r} must have exactly one group in parentheses, it has {regex.groups}; "
-            r"for example r'patient(\d+)'."
-        )
+        found = f"exactly one group in parentheses, it has {regex.groups}"
+        raise ValueError(rf"patient={pattern!r} must have {found}; for example r'patient(\d+)'.")
 
     def find_patient(rel: str) -> str | None:
         match = regex.search(rel)
-        return match[1] if match and match[1] else None
+        return match[1] if match else None
 
     if layout.files and not any(find_patient(f.rel) for f in layout.files):
         raise ValueError(f"patient={pattern!r} matches no file, for example not {layout.files[0].rel!r}.")
     return find_patient
 
 
-# -- phantoms ---------------------------------------------------------------------------------------
-
-
 def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
     dials = set(inspect.signature(phantom.make_phantoms).parameters) - {"size", "progress"}
-    options = {"n": DEFAULT_PHANTOMS, **_only(options, "phantom", *sorted(dials))}
+    options = {"n": 1200, **_only(options, "phantom", *sorted(dials))}
 
     def make() -> tuple:
         made = phantom.make_phantoms(size=size, progress=progress, **options)
         arrays = {"images": made.images, "labels": made.labels, "masks": made.masks, "lungs": made.lungs}
         return {k: v for k, v in arrays.items() if v is not None}, made.table, {"classes": list(made.classes)}
 
-    described = _json_value({k: v for k, v in options.items() if k != "workers"})
-    if described is _UNKNOWN:  # an option that cannot be written down cannot name a cache entry
-        arrays, table, extra = make()
-        key = None
+    described = {name: value for name, value in options.items() if name != "workers"}
+    parts = ["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__]
+    try:
+        key = cache.make_key(parts, _plain)
+    except (TypeError, ValueError):  # an option that cannot be written down cannot name a cache entry
+        key, (arrays, table, extra) = None, make()
     else:
-        key = cache.make_key(["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__])
         arrays, table, extra = cache.stored(key, make)
-    return CxrDataset(
-        arrays["images"],
-        np.asarray(arrays["labels"]),
-        tuple(extra["classes"]),
-        table["patient"].to_numpy(dtype=str),
-        table,
-        masks=arrays.get("masks"),
-        lungs=arrays.get("lungs"),
-        name="phantom",
-        fingerprint=key,
-    )
+    patients, drawn = table["patient"].to_numpy(dtype=str), {name: arrays.get(name) for name in ("masks", "lungs")}
+    images, labels, classes = arrays["images"], np.asarray(arrays["labels"]), tuple(extra["classes"])
+    return CxrDataset(images, labels, classes, patients, table, name="phantom", fingerprint=key, **drawn)
 
 
 def _source_hash(package: Path) -> str:
@@ -210,22 +187,10 @@ def _source_hash(package: Path) -> str:
     return digest.hexdigest()
 
 
-_UNKNOWN = object()
-
-
-def _json_value(value: Any) -> Any:
-    """Give an option as plain JSON, or _UNKNOWN."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it does; TypeError where that cannot be."""
     if isinstance(value, np.generic | np.ndarray):
-        return _json_value(value.tolist())
+        return value.tolist()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return _json_value({"": type(value).__name__, **fields})
-    if isinstance(value, list | tuple):
-        items = [_json_value(v) for v in value]
-        return _UNKNOWN if any(v is _UNKNOWN for v in items) else items
-    if isinstance(value, dict):
-        items = {str(k): _json_value(v) for k, v in value.items()}
-        return _UNKNOWN if any(v is _UNKNOWN for v in items.values()) else items
-    return _UNKNOWN
+        return {"": type(value).__name__, **{f.name: getattr(value, f.name) for f in dataclasses.fields(value)}}
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

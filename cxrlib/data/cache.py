@@ -391,9 +391,9 @@ def _parallel(function: Callable, items: Iterable, progress: bool, what: str) ->
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def make_key(value: Any) -> str:
-    """Hash a JSON value."""
-    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+def make_key(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Hash a JSON value; ``default`` as in ``json.dumps``."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=default).encode(), digest_size=16).hexdigest()
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # a process that only counts cores starts without it
+    import torch
 
 
 def fast_bf16(device: torch.device) -> bool:
     """Tell whether bfloat16 is computed natively, not emulated."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -22,6 +26,8 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
     "auto" takes bf16 where it is native; on a GPU without it (the T4 of Colab) fp16.
     """
+    import torch
+
     if precision == "auto":
         if fast_bf16(device):
             return torch.bfloat16
@@ -33,6 +39,8 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 def memory_layout(device: torch.device) -> torch.memory_format:
     """Return the order of a network's weights and maps in memory that is fastest on ``device``."""
+    import torch
+
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
 
 
@@ -53,6 +61,8 @@ def is_main_process() -> bool:
 
 def describe(device: torch.device | None = None) -> dict:
     """Describe the hardware in words and numbers, for a recorded result: nothing that names the machine."""
+    import torch
+
     cuda = torch.cuda.is_available() if device is None else device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else "cpu",

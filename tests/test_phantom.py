@@ -339,5 +339,5 @@ def test_heart_and_domes_have_the_proportions_of_people(age, ratio, spread):
 
 
 def test_more_images_than_any_machine_holds_are_refused():
-    with pytest.raises(ValueError, match="n=1000000000 images of 224 x 224 pixels are too many"):
+    with pytest.raises(ValueError, match="n: 1000000000 images of 224 x 224 pixels are too many"):
         make_phantoms(10**9, **QUIET)

@@ -9,7 +9,6 @@ import ctypes
 import functools
 import hashlib
 import multiprocessing
-import os
 import platform
 import secrets
 import signal
@@ -19,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cxrlib
+from cxrlib.device import cores
 from cxrlib.files import atomic_path, has_shape, read_json, write_json
 from cxrlib.progress import bar
 
@@ -107,7 +107,7 @@ def grade_batch(
     out, limits = Path(out), limits or Limits()
     if not unsafe and not dask:
         find_sandbox()
-    jobs = jobs or os.cpu_count() or 1
+    jobs = jobs or cores()
     handed_in = collect(Path(submissions), exercise.name)
     people = Roster.read(roster) if roster else None
     if people is not None:

@@ -7,39 +7,41 @@ patient numbers repeat between classes; a few files are byte-identical within a 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-CLASSES = ("normal", "pneumonia", "bacterial", "viral", "covid-19", "tuberculosis")
-SUBTYPES = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")
+# kind of image -> patients of the test split, of the validation split, and the chance of another image of a patient
+_KINDS = {
+    "normal": (range(1, 112), range(1427, 1447), 0.12),
+    "bacterial": (range(78, 176), range(1946, 1961), 0.42),
+    "viral": (range(20, 80), range(1946, 1961), 0.28),
+    "covid-19": (range(200, 261), range(1, 16), 0.30),
+    "tuberculosis": (range(40, 100), range(1, 16), 0.10),
+}
+SUBTYPES = tuple(_KINDS)
 CODE = {name: k for k, name in enumerate(SUBTYPES)}
+CLASSES = ("normal", "pneumonia", *SUBTYPES[1:])
 SPLITS = ("train", "val", "test")
-
-_TRAIN = {"normal": 1341, "pneumonia": 3875, "bacterial": 2530, "viral": 1345, "covid-19": 460, "tuberculosis": 650}
-_TEST = {"normal": 234, "pneumonia": 390, "bacterial": 242, "viral": 148, "covid-19": 106, "tuberculosis": 41}
+_WEIGHTS = {
+    "train": {
+        "normal": 1341,
+        "pneumonia": 3875,
+        "bacterial": 2530,
+        "viral": 1345,
+        "covid-19": 460,
+        "tuberculosis": 650,
+    },
+    "val": dict.fromkeys(CLASSES, 1),
+    "test": {"normal": 234, "pneumonia": 390, "bacterial": 242, "viral": 148, "covid-19": 106, "tuberculosis": 41},
+}
 _TEST_FRACTION = 624 / 5856
 _VAL = 16
 _BACTERIAL_FRACTION = 2530 / 3875
 _DUPLICATES = 0.006
-# Blocks of patient numbers that belong to the test and validation splits; the rest are training patients.
-_TEST_BLOCK = {
-    "normal": (1, 111),
-    "bacterial": (78, 175),
-    "viral": (20, 79),
-    "covid-19": (200, 260),
-    "tuberculosis": (40, 99),
-}
-_VAL_BLOCK = {
-    "normal": (1427, 1446),
-    "bacterial": (1946, 1960),
-    "viral": (1946, 1960),
-    "covid-19": (1, 15),
-    "tuberculosis": (1, 15),
-}
-_MORE = {"test": 5001, "val": 9001}  # a large set runs out of its block and continues here
-_EXTRA = {"normal": 0.12, "bacterial": 0.42, "viral": 0.28, "covid-19": 0.30, "tuberculosis": 0.10}
+_MORE = {"test": 5001, "val": 9001}  # a large set runs out of its patients and continues here
 
 
 @dataclass(frozen=True)
@@ -77,27 +79,18 @@ def split_sizes(n: int) -> tuple[int, int, int]:
 
 def _numbers(subtype: str, split: str) -> Iterator[int]:
     """Endless patient numbers of a class in one split."""
-    first, last = _TEST_BLOCK[subtype]
-    vfirst, vlast = _VAL_BLOCK[subtype]
+    test, val, _ = _KINDS[subtype]
     if split == "train":
-        number = 0
-        while True:
-            number += 1
-            if not (first <= number <= last or vfirst <= number <= vlast or 5001 <= number <= 12000):
-                yield number
-    low, high = (first, last) if split == "test" else (vfirst, vlast)
-    yield from range(low, high + 1)
-    number = _MORE[split]
-    while True:
-        yield number
-        number += 1
+        held_out = (test, val, range(5001, 12001))
+        return (k for k in itertools.count(1) if not any(k in block for block in held_out))
+    return itertools.chain(test if split == "test" else val, itertools.count(_MORE[split]))
 
 
 def images_of(seed: int, subtype: str, number: int) -> int:
     """Draw how many images a patient has, 1 to 12."""
     rng = np.random.default_rng([seed, 11, CODE[subtype], number])
     count = 1
-    while count < 12 and rng.random() < _EXTRA[subtype]:
+    while count < 12 and rng.random() < _KINDS[subtype][2]:
         count += 1
     return count
 
@@ -106,55 +99,32 @@ def make_cohort(n: int, classes: tuple[str, ...], seed: int) -> list[Row]:
     """List n rows, in the order train, val, test and class by class."""
     rows = []
     for split, total in zip(SPLITS, split_sizes(n), strict=True):
-        if split == "val":
-            parts = apportion(total, [1] * len(classes)) if total else [0] * len(classes)
-        else:
-            table = _TRAIN if split == "train" else _TEST
-            parts = apportion(total, [table[c] for c in classes])
+        parts = apportion(total, [_WEIGHTS[split][name] for name in classes])
         for label, part in zip(classes, parts, strict=True):
-            if label == "pneumonia":
-                viral = round(part * (1 - _BACTERIAL_FRACTION))
-                kinds = [("bacterial", part - viral), ("viral", viral)]
-            else:
-                kinds = [(label, part)]
-            for subtype, count in kinds:
-                rows += _rows(split, label, subtype, count, seed)
+            viral = round(part * (1 - _BACTERIAL_FRACTION))
+            kinds = {"bacterial": part - viral, "viral": viral} if label == "pneumonia" else {label: part}
+            for subtype, count in kinds.items():
+                rows += itertools.islice(_rows(split, label, subtype, seed), count)
     return _with_copies(rows, seed)
 
 
-def _rows(split: str, label: str, subtype: str, count: int, seed: int) -> list[Row]:
-    rows = []
-    numbers = _numbers(subtype, split)
-    while len(rows) < count:
-        number = next(numbers)
-        for image in range(min(images_of(seed, subtype, number), count - len(rows))):
-            rows.append(Row(split, label, subtype, number, image + 1))
-    return rows
+def _rows(split: str, label: str, subtype: str, seed: int) -> Iterator[Row]:
+    for number in _numbers(subtype, split):
+        for image in range(images_of(seed, subtype, number)):
+            yield Row(split, label, subtype, number, image + 1)
 
 
 def _with_copies(rows: list[Row], seed: int) -> list[Row]:
     """Replace a few training images by byte-identical copies of another training image of the same label."""
-    train = [k for k, r in enumerate(rows) if r.split == "train"]
+    train = [k for k, row in enumerate(rows) if row.split == "train"]
     want = max(1, round(_DUPLICATES * len(train))) if len(train) >= 30 else 0
-    rng = np.random.default_rng([seed, 13])
-    order = rng.permutation(train).tolist()
-    rows = list(rows)
     used = set()
-    for k in order:
-        if want == 0:
-            break
-        r = rows[k]
-        original = k - 1
-        before = rows[original] if original >= 0 else None
-        if (
-            before is None
-            or {k, original} & used
-            or (before.split, before.subtype, before.label) != (r.split, r.subtype, r.label)
-        ):
-            continue
-        # The copy is filed as one more image of the patient before it.
-        image = 1 + max(q.image for q in rows if (q.subtype, q.number) == (before.subtype, before.number))
-        rows[k] = Row(r.split, r.label, r.subtype, before.number, image, copy_of=original)
-        used |= {k, original}
-        want -= 1
+    for k in np.random.default_rng([seed, 13]).permutation(train).tolist():
+        row, before = rows[k], rows[k - 1]
+        alike = k > 0 and (before.label, before.subtype) == (row.label, row.subtype)
+        if alike and len(used) < 2 * want and not {k, k - 1} & used:
+            # The copy is filed as one more image of the patient before it.
+            of_patient = [q.image for q in rows if (q.subtype, q.number) == (before.subtype, before.number)]
+            rows[k] = replace(row, number=before.number, image=1 + max(of_patient), copy_of=k - 1)
+            used |= {k, k - 1}
     return rows

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import multiprocessing
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..device import cores
 from ..progress import bar as progress_bar
 from ..validate import number, one_of, several, short, whole
 from .cohort import CLASSES, Row, make_cohort
-from .render import Options, render
+from .render import Drawing, Options, render
 
 _CHUNK = 25
 _SMALL = 64  # below this a second process costs more than it saves
@@ -50,26 +52,13 @@ class Confounder:
 
 @dataclass(frozen=True)
 class Phantoms:
-    """A generated set.
+    """A generated set of N images, with one row of ``table`` per image."""
 
-    Attributes
-    ----------
-    images : ndarray, uint8 (N, 1, H, W)
-    labels : ndarray, int64 (N,)
-    classes : tuple of str
-    masks : ndarray, bool (N, H, W)
-        The lesions: inside ``lungs``, empty for normal images.
-    lungs : ndarray, bool (N, H, W)
-        The visible lung fields.
-    table : DataFrame
-        One row per image.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray  # uint8 (N, 1, H, W)
+    labels: np.ndarray  # int64 (N,)
     classes: tuple[str, ...]
-    masks: np.ndarray
-    lungs: np.ndarray
+    masks: np.ndarray  # bool (N, H, W): the lesions, inside `lungs`; empty for normal images
+    lungs: np.ndarray  # bool (N, H, W): the visible lung fields
     table: pd.DataFrame
 
     def __len__(self) -> int:
@@ -82,20 +71,10 @@ class Phantoms:
 
 
 def make_phantoms(
-    n: int,
-    size: int = 224,
-    classes: Sequence[str] = ("normal", "pneumonia"),
-    seed: int = 0,
-    confounder: Confounder | Mapping | None = None,
-    *,
-    lesion_contrast: float = 1.0,
-    label_noise: float = 0.0,
-    age: str = "child",
-    shift: float = 1.0,
-    bedside: float = 0.0,
-    progress: bool = True,
-    workers: int | None = None,
-) -> Phantoms:
+    n: int, size: int = 224, classes: Sequence[str] = ("normal", "pneumonia"), seed: int = 0,
+    confounder: Confounder | Mapping | None = None, *, lesion_contrast: float = 1.0, label_noise: float = 0.0,
+    age: str = "child", shift: float = 1.0, bedside: float = 0.0, progress: bool = True, workers: int | None = None,
+) -> Phantoms:  # fmt: skip
     """Generate n chest X-ray phantoms with their truth.
 
     Parameters
@@ -127,10 +106,6 @@ def make_phantoms(
     workers : int, optional
         Processes; default: chosen by n and the number of cores.
 
-    Returns
-    -------
-    Phantoms
-
     Raises
     ------
     ValueError
@@ -142,17 +117,10 @@ def make_phantoms(
 def counterfactual(
     n: int, size: int = 224, classes: Sequence[str] = ("normal", "pneumonia"), seed: int = 0, **options
 ) -> tuple[Phantoms, Phantoms]:
-    """Generate pairs: the same patients, poses, lesions and noise, with the marker and without it.
+    """Generate pairs, with the marker and without it: the same patients, poses, lesions and noise.
 
-    Parameters
-    ----------
-    n, size, classes, seed, **options
-        As for ``make_phantoms``.
-
-    Returns
-    -------
-    with_marker, without_marker : Phantoms
-        Of n images each; row i of both differs only inside the box marker_x0 .. marker_y1 of row i of the first.
+    Arguments are those of ``make_phantoms``. Of the two sets of n images, row i differs only inside the box marker_x0
+    .. marker_y1 of row i of the first.
     """
     given = inspect.signature(make_phantoms).bind(n, size, classes, seed, **options)
     given.apply_defaults()
@@ -161,33 +129,24 @@ def counterfactual(
 
 def _make(force_marker: bool | None = None, **given: Any) -> Phantoms:
     n, size = whole("n", given["n"], 1), whole("size", given["size"], _MIN_SIZE)
-    if n * size**2 > _MOST_PIXELS:
-        raise ValueError(
-            f"n={n} images of {size} x {size} pixels are too many: at most {_MOST_PIXELS // size**2:,} of that size"
-        )
-    classes = _check_classes(given["classes"])
+    if n > (most := _MOST_PIXELS // size**2):
+        raise ValueError(f"n: {n} images of {size} x {size} pixels are too many; give at most {most:,} of that size")
+    classes = tuple(several("classes", given["classes"], partial(one_of, allowed=CLASSES)))
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"classes: give each name once, got {classes}")
     noise = number("label_noise", given["label_noise"], 0, 1)
     if noise and len(classes) < 2:
         raise ValueError(f"label_noise: a wrong label needs a second class, got the classes {classes}")
     workers = None if given["workers"] is None else whole("workers", given["workers"], 1)
-    options = Options(
-        size=size,
-        seed=whole("seed", given["seed"]),
-        age=one_of("age", given["age"], ("child", "adult")),
-        contrast=number("lesion_contrast", given["lesion_contrast"], 0, 3),
-        shift=number("shift", given["shift"], 0, 3),
-        bedside=number("bedside", given["bedside"], 0, 3),
-        force_marker=force_marker,
-        **_check_confounder(given["confounder"], classes),
-    )
-    return _generate(make_cohort(n, classes, options.seed), options, classes, noise, given["progress"], workers)
-
-
-def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    found = tuple(several("classes", classes, lambda name, value: one_of(name, value, CLASSES)))
-    if len(set(found)) < len(found):
-        raise ValueError(f"classes: give each name once, got {found}")
-    return found
+    dials = {name: number(name, given[name], 0, 3) for name in ("lesion_contrast", "shift", "bedside")}
+    age = one_of("age", given["age"], ("child", "adult"))
+    seed, shortcuts = whole("seed", given["seed"]), _check_confounder(given["confounder"], classes)
+    options = Options(size=size, seed=seed, age=age, force_marker=force_marker, **dials, **shortcuts)
+    rows = make_cohort(n, classes, seed)
+    images, masks, lungs, devices = _draw(rows, options, given["progress"], workers)
+    labels = _labels(rows, classes, noise, seed)
+    table = _table(rows, devices, [classes[k] for k in labels], images, options)
+    return Phantoms(images[:, None], labels, classes, masks, lungs, table)
 
 
 def _check_confounder(confounder: Confounder | Mapping | None, classes: tuple[str, ...]) -> dict[str, dict]:
@@ -204,56 +163,32 @@ def _check_confounder(confounder: Confounder | Mapping | None, classes: tuple[st
     for name, (low, high) in {"marker": (0, 1), "gamma": (0.2, 10), "blur": (0, 10)}.items():
         if not isinstance(found[name], Mapping):
             raise ValueError(f"confounder {name}: give {{class: number}}, got {short(found[name])}")
-        found[name] = {
-            one_of(f"confounder {name}", key, classes): number(f"confounder {name}[{key!r}]", value, low, high)
-            for key, value in found[name].items()
-        }
+        for key, value in found[name].items():
+            number(f"confounder {name}[{one_of(f'confounder {name}', key, classes)!r}]", value, low, high)
     return found
 
 
-def _generate(
-    rows: list[Row], options: Options, classes: tuple[str, ...], label_noise: float, progress: bool, workers: int | None
-) -> Phantoms:
-    n, size = len(rows), options.size
-    images = np.empty((n, 1, size, size), np.uint8)
-    masks = np.empty((n, size, size), bool)
-    lungs = np.empty((n, size, size), bool)
-    info = [None] * n
-    todo = [k for k, r in enumerate(rows) if r.copy_of < 0]
-    chunks = [todo[k : k + _CHUNK] for k in range(0, len(todo), _CHUNK)]
-    jobs = [([rows[k] for k in chunk], options) for chunk in chunks]
-    with progress_bar(total=n, desc="phantoms", unit="image", show=progress, leave=False) as bar:
-        for chunk, (im, ma, lu, extra) in zip(chunks, _spread(jobs, n, workers), strict=True):
-            images[chunk, 0] = im
-            masks[chunk] = np.unpackbits(ma, axis=None, count=len(chunk) * size * size).reshape(-1, size, size)
-            lungs[chunk] = np.unpackbits(lu, axis=None, count=len(chunk) * size * size).reshape(-1, size, size)
-            for k, e in zip(chunk, extra, strict=True):
-                info[k] = e
-            bar.update(len(chunk))
-        for k, r in enumerate(rows):
-            if r.copy_of >= 0:
-                images[k], masks[k], lungs[k], info[k] = (a[r.copy_of] for a in (images, masks, lungs, info))
-        bar.update(n - len(todo))
-    labels = _labels(rows, classes, label_noise, options.seed)
-    return Phantoms(images, labels, classes, masks, lungs, _table(rows, info, labels, classes, images, options))
+def _draw(rows: list[Row], options: Options, progress: bool, workers: int | None) -> tuple:
+    """Draw all rows: images, masks and lungs (N, H, W), and (marker, bedside) of each."""
+    images, masks, lungs = (np.empty((len(rows), options.size, options.size), kind) for kind in (np.uint8, bool, bool))
+    devices = [None] * len(rows)
+    originals = [k for k, row in enumerate(rows) if row.copy_of < 0]
+    with progress_bar(total=len(rows), desc="phantoms", unit="image", show=progress, leave=False) as bar:
+        drawings = _spread([rows[k] for k in originals], options, workers)
+        for k, drawing in zip(originals, drawings, strict=True):
+            images[k], masks[k], lungs[k] = drawing.image, drawing.mask, drawing.lungs
+            devices[k] = drawing.marker, drawing.bedside
+            bar.update()
+        for k, row in enumerate(rows):
+            if row.copy_of >= 0:
+                images[k], masks[k], lungs[k], devices[k] = (a[row.copy_of] for a in (images, masks, lungs, devices))
+                bar.update()
+    return images, masks, lungs, devices
 
 
-def _draw_chunk(job: tuple[list[Row], Options]) -> tuple:
-    """Draw some rows, in a worker; the truth travels as packed bits."""
-    rows, options = job
-    done = [render(r, options) for r in rows]
-    return (
-        np.stack([d.image for d in done]),
-        np.packbits(np.stack([d.mask for d in done])),
-        np.packbits(np.stack([d.lungs for d in done])),
-        [(d.marker, d.bedside) for d in done],
-    )
-
-
-def _spread(jobs: list[tuple], n: int, workers: int | None) -> Iterator[tuple]:
-    """Yield the results of _draw_chunk in order, from this process or from several."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(workers or (min(cores, 8) if n >= _SMALL else 1), len(jobs))
+def _spread(rows: list[Row], options: Options, workers: int | None) -> Iterator[Drawing]:
+    """Yield the drawings of rows in order, from this process or from several."""
+    count = min(workers or (min(cores(), 8) if len(rows) >= _SMALL else 1), math.ceil(len(rows) / _CHUNK))
     method = _start_method(asked=workers is not None) if count > 1 else None
     done = 0
     if method is not None:
@@ -262,15 +197,16 @@ def _spread(jobs: list[tuple], n: int, workers: int | None) -> Iterator[tuple]:
             with warnings.catch_warnings():
                 # Python 3.12 warns of fork beside threads; the workers use no lock that a thread could hold.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                results = pool.map(_draw_chunk, jobs)
-            for result in results:
-                yield result
+                drawings = pool.map(partial(render, options=options), rows, chunksize=_CHUNK)
+            for drawing in drawings:
+                yield drawing
                 done += 1
         except BrokenProcessPool:  # no memory for another process, or it was killed: go on alone
             pass
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    yield from map(_draw_chunk, jobs[done:])
+    for row in rows[done:]:
+        yield render(row, options)
 
 
 def _start_method(asked: bool) -> str | None:
@@ -285,48 +221,34 @@ def _start_method(asked: bool) -> str | None:
 
 
 def _labels(rows: list[Row], classes: tuple[str, ...], noise: float, seed: int) -> np.ndarray:
-    labels = np.array([classes.index(r.label) for r in rows], np.int64)
+    labels = np.array([classes.index(row.label) for row in rows], np.int64)
     if noise:
         rng = np.random.default_rng([seed, 19])
         wrong = rng.random(len(rows)) < noise
         other = (labels + rng.integers(1, len(classes), len(rows))) % len(classes)
         labels = np.where(wrong, other, labels)
-        for k, r in enumerate(rows):
-            if r.copy_of >= 0:  # copies never carry two labels
-                labels[k] = labels[r.copy_of]
+        labels = labels[[row.copy_of if row.copy_of >= 0 else k for k, row in enumerate(rows)]]  # a copy has no other
     return labels
 
 
 _PREFIX = {"normal": "IM", "bacterial": "bacteria", "viral": "virus", "covid-19": "covid", "tuberculosis": "tb"}
+_CORNERS = ["marker_x0", "marker_y0", "marker_x1", "marker_y1"]
 
 
-def _table(
-    rows: list[Row], info: list, labels: np.ndarray, classes: tuple[str, ...], images: np.ndarray, options: Options
-) -> pd.DataFrame:
-    boxes = [m[1:] if m else (-1, -1, -1, -1) for m, _ in info]
-    names = [classes[k] for k in labels]
-    prefix = [_PREFIX[r.subtype] for r in rows]
-    stems = [f"{p}-{r.number:04d}-{r.image:04d}" for p, r in zip(prefix, rows, strict=True)]
-    table = pd.DataFrame(
-        {
-            "file": [f"{r.split}/{c}/{s}.png" for r, c, s in zip(rows, names, stems, strict=True)],
-            "split": [r.split for r in rows],
-            "class": names,
-            "subtype": [r.subtype for r in rows],
-            "patient": [f"{p}-{r.number:04d}" for p, r in zip(prefix, rows, strict=True)],
-            "key_number": [str(r.number) for r in rows],
-            "width": options.size,
-            "height": options.size,
-            "extension": ".png",
-            "bytes": options.size**2,
-            "digest": [hashlib.sha256(a.tobytes()).hexdigest() for a in images],
-            "age": options.age,
-            "bedside": [b for _, b in info],
-            "label_wrong": [c != r.label for c, r in zip(names, rows, strict=True)],
-            "marker": [m is not None for m, _ in info],
-            "marker_text": [m[0] if m else "" for m, _ in info],
-        }
-    )
-    for k, name in enumerate(("marker_x0", "marker_y0", "marker_x1", "marker_y1")):
-        table[name] = np.array([b[k] for b in boxes], np.int64)
+def _table(rows: list[Row], devices: list, names: list[str], images: np.ndarray, options: Options) -> pd.DataFrame:
+    markers, bedside = zip(*devices, strict=True)
+    patients = [f"{_PREFIX[row.subtype]}-{row.number:04d}" for row in rows]
+    files = [f"{patient}-{row.image:04d}.png" for patient, row in zip(patients, rows, strict=True)]
+    table = pd.DataFrame({
+        "file": [f"{row.split}/{name}/{file}" for row, name, file in zip(rows, names, files, strict=True)],
+        "split": [row.split for row in rows], "class": names, "subtype": [row.subtype for row in rows],
+        "patient": patients, "key_number": [str(row.number) for row in rows],
+        "width": options.size, "height": options.size, "extension": ".png", "bytes": options.size**2,
+        "digest": [hashlib.sha256(image.tobytes()).hexdigest() for image in images],
+        "age": options.age, "bedside": bedside,
+        "label_wrong": [name != row.label for name, row in zip(names, rows, strict=True)],
+        "marker": [marker is not None for marker in markers],
+        "marker_text": [marker[0] if marker else "" for marker in markers],
+    })  # fmt: skip
+    table[_CORNERS] = np.array([marker[1:] if marker else (-1,) * 4 for marker in markers], np.int64)
     return table

@@ -22,7 +22,7 @@ class Options:
     size: int
     seed: int
     age: str = "child"
-    contrast: float = 1.0
+    lesion_contrast: float = 1.0
     shift: float = 1.0
     bedside: float = 0.0
     marker: dict = field(default_factory=dict)
@@ -58,7 +58,7 @@ def render(row: Row, options: Options) -> Drawing:
     lesion = draw_lesion(chest, row.subtype, stream(_LESION))
     bone_rng = stream(_ANATOMY, image=0)
 
-    fill = np.clip(lesion.fill * np.float32(o.contrast), 0, 1)
+    fill = np.clip(lesion.fill * np.float32(o.lesion_contrast), 0, 1)
     gas = anatomy.air(chest)
     marks = anatomy.vessels(chest, bone_rng) + anatomy.hila(chest)
     marks *= np.minimum(gas * (1.6 / build.depth), 1)  # markings need air around them to show
@@ -72,39 +72,30 @@ def render(row: Row, options: Options) -> Drawing:
     if dev.random() < (0.75 if bedside else 0.10):
         bone += devices.leads(chest, dev)
     if o.age == "child" and dev.random() < 0.06:
-        hand_soft, hand_bone = devices.hand(chest, dev)
-        soft += hand_soft
-        bone += hand_bone
+        for thickness, added in zip((soft, bone), devices.hand(chest, dev), strict=True):
+            thickness += added
 
     look = stream(_LOOK)
     foggy = o.shift if row.split == "test" else 0.0  # the test block comes from another exposure table
     scale = size / 224
     unsharp = (look.uniform(0.2, 0.65) + (look.uniform(0.2, 0.9) if bedside else 0.0)) * scale
-    signal = physics.expose(
-        soft,
-        bone,
-        stream(_NOISE),
-        scatter=look.uniform(0.03, 0.14) + (0.06 if bedside else 0.0) + 0.05 * foggy,
-        dose=look.uniform(2500, 9000),
-        unsharp=unsharp,
-    )
+    scatter = look.uniform(0.03, 0.14) + (0.06 if bedside else 0.0) + 0.05 * foggy
+    dose = look.uniform(2500, 9000)
+    signal = physics.expose(soft, bone, stream(_NOISE), scatter=scatter, dose=dose, unsharp=unsharp)
     if look.random() < 0.5:
         signal *= devices.collimation(size, look)
     middle = float(np.quantile(signal[size // 8 : -size // 8 : 3, size // 8 : -size // 8 : 3], 0.90))
-    image = physics.tone_map(
-        signal,
-        low=-0.10 * foggy,
-        high=middle * look.uniform(0.92, 1.08),
-        gamma=look.uniform(1.15, 1.80) * (1 - 0.18 * foggy) * o.gamma.get(row.label, 1.0),
-    )
+    high = middle * look.uniform(0.92, 1.08)
+    gamma = look.uniform(1.15, 1.80) * (1 - 0.18 * foggy) * o.gamma.get(row.label, 1.0)
+    image = physics.tone_map(signal, low=-0.10 * foggy, high=high, gamma=gamma)
     base = np.float32(look.uniform(0.0, 0.10))  # fog: even the open beam is not quite black
     image = base + image * (np.float32(look.uniform(0.92, 1.0)) - base)
     image = physics.blur(image, o.blur.get(row.label, 0.0) * scale)
 
     mark = stream(_MARKER)
     marker = devices.place_marker(mark, size)
-    shown = mark.random() < o.marker.get(row.label, 0.85)
-    shown = shown if o.force_marker is None else o.force_marker
+    by_chance = mark.random() < o.marker.get(row.label, 0.85)
+    shown = by_chance if o.force_marker is None else o.force_marker
     if shown:
         devices.stamp_marker(image, marker)
     pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .physics import blur, bump, smooth_noise, step
+from .physics import blur, bump, ellipse, smooth_noise, step
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Chest:
         c, s = np.float32(np.cos(pose.tilt) / pose.zoom), np.float32(np.sin(pose.tilt) / pose.zoom)
         dx, dy = (axis - np.float32(pose.x))[None, :], (axis - np.float32(pose.y))[:, None]
         self.x, self.y = c * dx + s * dy, c * dy - s * dx
-        self._lungs()
+        self._find_lungs()
 
     def pixels(self, points: Sequence) -> np.ndarray:
         """Turn patient coordinates (n, 2) into pixel coordinates (n, 2)."""
@@ -122,7 +122,7 @@ class Chest:
         t = np.minimum(np.maximum((y - b.apex) / (0.62 - b.apex), 1e-4), 1.25)
         return b.width * t**b.taper
 
-    def _lungs(self) -> None:
+    def _find_lungs(self) -> None:
         b, pose, x, y = self.build, self.pose, self.x, self.y
         self.wall = self.lateral(y)
         self.side = np.abs(x)
@@ -157,6 +157,11 @@ class Chest:
         p = (self.pixels(points) * 2).ravel().tolist()
         draw.line(p, fill=int(value), width=max(1, round(width * self.size * self.pose.zoom)), joint="curve")
 
+    def disk(self, draw: ImageDraw.ImageDraw, center: Sequence, rx: float, ry: float, value: float) -> None:
+        """Draw an ellipse around a point in patient coordinates; its radii are pixels of the drawing surface."""
+        x, y = self.pixels([center])[0] * 2
+        draw.ellipse([x - rx, y - ry, x + rx, y + ry], fill=int(value))
+
     def read(self, image: Image.Image, sigma: float = 0.0) -> np.ndarray:
         """Turn a drawing surface into float32 (size, size) from 0 to 1, blurred by sigma pixels."""
         a = np.asarray(image, dtype=np.uint8).reshape(self.size, 2, self.size, 2)
@@ -176,8 +181,8 @@ def soft_tissue(chest: Chest) -> np.ndarray:
     chin = 1 - ((x - chest.pose.turn) * (1 / 0.36)) ** 2 - ((y + 1.10 - chest.pose.chin) * (1 / 0.28)) ** 2
     body = np.maximum(body, np.sqrt(np.clip(chin, 0, 1)) * (0.95 * b.depth))
     for sign in (-1, 1):
-        for (x0, y0, r0), (x1, y1, r1), thick in _limbs(b, chest.pose, sign):
-            body = np.maximum(body, capsule(x, y, x0, y0, r0, x1, y1, r1) * (thick * b.depth))
+        for start, end, thick in _limbs(b, chest.pose, sign):
+            body = np.maximum(body, capsule(x, y, start, end) * (thick * b.depth))
     return body
 
 
@@ -193,10 +198,9 @@ def _limbs(b: Build, pose: Pose, sign: int) -> Iterator[tuple]:
         yield (s * w * 0.85, top + 0.14, 0.19), (s * (w + 0.22), 0.9, 0.15), 0.40
 
 
-def capsule(
-    x: np.ndarray, y: np.ndarray, x0: float, y0: float, r0: float, x1: float, y1: float, r1: float
-) -> np.ndarray:
-    """Return the thickness 0..1 of a rod with round ends; its radius runs from r0 at (x0, y0) to r1 at (x1, y1)."""
+def capsule(x: np.ndarray, y: np.ndarray, start: tuple, end: tuple) -> np.ndarray:
+    """Return the thickness 0..1 of a rod with round ends, from start to end, each (x, y, radius)."""
+    (x0, y0, r0), (x1, y1, r1) = start, end
     dx, dy = x1 - x0, y1 - y0
     h = np.clip(((x - x0) * dx + (y - y0) * dy) * (1 / (dx * dx + dy * dy)), 0, 1)
     r = r0 + h * (r1 - r0)
@@ -269,9 +273,7 @@ def _shoulder(chest: Chest, draw: ImageDraw.ImageDraw, rng: np.random.Generator,
     *_, ((x0, y0, _), (x1, y1, _), _) = _limbs(b, pose, sign)
     chest.draw(draw, [(x0, y0), (x1, y1)], 0.095, 75)
     chest.draw(draw, [(x0, y0), (x1, y1)], 0.055, 50)
-    cx, cy = chest.pixels([(x0, y0)])[0] * 2
-    r = 0.065 * chest.size
-    draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=70)
+    chest.disk(draw, (x0, y0), 0.065 * chest.size, 0.065 * chest.size, 70)
 
 
 def vessels(chest: Chest, rng: np.random.Generator) -> np.ndarray:
@@ -342,6 +344,5 @@ def stomach(chest: Chest, rng: np.random.Generator) -> np.ndarray | float:
 def hila(chest: Chest) -> np.ndarray:
     """Return the soft tissue (cm) of both hila."""
     b = chest.build
-    x0 = b.upper * b.width + 0.03
     y0 = np.where(chest.left, np.float32(-0.05 - b.left_hilum), np.float32(-0.05))
-    return 1.5 * np.exp(-(((chest.side - x0) / 0.07) ** 2) - ((chest.y - y0) / 0.13) ** 2)
+    return 1.5 * np.exp(-ellipse(chest.side, chest.y, b.upper * b.width + 0.03, y0, 0.07, 0.13))

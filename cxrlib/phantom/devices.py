@@ -67,9 +67,8 @@ def leads(chest: Chest, rng: np.random.Generator) -> np.ndarray:
         curve = (1 - t) ** 2 * [x, y] + 2 * t * (1 - t) * np.array(mid) + t**2 * np.array(end)
         chest.draw(draw, curve, 0.010, rng.uniform(120, 220))
         if rng.random() < 0.6:
-            cx, cy = chest.pixels([(x, y)])[0] * 2
-            r = chest.size * rng.uniform(0.03, 0.05)
-            draw.ellipse([cx - r * 0.7, cy - r, cx + r * 0.7, cy + r], fill=int(rng.uniform(100, 230)))
+            radius = chest.size * rng.uniform(0.03, 0.05)
+            chest.disk(draw, (x, y), radius * 0.7, radius, rng.uniform(100, 230))
     if rng.random() < 0.35:  # a gastric or endotracheal tube
         t = np.linspace(0, 1, 12)[:, None]
         x0 = rng.normal(0, 0.04)
@@ -87,7 +86,7 @@ def hand(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     for k in range(4):
         y = y0 + 0.13 * k
         a, b = (side * 1.15, y), (side * (0.84 + 0.03 * abs(k - 1.5)), y + rng.normal(0, 0.04))
-        soft = np.maximum(soft, capsule(chest.x, chest.y, *a, 0.06, *b, 0.05))
+        soft = np.maximum(soft, capsule(chest.x, chest.y, (*a, 0.06), (*b, 0.05)))
         chest.draw(draw, [a, b], 0.035, 90)
     return 1.6 * soft, 0.9 * chest.read(image, 0.6 * chest.size / 224)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Chest
-from .physics import smooth_noise, step
+from .physics import ellipse, smooth_noise, step
 
 
 @dataclass
@@ -23,40 +23,33 @@ class Lesion:
 
 def draw_lesion(chest: Chest, kind: str, rng: np.random.Generator) -> Lesion:
     """Draw the lesion of one image; kind is "normal", "bacterial", "viral", "covid-19" or "tuberculosis"."""
-    return _DRAW[kind](chest, rng)
-
-
-def _normal(chest: Chest, rng: np.random.Generator) -> Lesion:
-    zero = np.zeros((chest.size, chest.size), np.float32)
-    return Lesion(zero, zero > 0)
-
-
-def _finish(chest: Chest, fill: np.ndarray, involved: np.ndarray) -> Lesion:
+    fill, involved = _DRAW[kind](chest, rng)
     return Lesion(np.clip(fill, 0, 1), involved & chest.lungs)
 
 
-def _bacterial(chest: Chest, rng: np.random.Generator) -> Lesion:
+def _normal(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    zero = np.zeros((chest.size, chest.size), np.float32)
+    return zero, zero > 0
+
+
+def _bacterial(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """One lobe: an opacity that stops at a fissure, with dark bronchi inside, and little elsewhere."""
     b, x, y = chest.build, chest.x, chest.y
     left = rng.random() < 0.45
     side = chest.left if left else ~chest.left
     lobe = rng.choice(["upper", "middle", "lower"], p=[0.27, 0.23, 0.5])
     fissure = -0.03 + rng.normal(0, 0.03) + rng.normal(0, 0.08) * (chest.side - 0.35)
-    sharp = 0.012
     if lobe == "upper":
-        region = step(fissure - y, sharp)
-        center = (0.33, -0.28)
+        region, center = step(fissure - y, 0.012), (0.33, -0.28)
     elif lobe == "middle":
-        region = step(y - fissure, sharp)
-        center = (0.27, 0.17)
+        region, center = step(y - fissure, 0.012), (0.27, 0.17)
     else:
-        region = step(y - fissure - 0.35 * (0.30 - chest.side) - 0.05, 0.03)
-        center = (0.38, 0.25)
+        region, center = step(y - fissure - 0.35 * (0.30 - chest.side) - 0.05, 0.03), (0.38, 0.25)
     sx = 1 if left else -1
     r = rng.uniform(0.20, 0.48)
     cx, cy = sx * (center[0] + rng.normal(0, 0.07)), center[1] + rng.normal(0, 0.07)
     ragged = smooth_noise(rng, chest.size, 9) * 0.16 + smooth_noise(rng, chest.size, 28) * 0.07
-    d = 1 - np.sqrt(((x - cx) / r) ** 2 + ((y - cy) / (r * rng.uniform(0.8, 1.3))) ** 2) + ragged
+    d = 1 - np.sqrt(ellipse(x, y, cx, cy, r, r * rng.uniform(0.8, 1.3))) + ragged
     core = step(d, 0.30) * region * side
     texture = 1 + 0.10 * smooth_noise(rng, chest.size, 18) + 0.08 * smooth_noise(rng, chest.size, 40)
     image, draw = chest.canvas()
@@ -66,34 +59,27 @@ def _bacterial(chest: Chest, rng: np.random.Generator) -> Lesion:
         mid = ((hx + tx) / 2 + rng.normal(0, 0.03), (hy + ty) / 2 + rng.normal(0, 0.03))
         chest.draw(draw, [(hx, hy), mid, (tx, ty)], 0.016 + 0.003 * k, 200)
     bronchi = chest.read(image, 0.7 * chest.size / 224)
-    strength = rng.uniform(0.55, 1.0)
-    fill = core * strength * texture * (1 - 0.45 * bronchi)
-    around = (
-        np.exp(-(((x - cx) / (1.7 * r)) ** 2) - ((y - cy) / (1.7 * r)) ** 2) * side
-    )  # partly filled, not in the mask
+    fill = core * rng.uniform(0.55, 1.0) * texture * (1 - 0.45 * bronchi)
+    around = np.exp(-ellipse(x, y, cx, cy, 1.7 * r, 1.7 * r)) * side  # partly filled, not in the mask
     fill = np.maximum(fill, around * rng.uniform(0.10, 0.40))
-    return _finish(chest, fill, core > 0.35)
+    return fill, core > 0.35
 
 
-def _viral(chest: Chest, rng: np.random.Generator) -> Lesion:
+def _viral(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Both lungs: hazy, thickened interstitium, densest around the hila; lines instead of crisp vessels."""
     b = chest.build
-    x0 = b.upper * b.width
-    central = np.exp(
-        -(((chest.side - x0) / rng.uniform(0.22, 0.38)) ** 2) - ((chest.y - 0.02) / rng.uniform(0.28, 0.45)) ** 2
-    )
+    width, height = rng.uniform(0.22, 0.38), rng.uniform(0.28, 0.45)
+    central = np.exp(-ellipse(chest.side, chest.y, b.upper * b.width, 0.02, width, height))
     patch = smooth_noise(rng, chest.size, 6)
-    lines = np.abs(smooth_noise(rng, chest.size, 22))
-    lines2 = np.abs(smooth_noise(rng, chest.size, 40))
-    net = np.maximum(1 - lines * 2.2, 0) + 0.8 * np.maximum(1 - lines2 * 2.2, 0)
+    coarse, fine = (np.maximum(1 - np.abs(smooth_noise(rng, chest.size, cells)) * 2.2, 0) for cells in (22, 40))
+    net = coarse + 0.8 * fine
     streak = np.maximum(smooth_noise(rng, chest.size, 14), 0)
     amount = np.clip(0.30 + 0.35 * central + 0.22 * patch + 0.16 * streak, 0.05, 1.0)
-    strength = rng.uniform(0.50, 1.1)
-    fill = strength * amount * (0.56 + 0.20 * net)
-    return _finish(chest, fill, amount > 0.33)
+    fill = rng.uniform(0.50, 1.1) * amount * (0.56 + 0.20 * net)
+    return fill, amount > 0.33
 
 
-def _covid(chest: Chest, rng: np.random.Generator) -> Lesion:
+def _covid(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Several ground-glass patches in both lungs, mostly low, some at the rim and some central."""
     x, y = chest.x, chest.y
     low = rng.random() < 0.90
@@ -106,21 +92,20 @@ def _covid(chest: Chest, rng: np.random.Generator) -> Lesion:
         wall = float(chest.lateral(np.float32(cy)))
         cx = sx * wall * (rng.uniform(0.72, 0.95) if rng.random() < 0.6 else rng.uniform(0.35, 0.65))
         r = rng.uniform(0.10, 0.22)
-        d = 1 - np.sqrt(((x - cx) / r) ** 2 + ((y - cy) / (r * rng.uniform(0.8, 1.5))) ** 2) + ragged
+        d = 1 - np.sqrt(ellipse(x, y, cx, cy, r, r * rng.uniform(0.8, 1.5))) + ragged
         field = np.maximum(field, step(d, 0.55))
     grain = smooth_noise(rng, chest.size, 34) * 0.06
     fill = field * (rng.uniform(0.30, 0.65) + grain)
-    return _finish(chest, fill, field > 0.4)
+    return fill, field > 0.4
 
 
-def _tuberculosis(chest: Chest, rng: np.random.Generator) -> Lesion:
+def _tuberculosis(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Upper lobe: patchy consolidation, sometimes a cavity, satellite nodules, sometimes an effusion."""
     x, y, b = chest.x, chest.y, chest.build
     sides = [-1, 1] if rng.random() < 0.35 else [int(rng.choice([-1, 1], p=[0.6, 0.4]))]
     upper = rng.random() < 0.91
     ragged = smooth_noise(rng, chest.size, 16) * 0.28 + smooth_noise(rng, chest.size, 36) * 0.12
-    field = np.zeros_like(x)
-    hole = np.zeros_like(x)
+    field, hole = np.zeros_like(x), np.zeros_like(x)
     for sx in sides:
         cy = b.apex + rng.uniform(0.22, 0.36) if upper else rng.uniform(0.02, 0.22)
         cx = sx * rng.uniform(0.45, 0.72) * float(chest.lateral(np.float32(cy)))
@@ -142,7 +127,7 @@ def _tuberculosis(chest: Chest, rng: np.random.Generator) -> Lesion:
         fluid = step(y - level, 0.03) * sx
         fill = np.maximum(fill, 0.9 * fluid)
         mask = mask | (fluid > 0.5)
-    return _finish(chest, fill, mask)
+    return fill, mask
 
 
 _DRAW = {"normal": _normal, "bacterial": _bacterial, "viral": _viral, "covid-19": _covid, "tuberculosis": _tuberculosis}

@@ -31,6 +31,11 @@ def bump(x: np.ndarray, center: float, width: float) -> np.ndarray:
     return np.exp(-(((x - center) * (1.0 / width)) ** 2))
 
 
+def ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, across: float, down: float) -> np.ndarray:
+    """Return the squared distance from (cx, cy) in units of the radii: 1 on the ellipse."""
+    return ((x - cx) / across) ** 2 + ((y - cy) / down) ** 2
+
+
 @lru_cache(maxsize=64)
 def _spline(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Return indices (4, size) and cubic B-spline weights (4, size, 1) that stretch cells + 3 nodes."""
@@ -83,22 +88,9 @@ def expose(
 ) -> np.ndarray:
     """Expose a detector: attenuation exp(-sum mu t), scatter, detector blur, quantum noise.
 
-    Parameters
-    ----------
-    soft, bone : ndarray (H, W)
-        Thickness in cm.
-    rng : Generator
-    scatter : float
-        Fraction of the detected light that is scatter.
-    dose : float
-        Photons per pixel in the open beam.
-    unsharp : float
-        Blur of detector and motion in pixels.
-
-    Returns
-    -------
-    ndarray (H, W)
-        -log(intensity): 0 in the open beam, large behind the abdomen.
+    ``soft`` and ``bone`` (H, W) are thicknesses in cm, ``scatter`` is a fraction of the detected light, ``dose`` the
+    photons per pixel in the open beam, ``unsharp`` the blur of detector and motion in pixels. Returns -log(intensity)
+    (H, W): 0 in the open beam, large behind the abdomen.
     """
     beam = np.exp(-(MU_SOFT * soft + MU_BONE * bone))
     beam = (1 - scatter) * blur(beam, unsharp) + scatter * wide_blur(beam, 0.09 * beam.shape[0])

@@ -25,38 +25,29 @@ PRECISIONS = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}  # dt
 
 def _moved(down: int, right: int) -> Callable[[np.ndarray], np.ndarray]:
     def move(images: np.ndarray) -> np.ndarray:
-        height, width = images.shape[2:]
-        dy, dx = round(SHIFT * height) * down, round(SHIFT * width) * right
-        out = np.zeros_like(images)  # black outside, as in Augment
-        out[:, :, max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = images[
-            :, :, max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
-        ]
-        return out
+        dy, dx = (round(SHIFT * side) for side in images.shape[2:])
+        framed = np.pad(images, ((0, 0), (0, 0), (dy, dy), (dx, dx)))  # black outside, as in Augment
+        top, left = dy * (1 - down), dx * (1 - right)
+        return framed[:, :, top : top + images.shape[2], left : left + images.shape[3]]
 
     return move
 
 
 #: name -> function from images (B, 1, H, W) to images of the same shape and dtype
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "identity": lambda images: images,
-    "flip": lambda images: images[:, :, :, ::-1],
-    "shift-left": _moved(0, -1),
-    "shift-right": _moved(0, 1),
-    "shift-up": _moved(-1, 0),
-    "shift-down": _moved(1, 0),
-}
+    "identity": lambda images: images, "flip": lambda images: images[:, :, :, ::-1],
+    "shift-left": _moved(0, -1), "shift-right": _moved(0, 1), "shift-up": _moved(-1, 0), "shift-down": _moved(1, 0),
+}  # fmt: skip
 
 
 def predict(
-    model: nn.Module,
-    images: CxrDataset | np.ndarray | torch.Tensor,
-    *,
-    tta: Sequence[str | Callable] | str | Callable = (),
-    batch_size: int = 64,
-    precision: str = "fp32",
+    model: nn.Module, images: CxrDataset | np.ndarray | torch.Tensor, *,
+    tta: Sequence[str | Callable] | str | Callable = (), batch_size: int = 64, precision: str = "fp32",
     progress: bool = False,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Compute class probabilities; the model is left as it was found.
+
+    Raises ValueError for images of another kind or scale, and an unknown view or precision.
 
     Parameters
     ----------
@@ -65,10 +56,9 @@ def predict(
     images : CxrDataset, uint8 array (N, 1, H, W) or (N, H, W), or float array of these shapes in [0, 1]
     tta : sequence of str or callable, optional
         Test-time augmentation: views of each image whose probabilities are averaged (not logits, not votes). Names from
-        ``VIEWS`` ("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"), or functions from
-        images (B, 1, H, W) to the same shape and dtype. A shift moves by 4 % of the side; what comes in is black. The
-        flip is a claim about anatomy: that a mirrored chest, with the heart on the right, has the same diagnosis.
-        None of them: the image as it is. Each view costs one pass.
+        ``VIEWS`` ("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"), or functions from images
+        (B, 1, H, W) to the same shape and dtype. A shift moves by 4 % of the side, black outside. The flip claims that
+        a mirrored chest, with the heart on the right, has the same diagnosis. Each view costs one pass.
     batch_size : int
         Images in one pass.
     precision : {"fp32", "bf16", "fp16", "auto"}
@@ -79,14 +69,10 @@ def predict(
     Returns
     -------
     ndarray, float64 (N, K)
-
-    Raises
-    ------
-    ValueError
-        Images of another kind or scale; an unknown view or precision, or a view that returns something else.
     """
     read, count = reader(images)
-    views = find_views(tta)
+    given = [tta] if isinstance(tta, str) or callable(tta) else list(tta) or ["identity"]
+    views = [view if callable(view) else VIEWS[one_of("tta", view, VIEWS)] for view in given]
     whole("batch_size", batch_size, 1)
     first = next(model.parameters())
     shape, probs = (0, len(getattr(model, "classes", ()))), []
@@ -98,19 +84,11 @@ def predict(
     ):
         for start in range(0, count, batch_size):
             batch = read(range(start, min(start + batch_size, count)))
-            seen = [
-                model(unit(_through(view, batch).to(first.device)).to(first.dtype)).double().softmax(1)
-                for view in views
-            ]
-            probs.append(torch.stack(seen).mean(0).cpu().numpy())
+            seen = (unit(_through(view, batch).to(first.device)).to(first.dtype) for view in views)
+            one_each = [model(x).double().softmax(1) for x in seen]
+            probs.append(torch.stack(one_each).mean(0).cpu().numpy())
             progress_bar.update(len(batch))
     return np.concatenate(probs) if probs else np.empty(shape)
-
-
-def find_views(tta: Sequence[str | Callable] | str | Callable) -> list[Callable]:
-    """Find the functions of views that are given by name; raises ValueError for an unknown one."""
-    given = [tta] if isinstance(tta, str) or callable(tta) else list(tta)
-    return [view if callable(view) else VIEWS[one_of("tta", view, VIEWS)] for view in given or ["identity"]]
 
 
 def _through(view: Callable, batch: torch.Tensor) -> torch.Tensor:
@@ -119,9 +97,8 @@ def _through(view: Callable, batch: torch.Tensor) -> torch.Tensor:
     images = batch.cpu().numpy()
     seen = np.asarray(view(images))
     if seen.shape != images.shape or seen.dtype != images.dtype:
-        raise ValueError(
-            f"tta: a view must return {images.dtype} images of the shape {images.shape}, got {seen.dtype} {seen.shape}"
-        )
+        wanted = f"{images.dtype} images of the shape {images.shape}"
+        raise ValueError(f"tta: a view must return {wanted}, got {seen.dtype} {seen.shape}")
     return torch.from_numpy(np.ascontiguousarray(seen))
 
 

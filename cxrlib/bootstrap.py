@@ -20,8 +20,8 @@ BLOCK = 2_000_000  # weights held at once, whatever the number of images and res
 def groups(patients: object, n: int) -> np.ndarray:
     """Give every patient a number: (N,) int, the same for all images of one patient.
 
-    ``patients`` are ``n`` keys, numbers or texts; None counts every image as its own patient. Raises ValueError for
-    another number of keys, and for NaN or None among them: all unknown patients would count as one.
+    ``patients`` are ``n`` keys, numbers or texts; None counts every image as its own patient. ValueError for another
+    number of keys, and for NaN or None among them.
     """
     if patients is None:
         return np.arange(n)
@@ -33,10 +33,7 @@ def groups(patients: object, n: int) -> np.ndarray:
 def draws(group: np.ndarray, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:
     """Draw as many patients as there are, with replacement, from the numbers (N,) that ``groups`` gives.
 
-    Yields
-    ------
-    ndarray, (B, N) float
-        How often each image was drawn; blocks of B resamples, so that memory stays bounded.
+    Yields how often each image was drawn, (B, N) float: blocks of B resamples, so that memory stays bounded.
     """
     patients = group.max() + 1
     rng = np.random.default_rng(seed)
@@ -50,28 +47,18 @@ def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give the 2.5 and 97.5 percentiles over the first axis; resamples with an undefined value are left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "All-NaN slice": the interval is undefined, too
-        low, high = np.nanpercentile(values, [2.5, 97.5], axis=0)
-    return low, high
+        return tuple(np.nanpercentile(values, [2.5, 97.5], axis=0))
 
 
 def mean_intervals(values: np.ndarray, patients: object = None, resamples: int = 1000, seed: int = 0) -> tuple:
-    """Give the 95 % percentile intervals of means over images.
+    """Give the 95 % percentile intervals (low, high) of means over images, each (C,) or a number.
 
-    Parameters
-    ----------
-    values : array_like, (N, C) or (N,)
-        One row per image; undefined entries (NaN) are left out of the means.
-    patients : array_like, (N,), optional
-    resamples, seed : int
-        No resamples leave the intervals undefined.
-
-    Returns
-    -------
-    low, high : ndarray, (C,), or float
+    ``values`` (N, C) or (N,) have one row per image; undefined entries (NaN) are left out of the means. ``patients``
+    are (N,) keys; no resamples leave the intervals undefined.
     """
     values = np.asarray(values, dtype=float)
     if not resamples or not len(values):
-        return np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan)
+        return tuple(np.full((2, *values.shape[1:]), np.nan))
     known = np.isfinite(values)
     filled, counted = np.where(known, values, 0), known.astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -27,16 +27,10 @@ OCCLUSION_GRID = 14  # cells along each side; the gray patch is two cells wide
 
 
 def explain(
-    model: CxrNet,
-    images: CxrDataset | np.ndarray | torch.Tensor,
-    layer: str | None = None,
-    target: int | str | Sequence | None = None,
-    method: str = "grad-cam",
-    batch_size: int = 32,
-    *,
-    relu: bool = True,
-    precision: str = "fp32",
-) -> np.ndarray:
+    model: CxrNet, images: CxrDataset | np.ndarray | torch.Tensor, layer: str | None = None,
+    target: int | str | Sequence | None = None, method: str = "grad-cam", batch_size: int = 32, *,
+    relu: bool = True, precision: str = "fp32",
+) -> np.ndarray:  # fmt: skip
     """Compute class activation maps; the model is left as it was found: mode, gradients, hooks.
 
     The maps have the size of the layer and keep their raw values, so that maps of several images and classes can be
@@ -61,27 +55,20 @@ def explain(
         through it (Wang et al., CVPR Workshops 2020), one forward pass for each feature map; ``"occlusion"`` is the
         fall of the class's logit when a gray patch hides a region (Zeiler and Fergus, ECCV 2014), on a grid of 14 x
         14; it needs no layer.
-    batch_size : int
-        Images (for Score-CAM and occlusion: changed copies) in one forward pass.
+    batch_size, precision
+        As for ``predict``; for Score-CAM and occlusion, changed copies in one pass.
     relu : bool
         Set negative values to zero, as the papers do: what speaks against the class is not shown.
-    precision : {"fp32", "bf16", "fp16", "auto"}
-        As for ``predict``: float32 gives the same maps on every machine.
 
     Returns
     -------
-    ndarray, float32
-        (N, K, h, w) for all classes, (N, h, w) with a target.
+    ndarray, float32, (N, K, h, w) for all classes, (N, h, w) with a target
 
     Raises
     ------
     ValueError
         An unknown layer, target or method; images of another kind or scale; no spatial maps; activations not finite.
-
-    Warns
-    -----
-    UserWarning
-        Maps of the target are zero everywhere after ReLU.
+        Maps of the target that are zero everywhere after ReLU are a UserWarning.
     """
     _check_model(model)
     one_of("method", method, METHODS)

@@ -2,9 +2,8 @@
 
 What is undefined is NaN (null in JSON, "–" for people): recall, precision and F1 of a class without images, and the
 precision of a class that is never predicted. Macro values, balanced accuracy among them, are means over the classes
-that have images, as in scikit-learn's ``balanced_accuracy_score``; they are undefined where one of these is. The areas
-under ROC and precision-recall curves rank the images of a class against all others, and their mean over the classes is
-undefined as soon as one class has no image, or all of them; scikit-learn refuses such labels.
+that have images, as in scikit-learn's ``balanced_accuracy_score``; they are undefined where one of these is. The mean
+area under ROC and precision-recall curves is undefined as soon as one class has no image, or all of them.
 """
 
 from __future__ import annotations
@@ -39,25 +38,15 @@ BINS = 15  # of the reliability diagram and the expected calibration error, as i
 
 
 def evaluate(
-    model: nn.Module,
-    data: CxrDataset,
-    *,
-    threshold: float | CxrDataset | None = None,
-    bootstrap: int = 1000,
-    seed: int = 0,
-    tta: Sequence = (),
-    batch_size: int = 64,
-    precision: str = "fp32",
-    progress: bool = False,
-) -> Report:
+    model: nn.Module, data: CxrDataset, *, threshold: float | CxrDataset | None = None, bootstrap: int = 1000,
+    seed: int = 0, tta: Sequence = (), batch_size: int = 64, precision: str = "fp32", progress: bool = False,
+) -> Report:  # fmt: skip
     """Score a model on a data set.
 
     Parameters
     ----------
-    model : CxrNet
-        From ``build_model``, trained.
-    data : CxrDataset
-        With the classes of the model, in the same order.
+    model, data : CxrNet, CxrDataset
+        With the same classes in the same order.
     threshold : float or CxrDataset, optional
         Two classes only. A number, or a *validation* data set on which the threshold with the highest balanced accuracy
         is chosen and carried over. None decides at 0.5.
@@ -74,14 +63,16 @@ def evaluate(
     if len(data) == 0:
         raise ValueError("data is empty: there is nothing to evaluate")
     known = tuple(getattr(model, "classes", data.classes))
-    _check_classes("data", data, known)
+    for name, given in (("data", data), ("threshold", threshold)):
+        if tuple(getattr(given, "classes", known)) != known:
+            remedy = f"load it with {list(known)} in this order, for which the model was built"
+            raise ValueError(f"{name}: its classes are {list(given.classes)}; {remedy}")
     options = {"tta": tta, "batch_size": batch_size, "precision": precision, "progress": progress}
     cut, source = 0.5, "default"
     if threshold is not None:
         if len(known) != 2:
             raise ValueError(f"threshold: give one for two classes only, the model has {len(known)}")
         if hasattr(threshold, "labels"):
-            _check_classes("threshold", threshold, known)
             cut = best_threshold(threshold.labels, predict(model, threshold, **options)[:, 1])
             source = f"chosen on {len(threshold)} validation images"
         else:
@@ -89,12 +80,6 @@ def evaluate(
     probs = predict(model, data, **options)
     used = precision_used(precision, next(model.parameters()).device)
     return Report(data.labels, probs, data.classes, data.patients, cut, source, bootstrap, seed, data, used)
-
-
-def _check_classes(name: str, data: CxrDataset, known: tuple[str, ...]) -> None:
-    if tuple(data.classes) != known:
-        asked = f"load the data with {list(known)} in this order, for which the model was built"
-        raise ValueError(f"{name}: its classes are {list(data.classes)}; {asked}")
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -120,10 +105,8 @@ class Report:
 
     Parameters
     ----------
-    labels : array_like, (N,) int
-        The true classes.
-    probs : array_like, (N, K)
-        Class probabilities; each row sums to 1.
+    labels, probs : array_like, (N,) int and (N, K)
+        The true classes; class probabilities, of which each row sums to 1.
     classes : sequence of K str
         With two classes the second is the positive one.
     patients : array_like, (N,), optional
@@ -132,10 +115,8 @@ class Report:
         Two classes only: class 1 is predicted where its probability is at least this; where it comes from, in words.
     bootstrap, seed : int
         Resamples behind the intervals (0: none), and their seed.
-    data : CxrDataset, optional
-        The images, to show the mistakes.
-    precision : str, optional
-        The number format in which the probabilities were computed.
+    data, precision : CxrDataset and str, optional
+        The images, to show the mistakes; the number format in which the probabilities were computed.
 
     Attributes
     ----------
@@ -190,7 +171,7 @@ class Report:
         bins, confidence, correct = self._bins()
         gap = np.zeros((n, BINS))
         gap[np.arange(n), bins] = confidence - correct
-        found: dict[str, list] = {}
+        found = []
         for weights in blocks:
             ranked = [(self.labels == j, self.probs[:, j], weights) for j in self.curve_classes]
             means, single = _from_confusions((weights @ cell).reshape(-1, k, k), self.classes, self.confusion.any(1))
@@ -199,9 +180,8 @@ class Report:
                 "average_precision": np.mean([weighted_average_precision(*r) for r in ranked], axis=0),
                 "ece": np.abs(weights @ gap).sum(1) / weights.sum(1),
             }
-            for name, values in (means | areas | single).items():
-                found.setdefault(name, []).append(values)
-        return {name: np.concatenate(values) for name, values in found.items()}
+            found.append(means | areas | single)
+        return {name: np.concatenate([part[name] for part in found]) for name in (found[0] if found else ())}
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -363,10 +343,9 @@ class Report:
         kinds, counts = ("precision", "recall", "f1"), zip(self.classes, self.confusion.sum(1), strict=True)
         rows = [(c, count, *(self.interval(f"{kind}[{c}]") for kind in kinds)) for c, count in counts]
         note = self._about() + (["small print: 95 % intervals, bootstrap over patients"] if self.bootstrap else [])
-        tables = table(head, [("all", *map(self.interval, overall))]) + table(
-            ["class", "images", *kinds[:2], "F1"], rows
-        )
-        return self.plot().to_html() + tables + f"<p><small>{html.escape('; '.join(note))}.</small></p>"
+        means = table(head, [("all", *map(self.interval, overall))])
+        single = table(["class", "images", "precision", "recall", "F1"], rows)
+        return self.plot().to_html() + means + single + f"<p><small>{html.escape('; '.join(note))}.</small></p>"
 
 
 def _from_confusions(matrices: np.ndarray, classes: Sequence[str], present: np.ndarray) -> tuple[dict, dict]:

@@ -1,14 +1,11 @@
-"""Every figure of the course, drawn in one style and described in words.
-
-A :class:`Figure` carries an alternative text that is computed from the data it shows, so that a reader who
-cannot see the picture (or a browser that does not load it) still gets its message.
-"""
+"""Every figure of the course, drawn in one style, with an alternative text that is computed from the data it shows."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -32,24 +29,12 @@ COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
 GRAY = "#6b7280"
 
 STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.labelsize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#4b5563",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.prop_cycle": mpl.cycler(color=COLORS),
-    "grid.color": "#e5e7eb",
-    "xtick.color": "#374151",
-    "ytick.color": "#374151",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "lines.linewidth": 1.8,
+    "font.size": 10, "axes.titlesize": 11, "axes.titleweight": "bold", "axes.labelsize": 10, "legend.fontsize": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#4b5563", "axes.axisbelow": True,
+    "axes.grid": True, "grid.color": "#e5e7eb", "xtick.color": "#374151", "ytick.color": "#374151",
+    "axes.prop_cycle": mpl.cycler(color=COLORS), "legend.frameon": False, "lines.linewidth": 1.8,
     "figure.facecolor": "white",
-}
+}  # fmt: skip
 PIXELS_PER_INCH = 84  # on the page; the picture holds twice as many for sharp screens
 
 
@@ -91,19 +76,12 @@ class Figure(matplotlib.figure.Figure):
 
 
 def subplots(
-    nrows: int = 1,
-    ncols: int = 1,
-    *,
-    figsize: tuple[float, float] | None = None,
-    alt: str = "",
-    squeeze: bool = True,
-    **kwargs: object,
+    nrows: int = 1, ncols: int = 1, *, figsize: tuple[float, float] | None = None, alt: str = "", **kwargs: object
 ) -> tuple[Figure, Axes | np.ndarray]:
     """Make a :class:`Figure` and its axes, like ``pyplot.subplots`` but without pyplot's global state."""
     with style():
         fig = Figure(figsize=figsize or (4.2 * ncols, 3.2 * nrows), alt=alt, layout="constrained")
-        axes = fig.subplots(nrows, ncols, squeeze=squeeze, **kwargs)
-    return fig, axes
+        return fig, fig.subplots(nrows, ncols, **kwargs)
 
 
 def points(
@@ -135,12 +113,11 @@ def show_xray(
 def xrays(
     data: CxrDataset, titles: Sequence[str] | None = None, columns: int = 6, outlines: bool = False, width: float = 9.0
 ) -> Figure:
-    """Draw a grid of the X-rays in a data set.
+    """Draw a grid of all the X-rays in a data set; ValueError for none, or more than 100.
 
     Parameters
     ----------
     data : CxrDataset
-        1 to 100 images: every one is drawn.
     titles : sequence of str, optional
         One per image; default: its class.
     columns : int
@@ -148,11 +125,6 @@ def xrays(
         Draw the lesion's outline where the data set has masks.
     width : float
         Of the figure, in inches.
-
-    Raises
-    ------
-    ValueError
-        No image, or more than 100.
     """
     n = len(data)
     if not 1 <= n <= 100:
@@ -160,16 +132,15 @@ def xrays(
     names = [data.classes[label] for label in data.labels]
     titles = list(names if titles is None else titles)
     columns = min(columns, n)
-    rows = -(-n // columns)
+    rows = math.ceil(n / columns)
     counts = ", ".join(f"{names.count(c)} {c}" for c in data.classes if c in names)
     images, masks = data.images, data.masks if outlines else None
     alt = f"Grid of {n} chest X-rays ({counts}){' with the lesions outlined' if masks is not None else ''}."
     fig, axes = subplots(rows, columns, figsize=(width, rows * (width / columns + 0.25)), squeeze=False, alt=alt)
-    for i, ax in enumerate(axes.flat):
-        if i < n:
-            show_xray(ax, images[i], titles[i], None if masks is None else masks[i])
-        else:
-            ax.set_axis_off()
+    for i, ax in enumerate(axes.flat[:n]):
+        show_xray(ax, images[i], titles[i], None if masks is None else masks[i])
+    for ax in axes.flat[n:]:
+        ax.set_axis_off()
     return fig
 
 
@@ -183,12 +154,12 @@ def curves(histories: Mapping[str, History], metrics: Sequence[str] = ("loss", "
     several, ends = len(histories) > 1, []
     for name, history in histories.items():
         last = history.frame.iloc[-1]
-        values = "; ".join(
-            f"{metric} {text(last[metric])} training"
-            + (f", {text(last['val_' + metric])} validation" if "val_" + metric in last else "")
-            for metric in metrics
-        )
-        ends.append(f"{name + ': ' if several else ''}after epoch {int(last['epoch'])}, {values}")
+        values = []
+        for metric in metrics:
+            kinds = {"training": metric, "validation": f"val_{metric}"}
+            found = [f"{text(last[column])} {kind}" for kind, column in kinds.items() if column in last]
+            values.append(f"{metric} {', '.join(found)}")
+        ends.append(f"{name + ': ' if several else ''}after epoch {int(last['epoch'])}, {'; '.join(values)}")
     alt = "Learning curves. " + ". ".join(ends) + "."
     fig, axes = subplots(1, len(metrics), figsize=(4.4 * len(metrics), 3.1), squeeze=False, alt=alt)
     with style():
@@ -213,15 +184,13 @@ def curves(histories: Mapping[str, History], metrics: Sequence[str] = ("loss", "
 
 
 def _cycle(n: int) -> list:
-    if n <= len(COLORS):
-        return list(COLORS[:n])
-    return [mpl.colormaps["viridis"](x) for x in np.linspace(0, 0.9, n)]
+    return list(COLORS[:n] if n <= len(COLORS) else mpl.colormaps["viridis"](np.linspace(0, 0.9, n)))
 
 
 def confusion(ax: Axes, matrix: np.ndarray, classes: Sequence[str]) -> None:
     """Draw a confusion matrix (K, K), rows true and columns predicted, shaded by the fraction of its row.
 
-    The fractions of a class without images are undefined: its row stays gray and shows "–".
+    The row of a class without images stays gray and shows "–".
     """
     matrix = np.asarray(matrix)
     with np.errstate(invalid="ignore"):
@@ -274,15 +243,9 @@ def report(rep: Report) -> Figure:
 
 
 def intervals(rows: Mapping[str, tuple[float, float, float]], xlabel: str, reference: float | None = None) -> Figure:
-    """Draw dots with intervals, one row per run.
+    """Draw dots with intervals, one row per name: (value, low, high), NaN where undefined; such a value is written "–".
 
-    Parameters
-    ----------
-    rows : mapping of str to (value, low, high)
-        NaN where undefined: such a value is written as "–", not drawn.
-    xlabel : str
-    reference : float, optional
-        Where a dotted line goes.
+    ``reference`` is where a dotted line goes.
     """
     if not rows:
         raise ValueError("rows: give at least one, got none: there is nothing to compare")

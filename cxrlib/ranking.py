@@ -29,20 +29,10 @@ def _by_score(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> 
 
 
 def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Give the areas under B ROC curves at once, for B sets of image weights.
+    """Give the areas (B,) under B ROC curves at once: ``positive`` (N,) bool, ``scores`` (N,), ``weights`` (B, N).
 
-    Parameters
-    ----------
-    positive : array_like, (N,) bool
-    scores : array_like, (N,)
-    weights : array_like, (B, N)
-        At least 0.
-
-    Returns
-    -------
-    ndarray, (B,)
-        The weighted fraction of pairs (positive, negative) in the right order, ties counting one half (Hanley and
-        McNeil 1982), as scikit-learn's ``roc_auc_score`` gives it for one set of weights; NaN without such a pair.
+    Each is the weighted fraction of pairs (positive, negative) in the right order, ties counting one half (Hanley and
+    McNeil 1982), as scikit-learn's ``roc_auc_score`` gives it for one set of weights; NaN without such a pair.
     """
     pos, neg = _by_score(positive, scores, weights)
     below = np.cumsum(neg, axis=1) - neg

@@ -149,7 +149,7 @@ def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000
 def marker_boxes(data: CxrDataset, margin: int = 0) -> np.ndarray:
     """Give x0, y0, x1, y1 (N, 4) of the markers, grown by ``margin`` pixels and cut at the border; -1 without a marker.
 
-    A map cannot be sharper than a cell of its grid, so the laboratory grows the box by one cell.
+    A map cannot be sharper than a cell of its grid, by which the laboratory grows the box.
     """
     boxes = data.table[["marker_x0", "marker_y0", "marker_x1", "marker_y1"]].to_numpy()
     grown = np.clip(boxes + margin * np.array([-1, -1, 1, 1]), 0, data.size)
@@ -184,13 +184,9 @@ def _row(model: CxrNet, tests: dict, versions: tuple, seen: CxrDataset, layer: s
 
 
 def dose_response(
-    train_pairs: Pairs,
-    test_pairs: Pairs,
-    fractions: Sequence[float] = FRACTIONS,
-    recipe: Recipe = RECIPE,
-    layer: str | None = LAYER,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, dict[float, CxrNet]]:
+    train_pairs: Pairs, test_pairs: Pairs, fractions: Sequence[float] = FRACTIONS, recipe: Recipe = RECIPE,
+    layer: str | None = LAYER, seed: int = 0,
+) -> tuple[pd.DataFrame, dict[float, CxrNet]]:  # fmt: skip
     """Train at every p and test: the shortcut's dose and the network's response.
 
     Returns
@@ -217,16 +213,9 @@ def marker_references(pairs: Pairs, grid: tuple[int, int]) -> tuple[float, float
 
 
 def invisible(
-    n_train: int,
-    n_test: int,
-    confounder: Mapping[str, float],
-    size: int = 64,
-    seed: int = 0,
-    recipe: Recipe = RECIPE,
-    layer: str | None = LAYER,
-    clean: CxrNet | None = None,
-    **options: object,
-) -> tuple[pd.DataFrame, dict[str, CxrNet]]:
+    n_train: int, n_test: int, confounder: Mapping[str, float], size: int = 64, seed: int = 0,
+    recipe: Recipe = RECIPE, layer: str | None = LAYER, clean: CxrNet | None = None, **options: object,
+) -> tuple[pd.DataFrame, dict[str, CxrNet]]:  # fmt: skip
     """Train with a shortcut that has no place: the ill were exposed or focused differently.
 
     A network learns from ``n_train`` images with the confounder; another one, for comparison, from images without it.
@@ -265,11 +254,7 @@ def invisible(
 
 
 def lung_control(
-    train_pairs: Pairs,
-    test_pairs: Pairs,
-    fractions: Sequence[float] = (0.5, 1.0),
-    recipe: Recipe = RECIPE,
-    seed: int = 0,
+    train_pairs: Pairs, test_pairs: Pairs, fractions: Sequence = (0.5, 1.0), recipe: Recipe = RECIPE, seed: int = 0
 ) -> pd.DataFrame:
     """Train and test with the lungs blacked out (Maguolo and Nanni, Information Fusion 76, 2021), one row per p.
 
@@ -314,12 +299,9 @@ def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
 
 
 def plot_maps(
-    models: Mapping[str, CxrNet],
-    data: CxrDataset,
-    target: int = 1,
-    layer: str | None = LAYER,
+    models: Mapping[str, CxrNet], data: CxrDataset, target: int = 1, layer: str | None = LAYER,
     titles: Sequence[str] | None = None,
-) -> plot.Figure:
+) -> plot.Figure:  # fmt: skip
     """Draw 1 to 12 images with their lesion (first row) and the maps of networks over them, one row per network.
 
     All maps have one scale, which is shown: a pale map is a weak one. The dotted box is the marker's. ``target`` and

@@ -33,14 +33,9 @@ def plain(value: object) -> object:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """Make an HTML table that scrolls on a small screen.
+    """Make an HTML table that scrolls on a small screen, under the titles in ``head``.
 
-    Parameters
-    ----------
-    head : sequence of str
-        The titles of the columns.
-    rows : iterable of sequences
-        Each starts with its title; then come texts, numbers, or (value, low, high), whose interval is small print.
+    Each row starts with its title; then come texts, numbers, or (value, low, high), whose interval is small print.
     """
 
     def cell(value: object) -> str:
@@ -49,10 +44,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence]) -> str:
         return f"<td>{shown}" + (f"<br><small>{low:.3f} to {high:.3f}</small>" if np.isfinite(low) else "") + "</td>"
 
     titles = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in head)
-    body = "".join(
-        f"<tr><th scope='row'>{html.escape(str(title))}</th>{''.join(map(cell, cells))}</tr>" for title, *cells in rows
-    )
-    return (
-        f"<div class='cxr-table'><table class='dataframe'><thead><tr>{titles}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    body = ""
+    for title, *cells in rows:
+        body += f"<tr><th scope='row'>{html.escape(str(title))}</th>{''.join(map(cell, cells))}</tr>"
+    inside = f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody>"
+    return f"<div class='cxr-table'><table class='dataframe'>{inside}</table></div>"

@@ -10,19 +10,6 @@ from .maps import centered_blobs, enlarge, otsu, perfect_maps, show_map, show_sc
 from .scores import MapScores, compare_maps, plot_scores, score_maps, tune_threshold
 
 __all__ = [
-    "Curves",
-    "MapScores",
-    "SanityCheck",
-    "centered_blobs",
-    "compare_maps",
-    "deletion_insertion",
-    "enlarge",
-    "otsu",
-    "perfect_maps",
-    "plot_scores",
-    "sanity_check",
-    "score_maps",
-    "show_map",
-    "show_scale",
-    "tune_threshold",
-]
+    "Curves", "MapScores", "SanityCheck", "centered_blobs", "compare_maps", "deletion_insertion", "enlarge", "otsu",
+    "perfect_maps", "plot_scores", "sanity_check", "score_maps", "show_map", "show_scale", "tune_threshold",
+]  # fmt: skip

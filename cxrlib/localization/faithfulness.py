@@ -76,18 +76,18 @@ class Curves:
                 ax.set(title=name, xlabel=f"fraction of pixels {done}", ylim=(-0.03, 1.03))
             axes[0].set_ylabel("probability of the class")
             axes[0].legend()
-        fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images. " + " ".join(
-            f"Area under the {n} curve: {r['map']:.3f} in the map's order, {r['random']:.3f} in random order."
-            for n, r in self.table.iterrows()
-        )
+        fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images."
+        for n, r in self.table.iterrows():
+            fig.alt += (
+                f" Area under the {n} curve: {r['map']:.3f} in the map's order, {r['random']:.3f} in random order."
+            )
         return fig
 
     def to_dict(self) -> dict:
         """Give plain values for JSON: mean curves and areas."""
         names = ("deletion", "insertion", "random_deletion", "random_insertion")
-        means = {name: getattr(self, name).mean(0) for name in names}
-        areas = self.table.to_dict("index")
-        return plain({"images": len(self.deletion), "fraction": self.fraction, **means, "areas": areas})
+        means = {name: getattr(self, name).mean(0) for name in names} | {"areas": self.table.to_dict("index")}
+        return plain({"images": len(self.deletion), "fraction": self.fraction} | means)
 
     def __repr__(self) -> str:
         return f"Curves of {len(self.deletion)} images\n{self.table.round(3)}"
@@ -97,17 +97,9 @@ class Curves:
 
 
 def deletion_insertion(
-    model: CxrNet,
-    images: CxrDataset | np.ndarray | torch.Tensor,
-    maps: np.ndarray,
-    target: int | str | list,
-    steps: int = 20,
-    *,
-    patients: np.ndarray | None = None,
-    batch_size: int = 64,
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> Curves:
+    model: CxrNet, images: CxrDataset | np.ndarray | torch.Tensor, maps: np.ndarray, target: int | str | list,
+    steps: int = 20, *, patients: np.ndarray | None = None, batch_size: int = 64, bootstrap: int = 1000, seed: int = 0,
+) -> Curves:  # fmt: skip
     """Remove the pixels a map calls important, and bring them back, to see whether the model notices.
 
     Deletion replaces pixels by the image's mean, the most important first; insertion starts from a blurred image
@@ -116,22 +108,14 @@ def deletion_insertion(
 
     Parameters
     ----------
-    model : CxrNet
-    images : CxrDataset or array
-        As for ``explain``.
+    model, images, target
+        As for ``explain``; a target is needed.
     maps : float array, (N, h, w)
-    target : int, str or a sequence of these
-        Class index or name, or one per image.
     steps : int
         Number of equal steps, at least 2.
     patients : array, (N,), optional
         Default: those of the data set, else every image is its own.
     batch_size, bootstrap, seed : int
-
-    Returns
-    -------
-    Curves
-        N x (steps + 1) probabilities four times.
 
     Raises
     ------
@@ -144,7 +128,7 @@ def deletion_insertion(
     if target is None:
         raise ValueError("target: give the class whose maps these are, or one per image")
     chosen = targets(target, model.classes, len(x)).numpy()
-    patients = _patients_of(images, patients, len(x))
+    patients = groups(getattr(images, "patients", None) if patients is None else patients, len(x))
     rng = np.random.default_rng(seed)
     size = x.shape[2:]
     blurred = torch.from_numpy(gaussian_filter(x.numpy(), (0, 0, size[0] / 16, size[1] / 16)))
@@ -157,11 +141,6 @@ def deletion_insertion(
             probs = [predict(model, torch.where(rank < f, after, before), batch_size=batch_size) for f in fraction]
             found[prefix + name] = np.stack([p[np.arange(len(x)), chosen] for p in probs], 1)
     return Curves(fraction, **found, patients=patients, bootstrap=bootstrap, seed=seed)
-
-
-def _patients_of(images: object, patients: object, n: int) -> np.ndarray:
-    """Numbers of the patients: those given, else those of the data set, else every image is its own."""
-    return groups(getattr(images, "patients", None) if patients is None else patients, n)
 
 
 def _ranks(up: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -181,8 +160,7 @@ class SanityCheck:
     ----------
     table : DataFrame
         One row per stage, from the untouched network to the fully random one: rank_correlation (mean over the images),
-        low, high (95 % over patients), absolute (mean absolute value), images (with a defined correlation: a map with
-        one value only has none).
+        low, high (95 % over patients), absolute (mean absolute value), images (with a defined correlation).
     reference : float
         The same correlation between the maps of *different* images of the untouched network.
     undefined : int
@@ -206,11 +184,9 @@ class SanityCheck:
         ax.set_xticks(range(len(t)), t.index, rotation=30, ha="right")
         ax.set(xlabel="randomized from the top down to", ylabel="rank correlation", ylim=(-1.05, 1.05))
         ax.legend(fontsize=8)
-        said = "; ".join(f"{name}: {text(v, form='.2f')}" for name, v in t["rank_correlation"].items())
-        fig.alt = (
-            f"Rank correlation of the maps with the original maps. {said}. "
-            f"Between maps of different images: {text(self.reference, form='.2f')}."
-        ).replace(UNDEFINED, "undefined")
+        stages = t["rank_correlation"].to_dict() | {"Between maps of different images": self.reference}
+        said = "; ".join(f"{name}: {text(v, form='.2f')}" for name, v in stages.items()).replace(UNDEFINED, "undefined")
+        fig.alt = f"Rank correlation of the maps with the original maps. {said}."
         return fig
 
     def to_dict(self) -> dict:
@@ -230,50 +206,32 @@ class SanityCheck:
 
 
 def sanity_check(
-    model: CxrNet,
-    images: CxrDataset | np.ndarray | torch.Tensor,
-    target: int | str | list | None = None,
-    layer: str | None = None,
-    method: str = "grad-cam",
-    *,
-    repeats: int = 3,
-    patients: np.ndarray | None = None,
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> SanityCheck:
-    """Test whether the map depends on what the network has learned.
+    model: CxrNet, images: CxrDataset | np.ndarray | torch.Tensor, target: int | str | list | None = None,
+    layer: str | None = None, method: str = "grad-cam", *, repeats: int = 3, patients: np.ndarray | None = None,
+    bootstrap: int = 1000, seed: int = 0,
+) -> SanityCheck:  # fmt: skip
+    """Test whether the map depends on what the network has learned; the model itself stays as it is.
 
     The weights are replaced by those of a network that was never trained, part by part from the output down
     (cascading randomization, Adebayo et al., NeurIPS 2018). After every part the maps are computed again and compared
     with the original ones by Spearman's rank correlation, without ReLU. A map that stays the same shows the picture,
-    not the network. The model is copied and stays as it is.
+    not the network.
 
     Parameters
     ----------
-    model : CxrNet
-    images, target, layer, method
-        As for ``explain``; default target: the class that the model predicts for each image.
+    model, images, target, layer, method
+        As for ``explain``, with at least 2 images; default target: the class that the model predicts for each image.
     repeats : int
         Number of random networks; their correlations are averaged.
     patients : array, (N,), optional
         Default: those of the data set, else every image is its own.
     bootstrap, seed : int
-
-    Returns
-    -------
-    SanityCheck
-
-    Raises
-    ------
-    ValueError
-        As ``explain``; fewer than 2 images or 1 repeat.
     """
     x = pixels(images)
-    if len(x) < 2:
-        raise ValueError(f"images: give at least 2, got {len(x)}")
+    whole("images (their number)", len(x), 2)
     whole("repeats", repeats, 1)
     chosen = targets(predict(model, x).argmax(1) if target is None else target, model.classes, len(x))
-    patients = _patients_of(images, patients, len(x))
+    patients = groups(getattr(images, "patients", None) if patients is None else patients, len(x))
 
     def ranks(net: CxrNet) -> np.ndarray:
         maps = explain(net, x, layer, chosen, method, relu=False)
@@ -286,12 +244,13 @@ def sanity_check(
     parts = [name for name, _ in _parts(model)]
     found = np.empty((repeats, len(x), len(parts)))
     for k in range(repeats):
-        # Same architecture, other numbers: what the network was before it was trained.
-        fresh = _untrained(model, int(np.random.SeedSequence([seed, k]).generate_state(1)[0]))  # not the model's own
-        copy = deepcopy(model)
-        random = dict(_parts(fresh))
-        for i, (name, part) in enumerate(_parts(copy)):
-            part.load_state_dict(random[name].state_dict())
+        # The same architecture before it was trained, by another seed than the model's own.
+        changes = {"freeze": None, "seed": int(np.random.SeedSequence([seed, k]).generate_state(1)[0])}
+        if "pretrained" in model.config:
+            changes["pretrained"] = False
+        fresh, copy = build_model(**model.config | changes), deepcopy(model)
+        for i, ((_, part), (_, random)) in enumerate(zip(_parts(copy), _parts(fresh), strict=True)):
+            part.load_state_dict(random.state_dict())
             found[k, :, i] = (original * ranks(copy)).sum(1)
     itself = (original**2).sum(1)
     per_image, size = (pd.DataFrame(v.mean(0), columns=parts) for v in (found, np.abs(found)))
@@ -304,17 +263,8 @@ def sanity_check(
     return SanityCheck(stages, float(reference), int(np.isnan(itself).sum()), per_image)
 
 
-def _untrained(model: CxrNet, seed: int) -> CxrNet:
-    changes = {"freeze": None, "seed": seed} | ({"pretrained": False} if "pretrained" in model.config else {})
-    return build_model(**model.config | changes)
-
-
 def _parts(model: CxrNet) -> list[tuple[str, nn.Module]]:
     """List the parts of a network that hold weights, from the output to the image."""
-    parts = [
-        (f"{side}.{name}", m)
-        for side in ("body", "head")
-        for name, m in getattr(model, side).named_children()
-        if next(m.parameters(), None) is not None
-    ]
-    return parts[::-1]
+    halves = {"body": model.body, "head": model.head}
+    parts = [(f"{half}.{name}", m) for half, net in halves.items() for name, m in net.named_children()]
+    return [(name, m) for name, m in parts[::-1] if any(True for _ in m.parameters())]

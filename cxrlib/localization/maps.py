@@ -46,18 +46,10 @@ def filled(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def otsu(values: np.ndarray) -> np.ndarray:
-    """Find Otsu's threshold of every map; foreground is what lies above.
+    """Find Otsu's thresholds (N,) of maps (N, H, W) with values of at least 0; foreground is what lies above.
 
-    Parameters
-    ----------
-    values : ndarray, (N, H, W)
-        At least 0.
-
-    Returns
-    -------
-    ndarray, (N,)
-        The threshold that separates two groups with the largest variance between them (Otsu 1979), among 256 levels
-        from 0 to the map's maximum. 0 for a map with one value only.
+    The threshold separates two groups with the largest variance between them (Otsu 1979), among 256 levels from 0 to
+    the map's maximum. It is 0 for a map with one value only.
     """
     n = len(values)
     peak = values.reshape(n, -1).max(1)
@@ -72,30 +64,13 @@ def otsu(values: np.ndarray) -> np.ndarray:
 
 
 def show_map(
-    ax: Axes,
-    image: np.ndarray,
-    coarse: np.ndarray,
-    title: str = "",
-    outline: np.ndarray | None = None,
-    top: float | None = None,
-    alpha: float = 0.55,
-) -> None:
-    """Draw a map over its X-ray.
+    ax: Axes, image: np.ndarray, coarse: np.ndarray, title: str = "", outline: np.ndarray | None = None,
+    top: float | None = None, alpha: float = 0.55,
+) -> None:  # fmt: skip
+    """Draw a map (h, w) over its X-ray (H, W) or (1, H, W), and the outline of a mask (H, W) as a white line.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes
-    image : ndarray, (H, W) or (1, H, W)
-    coarse : ndarray, (h, w)
-        Raw values, whose positive part is enlarged and drawn from 0 to ``top``.
-    title : str
-    outline : ndarray, (H, W) bool, optional
-        Drawn as a white line.
-    top : float, optional
-        The value of the brightest color. Default: the map's own maximum; maps that are compared need one ``top`` for
-        all of them, and ``show_scale`` beside them.
-    alpha : float
-        Opacity of the map.
+    The positive part of the map is enlarged and drawn from 0 to ``top``, by default its own maximum; maps that are
+    compared need one ``top`` for all of them, and ``show_scale`` beside them. ``alpha`` is the opacity of the map.
     """
     image = np.asarray(image)
     up = np.clip(enlarge(np.asarray(coarse)[None], image.shape[-2:])[0], 0, None)

@@ -17,31 +17,19 @@ from ..values import UNDEFINED, plain, table, text
 from .maps import centered_blobs, enlarge, filled, otsu, perfect_maps
 
 HIT_LEVELS = (0.1, 0.3, 0.5)  # of the overlaps that Wang et al. (CVPR 2017) report, three
-_CHUNK = 64  # images that are enlarged at once: bounds the memory, whatever their number
-
 NAMES = {
-    "pointing": "pointing game",
-    "energy_lesion": "energy inside the lesion",
-    "energy_lung": "energy inside the lungs",
-    "energy_marker": "energy inside the marker box",
-    "iou_otsu": "IoU, Otsu's threshold",
+    "pointing": "pointing game", "energy_lesion": "energy inside the lesion", "energy_lung": "energy inside the lungs",
+    "energy_marker": "energy inside the marker box", "iou_otsu": "IoU, Otsu's threshold",
     "iou_tuned": "IoU, tuned threshold",
-}
+}  # fmt: skip
 
 
 def score_maps(
-    maps: np.ndarray,
-    masks: np.ndarray,
-    lungs: np.ndarray | None = None,
-    markers: np.ndarray | pd.DataFrame | None = None,
-    patients: np.ndarray | None = None,
-    images: object = None,
-    *,
-    threshold: float | tuple[np.ndarray, np.ndarray] | None = None,
-    floor: np.ndarray | None = None,
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> MapScores:
+    maps: np.ndarray, masks: np.ndarray, lungs: np.ndarray | None = None,
+    markers: np.ndarray | pd.DataFrame | None = None, patients: np.ndarray | None = None, images: object = None, *,
+    threshold: float | tuple[np.ndarray, np.ndarray] | None = None, floor: np.ndarray | None = None,
+    bootstrap: int = 1000, seed: int = 0,
+) -> MapScores:  # fmt: skip
     """Score class activation maps against lesion masks.
 
     The maps are enlarged to the size of the masks (bilinear) and their negative part is cut off. Images without a
@@ -51,10 +39,8 @@ def score_maps(
 
     - pointing game: is the largest value inside the lesion? (Zhang et al., ECCV 2016, without a tolerance; among equal
       largest values, the fraction that is inside)
-    - energy inside the lesion, the lungs, the marker box: the fraction of the map's sum (Wang et al., CVPR Workshops
-      2020)
-    - IoU: intersection over union of the lesion and the part of the map above a threshold: Otsu's (1979) of every map,
-      and ``threshold``
+    - energy in the lesion, the lungs, the marker box: the fraction of the map's sum (Wang et al., CVPR Workshops 2020)
+    - IoU: intersection over union of the lesion and the map above Otsu's (1979) threshold, and above ``threshold``
     - hit rate at T: the fraction of images with an IoU of at least T, as in Wang et al. (CVPR 2017), but with the
       lesion's mask in place of its box; at the tuned threshold where there is one, else at Otsu's
 
@@ -69,7 +55,7 @@ def score_maps(
         (N, 4) x0, y0, x1, y1 in pixels, x1 and y1 excluded, -1 where there is none; or a table with the columns
         marker_x0, ... as ``data.table``; or bool (N, H, W).
     patients : array, (N,), optional
-        Images of one patient are drawn together. None: every image is its own patient.
+        None: every image is its own patient.
     images : CxrDataset or array, optional
         Only to check that the masks have their size.
     threshold : float or pair, optional
@@ -84,8 +70,8 @@ def score_maps(
     Returns
     -------
     MapScores
-        With the ceiling of a perfect map on the same grid and the floor of a map that saw no image. The ceiling is what
-        a perfect map scores, not a bound: a map that lights one pixel of the lesion has more energy inside.
+        Its ceiling is what a perfect map on the same grid scores, not a bound: a map that lights one pixel of the
+        lesion has more energy inside.
 
     Raises
     ------
@@ -93,74 +79,53 @@ def score_maps(
         Arrays that do not fit together, NaN, no lesion at all.
     """
     maps, masks = _check_maps(maps, masks)
-    n, size = len(masks), masks.shape[1:]
+    n, grid, size = len(masks), maps.shape[1:], masks.shape[1:]
     if images is not None:
         count, shape = len(images), tuple(getattr(images, "images", images).shape[-2:])
         if (count, *shape) != masks.shape:
-            raise ValueError(
-                f"masks: {n} masks of {size[0]} x {size[1]} px do not fit {count} images of "
-                f"{shape[0]} x {shape[1]} px; load images and masks at the same size"
-            )
+            given = f"{n} masks of {size[0]} x {size[1]} px do not fit {count} images of {shape[0]} x {shape[1]} px"
+            raise ValueError(f"masks: {given}; load images and masks at the same size")
     lungs = None if lungs is None else array("lungs", lungs, masks.shape, "b")
     regions = {"energy_lung": lungs, "energy_marker": _marker_masks(markers, masks)}
     groups(patients, n)
     patients = np.arange(n) if patients is None else np.asarray(patients)
-    grid = maps.shape[1:]
     blind = _blind_map(floor, grid, size)
     cuts = _thresholds(threshold, blind, masks)
 
     rows = np.flatnonzero(masks.any((1, 2)))
     measured = {"map": [], "ceiling": [], "floor": []}
-    for start in range(0, len(rows), _CHUNK):
-        part = rows[start : start + _CHUNK]
+    for part in _chunks(rows):
         truth = masks[part]
         inside = {name: None if r is None else r[part] for name, r in regions.items()}
-        kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": _repeat(blind, len(part))}
+        kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": np.tile(blind, (len(part), 1, 1))}
         for kind, coarse in kinds.items():
             measured[kind].append(_measure(enlarge(coarse, size), truth, inside, cuts[kind]))
     frames = {kind: pd.concat(parts, ignore_index=True).set_index(rows) for kind, parts in measured.items()}
     blank = int(frames["map"]["blank"].sum())
-    return MapScores(
-        *(frame.drop(columns="blank") for frame in frames.values()),
-        patients[rows],
-        left_out=n - len(rows),
-        blank=blank,
-        grid=grid,
-        size=size,
-        floor_is="centered blob" if floor is None else f"mean of {len(floor)} training lesions",
-        threshold=cuts["map"],
-        bootstrap=bootstrap,
-        seed=seed,
-    )
+    floor_is = "centered blob" if floor is None else f"mean of {len(floor)} training lesions"
+    scores = (frame.drop(columns="blank") for frame in frames.values())
+    return MapScores(*scores, patients[rows], n - len(rows), blank, grid, size, floor_is, cuts["map"], bootstrap, seed)
 
 
 def tune_threshold(maps: np.ndarray, masks: np.ndarray) -> float:
     """Choose the threshold, as a fraction of each map's maximum, with the highest mean IoU, in steps of 0.05.
 
-    Parameters
-    ----------
-    maps : float array, (N, h, w)
-    masks : bool array, (N, H, W)
-        Of other images than those that are scored.
-
-    Returns
-    -------
-    float
-        NaN where all maps are blank: no threshold is better than another.
+    ``maps`` (N, h, w) float and ``masks`` (N, H, W) bool belong to other images than those that are scored. NaN where
+    all maps are blank: no threshold is better than another.
     """
     maps, masks = _check_maps(maps, masks)
     rows = np.flatnonzero(masks.any((1, 2)))
     candidates = np.arange(1, 20) / 20
     total = np.zeros(len(candidates))
-    for start in range(0, len(rows), _CHUNK):
-        part = rows[start : start + _CHUNK]
+    for part in _chunks(rows):
         positive = np.clip(enlarge(maps[part], masks.shape[1:]), 0, None)
         total += [_iou(_above(positive, fraction), masks[part]).sum() for fraction in candidates]
     return float(candidates[total.argmax()]) if (maps[rows] > 0).any() else np.nan
 
 
-def _repeat(coarse: np.ndarray, n: int) -> np.ndarray:
-    return np.broadcast_to(coarse, (n, *coarse.shape))
+def _chunks(rows: np.ndarray, size: int = 64) -> list[np.ndarray]:
+    """Parts of the rows that are enlarged at once, to bound the memory."""
+    return np.split(rows, range(size, len(rows), size))
 
 
 def _blind_map(floor: object, grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -210,35 +175,28 @@ def _thresholds(threshold: object, blind: np.ndarray, masks: np.ndarray) -> dict
         return dict.fromkeys(("map", "ceiling", "floor"))
     if isinstance(threshold, Real):
         chosen, others = number("threshold", threshold, 0, 1, open_low=True), masks
+    elif isinstance(threshold, Sequence) and len(threshold) == 2:
+        chosen, others = tune_threshold(*threshold), np.asarray(threshold[1])
     else:
-        try:
-            other_maps, others = threshold
-        except (TypeError, ValueError):
-            raise ValueError(
-                "threshold: give a number above 0 and up to 1, or a pair (maps, masks) of other images; "
-                f"got {short(threshold)}"
-            ) from None
-        chosen, others = tune_threshold(other_maps, others), np.asarray(others)
+        allowed = "a number above 0 and up to 1, or a pair (maps, masks) of other images"
+        raise ValueError(f"threshold: give {allowed}; got {short(threshold)}")
     others = others[others.any((1, 2))]
     return {
         "map": chosen,
         "ceiling": tune_threshold(perfect_maps(others, blind.shape), others),
-        "floor": tune_threshold(_repeat(blind, len(others)), others),
+        "floor": tune_threshold(np.tile(blind, (len(others), 1, 1)), others),
     }
 
 
 def _check_maps(maps: object, masks: object) -> tuple[np.ndarray, np.ndarray]:
     if np.ndim(maps) == 4:
-        raise ValueError(
-            f"maps: got the shape {np.shape(maps)}, maps of {np.shape(maps)[1]} classes; choose one class: "
-            "maps[:, k], or explain(..., target=k)"
-        )
+        given = f"maps of {np.shape(maps)[1]} classes; choose one class: maps[:, k], or explain(..., target=k)"
+        raise ValueError(f"maps: got the shape {np.shape(maps)}, {given}")
     maps, masks = array("maps", maps, ("images", "h", "w"), "f"), array("masks", masks, ("images", "H", "W"), "b")
-    if len(maps) != len(masks) or maps.shape[1] > masks.shape[1] or maps.shape[2] > masks.shape[2]:
-        raise ValueError(
-            f"maps and masks: {len(maps)} maps of {maps.shape[1]} x {maps.shape[2]} do not fit {len(masks)} masks of "
-            f"{masks.shape[1]} x {masks.shape[2]} px; give one mask per map, at the size of the images"
-        )
+    (n, *grid), (count, *size) = maps.shape, masks.shape
+    if n != count or grid[0] > size[0] or grid[1] > size[1]:
+        given = f"{n} maps of {grid[0]} x {grid[1]} do not fit {count} masks of {size[0]} x {size[1]} px"
+        raise ValueError(f"maps and masks: {given}; give one mask per map, at the size of the images")
     if not masks.any():
         raise ValueError(f"masks: none of the {len(masks)} images has a lesion; there is nothing to score")
     return maps, masks
@@ -279,10 +237,8 @@ class MapScores:
         Images without a lesion; maps without a positive value, which score 0.
     grid, size : (int, int)
         Of the maps and of the images.
-    floor_is : str
-        What the floor is, in words.
-    threshold : float or None
-        Of the tuned IoU.
+    floor_is, threshold : str, float or None
+        What the floor is, in words; the threshold of the tuned IoU.
     """
 
     per_image: pd.DataFrame
@@ -306,12 +262,12 @@ class MapScores:
         knows more than a map that looks at no image.
         """
         gain = self.per_image - self.floor
-        low, high = mean_intervals(self.per_image, self.patients, self.bootstrap, self.seed)
-        gain_low, gain_high = mean_intervals(gain, self.patients, self.bootstrap, self.seed)
-        columns = {"value": self.per_image.mean(), "low": low, "high": high}
-        columns |= {"ceiling": self.ceiling.mean(), "floor": self.floor.mean()}
-        columns |= {"gain": gain.mean(), "gain_low": gain_low, "gain_high": gain_high, "images": self.per_image.count()}
-        return pd.DataFrame(columns).rename_axis("score")
+        options = (self.patients, self.bootstrap, self.seed)
+        columns = {"value": self.per_image.mean()}
+        columns["low"], columns["high"] = mean_intervals(self.per_image, *options)
+        columns |= {"ceiling": self.ceiling.mean(), "floor": self.floor.mean(), "gain": gain.mean()}
+        columns["gain_low"], columns["gain_high"] = mean_intervals(gain, *options)
+        return pd.DataFrame(columns | {"images": self.per_image.count()}).rename_axis("score")
 
     def __getitem__(self, name: str) -> float:
         """Give the mean of a score by name: ``scores["pointing"]``."""
@@ -321,7 +277,7 @@ class MapScores:
 
     def interval(self, name: str) -> tuple[float, float, float]:
         """Give (value, low, high) of a score."""
-        return self[name], float(self.table.loc[name, "low"]), float(self.table.loc[name, "high"])
+        return self[name], *map(float, self.table.loc[name, ["low", "high"]])
 
     def to_dict(self) -> dict:
         """Give plain values for JSON: no images, no patients; null where undefined."""
@@ -335,22 +291,16 @@ class MapScores:
         return plot_scores({"map": self})
 
     def __str__(self) -> str:
-        return f"{len(self.per_image)} maps of {self.grid[0]} x {self.grid[1]}: " + ", ".join(
-            f"{_label(name)} {text(self[name])}" for name in self.per_image
-        )
+        said = ", ".join(f"{_label(name)} {text(self[name])}" for name in self.per_image)
+        return f"{len(self.per_image)} maps of {self.grid[0]} x {self.grid[1]}: {said}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = [
-            (_label(r.Index), (r.value, r.low, r.high), r.ceiling, r.floor, (r.gain, r.gain_low, r.gain_high), r.images)
-            for r in self.table.itertuples()
-        ]
+        rows = [(_label(name), tuple(r[:3]), *r[3:5], tuple(r[5:8]), r[8]) for name, *r in self.table.itertuples()]
         head = ["score", "map", "ceiling: perfect map", f"floor: {self.floor_is}", "map minus floor", "images"]
-        note = [
-            f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels",
-            f"{self.left_out} images without a lesion left out",
-        ]
+        note = [f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels"]
+        note.append(f"{self.left_out} images without a lesion left out")
         if self.blank:
             note.append(f"{self.blank} blank maps, counted as 0")
         if self.threshold is not None:
@@ -361,18 +311,13 @@ class MapScores:
 
 
 def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
-    """Compare two sets of maps of the *same* images, image by image.
+    """Compare two sets of maps of the *same* images, image by image; ValueError for different images.
 
     Returns
     -------
     DataFrame
         One row per score: the means a and b, their difference b - a with its 95 % interval over patients (low, high),
         and the number of images on which both are defined.
-
-    Raises
-    ------
-    ValueError
-        The scores belong to different images.
     """
     if not a.per_image.index.equals(b.per_image.index) or not np.array_equal(a.patients, b.patients):
         raise ValueError("a and b were measured on different images; score both models on the same data")
@@ -386,11 +331,7 @@ def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
 def plot_scores(scores: Mapping[str, MapScores], names: Sequence[str] | None = None) -> plot.Figure:
     """Draw scores of one or more sets of maps with intervals, floor (gray line) and ceiling (black line).
 
-    Parameters
-    ----------
-    scores : mapping of str to MapScores
-    names : sequence of str, optional
-        The scores to draw; default: all of the first. A score that a set does not have is not drawn.
+    ``names`` are the scores to draw, by default all of the first; one that a set does not have is not drawn.
     """
     if not scores:
         raise ValueError("scores: give at least one, got none: there is nothing to draw")
@@ -405,16 +346,15 @@ def plot_scores(scores: Mapping[str, MapScores], names: Sequence[str] | None = N
         plot.points(ax, y, t["value"], t["low"], t["high"], across=True, **look)
         for column, color in (("floor", plot.GRAY), ("ceiling", "black")):
             ax.vlines(t[column], y - step / 2, y + step / 2, color=color, lw=2, label=column if k == 0 else None)
-        said += [
-            f"{label}, {_label(r.Index)}: {text(r.value, r.low, r.high, '.2f')}, floor {text(r.floor, form='.2f')}, "
-            f"ceiling {text(r.ceiling, form='.2f')}".replace(UNDEFINED, "undefined")
-            for r in t.itertuples()
-        ]
+        for r in t.itertuples():
+            floor, ceiling = (text(v, form=".2f") for v in (r.floor, r.ceiling))
+            value = text(r.value, r.low, r.high, ".2f")
+            said.append(f"{label}, {_label(r.Index)}: {value}, floor {floor}, ceiling {ceiling}")
     ax.set_yticks(-np.arange(len(names)), [_label(n) for n in names])
     ax.set(xlabel="mean over the images", xlim=(-0.02, 1.02), ylim=(0.5 - len(names), 0.5))
     ax.grid(axis="y", visible=False)
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    fig.alt = "Scores of the maps with 95 % intervals. " + ". ".join(said) + "."
+    fig.alt = f"Scores of the maps with 95 % intervals. {'. '.join(said)}.".replace(UNDEFINED, "undefined")
     return fig
 
 

@@ -14,6 +14,7 @@ import secrets
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def grade_batch(
     return _summarize(out, exercise, ordered, people, seed, column)
 
 
-def prove(exercise: Exercise, run) -> None:
+def prove(exercise: Exercise, run: Callable) -> None:
     """Judge the reference answers (full marks) and the untouched notebook (zero), or raise ValueError.
 
     run: takes submissions and yields (submission, future).
@@ -300,9 +301,9 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _executor(dask: str | None, jobs: int):
-    """A function that judges submissions side by side: run(judge_it, submissions) yields (submission, future)."""
+    """Return a function that judges submissions side by side and yields (submission, future)."""
 
-    def pair(executor, judge_it, submissions):
+    def pair(executor: concurrent.futures.Executor, judge_it: Callable, submissions: list):
         futures = {executor.submit(judge_it, it): it for it in submissions}
         for future in concurrent.futures.as_completed(futures):
             yield futures[future], future
@@ -311,7 +312,7 @@ def _executor(dask: str | None, jobs: int):
         # processes, not threads: the checks build networks from torch's one random generator
         pools, before = [], set(multiprocessing.active_children())
 
-        def run(judge_it, submissions):
+        def run(judge_it: Callable, submissions: list):
             if not pools:
                 pools.append(
                     concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _die_with_parent)

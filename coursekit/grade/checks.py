@@ -29,7 +29,7 @@ def check(task: str, points: float = 1) -> Callable:
     return mark
 
 
-def array(value, shape: tuple[int | None, ...] | None = None, what: str = "the result") -> np.ndarray:
+def array(value: object, shape: tuple[int | None, ...] | None = None, what: str = "the result") -> np.ndarray:
     """`value` as a float64 array, or an AssertionError that says what it is instead.
 
     shape: the lengths asked for; None stands for any length.
@@ -43,7 +43,7 @@ def array(value, shape: tuple[int | None, ...] | None = None, what: str = "the r
     return found
 
 
-def number(value, what: str = "the result") -> float:
+def number(value: object, what: str = "the result") -> float:
     """`value` as a float, or an AssertionError that says what it is instead."""
     found = _numbers(value)
     assert found is not None and found.size == 1, f"{what} should be one number, but it is {describe(value)}"
@@ -51,8 +51,8 @@ def number(value, what: str = "the result") -> float:
 
 
 def close(
-    got,
-    want,
+    got: object,
+    want: object,
     what: str = "the result",
     mistakes: Mapping[str, object] | None = None,
     rtol: float = 1e-4,
@@ -77,7 +77,7 @@ def close(
     raise AssertionError(f"{what} is not what was asked for{detail}")
 
 
-def _numbers(value) -> np.ndarray | None:
+def _numbers(value: object) -> np.ndarray | None:
     if isinstance(value, (str, bytes, dict)) or value is None:
         return None
     try:
@@ -87,8 +87,8 @@ def _numbers(value) -> np.ndarray | None:
         return None
 
 
-def describe(value) -> str:
-    """A value in a few words, for a message: its kind and size.
+def describe(value: object) -> str:
+    """Return a value in a few words, for a message: its kind and size.
 
     Never a text: it could hold the inputs that the function was called with, and students read the message.
     """

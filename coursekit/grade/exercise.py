@@ -92,7 +92,7 @@ class Exercise:
         return hashlib.sha256(f"{self.notebook}\0{self.checks_source}".encode()).hexdigest()
 
     def with_answers(self, answers: dict[str, str]) -> bytes:
-        """The released notebook with some answer cells filled in, as a student would hand it in."""
+        """Return the released notebook with some answer cells filled in, as a student would hand it in."""
         notebook = json.loads(self.notebook)
         for cell in notebook["cells"]:
             task = cell.get("metadata", {}).get("nbgrader", {})
@@ -107,7 +107,7 @@ def list_exercises(*folders: Path) -> list[str]:
 
 
 def load_exercise(name: str, *folders: Path) -> Exercise:
-    """The exercise `name` from the first course folder that has it (a private overlay goes before the public course).
+    """Return the exercise `name` from the first course folder that has it: a private overlay goes first.
 
     A course folder holds exercises/NAME.ipynb, solutions/NAME.md and solutions/NAME_checks.py. `name` may be a unique
     beginning, such as "03". Raises FileNotFoundError with the names there are.

@@ -37,7 +37,7 @@ _TURNING = "\u061c\u200b\u200e\u200f\u2060\ufeff" + "".join(map(chr, (*range(0x2
 
 
 def status(result: Mapping) -> str:
-    """The status of a result as people read it: "needs review" where it is graded and a person should look."""
+    """Return the status of a result as people read it: "needs review" where it is graded and a person should look."""
     return "needs review" if result["status"] == "graded" and result.get("review") else result["status"]
 
 
@@ -134,7 +134,7 @@ def write_gradescope(result: Mapping, path: str | Path) -> Path:
 
 
 def _headline(result: Mapping) -> str:
-    """What happened to the submission as a whole, for the student; nothing where it was simply graded."""
+    """Tell what happened to the submission as a whole, for the student; nothing where it was simply graded."""
     return {
         "timeout": "Some of your code ran too long and was stopped. Look for a loop that does not end, or for work "
         "that can be done once instead of many times. Tasks that do not need this code were still checked.",
@@ -170,7 +170,7 @@ def _templates() -> jinja2.Environment:
 
 
 def feedback_html(result: Mapping, *, title: str) -> str:
-    """The page that a student gets: points, and per task what was right and what to think about.
+    """Return the page that a student gets: points, and per task what was right and what to think about.
 
     It shows nothing of the checks but their titles and messages, and nothing that is meant for the grader only.
     """
@@ -192,7 +192,7 @@ def feedback_html(result: Mapping, *, title: str) -> str:
 
 
 def _task(task: Mapping) -> dict:
-    """A task for its student's page. A message that all failed checks share is said once, above them."""
+    """Return a task for its student's page. A message that all failed checks share is said once, above them."""
     failed = [check for check in task["checks"] if not check["passed"]]
     messages = {check["message"] for check in failed}
     shared = messages.pop() if len(failed) > 1 and len(messages) == 1 else ""
@@ -219,7 +219,7 @@ def _task(task: Mapping) -> dict:
 
 
 def for_student(result: Mapping) -> dict:
-    """A result without what only the teacher sees: the answers, and what came of each call."""
+    """Return a result without what only the teacher sees: the answers, and what came of each call."""
     hidden = ("answers", "killed")
     tasks = [
         {**task, "checks": [{k: v for k, v in check.items() if k != "detail"} for check in task["checks"]]}
@@ -229,7 +229,7 @@ def for_student(result: Mapping) -> dict:
 
 
 def markdown(result: Mapping, title: str) -> str:
-    """A result as Markdown, for a continuous integration; nothing in it becomes a link, a picture or HTML."""
+    """Return a result as Markdown, for a continuous integration; nothing in it becomes a link, a picture or HTML."""
 
     def text(value: object) -> str:
         return re.sub(r"([\\`*_{}\[\]()<>#+!|~@:])", r"\\\1", _line(value, 300))
@@ -265,7 +265,7 @@ def _lost(results: Iterable[Mapping]) -> list[dict]:
 
 
 def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, meta: Mapping | None = None) -> str:
-    """The grader's page: how the class did, which checks fail, which submissions need a look.
+    """Return the grader's page: how the class did, which checks fail, which submissions need a look.
 
     pairs: what `similar.near_identical` found. meta: how the batch was made (seed, versions …), shown at the end.
     """
@@ -329,7 +329,7 @@ def _by_task(results: list[Mapping]) -> list[dict]:
 
 
 def _failing(results: list[Mapping]) -> list[dict]:
-    """The checks that failed where the task was attempted, the commonest first, with their commonest message."""
+    """Return the checks that failed where the task was attempted, the commonest first, with their commonest message."""
     messages: dict[tuple[str, str], Counter] = {}
     titles, tried = {}, Counter()
     for result in results:
@@ -355,7 +355,7 @@ def _failing(results: list[Mapping]) -> list[dict]:
 
 
 def _histogram(shares: list[float], bins: int = 10) -> list[dict]:
-    """The bars of the distribution: submissions per tenth of the points; full marks belong to the last one."""
+    """Return the bars of the distribution: submissions per tenth of the points; full marks belong to the last one."""
     counts = [0] * bins
     for share in shares:
         counts[min(bins - 1, math.floor(share * bins + 1e-9))] += 1

@@ -110,13 +110,13 @@ class Roster:
         return cls(path, kind, header, rows, delimiter, data.startswith(b"\xef\xbb\xbf"))
 
     def students(self) -> list[tuple[int, str]]:
-        """The students: their row and their name (the e-mail address or the id where there is no name)."""
+        """Return the students: their row and their name (the e-mail address or the id where there is no name)."""
         return [
             (i, self._name(i) or self._cell(i, "email") or self._cell(i, "id") or f"row {i + 2}") for i in self._people
         ]
 
     def match(self, submission: object) -> int | None:
-        """The row of a submission (or of a result), or None where there is none or more than one that fits.
+        """Return the row of a submission (or of a result), or None where there is none or more than one that fits.
 
         A number from the export (Canvas, Moodle) counts first, and the name must not be another person's: a team's
         submission has the number of one member. Who has another number is another person, also with the same name. Then
@@ -127,7 +127,7 @@ class Roster:
         return rows.pop() if len(rows) == 1 and not self.conflict(submission) else None
 
     def conflict(self, submission: object) -> str:
-        """What is wrong where the export's number is one person's and its name another's, as with a team; else ""."""
+        """Tell what is wrong where the export's number is one person's and its name another's; else ""."""
         ids, student = _who(submission)
         rows = self._numbered(ids)
         if len(rows) != 1 or _alike(student, self._name(rows[0])):
@@ -161,7 +161,7 @@ class Roster:
         return set()
 
     def column(self, exercise: str, title: str = "") -> int | None:
-        """The column for the points: `title`, or the exercise's (Canvas), Grade (Moodle), points (a plain list).
+        """Return the column for the points: `title`, or the exercise's (Canvas), Grade (Moodle), points (a plain list).
 
         None is a plain list without such a column: it gets one. Raises ValueError for a column that is not there.
         """
@@ -252,7 +252,7 @@ class Roster:
         return "" if place is None else self.rows[row][place].strip()
 
     def _number(self, row: int) -> str:
-        """The number that the export knows this person by."""
+        """Return the number that the export knows this person by."""
         text = self._cell(row, "id")
         if self.kind == "moodle":
             found = re.search(r"(\d+)\s*\Z", text)
@@ -353,7 +353,7 @@ def _plain(title: str) -> str:
 
 
 def _turned(name: str) -> set[str]:
-    """A name without accents, spaces and signs, with its parts in every turn: Groß, Åsa -> grossasa, asagross.
+    """Return a name without accents, spaces and signs, with its parts in every turn: Groß, Åsa -> grossasa, asagross.
 
     Canvas writes the last name first and without a space, so the parts of one side may be glued together.
     """
@@ -365,7 +365,7 @@ def _turned(name: str) -> set[str]:
 
 
 def _who(submission: object) -> tuple[Mapping[str, str], str]:
-    """The ids and the name of a submission, or of a result."""
+    """Return the ids and the name of a submission, or of a result."""
     if isinstance(submission, Mapping):
         return submission.get("ids", {}), submission.get("student", "")
     return submission.ids, submission.student

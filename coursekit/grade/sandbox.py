@@ -79,13 +79,13 @@ class Limits:
 
     @classmethod
     def within(cls, seconds: float) -> Limits:
-        """The usual limits for a submission that may take this long: a third for one cell, a sixth for one call."""
+        """Return the limits for a submission that may take this long: a third for a cell, a sixth for a call."""
         return cls(cell=seconds / 3, call=seconds / 6, total=seconds)
 
 
 @cache
 def find_sandbox() -> str:
-    """The path of a bubblewrap that works here. Raises SandboxMissing with the remedy."""
+    """Return the path of a bubblewrap that works here. Raises SandboxMissing with the remedy."""
     found = shutil.which("bwrap")
     if found is None:
         raise SandboxMissing(
@@ -211,7 +211,7 @@ class Session:
         self._ask({"do": "start", "tasks": list(tasks), "given": list(given)}, self.limits.cell, "the start", "ok")
 
     def look(self, sources: Sequence[str], allowed: Sequence[str]) -> dict:
-        """What `inside/cells.py` says about cells before any of them runs. Raises Stopped."""
+        """Tell what `inside/cells.py` says about cells before any of them runs. Raises Stopped."""
         request = {"do": "look", "sources": list(sources), "allowed": list(allowed)}
         return self._ask(request, self.limits.cell, "the look at the cells", "value")
 
@@ -220,8 +220,8 @@ class Session:
         reply = self._ask({"do": "run", "name": name, "source": source}, self.limits.cell, "a cell", "kept")
         return [task for task in reply if isinstance(task, str)] if isinstance(reply, list) else []
 
-    def call(self, function: str, args: tuple, kwargs: dict):
-        """What the student's `function` returns, as plain values. Raises StudentError or Stopped."""
+    def call(self, function: str, args: tuple, kwargs: dict) -> object:
+        """Return what the student's `function` returns, as plain values. Raises StudentError or Stopped."""
         self._capture = False  # from here on a print could carry the inputs out
         request = {"do": "call", "function": function, "args": list(args), "kwargs": dict(kwargs)}
         return self._ask(request, self.limits.call, f"{function}()", "value")
@@ -343,7 +343,7 @@ class Session:
 
 
 def _namespace() -> list[str]:
-    """The sandbox's walls, as bubblewrap arguments.
+    """Return the sandbox's walls, as bubblewrap arguments.
 
     /proc is read-only: where the superuser grades, /proc/sys would change this machine (core_pattern even runs a
     program outside), and /proc/1/mem would rewrite the process that ends the sandbox.
@@ -387,7 +387,7 @@ def _namespace() -> list[str]:
 
 
 def _innermost(process: int) -> int | None:
-    """The process in the sandbox: the child of bubblewrap's child."""
+    """Return the process in the sandbox: the child of bubblewrap's child."""
     for _ in range(2):
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         if not children:
@@ -409,15 +409,15 @@ def _interpreter() -> list[str]:
 
 
 def _readable(content: bytes) -> int:
-    """A descriptor from which a child reads `content`."""
+    """Return a descriptor from which a child reads `content`."""
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.seek(0)
         return os.dup(file.fileno())
 
 
-def _student_error(fields) -> StudentError:
-    """The error that the runner described, with nothing in it but what may be shown."""
+def _student_error(fields: object) -> StudentError:
+    """Return the error that the runner described, with nothing in it but what may be shown."""
     fields = fields if isinstance(fields, dict) else {}
 
     def text(name: str) -> str:

@@ -80,7 +80,7 @@ _NUMBER, _ARCH, _FLAGS = 0, 4, 16  # offsets in struct seccomp_data: call number
 
 
 def program(machine: str | None = None) -> bytes:
-    """The filter for this machine's processor as bytes of `struct sock_filter`.
+    """Return the filter for this machine's processor as bytes of `struct sock_filter`.
 
     Raises ValueError for a processor whose system calls are not listed here.
     """

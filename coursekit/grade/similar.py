@@ -50,7 +50,7 @@ class Pair:
 
 
 def near_identical(answers: dict[str, dict[str, str]], given: dict[str, str], threshold: float = 0.9) -> list[Pair]:
-    """The pairs of submissions with nearly identical answers, most similar first (at most MAX_PAIRS).
+    """Return the pairs of submissions with nearly identical answers, most similar first (at most MAX_PAIRS).
 
     answers: per submission (its key) the source of each task's answer
     given: per task the source that was handed out
@@ -74,7 +74,7 @@ def near_identical(answers: dict[str, dict[str, str]], given: dict[str, str], th
 
 
 def tokens(source: str) -> list[str]:
-    """The words of a program, with one sign for every variable and one for every string. Never raises."""
+    """Return the words of a program, with one sign for every variable and one for every string. Never raises."""
     found: list[str] = []
     fresh, dotted = True, False  # at the start of a line; after a dot
     for match in _TOKEN.finditer(source[:MAX_CHARS]):

@@ -28,7 +28,7 @@ class Facts:
 
     @classmethod
     def guessed(cls, source: str) -> Facts:
-        """The same by a look at the text, where a cell is no Python or nothing could be said."""
+        """Return the same by a look at the text, where a cell is no Python or nothing could be said."""
         return cls("", tuple(sorted({a or b for a, b in _DEFINED.findall(source)})))
 
 
@@ -115,7 +115,7 @@ def splice(exercise: Exercise, handed_in: HandedIn, facts: Sequence[Facts], pris
 
 
 def _in_order(pristine: tuple[Cell, ...], cells: list[tuple[int | None, Cell]]) -> tuple[Cell, ...]:
-    """The student's cells in their order; each given cell before the first cell that stood after it."""
+    """Return the student's cells in their order; each given cell before the first cell that stood after it."""
     first = next(i for i, cell in enumerate(pristine) if cell.kind == "answer")
     program, done = [], 0
 
@@ -153,7 +153,7 @@ class _Places:
         }
 
     def of(self, cell: Handed, fact: Facts) -> tuple[int | None, bool]:
-        """The place of its pristine cell, or None, and whether nothing was changed."""
+        """Return the place of its pristine cell, or None, and whether nothing was changed."""
         text = plain(cell.source)
         named = self.by_grade_id.get(cell.grade_id, self.by_id.get(cell.id))
         if named is not None:
@@ -169,7 +169,7 @@ class _Places:
         return len(lines) > 1 and sum(line in self.tests for line in lines) > COPIED * len(lines)
 
     def added(self, cell: Handed, fact: Facts, before: str) -> str:
-        """What an edited test defines and the test did not; the tests themselves do not run."""
+        """Tell what an edited test defines and the test did not; the tests themselves do not run."""
         lines, known = cell.source.split("\n"), plain(before) or " ".join(self.tests)
         parts = ["\n".join(lines[first - 1 : last]) for first, last, defines in fact.parts if defines]
         return "\n".join(part for part in parts if plain(part) not in known)

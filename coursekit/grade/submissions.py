@@ -78,7 +78,7 @@ class _Student:
 
 
 def collect(path: str | Path, exercise: str) -> list[Submission]:
-    """The submissions in `path`, one per student, sorted by key.
+    """Return the submissions in `path`, one per student, sorted by key.
 
     path: a folder of notebooks (anna.ipynb, anna_01_topic.ipynb), a folder with a folder per student (also nbgrader's
         `submitted`), a Canvas or Moodle export as zip or unpacked, or a single notebook
@@ -219,7 +219,7 @@ def _is_canvas(names: list[str], exercise: str) -> bool:
 
 
 def _name_in(stem: str, exercise: str) -> str:
-    """anna_01_topic, 01_topic-anna, anna_01_topic-2, anna (1) -> anna"""
+    """anna_01_topic, 01_topic-anna, anna_01_topic-2, anna (1) -> anna."""
     if len(stem) > 500:
         return stem
     pattern = rf"[\s_.-]*{re.escape(exercise)}(?:-\d{{1,3}}\Z)?[\s_.-]*"
@@ -259,7 +259,7 @@ def _unwrap(files: list[File], folders: list[tuple[str, ...]], exercise: str, ro
 
 
 def _again(name: str) -> tuple[str, int]:
-    """01_topic-2.ipynb, 01_topic (2).ipynb -> 01_topic, 2"""
+    """01_topic-2.ipynb, 01_topic (2).ipynb -> 01_topic, 2."""
     m = _AGAIN.match(_NOTEBOOK.sub("", name))
     return m["base"], int(m["a"] or m["b"] or 0)
 
@@ -358,7 +358,7 @@ def _no_notebook(student: _Student) -> str:
 
 
 def fold(text: str) -> str:
-    """Small letters without accents: Ångström -> angstrom, Łukasz -> lukasz, Groß -> gross"""
+    """Small letters without accents: Ångström -> angstrom, Łukasz -> lukasz, Groß -> gross."""
     text = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
     return "".join(c for c in text if not unicodedata.combining(c)).casefold()
 
@@ -369,7 +369,7 @@ def _digest(name: str, ids: dict[str, str]) -> str:
 
 
 def _key(name: str, ids: dict[str, str]) -> str:
-    """A safe file name. A name that is one already stays; every other gets a hash, so that no two meet."""
+    """Return a safe file name. A name that is one already stays; every other gets a hash, so that no two meet."""
     plain = (
         re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", name)
         and len(name) <= 60

@@ -68,7 +68,7 @@ def judge(
 
 
 def empty_result(exercise: Exercise, status: str, reason: str = "") -> dict:
-    """A result with nothing in it: no points, no tasks."""
+    """Return a result with nothing in it: no points, no tasks."""
     return {
         "exercise": exercise.name,
         "student": "",
@@ -107,7 +107,7 @@ def _untouched(exercise: Exercise, message: str) -> list[dict]:
 
 
 def _judged(check: Check, message: str, detail: str = "") -> dict:
-    """The outcome of a check: passed where there is no message. The detail is for the teacher alone."""
+    """Return the outcome of a check: passed where there is no message. The detail is for the teacher alone."""
     return {
         "check": check.name,
         "title": check.title,

@@ -33,7 +33,7 @@ class CodecError(ValueError):
 
 
 def pack(message: dict) -> bytes:
-    """A message (str keys; values of the kinds below) as one frame."""
+    """Return a message (str keys; values of the kinds below) as one frame."""
     blobs: list[bytes] = []
     header = json.dumps({key: _encode(value, blobs, 0) for key, value in message.items()}).encode()
     if len(header) > MAX_HEADER:
@@ -50,7 +50,7 @@ def lengths(head: bytes) -> tuple[int, int]:
 
 
 def unpack(header: bytes, body: bytes, inside: bool = False) -> dict:
-    """The message of a frame, or CodecError. Inside, tensors and tuples are made again; outside, arrays and lists."""
+    """Return the message of a frame. Inside, tensors and tuples are made again; outside, arrays and lists."""
     try:
         fields = json.loads(header)
         reader = _Reader(memoryview(body), inside)
@@ -69,7 +69,7 @@ def unpack(header: bytes, body: bytes, inside: bool = False) -> dict:
 # {"u": [texts], "s": shape} an array of texts.
 
 
-def _encode(value, blobs: list[bytes], depth: int):
+def _encode(value: object, blobs: list[bytes], depth: int):
     if depth > MAX_DEPTH:
         raise CodecError(f"a value nested more than {MAX_DEPTH} deep")
     if value is None or type(value) in (bool, str):
@@ -136,13 +136,13 @@ def _encode_array(values: np.ndarray, blobs: list[bytes]) -> dict:
     return {"a": dtype, "s": shape}
 
 
-def _dtype(text) -> str:
+def _dtype(text: object) -> str:
     if text not in DTYPES:
         raise CodecError("an array of an unknown type")
     return text
 
 
-def _size(shape) -> int:
+def _size(shape: object) -> int:
     if not isinstance(shape, list) or len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
         raise CodecError("an array of an impossible shape")
     return math.prod(shape)
@@ -154,7 +154,7 @@ class _Reader:
     def __init__(self, body: memoryview, inside: bool) -> None:
         self.body, self.at, self.inside, self.parts = body, 0, inside, 0
 
-    def decode(self, node, depth: int):
+    def decode(self, node: object, depth: int):
         if depth > MAX_DEPTH:
             raise CodecError("a value nested too deep")
         self.parts += 1

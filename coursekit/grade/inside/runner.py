@@ -87,7 +87,7 @@ class Notebook:
         self.functions: dict[str, object] = {}  # task -> the last thing of this name that could be called
 
     def answer(self, request: dict) -> dict:
-        """The reply to a request."""
+        """Return the reply to a request."""
         if request["do"] == "look":
             return {"value": self.cells.look(request["sources"], request["allowed"])}
         if request["do"] == "start":
@@ -105,7 +105,7 @@ class Notebook:
         return {"value": space[name](*request["args"], **request["kwargs"])}
 
     def compiled(self, name: str, source: str) -> types.CodeType:
-        """A cell as code; top-level await is allowed, as in a notebook."""
+        """Return a cell as code; top-level await is allowed, as in a notebook."""
         return compile(self.cells.parse(source), f"<{name}>", "exec", flags=AWAIT, dont_inherit=True)
 
     def run(self, name: str, source: str) -> None:
@@ -176,7 +176,7 @@ class Shell:
     magic = run_magic = lambda self, line: self.run_line_magic(*line.lstrip("%").partition(" ")[::2])
 
     def getoutput(self, *_: object, **__: object) -> list:
-        """The output of a shell command: none is run."""
+        """Return the output of a shell command: none is run."""
         return []
 
     def __getattr__(self, name: str) -> object:
@@ -192,6 +192,7 @@ class Nothing(types.ModuleType):
         return Nothing(name)
 
     def __call__(self, *_: object, **__: object) -> Nothing:
+        """Do nothing, as everything here."""
         return self
 
 

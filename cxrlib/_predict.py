@@ -45,7 +45,7 @@ def predict(
     tta: Sequence[str | Callable] | str | Callable = (), batch_size: int = 64, precision: str = "fp32",
     progress: bool = False,
 ) -> np.ndarray:  # fmt: skip
-    """Compute class probabilities; the model is left as it was found.
+    """Compute class probabilities, float64 (N, K); the model is left as it was found.
 
     Raises ValueError for images of another kind or scale, and an unknown view or precision.
 
@@ -65,10 +65,6 @@ def predict(
         float32 gives the same probabilities on every machine, up to rounding. "auto" takes what is fastest here.
     progress : bool
         Show a bar.
-
-    Returns
-    -------
-    ndarray, float64 (N, K)
     """
     read, count = reader(images)
     given = [tta] if isinstance(tta, str) or callable(tta) else list(tta) or ["identity"]
@@ -111,9 +107,8 @@ def precision_used(precision: str, device: torch.device) -> str:
 def computing(precision: str, device: torch.device) -> Iterator[None]:
     """Compute in this precision for a moment; "fp32" is full float32, without TensorFloat-32 on newer GPUs."""
     precision_used(precision, device)
-    dtype = autocast_dtype(precision, device)
-    with contextlib.ExitStack() as stack:
-        if device.type == "cuda" and dtype is None:
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False))
-        stack.enter_context(torch.autocast(device.type, dtype=dtype, enabled=dtype is not None))
+    dtype, exact = autocast_dtype(precision, device), contextlib.nullcontext()
+    if device.type == "cuda" and dtype is None:
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with exact, torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
         yield

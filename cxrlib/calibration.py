@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from .inputs import check_labels, probabilities
-from .validate import array, number
+from .validate import array, number, whole
 
 RANGE = (0.05, 20.0)  # the temperatures that are searched
 
@@ -25,18 +25,9 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     Raises ValueError for arrays that do not fit together, no image, NaN, and labels that are no classes.
 
-    Parameters
-    ----------
-    logits : array_like, (N, K)
-        Of *validation* images. ``logits_of`` makes them from probabilities.
-    labels : array_like, (N,) int
-        The true classes.
-
-    Returns
-    -------
-    float
-        From 0.05 to 20. Above 1 the model was too sure of itself, below 1 too modest. At an end of the range the
-        likelihood has no minimum inside: for example when every image is classified correctly.
+    ``logits`` (N, K) belong to *validation* images with the true classes ``labels`` (N,); ``logits_of`` makes them from
+    probabilities. T lies from 0.05 to 20. Above 1 the model was too sure of itself, below 1 too modest. At an end of
+    the range the likelihood has no minimum inside: for example when every image is classified correctly.
     """
     logits = _table(logits)
     n, k = logits.shape
@@ -58,6 +49,5 @@ def apply(logits: np.ndarray, T: float) -> np.ndarray:
 
 def _table(logits: object) -> np.ndarray:
     found = array("logits", logits, ("images", "classes")).astype(float)
-    if found.shape[1] < 2:
-        raise ValueError(f"logits: give at least 2 classes, got the shape {found.shape}")
+    whole("logits (their number of classes)", found.shape[1], 2)
     return found

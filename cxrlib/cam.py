@@ -36,7 +36,8 @@ def explain(
     The maps have the size of the layer and keep their raw values, so that maps of several images and classes can be
     compared. For Grad-CAM at the end of a network with global average pooling and one linear layer, the maps of all
     classes come from one forward pass, without any gradient. For other layers, only the part of the network behind the
-    layer is differentiated.
+    layer is differentiated. Raises ValueError for an unknown layer, target or method, images of another kind or scale,
+    no spatial maps, activations that are not finite; warns where maps of the target are zero everywhere after ReLU.
 
     Parameters
     ----------
@@ -63,12 +64,6 @@ def explain(
     Returns
     -------
     ndarray, float32, (N, K, h, w) for all classes, (N, h, w) with a target
-
-    Raises
-    ------
-    ValueError
-        An unknown layer, target or method; images of another kind or scale; no spatial maps; activations not finite.
-        Maps of the target that are zero everywhere after ReLU are a UserWarning.
     """
     _check_model(model)
     one_of("method", method, METHODS)
@@ -93,9 +88,7 @@ def explain(
         raise ValueError("images: give at least one, there are none")
     out = torch.cat(maps)
     if not out.isfinite().all():
-        raise ValueError(
-            "model: the maps hold NaN or infinite values; the weights are damaged, or the training diverged"
-        )
+        raise ValueError("model: the maps hold NaN or infinity; the weights are damaged, or the training diverged")
     if relu:
         out.clamp_(min=0)
         blank = 0 if chosen is None else int((out.flatten(1).amax(1) == 0).sum())  # among all classes they are the rule
@@ -140,10 +133,6 @@ class _Batch:
     batch_size: int
     start: int
 
-    @property
-    def classes(self) -> int:
-        return len(self.model.classes)
-
     def activations(self) -> torch.Tensor:
         """Feature maps (B, C, h, w) at the layer."""
         if self.module is self.model.body:
@@ -158,8 +147,8 @@ class _Batch:
             self.model(self.x)
         return self.check(found[-1])
 
-    def gradients(self) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
-        """Feature maps (B, C, h, w) and, class by class, the gradients of the logit at them."""
+    def graph(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Feature maps (B, C, h, w) and the logits (B, K), with the graph from the ones to the others."""
         found = []
 
         def cut(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor:
@@ -171,17 +160,7 @@ class _Batch:
 
         with torch.no_grad(), self.module.register_forward_hook(cut):  # no_grad undoes what cut enables
             logits = self.model(self.x)
-        leaf = found[-1] if found else self.check(None)
-
-        def gradients() -> Iterator[torch.Tensor]:
-            # Images do not mix in eval mode, so the gradient of the sum holds the gradient of every image.
-            with torch.enable_grad():
-                asked = logits if self.targets is None else logits.gather(1, self.targets.view(-1, 1))
-                scores = asked.sum(0).unbind()
-            for k, score in enumerate(scores):
-                yield _full(torch.autograd.grad(score, leaf, retain_graph=k + 1 < len(scores))[0])
-
-        return _full(leaf.detach()), gradients()
+        return found[-1] if found else self.check(None), logits
 
     def check(self, output: object) -> torch.Tensor:
         if output is None:
@@ -194,9 +173,7 @@ class _Batch:
         bad = ~output.isfinite().flatten(1).all(1)
         if bad.any():
             given = f"{self.name!r} hold NaN or infinite values (first in image {self.start + int(bad.nonzero()[0])})"
-            raise ValueError(
-                f"layer: the activations at {given}; weights or image are damaged, or the training diverged"
-            )
+            raise ValueError(f"layer: activations at {given}; weights or image are damaged, or the training diverged")
         return output
 
     def pick(self, maps: torch.Tensor) -> torch.Tensor:
@@ -228,8 +205,16 @@ def _layer_cam(batch: _Batch) -> torch.Tensor:
 
 
 def _by_gradients(batch: _Batch, combine: Callable) -> torch.Tensor:
-    maps, gradients = batch.gradients()
-    out = [combine(maps, gradient) for gradient in gradients]
+    """Combine the maps (B, C, h, w) with the gradients of the logit at them, class by class."""
+    leaf, logits = batch.graph()
+    # Images do not mix in eval mode, so the gradient of the sum holds the gradient of every image.
+    with torch.enable_grad():
+        asked = logits if batch.targets is None else logits.gather(1, batch.targets.view(-1, 1))
+        scores = asked.sum(0).unbind()
+    out = []
+    for k, score in enumerate(scores):
+        (gradient,) = torch.autograd.grad(score, leaf, retain_graph=k + 1 < len(scores))
+        out.append(combine(_full(leaf.detach()), _full(gradient)))
     return out[0] if batch.targets is not None else torch.stack(out, 1)
 
 
@@ -241,7 +226,7 @@ def _eigen_cam(batch: _Batch) -> torch.Tensor:
     out = (pixels @ main).view(len(maps), *maps.shape[2:])
     flip = -out.amin((1, 2), keepdim=True) > out.amax((1, 2), keepdim=True)  # a component has no sign of its own
     out = torch.where(flip, -out, out)
-    return out if batch.targets is not None else out.unsqueeze(1).repeat(1, batch.classes, 1, 1)
+    return out if batch.targets is not None else out.unsqueeze(1).repeat(1, len(batch.model.classes), 1, 1)
 
 
 def _score_cam(batch: _Batch) -> torch.Tensor:

@@ -14,23 +14,14 @@ __all__ = ["VIEWS", "average"]
 
 
 def average(probs: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
-    """Average the probabilities of several models or views.
+    """Average the probabilities of several models or views: float64 (N, K).
 
     Parameters
     ----------
     probs : sequence of M arrays (N, K)
-        Class probabilities of the same images and classes, in the same order.
+        Class probabilities of the same images and classes, in the same order; ValueError for anything else.
     weights : sequence of M numbers, optional
         At least 0, chosen on validation images; they are divided by their sum. None weighs all the same.
-
-    Returns
-    -------
-    ndarray, float64 (N, K)
-
-    Raises
-    ------
-    ValueError
-        Nothing to average, arrays that do not fit together, rows that are no probabilities, impossible weights.
     """
     shape, arrays = ("images", "classes"), []
     for m, values in enumerate(probs):

@@ -16,11 +16,7 @@ SLACK = 0.01  # by which float pixels may leave [0, 1]: rounding, interpolation
 def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
     """Find out how to read images batch by batch: from a data set, or an array or tensor (N, 1, H, W) or (N, H, W).
 
-    Returns
-    -------
-    read : callable
-        Takes a range of positions, returns their pixels (B, 1, H, W) as they are stored; see ``unit``.
-    count : int
+    Returns a function from a range of positions to their pixels (B, 1, H, W) as they are stored, and the number N.
     """
     if hasattr(images, "batch") and hasattr(images, "labels"):
         return lambda rows: torch.from_numpy(np.ascontiguousarray(images.batch(list(rows)))), len(images)

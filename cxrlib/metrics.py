@@ -43,6 +43,8 @@ def evaluate(
 ) -> Report:  # fmt: skip
     """Score a model on a data set.
 
+    Raises ValueError for empty data, classes that are not the model's, a threshold for more than two classes.
+
     Parameters
     ----------
     model, data : CxrNet, CxrDataset
@@ -54,11 +56,6 @@ def evaluate(
         Resamples of the patients behind the 95 % intervals (0: none), and their seed.
     tta, batch_size, precision, progress
         As for ``predict``. The report's ``precision`` names the format that was used.
-
-    Raises
-    ------
-    ValueError
-        Empty data, classes that are not the model's, a threshold for more than two classes.
     """
     if len(data) == 0:
         raise ValueError("data is empty: there is nothing to evaluate")

@@ -6,8 +6,8 @@ import base64
 import html
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -38,11 +38,9 @@ STYLE = {
 PIXELS_PER_INCH = 84  # on the page; the picture holds twice as many for sharp screens
 
 
-@contextmanager
-def style() -> Iterator[None]:
+def style() -> AbstractContextManager:
     """Use the course's figure style inside a ``with`` block."""
-    with mpl.rc_context(STYLE):
-        yield
+    return mpl.rc_context(STYLE)
 
 
 class Figure(matplotlib.figure.Figure):
@@ -63,10 +61,9 @@ class Figure(matplotlib.figure.Figure):
         """Make an ``<img>`` element that holds the picture and its alternative text."""
         png = self.to_png()
         width = int.from_bytes(png[16:20], "big") // 2  # the PNG header says how wide it became
-        return (
-            f'<img class="cxr-figure" alt="{html.escape(self.alt, quote=True)}" width="{width}" '
-            f'style="max-width:100%;height:auto" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        )
+        alt, source = html.escape(self.alt, quote=True), f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        look = f'width="{width}" style="max-width:100%;height:auto"'
+        return f'<img class="cxr-figure" alt="{alt}" {look} src="{source}">'
 
     def _ipython_display_(self) -> None:
         # Not _repr_html_: the inline backend would add a second, undescribed PNG of every figure.
@@ -226,7 +223,8 @@ def report(rep: Report) -> Figure:
             roc.plot(fpr, tpr, color=color, label=None if np.isnan(tpr).any() else label)
             precision, recall, _ = rep.precision_recall(k)
             recalls.plot(recall, precision, color=color)
-        roc.plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
+        for ax in (roc, reliability):
+            ax.plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
         if len(named) == 1:
             roc.plot(*rep.operating_point(), "o", color=VERMILION, label=f"threshold {rep.threshold:.2f}")
             recalls.axhline((rep.labels == named[0]).mean(), color=GRAY, ls=":", lw=1)
@@ -234,7 +232,6 @@ def report(rep: Report) -> Figure:
         roc.set(xlabel="false positive rate", ylabel="recall (true positive rate)", title=f"ROC, AUC {auc}")
         recalls.set(xlabel="recall", ylabel="precision", title="Precision-recall", ylim=(0, 1.03))
         confidence, correct, count = rep.reliability()
-        reliability.plot([0, 1], [0, 1], color=GRAY, ls=":", lw=1)
         reliability.plot(confidence, correct, "-", color=BLUE, lw=1)
         reliability.scatter(confidence, correct, s=12 + 120 * count / max(count.max(), 1), color=BLUE)
         reliability.set(xlabel="confidence", ylabel="fraction correct", title=f"Reliability, ECE {ece}")

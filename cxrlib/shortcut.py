@@ -272,15 +272,15 @@ def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
 
     ``uniform`` draws a line: the energy in the marker's box of a map that is the same everywhere.
     """
-    panels = (
-        ("Balanced accuracy", {"same": "as trained", "removed": "marker removed", "swapped": "marker swapped"}),
-        ("Flip rate", {"flips": "marker switched"}),
-        ("Energy of the map", {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"}),
-    )
+    panels = {
+        "Balanced accuracy": {"same": "as trained", "removed": "marker removed", "swapped": "marker swapped"},
+        "Flip rate": {"flips": "marker switched"},
+        "Energy of the map": {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"},
+    }
     fig, axes = plot.subplots(1, 3, figsize=(10, 3.1))
     said = []
     with plot.style():
-        for ax, (title, columns) in zip(axes, panels, strict=True):
+        for ax, (title, columns) in zip(axes, panels.items(), strict=True):
             for color, (name, label) in zip(plot.COLORS, columns.items(), strict=False):
                 value, low, high = (frame[name + end] for end in ("", "_low", "_high"))
                 plot.points(ax, frame.index, value, low, high, fmt="o-", ms=4, color=color, label=label)

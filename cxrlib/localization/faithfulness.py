@@ -35,13 +35,8 @@ AREAS = ("map", "random", "difference", "low", "high")
 class Curves:
     """Deletion and insertion curves; show themselves as a figure.
 
-    Attributes
-    ----------
-    fraction : ndarray, (S,)
-        Of the pixels changed.
-    deletion, insertion, random_deletion, random_insertion : ndarray, (N, S)
-        The probability of the target class, in the map's and in random order.
-    patients : ndarray, (N,)
+    At each ``fraction`` (S,) of the pixels changed the four curves (N, S) give the probability of the target class, in
+    the map's and in random order; ``patients`` are (N,).
     """
 
     fraction: np.ndarray
@@ -105,6 +100,7 @@ def deletion_insertion(
     Deletion replaces pixels by the image's mean, the most important first; insertion starts from a blurred image
     (sigma: a sixteenth of its side) and shows them again (Petsiuk et al., BMVC 2018). The baseline removes in the
     order of a random map of the same coarseness, since single pixels strewn at random would be another kind of damage.
+    Raises ValueError for maps that do not fit the images, NaN, an unknown class.
 
     Parameters
     ----------
@@ -116,11 +112,6 @@ def deletion_insertion(
     patients : array, (N,), optional
         Default: those of the data set, else every image is its own.
     batch_size, bootstrap, seed : int
-
-    Raises
-    ------
-    ValueError
-        Maps that do not fit the images, NaN, an unknown class, fewer than 2 steps.
     """
     x = pixels(images)
     maps = array("maps", maps, (len(x), "h", "w"))
@@ -161,10 +152,8 @@ class SanityCheck:
     table : DataFrame
         One row per stage, from the untouched network to the fully random one: rank_correlation (mean over the images),
         low, high (95 % over patients), absolute (mean absolute value), images (with a defined correlation).
-    reference : float
-        The same correlation between the maps of *different* images of the untouched network.
-    undefined : int
-        Maps of the untouched network with one value only.
+    reference, undefined : float, int
+        Of the untouched network: the same correlation between *different* images, and its maps with one value only.
     per_image : DataFrame
         Correlations, one row per image, one column per stage; NaN where undefined.
     """

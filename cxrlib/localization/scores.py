@@ -35,7 +35,8 @@ def score_maps(
     The maps are enlarged to the size of the masks (bilinear) and their negative part is cut off. Images without a
     lesion are left out and counted. A map without any positive value is blank: it points nowhere and finds nothing, so
     by this rule all of its scores are 0; blank maps are counted, too. What is undefined (energy inside the lungs where
-    a mask is empty) is NaN and left out of the means.
+    a mask is empty) is NaN and left out of the means. Raises ValueError for arrays that do not fit together, NaN, and
+    no lesion at all.
 
     - pointing game: is the largest value inside the lesion? (Zhang et al., ECCV 2016, without a tolerance; among equal
       largest values, the fraction that is inside)
@@ -72,11 +73,6 @@ def score_maps(
     MapScores
         Its ceiling is what a perfect map on the same grid scores, not a bound: a map that lights one pixel of the
         lesion has more energy inside.
-
-    Raises
-    ------
-    ValueError
-        Arrays that do not fit together, NaN, no lesion at all.
     """
     maps, masks = _check_maps(maps, masks)
     n, grid, size = len(masks), maps.shape[1:], masks.shape[1:]
@@ -87,6 +83,7 @@ def score_maps(
             raise ValueError(f"masks: {given}; load images and masks at the same size")
     lungs = None if lungs is None else array("lungs", lungs, masks.shape, "b")
     regions = {"energy_lung": lungs, "energy_marker": _marker_masks(markers, masks)}
+    regions = {name: region for name, region in regions.items() if region is not None}
     groups(patients, n)
     patients = np.arange(n) if patients is None else np.asarray(patients)
     blind = _blind_map(floor, grid, size)
@@ -96,7 +93,7 @@ def score_maps(
     measured = {"map": [], "ceiling": [], "floor": []}
     for part in _chunks(rows):
         truth = masks[part]
-        inside = {name: None if r is None else r[part] for name, r in regions.items()}
+        inside = {name: region[part] for name, region in regions.items()}
         kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": np.tile(blind, (len(part), 1, 1))}
         for kind, coarse in kinds.items():
             measured[kind].append(_measure(enlarge(coarse, size), truth, inside, cuts[kind]))
@@ -143,8 +140,7 @@ def _measure(up: np.ndarray, masks: np.ndarray, regions: dict, threshold: float 
     positive = np.clip(up, 0, None)
     row = {"pointing": _fraction(_above(positive, 1 - 1e-6), masks), "energy_lesion": _fraction(positive, masks)}
     for name, region in regions.items():
-        if region is not None:
-            row[name] = np.where(region.any((1, 2)), _fraction(positive, region), np.nan)
+        row[name] = np.where(region.any((1, 2)), _fraction(positive, region), np.nan)
     row["iou_otsu"] = best = _iou(positive > otsu(positive)[:, None, None], masks)
     if threshold is not None:
         found = _iou(_above(positive, threshold), masks)
@@ -181,11 +177,8 @@ def _thresholds(threshold: object, blind: np.ndarray, masks: np.ndarray) -> dict
         allowed = "a number above 0 and up to 1, or a pair (maps, masks) of other images"
         raise ValueError(f"threshold: give {allowed}; got {short(threshold)}")
     others = others[others.any((1, 2))]
-    return {
-        "map": chosen,
-        "ceiling": tune_threshold(perfect_maps(others, blind.shape), others),
-        "floor": tune_threshold(np.tile(blind, (len(others), 1, 1)), others),
-    }
+    bounds = {"ceiling": perfect_maps(others, blind.shape), "floor": np.tile(blind, (len(others), 1, 1))}
+    return {"map": chosen} | {name: tune_threshold(maps, others) for name, maps in bounds.items()}
 
 
 def _check_maps(maps: object, masks: object) -> tuple[np.ndarray, np.ndarray]:

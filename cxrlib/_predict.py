@@ -59,32 +59,25 @@ def predict(
         ``VIEWS`` ("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"), or functions from images
         (B, 1, H, W) to the same shape and dtype. A shift moves by 4 % of the side, black outside. The flip claims that
         a mirrored chest, with the heart on the right, has the same diagnosis. Each view costs one pass.
-    batch_size : int
-        Images in one pass.
+    batch_size, progress : int, bool
+        Images in one pass; show a bar.
     precision : {"fp32", "bf16", "fp16", "auto"}
         float32 gives the same probabilities on every machine, up to rounding. "auto" takes what is fastest here.
-    progress : bool
-        Show a bar.
     """
     read, count = reader(images)
     given = [tta] if isinstance(tta, str) or callable(tta) else list(tta) or ["identity"]
     views = [view if callable(view) else VIEWS[one_of("tta", view, VIEWS)] for view in given]
     whole("batch_size", batch_size, 1)
     first = next(model.parameters())
-    shape, probs = (0, len(getattr(model, "classes", ()))), []
-    with (
-        torch.no_grad(),
-        evaluating(model),
-        computing(precision, first.device),
-        bar(total=count, desc="predict", unit="image", show=progress) as progress_bar,
-    ):
+    probs, shown = [], bar(total=count, desc="predict", unit="image", show=progress)
+    with torch.no_grad(), evaluating(model), computing(precision, first.device), shown:
         for start in range(0, count, batch_size):
             batch = read(range(start, min(start + batch_size, count)))
             seen = (unit(_through(view, batch).to(first.device)).to(first.dtype) for view in views)
             one_each = [model(x).double().softmax(1) for x in seen]
             probs.append(torch.stack(one_each).mean(0).cpu().numpy())
-            progress_bar.update(len(batch))
-    return np.concatenate(probs) if probs else np.empty(shape)
+            shown.update(len(batch))
+    return np.concatenate(probs) if probs else np.empty((0, len(getattr(model, "classes", ()))))
 
 
 def _through(view: Callable, batch: torch.Tensor) -> torch.Tensor:

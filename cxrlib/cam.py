@@ -78,10 +78,9 @@ def explain(
     # An outer inference mode would forbid gradients altogether.
     with torch.inference_mode(False), torch.no_grad(), evaluating(model), computing(precision, first.device):
         for start in range(0, count, batch_size):
-            rows = range(start, min(start + batch_size, count))
-            x = unit(read(rows)).to(first.device, first.dtype)
+            x = unit(read(range(start, min(start + batch_size, count)))).to(first.device, first.dtype)
             model.check_input(x)
-            wanted = None if chosen is None else chosen[rows.start : rows.stop].to(first.device)
+            wanted = None if chosen is None else chosen[start : start + batch_size].to(first.device)
             batch = _Batch(model, name, module, x, wanted, batch_size, start)
             maps.append(METHODS[method](batch).float().cpu())
     if not maps:

@@ -82,8 +82,7 @@ def check_labels(labels: np.ndarray, classes: int) -> np.ndarray:
     if not len(labels):
         raise ValueError("labels: give at least one image, got none")
     if labels.min() < 0 or labels.max() >= classes:
-        given = f"{labels.min()}..{labels.max()}"
-        raise ValueError(f"labels: give 0..{classes - 1} for {classes} classes, got {given}")
+        raise ValueError(f"labels: give 0..{classes - 1} for {classes} classes, got {labels.min()}..{labels.max()}")
     return labels.astype(np.int64)
 
 

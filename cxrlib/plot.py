@@ -112,16 +112,8 @@ def xrays(
 ) -> Figure:
     """Draw a grid of all the X-rays in a data set; ValueError for none, or more than 100.
 
-    Parameters
-    ----------
-    data : CxrDataset
-    titles : sequence of str, optional
-        One per image; default: its class.
-    columns : int
-    outlines : bool
-        Draw the lesion's outline where the data set has masks.
-    width : float
-        Of the figure, in inches.
+    ``titles`` are one per image, by default its class; ``outlines`` draws the lesion's outline where the data set has
+    masks; ``width`` is that of the figure, in inches.
     """
     n = len(data)
     if not 1 <= n <= 100:
@@ -150,8 +142,7 @@ def curves(histories: Mapping[str, History], metrics: Sequence[str] = ("loss", "
         raise ValueError("histories: give at least one run; there is no finished epoch to draw")
     several, ends = len(histories) > 1, []
     for name, history in histories.items():
-        last = history.frame.iloc[-1]
-        values = []
+        last, values = history.frame.iloc[-1], []
         for metric in metrics:
             kinds = {"training": metric, "validation": f"val_{metric}"}
             found = [f"{text(last[column])} {kind}" for kind, column in kinds.items() if column in last]

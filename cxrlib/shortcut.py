@@ -127,13 +127,9 @@ def accuracies(model: CxrNet, tests: Mapping[str, CxrDataset]) -> pd.DataFrame:
 def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000, seed: int = 0) -> dict[str, float]:
     """Measure how often the answer changes between ``a`` and ``b``, two versions of the same images in the same order.
 
-    Raises ValueError for other images, and for none.
-
-    Returns
-    -------
-    dict
-        flips (fraction of images with another predicted class), low, high (95 %, bootstrap over patients; NaN without
-        ``bootstrap``) and shift, the mean change of the probability of class 1 from ``b`` to ``a``.
+    Returns flips (fraction of images with another predicted class), low, high (95 %, bootstrap over patients; NaN
+    without ``bootstrap``) and shift, the mean change of the probability of class 1 from ``b`` to ``a``. Raises
+    ValueError for other images, and for none.
     """
     if not len(a) or len(a) != len(b) or not np.array_equal(a.patients, b.patients):
         raise ValueError("a and b: give two versions of the same images, in the same order, and at least one image")
@@ -162,7 +158,6 @@ def maps_of(model: CxrNet, data: CxrDataset, target: int = 1, layer: str | None 
 
 
 def _ill(data: CxrDataset) -> CxrDataset:
-    """Take the images with a lesion."""
     return data[np.flatnonzero(data.masks.any((1, 2)))]
 
 
@@ -221,21 +216,9 @@ def invisible(
     A network learns from ``n_train`` images with the confounder; another one, for comparison, from images without it.
     Both are tested on images with the confounder as in training, without it, and with it on the healthy instead.
 
-    Parameters
-    ----------
-    n_train, n_test, size, seed, recipe, layer
-    confounder : mapping
-        Another ``gamma`` or ``blur`` for class 1, e.g. ``{"gamma": 1.3}`` (see ``phantom.Confounder``).
-    clean : CxrNet, optional
-        A network that was trained without the confounder already.
-    **options
-        Go to ``make_phantoms``.
-
-    Returns
-    -------
-    frame : DataFrame
-        One row per training set ("clean", "confounded"), with the columns of ``dose_response`` but energy_marker.
-    models : dict, the networks by name
+    ``confounder`` is another ``gamma`` or ``blur`` for class 1, e.g. ``{"gamma": 1.3}`` (see ``phantom.Confounder``);
+    ``clean`` a network that was trained without it already; ``options`` go to ``make_phantoms``. Returns a table and
+    the networks as ``dose_response``, by the names "clean" and "confounded", without energy_marker.
     """
     if not confounder or set(confounder) - {"gamma", "blur"}:
         raise ValueError(f"confounder: give gamma or blur, such as {{'gamma': 1.3}}; got {confounder!r}")

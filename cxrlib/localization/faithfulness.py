@@ -72,10 +72,9 @@ class Curves:
             axes[0].set_ylabel("probability of the class")
             axes[0].legend()
         fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images."
-        for n, r in self.table.iterrows():
-            fig.alt += (
-                f" Area under the {n} curve: {r['map']:.3f} in the map's order, {r['random']:.3f} in random order."
-            )
+        for name, r in self.table.iterrows():
+            areas = f"{r['map']:.3f} in the map's order, {r['random']:.3f} in random order"
+            fig.alt += f" Area under the {name} curve: {areas}."
         return fig
 
     def to_dict(self) -> dict:
@@ -102,16 +101,8 @@ def deletion_insertion(
     order of a random map of the same coarseness, since single pixels strewn at random would be another kind of damage.
     Raises ValueError for maps that do not fit the images, NaN, an unknown class.
 
-    Parameters
-    ----------
-    model, images, target
-        As for ``explain``; a target is needed.
-    maps : float array, (N, h, w)
-    steps : int
-        Number of equal steps, at least 2.
-    patients : array, (N,), optional
-        Default: those of the data set, else every image is its own.
-    batch_size, bootstrap, seed : int
+    ``maps`` are (N, h, w); model, images and target as for ``explain``, but a target is needed. There are at least 2
+    equal ``steps``; ``patients`` (N,) are by default those of the data set, else every image is its own.
     """
     x = pixels(images)
     maps = array("maps", maps, (len(x), "h", "w"))
@@ -206,15 +197,9 @@ def sanity_check(
     with the original ones by Spearman's rank correlation, without ReLU. A map that stays the same shows the picture,
     not the network.
 
-    Parameters
-    ----------
-    model, images, target, layer, method
-        As for ``explain``, with at least 2 images; default target: the class that the model predicts for each image.
-    repeats : int
-        Number of random networks; their correlations are averaged.
-    patients : array, (N,), optional
-        Default: those of the data set, else every image is its own.
-    bootstrap, seed : int
+    Model, images, target, layer and method are those of ``explain``, with at least 2 images; the default target is the
+    class that the model predicts for each. The correlations with ``repeats`` random networks are averaged. ``patients``
+    (N,) are by default those of the data set, else every image is its own.
     """
     x = pixels(images)
     whole("images (their number)", len(x), 2)

@@ -56,7 +56,6 @@ def score_maps(
         (N, 4) x0, y0, x1, y1 in pixels, x1 and y1 excluded, -1 where there is none; or a table with the columns
         marker_x0, ... as ``data.table``; or bool (N, H, W).
     patients : array, (N,), optional
-        None: every image is its own patient.
     images : CxrDataset or array, optional
         Only to check that the masks have their size.
     threshold : float or pair, optional

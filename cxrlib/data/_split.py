@@ -73,11 +73,9 @@ def split(
     if protocol is not None:
         parts, val, test = PROTOCOLS[one_of("protocol", protocol, PROTOCOLS)]
         needed = {"train", "test"} | ({"val"} if protocol == "merged82" else set())
-        if protocol != "pooled" and (missing := sorted(needed - set(official))):
-            raise ValueError(
-                f"protocol: {protocol!r} needs the official splits of the data set, but {', '.join(missing)} is "
-                "missing. Use val= and test= instead."
-            )
+        if protocol != "pooled" and (missing := ", ".join(sorted(needed - set(official)))):
+            needs = f"needs the official splits of the data set, but {missing} is missing"
+            raise ValueError(f"protocol: {protocol!r} {needs}. Use val= and test= instead.")
     else:
         if test is None and "test" not in official:
             test = 0.2
@@ -86,8 +84,12 @@ def split(
     test = None if test is None else number("test, a fraction", test, 0, 1, open_high=True)
     if val + (test or 0) >= 1:
         raise ValueError(f"val + test: give less than 1 so that something is left for training, got {val} + {test}")
-    if by == "patient":
-        _tell_unknown(data)
+    if by == "patient" and (unknown := data.unknown_patients):
+        warnings.warn(
+            f"The patient of {unknown:,} of {len(data):,} images is not known: each counts as a patient of its own, so "
+            "images of one person may be on both sides of the split.",
+            stacklevel=2,
+        )
 
     # Images without an official split ("all", or a name that is none of the three) count as training images.
     role = np.where(np.isin(official, ("val", "test")), official, "train")
@@ -101,20 +103,9 @@ def split(
         val = val / (1 - test)
     train, chosen_val = _cut(data, pool, val, by, stratify, rng, "val")
     if len(train) == 0:
-        raise ValueError(
-            "No image is left for training: the data set has only a test split. Give test= to split it again."
-        )
+        remedy = "Give test= to split it again"
+        raise ValueError(f"No image is left for training: the data set has only a test split. {remedy}.")
     return data[train], data[chosen_val], data[chosen_test]
-
-
-def _tell_unknown(data: CxrDataset) -> None:
-    unknown = data.unknown_patients
-    if unknown:
-        warnings.warn(
-            f"The patient of {unknown:,} of {len(data):,} images is not known: each counts as a patient of its own, so "
-            "images of one person may be on both sides of the split.",
-            stacklevel=3,
-        )
 
 
 def _without_patients(data: CxrDataset, pool: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -122,8 +113,8 @@ def _without_patients(data: CxrDataset, pool: np.ndarray, test: np.ndarray) -> n
     if shared.any():
         patients = len(np.unique(data.patients[pool[shared]]))
         warnings.warn(
-            f"{patients} patients of the official test split also have {shared.sum()} images outside it. "
-            "These images are left out, so that no patient is on both sides.",
+            f"{patients} patients of the official test split also have {shared.sum()} images outside it. These images "
+            "are left out, so that no patient is on both sides.",
             stacklevel=3,
         )
     return pool[~shared]
@@ -142,10 +133,9 @@ def _cut(
     for k in np.unique(labels):
         if (have := np.count_nonzero(counts[:, k])) < 2:
             of = f"Class {data.classes[k]!r} has" if stratify else "The data set has"
-            raise ValueError(
-                f"{of} {have} {by}, too few to be in two parts ({what}={fraction:.3g}; at least 2 {by}s are needed). "
-                f"Add data, or set {what}=0" + (", drop the class, or use stratify=False." if stratify else ".")
-            )
+            few = f"too few to be in two parts ({what}={fraction:.3g}; at least 2 {by}s are needed)"
+            remedy = f"Add data, or set {what}=0" + (", drop the class, or use stratify=False" if stratify else "")
+            raise ValueError(f"{of} {have} {by}, {few}. {remedy}.")
     stratum, sizes = counts.argmax(axis=1), counts.sum(axis=1)
     for _ in range(100):  # more than one draw is needed only where patients have images of several classes
         chosen = np.zeros(len(sizes), dtype=bool)
@@ -154,10 +144,11 @@ def _cut(
             chosen[members] = _draw(sizes[members], fraction, rng)
         if (counts[chosen].any(axis=0) == counts[~chosen].any(axis=0)).all():
             return pool[~chosen[groups]], pool[chosen[groups]]
-    raise ValueError(
-        f"Too few {by}s: no split with {what}={fraction:.3g} has every class on both sides. Use a larger fraction, "
-        "more data, or stratify=False."
+    few, remedy = (
+        f"Too few {by}s: no split with {what}={fraction:.3g}",
+        "a larger fraction, more data, or stratify=False",
     )
+    raise ValueError(f"{few} has every class on both sides. Use {remedy}.")
 
 
 def _draw(sizes: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:

@@ -19,7 +19,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,9 +42,7 @@ _FORMAT = 2
 #: hash it again.
 _SETTLED_NS = 2_000_000_000
 _fallback: dict[str, Path] = {}
-
-
-# -- where --------------------------------------------------------------------
+Stored = tuple[dict[str, np.ndarray], pd.DataFrame, dict]
 
 
 def cache_dir() -> Path:
@@ -51,21 +50,15 @@ def cache_dir() -> Path:
 
     When that cannot be written, a folder under the system's temporary folder is used, with one warning.
     """
-    if named := os.environ.get("CXR_CACHE_DIR"):
-        wanted = os.path.abspath(os.path.expanduser(named))
-    elif xdg := os.environ.get("XDG_CACHE_HOME"):
-        wanted = os.path.join(os.path.abspath(xdg), "cxrlib")
-    else:
-        wanted = os.path.join(os.path.expanduser("~"), ".cache", "cxrlib")
-        if wanted.startswith("~"):  # no home folder at all
-            wanted = ""
-    if wanted and _writable(Path(wanted)):
-        return Path(wanted)
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    wanted = os.path.expanduser(os.environ.get("CXR_CACHE_DIR") or os.path.join(home, "cxrlib"))
+    if not wanted.startswith("~") and _writable(place := Path(os.path.abspath(wanted))):  # "~": no home folder at all
+        return place
     if wanted not in _fallback:
         _fallback[wanted] = _temporary_cache()
         warnings.warn(
-            f"The cache folder {wanted or '~/.cache/cxrlib'} cannot be written; decoded images go to "
-            f"{_fallback[wanted]} and may be lost. Set CXR_CACHE_DIR to a folder you can write.",
+            f"The cache folder {wanted} cannot be written; decoded images go to {_fallback[wanted]} and may be lost. "
+            "Set CXR_CACHE_DIR to a folder you can write.",
             stacklevel=2,
         )
     return _fallback[wanted]
@@ -74,11 +67,8 @@ def cache_dir() -> Path:
 def clear_cache() -> int:
     """Delete all decoded images and digests; return the number of bytes freed."""
     freed = 0
-    for part in ("entries", "digests"):
-        folder = cache_dir() / part
-        for file in folder.rglob("*"):
-            if file.is_file():
-                freed += file.stat().st_size
+    for folder in (cache_dir() / "entries", cache_dir() / "digests"):
+        freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         shutil.rmtree(folder, ignore_errors=True)
     return freed
 
@@ -95,43 +85,26 @@ def _writable(folder: Path) -> bool:
 def _temporary_cache() -> Path:
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"cxrlib-{user}"
-    try:
+    with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         # The temporary folder is shared: do not read what another user may have put there under this name.
-        if not folder.is_symlink() and (not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()):
+        if not folder.is_symlink() and user in ("user", folder.stat().st_uid):
             return folder
-    except OSError:
-        pass
     return Path(tempfile.mkdtemp(prefix="cxrlib-"))
 
 
-# -- entries ------------------------------------------------------------------
+def entry(key: str, build: Callable[[Path], None]) -> Path:
+    """Give the folder of the entry ``key``; when it is missing, ``build`` writes its files into an empty folder.
 
-
-def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bool]) -> Path:
-    """Give the folder of one entry, built first when it is missing.
-
-    Parameters
-    ----------
-    key : str
-        Name of the entry.
-    build : function of a Path
-        Writes the files into an empty folder.
-    complete : function of a Path to bool
-        Whether an existing entry is usable.
-
-    Raises
-    ------
-    OSError
-        With a remedy, when the disk is full.
+    Raises OSError with a remedy when the disk is full.
     """
     parent = cache_dir() / "entries"
     parent.mkdir(parents=True, exist_ok=True)
     final = parent / key
-    if complete(final):
+    if _complete(final):
         return final
     with locked(parent, key):
-        if complete(final):  # another process built it meanwhile
+        if _complete(final):  # another process built it meanwhile
             return final
         _remove_stale(parent, key)
         shutil.rmtree(final, ignore_errors=True)
@@ -139,18 +112,26 @@ def entry(key: str, build: Callable[[Path], None], complete: Callable[[Path], bo
         try:
             work.mkdir()
             build(work)
+            _write_json(work / "sizes.json", {f.name: f.stat().st_size for f in work.iterdir()})
             os.replace(work, final)
         except OSError as error:
-            if error.errno in FULL:
-                raise OSError(
-                    error.errno,
-                    f"The disk of the cache folder {parent.parent} is full. Free some space, or set "
-                    "CXR_CACHE_DIR to a folder on a larger disk. Nothing half-written was kept.",
-                ) from None
-            raise
+            if error.errno not in FULL:
+                raise
+            remedy = "Free some space, or set CXR_CACHE_DIR to a folder on a larger disk"
+            text = f"The disk of the cache folder {parent.parent} is full. {remedy}. Nothing half-written was kept."
+            raise OSError(error.errno, text) from None
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return final
+
+
+def _complete(folder: Path) -> bool:
+    """Tell whether the entry is there and no file of it was cut off (by a power loss, say)."""
+    try:
+        expected = json.loads((folder / "sizes.json").read_text("utf-8"))
+        return all((folder / name).stat().st_size == size for name, size in expected.items())
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -158,76 +139,55 @@ def locked(parent: Path, key: str) -> Iterator[None]:
     """Be alone among all processes; say so when that takes a wait."""
     lock = FileLock(parent / f"{key}.lock")
     try:
-        lock.acquire(timeout=2)
+        held = lock.acquire(timeout=2)
     except Timeout:
         tqdm.write("Another process is preparing the same images; waiting for it ...", file=sys.stderr)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _remove_stale(parent: Path, key: str) -> None:
-    """Delete what killed processes left: temporary folders whose lock nobody holds."""
+    """Delete what killed processes left: temporary folders whose lock nobody holds but us, who hold that of ``key``."""
     for folder in parent.glob("*.tmp-*"):
         owner = folder.name.partition(".tmp-")[0]
-        if owner == key:
+        lock = nullcontext() if owner == key else FileLock(parent / f"{owner}.lock", timeout=0)
+        with suppress(Timeout, OSError), lock:
             shutil.rmtree(folder, ignore_errors=True)
-            continue
-        try:
-            with FileLock(parent / f"{owner}.lock", timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, OSError):
-            continue
-
-
-# -- digests ------------------------------------------------------------------
 
 
 def digests(root: Path, files: list, progress: bool = True) -> list[str]:
     """Hash the content of every file (blake2b, 128 bit, hex); "" for a file that cannot be read.
 
-    ``files`` are records with .rel, .size, .mtime_ns, .ctime_ns, .inode: a table in the cache, keyed by these, saves
-    reading unchanged files again.
+    A table in the cache, keyed by path and state, saves reading unchanged files again.
     """
-    place = cache_dir() / "digests"
-    store = place / (hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest() + ".json")
-    try:
-        known = dict(json.loads(store.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        known = {}
-    rows = [known.get(f.rel) or [None] for f in files]
-    states = [[f.size, f.mtime_ns, f.ctime_ns, f.inode] for f in files]
-    result = [row[-1] if row[:-1] == state else "" for row, state in zip(rows, states, strict=True)]
-    missing = [i for i, found in enumerate(result) if not found]
+    name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
+    store, known, result, now = cache_dir() / "digests" / f"{name}.json", {}, [], time.time_ns()
+    with suppress(OSError, ValueError):
+        known = json.loads(store.read_text("utf-8"))
+    for f in files:
+        *state, value = known.get(f.rel) or [""]
+        result.append(value if state == f.state else "")
+    missing = [i for i, value in enumerate(result) if not value]
     if not missing:
         return result
-    now = time.time_ns()
 
     def digest(i: int) -> str:
-        try:
+        with suppress(OSError):
             return _digest((root / files[i].rel).read_bytes())
-        except OSError:
-            return ""
+        return ""
 
     for i, value in zip(missing, _parallel(digest, missing, progress, "Checking files"), strict=True):
         result[i] = value
-    table = {
-        f.rel: [*state, value]
-        for f, state, value in zip(files, states, result, strict=True)
-        if value and now - max(f.mtime_ns, f.ctime_ns) > _SETTLED_NS
-    }
+    settled = [now - max(f.mtime_ns, f.ctime_ns) > _SETTLED_NS for f in files]
+    rows = zip(files, result, settled, strict=True)
     with suppress(OSError):  # it only saves time
-        _write_json(store, table)
+        _write_json(store, {f.rel: [*f.state, value] for f, value, sure in rows if value and sure})
     return result
 
 
 def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-# -- decoded images -----------------------------------------------------------
 
 
 def decoded(
@@ -258,30 +218,13 @@ def decoded(
     if any(f.extension == ".dcm" for f in files):
         parts.append(decoders())  # a new decoder makes a skipped file readable
     key = make_key(parts)
-
-    def build(work: Path) -> None:
-        _decode_into(work, root, files, file_digests, size, progress, masks)
-
-    folder = entry(key, build, _complete)
+    folder = entry(key, partial(_decode_into, root, files, file_digests, size, progress, masks))
     columns = json.loads((folder / "files.json").read_text("utf-8"))
     return np.load(folder / "images.npy", mmap_mode="c"), columns, key
 
 
-def _complete(folder: Path) -> bool:
-    """Whether the entry is there and no file of it was cut off (by a power loss, say)."""
-    try:
-        expected = json.loads((folder / "sizes.json").read_text("utf-8"))
-        return all((folder / name).stat().st_size == size for name, size in expected.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _seal(work: Path) -> None:
-    _write_json(work / "sizes.json", {f.name: f.stat().st_size for f in work.iterdir()})
-
-
 def _decode_into(
-    work: Path, root: Path, files: list, file_digests: list[str], size: int, progress: bool, masks: bool
+    root: Path, files: list, file_digests: list[str], size: int, progress: bool, masks: bool, work: Path
 ) -> None:
     def one(i: int) -> tuple[np.ndarray | None, tuple, Header | None]:
         """Decode a file: pixels, the row of (width, height, note, reason), and what its DICOM header says."""
@@ -289,9 +232,8 @@ def _decode_into(
             return None, (0, 0, "", "the file cannot be read (check its permissions)"), None
         content = (root / files[i].rel).read_bytes()
         if _digest(content) != file_digests[i]:
-            raise RuntimeError(
-                f"{files[i].rel} changed while it was read. Wait until the files are complete and load again."
-            )
+            remedy = "Wait until the files are complete and load again."
+            raise RuntimeError(f"{files[i].rel} changed while it was read. {remedy}")
         try:
             if masks:
                 return decode_mask(content, size), (size, size, "", ""), None
@@ -307,7 +249,8 @@ def _decode_into(
     # raises an error. The header is written again at the end, when the number of usable images is known.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.|pydicom")
-        start = _npy_header(out, kind, (len(files), 1, size, size))
+        _npy_header(out, kind, (len(files), 1, size, size))
+        start = out.tell()
         for pixels, row, header in _parallel(one, range(len(files)), progress, "Decoding images"):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
@@ -315,8 +258,8 @@ def _decode_into(
             rows.append(row)
             headers.append(header)
         out.seek(0)
-        if _npy_header(out, kind, (usable, 1, size, size)) != start:
-            raise RuntimeError("the header of the image file changed its length")
+        _npy_header(out, kind, (usable, 1, size, size))
+        assert out.tell() == start, "the header of the image file changed its length"
     names = ("width", "height", "note", "reason")
     columns: dict[str, list] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     if any(headers):
@@ -326,54 +269,41 @@ def _decode_into(
         columns["patient"] = [numbers.setdefault(i, len(numbers) + 1) if i else 0 for i in ids]
         columns["burned_in"] = [bool(header and header.burned_in) for header in headers]
     _write_json(work / "files.json", columns)
-    _seal(work)
 
 
-def _npy_header(out: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> int:
+def _npy_header(out: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(out, {"descr": kind.str, "fortran_order": False, "shape": shape})
-    return out.tell()
 
 
-# -- arrays and tables, for phantoms ------------------------------------------
-
-
-def stored(
-    key: str, make: Callable[[], tuple[dict[str, np.ndarray], pd.DataFrame, dict]]
-) -> tuple[dict[str, np.ndarray], pd.DataFrame, dict]:
+def stored(key: str, make: Callable[[], Stored]) -> Stored:
     """Give arrays, a table and a small dict of JSON values that are made once and kept under ``key``."""
 
     def build(work: Path) -> None:
         arrays, table, extra = make()
         for name, array in arrays.items():
             np.save(work / f"{name}.npy", array, allow_pickle=False)
-        _write_json(work / "table.json", {"columns": _columns(table), "extra": extra})
-        _seal(work)
+        columns = [{"name": str(name), **_column(table[name])} for name in table.columns]
+        _write_json(work / "table.json", {"columns": columns, "extra": extra})
 
-    folder = entry(key, build, _complete)
+    folder = entry(key, build)
     arrays = {f.stem: np.load(f, mmap_mode="c") for f in sorted(folder.glob("*.npy"))}
     saved = json.loads((folder / "table.json").read_text("utf-8"))
     table = pd.DataFrame({c["name"]: pd.Series(c["values"], dtype=c["dtype"]) for c in saved["columns"]})
     return arrays, table, saved["extra"]
 
 
-def _columns(table: pd.DataFrame) -> list[dict]:
-    columns = []
-    for name in table.columns:
-        series = table[name]
-        numeric = series.dtype.kind in "biuf" if isinstance(series.dtype, np.dtype) else False
-        dtype = str(series.dtype) if numeric else None  # None: pandas chooses its own type for text
-        values = series.tolist() if numeric else [None if pd.isna(v) else str(v) for v in series]
-        columns.append({"name": str(name), "dtype": dtype, "values": values})
-    return columns
-
-
-# -- helpers ------------------------------------------------------------------
+def _column(series: pd.Series) -> dict:
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
+        return {"dtype": str(series.dtype), "values": series.tolist()}
+    return {
+        "dtype": None,
+        "values": [None if pd.isna(v) else str(v) for v in series],
+    }  # pandas chooses the type of text
 
 
 def _parallel(function: Callable, items: Iterable, progress: bool, what: str) -> Iterator:
-    """function(item) for all items, in order, in threads; no more than a few results wait in memory."""
-    items = list(items)
-    workers = cores()
+    """Give function(item) for all items, in order, from threads; no more than a few results wait in memory."""
+    items, workers = list(items), cores()
     waiting: deque[Future] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cxr")
     try:

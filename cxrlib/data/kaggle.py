@@ -40,16 +40,13 @@ def find(source: Source, root: str | os.PathLike | None) -> Path:
         aliases += ["pneumonia", "chest_xray"]
 
     def inside(base: Path) -> Path | None:
-        if not base.is_dir():
-            return None
-        return next((p for p in (*(base / a for a in aliases), base) if p.is_dir() and _holds(source, p)), None)
+        return next((place for place in (*(base / a for a in aliases), base) if _holds(source, place)), None)
 
     if root is not None:
         base = Path(root).expanduser()
         if not base.is_dir():
-            raise FileNotFoundError(
-                f"root={os.fspath(root)!r} is not a folder. Give the folder that holds {source.slug}."
-            )
+            remedy = f"Give the folder that holds {source.slug}"
+            raise FileNotFoundError(f"root={os.fspath(root)!r} is not a folder. {remedy}.")
         if place := inside(base):
             return place
         names = ", ".join(dict.fromkeys(label for _, label in source.keywords))
@@ -62,13 +59,11 @@ def find(source: Source, root: str | os.PathLike | None) -> Path:
         base = Path(named).expanduser()
         if place := inside(base):
             return place
-        tried.append(f"$CXR_DATA_DIR = {named} " + ("(not a folder)" if not base.is_dir() else "(not there)"))
+        tried.append(f"$CXR_DATA_DIR = {named} ({'not there' if base.is_dir() else 'not a folder'})")
     mounted = Path(os.environ.get("KAGGLE_CACHE_MOUNT_FOLDER", "/kaggle/input"))  # kagglehub's name for it
-    for base in (mounted / source.slug, mounted / "datasets" / source.handle):
-        if place := inside(base):
-            return place
     tried.append(f"{mounted / source.slug} (not there)")
-    if place := _downloaded(source):
+    mounts = (mounted / source.slug, mounted / "datasets" / source.handle)
+    if place := next(filter(None, map(inside, mounts)), None) or _downloaded(source):
         return place
     try:
         with cache.locked(cache.cache_dir(), source.slug):  # two at once would write into one archive
@@ -123,9 +118,8 @@ def _download(source: Source) -> Path:
             for archive in wrong:  # kagglehub would take it for a finished download the next time
                 archive.unlink()
             if wrong or isinstance(error, kagglehub.exceptions.DataCorruptionError):
-                raise RuntimeError(
-                    "what came is not the archive of the data set, or was damaged on the way, and was deleted"
-                ) from error
+                what = "what came is not the archive of the data set, or was damaged on the way"
+                raise RuntimeError(f"{what}, and was deleted") from error
             raise
     labels = {f.label for f in by_keyword(place, source.classify).files}
     absent = [label for _, label in source.keywords if label not in labels]
@@ -137,19 +131,17 @@ def _download(source: Source) -> Path:
 def _downloaded(source: Source) -> Path | None:
     """Give the newest complete download in kagglehub's own cache, so that a second start needs no network."""
     base = _hub(source)
-    complete = [int(p.stem) for p in base.glob("*.complete") if p.stem.isdigit()]
-    for version in sorted(complete, reverse=True):
-        place = base / "versions" / str(version)
-        if place.is_dir() and _holds(source, place):
-            return place
-    return None
+    versions = sorted((int(p.stem) for p in base.glob("*.complete") if p.stem.isdigit()), reverse=True)
+    places = (base / "versions" / str(version) for version in versions)
+    return next((place for place in places if _holds(source, place)), None)
 
 
 def _holds(source: Source, folder: Path) -> bool:
     """Tell whether every class has a folder with images here, and no other class of another data set has."""
+    if not folder.is_dir():
+        return False
     layout = by_keyword(folder, source.classify)
-    labels = {f.label for f in layout.files}
-    wanted = {label for _, label in source.keywords}
+    labels, wanted = {f.label for f in layout.files}, {label for _, label in source.keywords}
     # Loose images are passed over; image folders without a keyword belong to another data set.
     strangers = [rel for rel, why in layout.skipped if why == OUTSIDE and "/" in rel]
     return labels == wanted and len(strangers) <= len(layout.files) // 100

@@ -58,6 +58,11 @@ class File:
         return extension if extension in EXTENSIONS else ".dcm"
 
     @property
+    def state(self) -> list[int]:
+        """What changes with its content."""
+        return [self.size, self.mtime_ns, self.ctime_ns, self.inode]
+
+    @property
     def folders(self) -> list[str]:
         """The names of the folders on the way to it."""
         return self.rel.split("/")[:-1]
@@ -88,9 +93,6 @@ class Layout:
     lesions: dict[str, File] = field(default_factory=dict)
 
 
-# -- what lies there --------------------------------------------------------------------------------
-
-
 def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
     """List all image files and all folders below ``root``, sorted; and what was skipped, with reasons.
 
@@ -118,7 +120,7 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
             if item.name.startswith(".") or item.name in _LEFTOVERS:
                 continue
             rel = f"{folder}/{item.name}" if folder else item.name
-            if not _is_text(rel):
+            if any("\ud800" <= letter <= "\udfff" for letter in rel):
                 skipped.append((ascii(rel), "the name is not valid UTF-8; rename it"))
             elif item.is_dir():
                 (links if item.is_symlink() else waiting).append(rel)
@@ -132,16 +134,17 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
 def _look(item: os.DirEntry, rel: str) -> File | str:
     """Make a File of an image, or say why a file is not read."""
     extension = os.path.splitext(item.name)[1].lower()
+    usual = extension in EXTENSIONS | DICOM_EXTENSIONS
     try:
         state = item.stat()
         if not stat.S_ISREG(state.st_mode):  # a pipe or a device may never end
-            return "not an ordinary file" if extension in EXTENSIONS | DICOM_EXTENSIONS else ""
-        if extension not in EXTENSIONS | DICOM_EXTENSIONS and not is_image(item.path):
+            return "not an ordinary file" if usual else ""
+        if not usual and not is_image(item.path):
             with open(item.path, "rb") as file:
                 reason = what_is_it(file.read(512))
             if "text file" in reason or extension in _DOCUMENTS:
                 return DOCUMENT
-            return f"{reason}; export it as PNG or JPEG" if "archive" not in reason else reason
+            return reason if "archive" in reason else f"{reason}; export it as PNG or JPEG"
     except FileNotFoundError:
         return "a link to a file that does not exist"
     except OSError as error:
@@ -149,13 +152,6 @@ def _look(item: os.DirEntry, rel: str) -> File | str:
     if state.st_size > MAX_BYTES:
         return f"larger than {MAX_BYTES // 1_000_000} MB"
     return File(rel, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-# -- what the name of a folder says -----------------------------------------------------------------
 
 
 @cache
@@ -194,9 +190,6 @@ def _is_mask(f: File) -> bool:
 def _class_name(folder: str) -> str:
     """Give the class that a folder is named for: composed letters, no case, no blanks around it."""
     return " ".join(unicodedata.normalize("NFC", folder).split()).lower()
-
-
-# -- named data sets --------------------------------------------------------------------------------
 
 
 def by_keyword(root: Path, classify: Callable[[str], str | None]) -> Layout:
@@ -240,9 +233,6 @@ def _without_nested_copies(files: list[File], origin: dict[str, tuple[str, str]]
     return [f for f in files if not is_copy(f)]
 
 
-# -- folders of one's own ---------------------------------------------------------------------------
-
-
 def by_folder(root: Path) -> Layout:
     """Sort files into classes named by their folders.
 
@@ -275,15 +265,15 @@ def by_folder(root: Path) -> Layout:
         folder = top if class_first or not has_splits else inside
         return (folder, split or "all") if folder and bool(split) == has_splits else None
 
-    files, origin, spelled = [], {}, defaultdict(set)
-    named = {name.label for f in images if (name := read_name(f.rel)) and name.label}
+    files, origin, folders, spelled = [], {}, {}, defaultdict(set)
+    told = {f.rel: name.label for f in images if (name := read_name(f.rel)) and name.label}
+    named = set(told.values())
     places = set(filter(None, map(place, shapes)))
     by_names = not places and bool(named) or len({folder for folder, _ in places}) == 1 and len(named) > 1
     for f in images:
-        form = forms[f.rel]
-        where = place(form)
+        form, where = forms[f.rel], place(forms[f.rel])
         if by_names:
-            where = (name.label, form[1] or "all") if (name := read_name(f.rel)) and name.label else None
+            where = (told[f.rel], form[1] or "all") if f.rel in told else None
         if where is None:
             skipped.append((f.rel, "neither a folder nor the file name tells the class" if by_names else OUTSIDE))
             continue
@@ -294,7 +284,6 @@ def by_folder(root: Path) -> Layout:
         files.append(replace(f, split=where[1], label=_class_name(where[0])))
     files = _without_nested_copies(files, origin)
 
-    folders = {}
     for folder in all_folders if not by_names else ():
         parts = folder.split("/")[depth:]
         form = _form(parts)
@@ -366,10 +355,9 @@ def _notes(
             inside[f.label].add(f.folders[depth + 1] if len(f.folders) > depth + 1 else "")
         common = set.intersection(*inside.values()) - {""} if len(inside) > 1 else set()
         if len(common) > 1:
-            notes.append(
-                f"The classes are {', '.join(sorted(inside))}, and each holds folders {', '.join(sorted(common))}. If "
-                "these are the classes, and the others splits, call the others train, val and test."
-            )
+            what = f"The classes are {', '.join(sorted(inside))}, and each holds folders {', '.join(sorted(common))}"
+            remedy = "If these are the classes, and the others splits, call the others train, val and test"
+            notes.append(f"{what}. {remedy}.")
     if len(labels := {f.label for f in files}) == 1:
         notes.append(f"There is only one class, {labels.pop()}.")
     if tables := [file for file, _ in skipped if os.path.splitext(file)[1].lower() in _TABLES]:
@@ -392,8 +380,8 @@ def _pair(layout: Layout, masks: list[File]) -> None:
         kind = next(filter(None, map(_mask_of, mask.folders)), "lungs")
         of_kind = layout.lesions if kind == "lesions" else layout.lungs
         if image is None or image in of_kind:
-            which = "no image fits" if image is None else "the second one of its image"
-            layout.skipped.append((mask.rel, f"a mask, not an X-ray; {which}"))
+            why = "no image fits" if image is None else "the second one of its image"
+            layout.skipped.append((mask.rel, f"a mask, not an X-ray; {why}"))
         else:
             of_kind[image] = mask
     for kind, found in (("lung", layout.lungs), ("lesion", layout.lesions)):

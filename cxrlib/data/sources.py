@@ -40,23 +40,15 @@ class Source:
 
 
 _KERMANY = ("Chest X-Ray Images (Pneumonia)", "paultimothymooney/chest-xray-pneumonia")
-_KERMANY_FOLDERS = (("^normal$", "normal"), ("^pneumonia$", "pneumonia"))
 _THREE_KINDS = ("3 kinds of Pneumonia", "artyomkolas/3-kinds-of-pneumonia")
-_THREE_KINDS_FOLDERS = (
-    *(("covid", "covid-19"), ("bacteri", "bacterial")),
-    *(("viral|virus", "viral"), ("normal", "normal")),
-)
 _LUNG4 = ("Chest X-Ray (Pneumonia, Covid-19, Tuberculosis)", "jtiptj/chest-xray-pneumoniacovid19tuberculosis")
-_LUNG4_FOLDERS = (
-    *(("covid", "covid-19"), ("tu?r?bercul|^tb$", "tuberculosis")),
-    *(("pneumonia", "pneumonia"), ("normal", "normal")),
+_TWO = (("^normal$", "normal"), ("^pneumonia$", "pneumonia"))
+_KINDS = (("covid", "covid-19"), ("bacteri", "bacterial"), ("viral|virus", "viral"), ("normal", "normal"))
+_LUNG = (("tu?r?bercul|^tb$", "tuberculosis"), ("pneumonia", "pneumonia"), ("normal", "normal"))
+_SETS = (
+    Source("pneumonia", *_KERMANY, ("normal", "pneumonia"), _TWO),
+    Source("pneumonia3", *_KERMANY, ("normal", "bacterial", "viral"), _TWO, subtype_is_class=True),
+    Source("pneumonia4", *_THREE_KINDS, ("normal", "bacterial", "viral", "covid-19"), _KINDS),
+    Source("lung4", *_LUNG4, ("normal", "pneumonia", "covid-19", "tuberculosis"), (("covid", "covid-19"), *_LUNG)),
 )
-SOURCES = {
-    source.name: source
-    for source in (
-        Source("pneumonia", *_KERMANY, ("normal", "pneumonia"), _KERMANY_FOLDERS),
-        Source("pneumonia3", *_KERMANY, ("normal", "bacterial", "viral"), _KERMANY_FOLDERS, subtype_is_class=True),
-        Source("pneumonia4", *_THREE_KINDS, ("normal", "bacterial", "viral", "covid-19"), _THREE_KINDS_FOLDERS),
-        Source("lung4", *_LUNG4, ("normal", "pneumonia", "covid-19", "tuberculosis"), _LUNG4_FOLDERS),
-    )
-}
+SOURCES = {source.name: source for source in _SETS}

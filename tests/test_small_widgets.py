@@ -26,9 +26,9 @@ def make_report(seed=0, n=80, classes=("normal", "pneumonia")) -> Report:
 
 
 def test_the_explorer_refuses_what_it_cannot_show():
-    with pytest.raises(ValueError, match="two classes, got a, b, c; for more there is ConfusionExplorer"):
+    with pytest.raises(ValueError, match="give 2 classes, got .*'c'.*; for more there is ConfusionExplorer"):
         ThresholdExplorer(make_report(classes=("a", "b", "c")))
-    with pytest.raises(ValueError, match="'other' has the classes b, a"):
+    with pytest.raises(ValueError, match="'other' has \\['b', 'a'\\]"):
         ThresholdExplorer({"one": make_report(), "other": make_report(classes=("b", "a"))})
     for nothing in ({}, None, [make_report()], {"one": 1}):
         with pytest.raises(ValueError, match="reports: give a Report"):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import anywidget
+import traitlets
 
 # What the widget's own module needs of an ipywidgets model, for a page where there is none. The module ends in
 # `export default { render }`; an inline module may export, and `render` is in scope. Two widgets with equal
@@ -40,17 +41,11 @@ _SHIM = """
 """
 
 
-_HERE = Path(__file__).resolve().parent
-
-
 def kit(*names: str) -> tuple[str, str]:
     """Return script and style of a widget: what all share (kit.js, kit.css), then NAME.js and NAME.css of each name."""
-
-    def joined(ending: str) -> str:
-        files = [_HERE / f"{name}.{ending}" for name in ("kit", *names)]
-        return "\n".join(file.read_text(encoding="utf-8") for file in files if file.exists())
-
-    return joined("js"), joined("css")
+    here = Path(__file__).resolve().parent
+    files = [[here / f"{name}.{ending}" for name in ("kit", *names)] for ending in ("js", "css")]
+    return tuple("\n".join(file.read_text(encoding="utf-8") for file in kind if file.exists()) for kind in files)
 
 
 class StaticWidget(anywidget.AnyWidget):
@@ -70,11 +65,8 @@ class StaticWidget(anywidget.AnyWidget):
 
     def static_state(self) -> dict:
         """Return what the page needs when there is no kernel, as plain JSON values; by default the synced traits."""
-        return {
-            key: getattr(self, key)
-            for key in self.traits(sync=True)
-            if not key.startswith("_") and key not in ("layout", "tabbable", "tooltip")
-        }
+        own = [key for key in self.traits(sync=True) if key[0] != "_" and key not in ("layout", "tabbable", "tooltip")]
+        return {key: getattr(self, key) for key in own}
 
     def to_html(self) -> str:
         """Return the widget as a piece of HTML that needs no kernel, no network and no other file."""
@@ -103,10 +95,6 @@ class StaticWidget(anywidget.AnyWidget):
         title : str, optional
             Default: the class's name.
 
-        Returns
-        -------
-        Path
-
         Raises
         ------
         ValueError
@@ -133,3 +121,9 @@ class StaticWidget(anywidget.AnyWidget):
         if "google.colab" not in sys.modules:
             data["text/html"] = self.to_html()
         return data, metadata
+
+
+class PageWidget(StaticWidget):
+    """A widget whose script is told everything at once, in ``page``."""
+
+    page = traitlets.Dict().tag(sync=True)

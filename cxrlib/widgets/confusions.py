@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import traitlets
-
 from ..metrics import Report
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 from .reports import read
 
 
-class ConfusionExplorer(StaticWidget):
+class ConfusionExplorer(PageWidget):
     """The confusion matrix of three or more classes, with one weight per class.
 
     The answer for an image is the class with the largest product of weight and probability. All weights 1 is the plain
@@ -30,13 +28,11 @@ class ConfusionExplorer(StaticWidget):
 
     _esm, _css = kit("confusions")
     summary = "Confusion explorer: class by class, with a weight for each class that you choose."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(self, reports: Mapping[str, Report] | Report) -> None:
         _, page = read(reports)
         if len(page["classes"]) < 3:
             raise ValueError(
-                f"reports: give three classes or more, got {', '.join(page['classes'])}; for two there is "
-                "ThresholdExplorer"
+                f"reports: give at least 3 classes, got {page['classes']}; for 2 there is ThresholdExplorer"
             )
         super().__init__(page=page)

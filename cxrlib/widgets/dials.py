@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-import traitlets
 
 from ..phantom import make_phantoms
 from ..validate import one_of, several
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 from .encode import picture
 
 DISEASES = ("bacterial", "viral", "covid-19", "tuberculosis")  # the phantom's classes with a lesion of one kind
@@ -19,7 +19,7 @@ AGES = ("child", "adult")
 BEDSIDE = (0.0, 1.0)
 
 
-class PhantomDials(StaticWidget):
+class PhantomDials(PageWidget):
     """One patient per disease, with dials for the contrast of the lesion, the age, and an image taken in bed.
 
     Every setting is the same patient with the same pose and noise, computed by ``make_phantoms``. All pictures are made
@@ -32,7 +32,6 @@ class PhantomDials(StaticWidget):
     size : int
         Height and width in pixels.
     seed : int
-        Which patients.
 
     Raises
     ------
@@ -42,35 +41,17 @@ class PhantomDials(StaticWidget):
 
     _esm, _css = kit("dials")
     summary = "Phantom dials: lesion contrast, age and an image taken in bed, on computed X-rays."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(self, diseases: Sequence[str] = DISEASES, *, size: int = 192, seed: int = 4) -> None:
-        diseases = several("diseases", diseases, lambda name, value: one_of(name, value, DISEASES))
+        diseases = several("diseases", diseases, partial(one_of, allowed=DISEASES))
         images, masks = {}, {}
         for disease, (a, age), (b, bedside) in itertools.product(diseases, enumerate(AGES), enumerate(BEDSIDE)):
+            setting = {"age": age, "bedside": bedside, "progress": False, "workers": 1}
             for k, contrast in enumerate(CONTRASTS):
-                made = make_phantoms(
-                    2,  # of two images one is of the second class, whatever the fraction of the ill
-                    size,
-                    ("normal", disease),
-                    seed,
-                    lesion_contrast=contrast,
-                    age=age,
-                    bedside=bedside,
-                    progress=False,
-                    workers=1,
-                )
-                ill = int(np.flatnonzero(made.labels)[0])
+                made = make_phantoms(2, size, ("normal", disease), seed, lesion_contrast=contrast, **setting)
+                ill = int(np.flatnonzero(made.labels)[0])  # of two images one is of the second class
                 image = picture(made.images[ill, 0], "WEBP", quality=82)
                 images[f"{disease}/{k}/{a}/{b}"] = f"data:image/webp;base64,{image}"
             masks[f"{disease}/{a}/{b}"] = f"data:image/png;base64,{picture(made.masks[ill])}"
-        super().__init__(
-            page={
-                "diseases": diseases,
-                "contrasts": list(CONTRASTS),
-                "ages": list(AGES),
-                "size": size,
-                "images": images,
-                "masks": masks,
-            }
-        )
+        dials = {"diseases": diseases, "contrasts": list(CONTRASTS), "ages": list(AGES)}
+        super().__init__(page={**dials, "size": size, "images": images, "masks": masks})

@@ -8,6 +8,7 @@ from functools import cache
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -27,20 +28,7 @@ def packed(values: np.ndarray) -> str:
 
 
 def picture(pixels: np.ndarray, kind: str = "PNG", **options) -> str:
-    """Encode a gray image, uint8 (H, W), or a mask, bool (H, W), as an image file in base 64.
-
-    Parameters
-    ----------
-    pixels : ndarray, uint8 or bool (H, W)
-    kind : str
-        A format of Pillow; a mask becomes a file of one bit per pixel.
-    **options
-        For Pillow's ``save``.
-
-    Returns
-    -------
-    str
-    """
+    """Encode a gray image, uint8 (H, W), or a mask, bool (H, W), as a file of Pillow's ``kind`` in base 64."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, kind, **{"optimize": True, **options})
     return base64.b64encode(buffer.getvalue()).decode()
@@ -83,18 +71,9 @@ def dequantize(record: dict) -> np.ndarray:
 
 
 def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
-    """Measure the fraction of each map's energy inside a region.
+    """Measure the fraction of each map's energy inside a region, 0 to 1; None for a map without a positive value.
 
-    Parameters
-    ----------
-    maps : ndarray, float (K, h, w)
-        Raw values; negative ones count as zero. They are enlarged bilinearly to the size of the mask.
-    mask : ndarray, bool (H, W)
-
-    Returns
-    -------
-    list of float or None
-        K numbers from 0 to 1; None for a map without a positive value.
+    Negative values of the maps (K, h, w) count as zero. They are enlarged bilinearly to the size of the mask (H, W).
 
     Raises
     ------
@@ -110,6 +89,11 @@ def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
 @cache
 def color_tables() -> dict[str, str]:
     """Return 256 colors of each color map, three bytes each, in base 64."""
-    return {
-        name: packed(np.rint(mpl.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)) for name in COLOR_MAPS
-    }
+    colors = {name: mpl.colormaps[name](np.arange(256))[:, :3] for name in COLOR_MAPS}
+    return {name: packed(np.rint(values * 255).astype(np.uint8)) for name, values in colors.items()}
+
+
+def marker_box(row: pd.Series) -> list[float] | None:
+    """Return x0, y0, x1, y1 of the side marker from a row of a table, in pixels; None where there is none."""
+    corners = [float(row.get(f"marker_{corner}", np.nan)) for corner in ("x0", "y0", "x1", "y1")]
+    return corners if all(np.isfinite(value) and value >= 0 for value in corners) else None

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from typing import Any
 
 import torch
-import traitlets
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models import CxrNet, leaves
 from ..validate import several, whole
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 
 WEIGHED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # each weight is used once at each place of the output
 
 
-class FreezeExplorer(StaticWidget):
+class FreezeExplorer(PageWidget):
     """The layers of a body from the input to the head, with a cut: the layers above it learn.
 
     The page says what ``freeze(model, k)`` does at any k: how many parameters learn, which batch norms keep their
@@ -52,7 +51,6 @@ class FreezeExplorer(StaticWidget):
 
     _esm, _css = kit("freezing")
     summary = "Freeze explorer: which layers learn, which batch norms keep their statistics, and what it saves."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(self, model: CxrNet, top: int = 0, *, cuts: Sequence[int] = (), size: int | None = None) -> None:
         if not isinstance(model, CxrNet):
@@ -60,10 +58,8 @@ class FreezeExplorer(StaticWidget):
         deep = len(leaves(model.body))
         top = whole("top", top, 0, deep)
         cuts = several("cuts", cuts, partial(whole, high=deep), least=0)
-        size = whole("size", model.config["size"] if size is None else size, 1)
-        super().__init__(
-            page={"model": model.name, "layers": _layers(model, size), "top": top, "cuts": sorted({0, *cuts, deep})}
-        )
+        layers = _layers(model, whole("size", model.config["size"] if size is None else size, 1))
+        super().__init__(page={"model": model.name, "layers": layers, "top": top, "cuts": sorted({0, *cuts, deep})})
 
 
 def _layers(model: CxrNet, size: int) -> list[dict]:
@@ -81,16 +77,9 @@ def _layers(model: CxrNet, size: int) -> list[dict]:
         own = list(layer.parameters(recurse=False))
         owner |= dict.fromkeys(own, (i, -1 if norm and not head else i))
         rows[name] = {
-            "name": name.removeprefix("body."),
-            "kind": type(layer).__name__,
-            "output": "-",
-            "parameters": sum(p.numel() for p in own),
-            "work": 0,
-            "norm": norm,
-            "head": head,
-            "last": -1,
-            "last_held": -1,
-        }
+            "name": name.removeprefix("body."), "kind": type(layer).__name__, "norm": norm, "head": head,
+            "parameters": sum(p.numel() for p in own), "output": "-", "work": 0, "last": -1, "last_held": -1,
+        }  # fmt: skip
     seen = {None: (-1, -1)}
 
     def last(node: Any) -> tuple[int, int]:  # not deep: all nodes before the layer before were seen at that layer
@@ -102,22 +91,17 @@ def _layers(model: CxrNet, size: int) -> list[dict]:
                 seen[node] = max(a for a, _ in ways), max(b for _, b in ways)
         return seen[node]
 
-    def note(row: dict) -> tuple[Callable, Callable]:
-        def before(layer: nn.Module, inputs: tuple) -> None:
-            a, b = last(inputs[0].grad_fn)
-            row["last"], row["last_held"] = max(row["last"], a), max(row["last_held"], b)
+    def before(row: dict, layer: nn.Module, inputs: tuple) -> None:
+        a, b = last(inputs[0].grad_fn)
+        row["last"], row["last_held"] = max(row["last"], a), max(row["last_held"], b)
 
-        def after(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-            row["output"] = " x ".join(str(n) for n in output.shape[1:])
-            if isinstance(layer, WEIGHED):
-                places = prod(output.shape[2:]) if output.ndim > 2 else 1
-                row["work"] += layer.weight.numel() * places
-
-        return before, after
+    def after(row: dict, layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        row["output"] = " x ".join(str(n) for n in output.shape[1:])
+        if isinstance(layer, WEIGHED):
+            row["work"] += layer.weight.numel() * prod(output.shape[2:])  # a dense layer has one place
 
     for name, layer in found.items():
-        before, after = note(rows[name])
-        layer.register_forward_pre_hook(before)
-        layer.register_forward_hook(after)
+        layer.register_forward_pre_hook(partial(before, rows[name]))
+        layer.register_forward_hook(partial(after, rows[name]))
     model(torch.zeros(1, 1, size, size))
     return list(rows.values())

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 
 from .. import cam
 from .._predict import predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, decode
+from ..localization.maps import filled
 from ..models import CxrNet, evaluating
 from ..progress import bar
 from ..validate import number, one_of, several, short, text, whole
 from .base import StaticWidget, kit
-from .encode import averaged, color_tables, energy_fractions, picture, quantize, reduced
+from .encode import averaged, color_tables, energy_fractions, marker_box, picture, quantize, reduced
 
 SHOWN = 12  # images, when none are named
 MOST = 60  # thumbnails on a page
 MAX_UPLOAD = 32 * 2**20  # bytes
-METHOD_NAMES = {
-    "grad-cam": "Grad-CAM",
-    "grad-cam++": "Grad-CAM++",
-    "layer-cam": "Layer-CAM",
-    "eigen-cam": "Eigen-CAM",
-    "score-cam": "Score-CAM",
-    "occlusion": "Occlusion",
-}
+METHOD_NAMES = {method: method.title().replace("Cam", "CAM") for method in cam.METHODS}
 REGIONS = ("lesion", "lung", "marker")
 
 
@@ -92,29 +86,17 @@ class CamInspector(StaticWidget):
     summary = "CAM inspector: class activation maps over X-rays."
 
     def __init__(
-        self,
-        model: CxrNet,
-        data: CxrDataset,
-        *,
-        images: Sequence[int] | None = None,
-        layers: Sequence[str] | None = None,
-        other: CxrNet | None = None,
-        methods: Sequence[str] = ("grad-cam",),
-        names: Sequence[str] | None = None,
-        predict: Callable = predict,
-        decision: float | None = None,
-        truth: bool = True,
-        precompute: bool = True,
-        progress: bool = True,
-    ) -> None:
+        self, model: CxrNet, data: CxrDataset, *, images: Sequence[int] | None = None,
+        layers: Sequence[str] | None = None, other: CxrNet | None = None, methods: Sequence[str] = ("grad-cam",),
+        names: Sequence[str] | None = None, predict: Callable = predict, decision: float | None = None,
+        truth: bool = True, precompute: bool = True, progress: bool = True,
+    ) -> None:  # fmt: skip
         if not isinstance(data, CxrDataset) or not len(data):
             raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
-        self._data = data
+        self._data, self._predict, self._truth = data, predict, truth
         given = {"model": model} if other is None else {"model": model, "other": other}
         self._models = [_own_copy(name, net, data) for name, net in given.items()]
         self._lock = threading.Lock()
-        self._predict = predict
-        self._truth = truth
         self._decision = self._checked(decision)
         self._names = _check_names(names, self._models)
         rows = _check_images(images, data)
@@ -130,12 +112,9 @@ class CamInspector(StaticWidget):
         self._opened = 0  # own pictures so far: a number is never given twice
         self._add_rows(rows)
         if precompute:
-            work = [
-                (m, layer, method)
-                for m, chosen in enumerate(self._layers)
-                for method in self._methods
-                for layer in (chosen if method != "occlusion" else [""])
-            ]
+            work = []
+            for m, method in itertools.product(range(len(self._models)), self._methods):
+                work += [(m, layer, method) for layer in (self._layers[m] if method != "occlusion" else [""])]
             for m, layer, method in bar(work, desc="maps", unit="layer", leave=False, show=progress):
                 self._compute(m, list(self._images), layer, method)
         super().__init__()
@@ -162,41 +141,28 @@ class CamInspector(StaticWidget):
         for key, value in self._maps.items():
             m, _, rest = key.split("|", 2)
             tops[f"{m}|{rest}"] = max(tops.get(f"{m}|{rest}", -math.inf), *value["high"])
-        models = [
-            {"name": name, "layers": chosen, "known": known}
-            for name, chosen, known in zip(self._names, self._layers, self._known, strict=True)
-        ]
+        models = zip(self._names, self._layers, self._known, strict=True)
+        methods = dict.fromkeys([*self._methods, *cam.METHODS])  # the saved ones first
         return {
-            "classes": list(self._models[0].classes),
-            "models": models,
-            "methods": [
-                {"id": key, "name": METHOD_NAMES.get(key, key), "saved": key in self._methods}
-                for key in (*self._methods, *(k for k in cam.METHODS if k not in self._methods))
-            ],
-            "images": list(self._images.values()),
-            "maps": {},
-            "tops": tops,
-            "total": len(self._data),
-            "size": self._data.size,
-            "colors": color_tables(),
-            "regions": [r for r in REGIONS if any(r in known for known in self._regions.values())],
-            "upload": MAX_UPLOAD,
-            "decision": self._decision,
-        }
+            "classes": list(self._models[0].classes), "total": len(self._data), "size": self._data.size,
+            "models": [{"name": name, "layers": chosen, "known": known} for name, chosen, known in models],
+            "methods": [{"id": key, "name": METHOD_NAMES[key], "saved": key in self._methods} for key in methods],
+            "images": list(self._images.values()), "maps": {}, "tops": tops, "colors": color_tables(),
+            "regions": [name for name in REGIONS if any(name in known for known in self._regions.values())],
+            "upload": MAX_UPLOAD, "decision": self._decision,
+        }  # fmt: skip
 
     # -- images and maps ----------------------------------------------------------------------------------------
 
     def _add_rows(self, rows: Sequence[int]) -> None:
         part = self._data[list(rows)]
         probs = self._probabilities(part, rows)
+        known = {"lesion": part.masks, "lung": part.lungs}
+        if "marker_x0" in part.table:
+            boxes = [marker_box(row) or [-1] * 4 for _, row in part.table.iterrows()]
+            known["marker"] = filled(np.array(boxes).astype(int), part.images.shape[2:])
         for i, row in enumerate(rows):
-            regions = {}
-            if part.masks is not None:
-                regions["lesion"] = np.asarray(part.masks[i])
-            if part.lungs is not None:
-                regions["lung"] = np.asarray(part.lungs[i])
-            if "marker_x0" in part.table:
-                regions["marker"] = _box(part.table.iloc[i], part.images.shape[2:])
+            regions = {name: np.asarray(masks[i]) for name, masks in known.items() if masks is not None}
             label = int(part.labels[i]) if self._truth else None
             self._add_image(str(row), part.images[i], [p[i] for p in probs], regions, row=int(row), label=label)
 
@@ -204,12 +170,7 @@ class CamInspector(StaticWidget):
         """Return (N, K) of each model."""
         probs = [np.asarray(self._predict(net, part)) for net in self._models]
         for argument, values in zip(("model", "other"), probs, strict=False):
-            if not np.isfinite(values).all():
-                first = names[int(np.flatnonzero(~np.isfinite(values).all(1))[0])]
-                raise ValueError(
-                    f"{argument}: its probabilities for image {first} are not numbers (NaN); the weights "
-                    "are damaged, or the training diverged: train it again"
-                )
+            _check_finite(f"{argument}: its probabilities", values, names)
         return probs
 
     def _add_image(self, name: str, pixels: np.ndarray, probs: list, regions: Mapping, **facts) -> None:
@@ -231,13 +192,7 @@ class CamInspector(StaticWidget):
         """Compute and keep the maps of these images, all classes."""
         images = np.stack([self._pixels[name] for name in names])
         maps = cam.explain(self._models[m], images, layer=layer or None, method=method, relu=False)
-        bad = ~np.isfinite(maps).reshape(len(maps), -1).all(1)
-        if bad.any():
-            raise ValueError(
-                f"model: the {METHOD_NAMES.get(method, method)} maps of {self._names[m]!r} at layer {layer!r} hold "
-                f"NaN or infinite values (first for image {names[int(bad.argmax())]}); the weights are damaged, or the "
-                "training diverged: train it again"
-            )
+        _check_finite(f"model: the {METHOD_NAMES[method]} maps of {self._names[m]!r} at layer {layer!r}", maps, names)
         for name, raw in zip(names, maps, strict=True):
             inside = {key: energy_fractions(raw, mask) for key, mask in self._regions[name].items() if mask.any()}
             self._maps[_key(m, name, layer, method)] = {
@@ -252,35 +207,26 @@ class CamInspector(StaticWidget):
             chosen = [_default_layers(net) for net in self._models]
             count = min(map(len, chosen))
             return [names[-count:] for names in chosen]
-        for known, net in zip(self._known, self._models, strict=True):
-            for layer in several("layers", layers, text):
-                if layer not in known:
-                    raise ValueError(
-                        f"layers: {net.name!r} has no layer {layer!r} with maps; the coarse ones are "
-                        f"{', '.join(_default_layers(net))}; cxrlib.cam.layers lists all"
-                    )
+        for layer, (m, known) in itertools.product(several("layers", layers, text), enumerate(self._known)):
+            if layer not in known:
+                coarse = ", ".join(_default_layers(self._models[m]))
+                raise ValueError(
+                    f"layers: give some of cxrlib.cam.layers({self._names[m]}), such as {coarse}, got {layer!r}"
+                )
         return [sorted(set(layers), key=self._known[0].index) for _ in self._models]
 
     # -- messages from the page ---------------------------------------------------------------------------------
 
     def _receive(self, _widget: CamInspector, content: dict, buffers: list) -> None:
-        answers = {
-            "hello": self._on_hello,
-            "map": self._on_map,
-            "image": self._on_image,
-            "upload": self._on_upload,
-            "remove": self._on_remove,
-        }
-        answer = answers.get(content.get("type")) if isinstance(content, dict) else None
-        if answer is None:
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind not in ("hello", "map", "image", "upload", "remove"):
             return
         try:
             with self._lock:
-                reply = answer(content, buffers)
-        except ValueError as error:
-            reply = {"type": "error", "text": str(error)}
-        except Exception as error:  # anything else must reach the reader too, not end in the kernel's log
-            reply = {"type": "error", "text": f"{type(error).__name__}: {error}"}
+                reply = getattr(self, f"_on_{kind}")(content, buffers)
+        except Exception as error:  # it must reach the reader, not end in the kernel's log
+            before = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            reply = {"type": "error", "text": f"{before}{error}"}
         if reply is not None:
             self.send({**reply, "ask": content.get("ask")})
 
@@ -348,14 +294,12 @@ def _key(m: int, name: str, layer: str, method: str) -> str:
     return f"{m}|{name}|{layer}|{method}"
 
 
-def _box(row: pd.Series, shape: tuple[int, int]) -> np.ndarray:
-    """Return the marker's box as a mask; x1 and y1 lie outside it."""
-    mask = np.zeros(shape, bool)
-    corners = [row.get(f"marker_{k}", np.nan) for k in ("x0", "y0", "x1", "y1")]
-    if all(np.isfinite(v) and v >= 0 for v in corners):
-        x0, y0, x1, y1 = map(int, corners)
-        mask[y0:y1, x0:x1] = True
-    return mask
+def _check_finite(what: str, values: np.ndarray, names: Sequence) -> None:
+    """Check what a network gave for the images of these names."""
+    bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
+    if bad.any():
+        damage = "the weights are damaged, or the training diverged: train it again"
+        raise ValueError(f"{what} for image {names[int(bad.argmax())]} hold NaN or infinite values; {damage}")
 
 
 def _default_layers(model: CxrNet, count: int = 3) -> list[str]:
@@ -406,9 +350,9 @@ def _check_names(names: Sequence[str] | None, models: list[CxrNet]) -> list[str]
 
 
 def _check_images(images: Iterable[int] | None, data: CxrDataset) -> list[int]:
-    n = len(data)
     if images is None:
         return _spread(data)
+    n = len(data)
     found = several("images", images, partial(whole, low=-n, high=n - 1))
     if len(found) > MOST:
         raise ValueError(f"images: give at most {MOST} positions in data, got {len(found)}")
@@ -421,8 +365,7 @@ def _spread(data: CxrDataset) -> list[int]:
     counts = [0] * len(of_class)
     while sum(counts) < min(SHOWN, len(data)):  # one more for the class with the fewest, while it has any left
         counts[min((i for i, rows in enumerate(of_class) if counts[i] < len(rows)), key=counts.__getitem__)] += 1
-    picked = [
-        rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
-        for rows, count in zip(of_class, counts, strict=True)
-    ]
-    return sorted(int(i) for rows in picked for i in rows)
+    picked = []
+    for rows, count in zip(of_class, counts, strict=True):
+        picked += rows[np.linspace(0, len(rows) - 1, count).round().astype(int)].tolist()
+    return sorted(picked)

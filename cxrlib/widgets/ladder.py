@@ -8,15 +8,14 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import traitlets
 
 from ..validate import number, several, short, text
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 
 PARTS = {"name", "text", "settings", "scores", "reported"}
 
 
-class LadderExplorer(StaticWidget):
+class LadderExplorer(PageWidget):
     """A ladder of experiments, each measured with the same seeds; the reader guesses every step before it is shown.
 
     A step is called "higher" or "lower" when the score of every seed goes this way and the mean change is larger than
@@ -44,7 +43,6 @@ class LadderExplorer(StaticWidget):
 
     _esm, _css = kit("ladder")
     summary = "Ladder explorer: a series of experiments, and which steps are larger than the spread between seeds."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(self, steps: Sequence[Mapping], *, score: str = "score", source: str = "reported") -> None:
         steps = several("steps", steps, _step, least=2)
@@ -66,32 +64,26 @@ class LadderExplorer(StaticWidget):
             change = values[i] - values[i - 1] if i else np.zeros(len(seeds))
             spread = float(max(apart[i - 1], apart[i]) if i else apart[0])
             clear = (np.all(change > 0) or np.all(change < 0)) and abs(change.mean()) > spread
-            rows.append(
-                {
-                    "name": name,
-                    "text": str(step.get("text", "")),
-                    "scores": scores[i],
-                    "change": change.tolist(),
-                    "spread": spread,
-                    "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
-                    "settings": _changed(settings[i - 1], settings[i]) if i else [],
-                    "reported": _reported(name, step.get("reported")),
-                }
-            )
+            rows.append({
+                "name": name, "text": str(step.get("text", "")), "scores": scores[i], "change": change.tolist(),
+                "spread": spread, "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
+                "settings": _changed(settings[i - 1], settings[i]) if i else [],
+                "reported": _reported(name, step.get("reported")),
+            })  # fmt: skip
         super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "score": score, "source": source})
 
 
 def _step(name: str, step: Mapping) -> Mapping:
     if not isinstance(step, Mapping):
         raise ValueError(f"{name}: give dicts, got {short(step)}")
+    where = f"{name}: {step.get('name')!r}"
     if not {"name", "settings", "scores"} <= set(step) <= PARTS:
-        found = ", ".join(map(str, step))
         raise ValueError(
-            f"{name}: {step.get('name')!r}: give name, settings, scores and, if wanted, text and reported; got {found}"
+            f"{where}: give name, settings, scores, and maybe text and reported; got {', '.join(map(str, step))}"
         )
     for part in ("settings", "scores"):
         if not isinstance(step[part], Mapping):
-            raise ValueError(f"{name}: {step['name']!r}: give a dict of {part}, got {short(step[part])}")
+            raise ValueError(f"{where}: give a dict of {part}, got {short(step[part])}")
     text(f"{name}: name", step["name"])
     return step
 

@@ -5,30 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import traitlets
-
 from ..models.layers import check_layers
 from ..validate import several, text, whole
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 
 
-class LayerBuilder(StaticWidget):
+class LayerBuilder(PageWidget):
     """A network from a word, with the rules of ``build_model`` (convolutions with padding "same").
 
     Parameters
     ----------
     layers : str
         The word to start with, such as "CPCPCPFDD".
-    size : int
-        Height and width of the images in pixels.
+    size, kernel : int
+        Height and width of the images and of the convolutions' kernels, in pixels.
     filters : sequence of int
         Feature maps of the first, second, ... block of convolutions, as ``build_model`` takes them.
-    hidden : int
-        Width of the dense layers.
-    outputs : int
-        Number of classes.
-    kernel : int
-        Height and width of the convolutions' kernels.
+    hidden, outputs : int
+        Width of the dense layers, and number of classes.
     examples : sequence of str
         Words to try, as buttons.
 
@@ -40,30 +34,15 @@ class LayerBuilder(StaticWidget):
 
     _esm, _css = kit("layers")
     summary = "Layer builder: shapes and parameters of a network that you write as a word."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self,
-        layers: str = "CPCPCPFDD",
-        *,
-        size: int = 128,
-        filters: Sequence[int] = (32, 64, 128),
-        hidden: int = 128,
-        outputs: int = 2,
-        kernel: int = 3,
-        examples: Sequence[str] = (),
-    ) -> None:
+        self, layers: str = "CPCPCPFDD", *, size: int = 128, filters: Sequence[int] = (32, 64, 128), hidden: int = 128,
+        outputs: int = 2, kernel: int = 3, examples: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         examples = several("examples", examples, text, least=0)
         for word in (text("layers", layers), *examples):
             check_layers(word)
-        super().__init__(
-            page={
-                "layers": layers,
-                "size": whole("size", size, 1),
-                "filters": several("filters", filters, partial(whole, low=1)),
-                "hidden": whole("hidden", hidden, 1),
-                "outputs": whole("outputs", outputs, 1),
-                "kernel": whole("kernel", kernel, 1),
-                "examples": examples,
-            }
-        )
+        widths = {"size": size, "hidden": hidden, "outputs": outputs, "kernel": kernel}
+        numbers = {name: whole(name, value, 1) for name, value in widths.items()}
+        filters = several("filters", filters, partial(whole, low=1))
+        super().__init__(page={"layers": layers, "filters": filters, "examples": examples, **numbers})

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import traitlets
 
 from ..augment import Augment
 from ..data import CxrDataset, load
 from ..recipe import recipes
 from ..validate import short, whole
-from .base import StaticWidget, kit
-from .encode import picture
+from .base import PageWidget, kit
+from .encode import marker_box, picture
 
 SIDE = 160  # pixels of the phantom that is made when no data are given
 LARGEST = 320  # a larger image makes the page slow
 CHANGES = ("flip", "rotate", "shift", "zoom", "brightness", "contrast", "gamma", "blur", "noise")
 
 
-class AugmentationPlayground(StaticWidget):
+class AugmentationPlayground(PageWidget):
     """One X-ray beside its augmented version: a slider for each operation of :class:`Augment`, but crop and mixup.
 
     The page computes what ``Augment`` computes, in the same order, so it needs no kernel.
@@ -44,18 +43,12 @@ class AugmentationPlayground(StaticWidget):
 
     _esm, _css = kit("playground")
     summary = "Augmentation playground: one X-ray, sliders for its changes, and the claim that each change makes."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self,
-        data: CxrDataset | None = None,
-        row: int = 0,
-        *,
-        augment: Augment | None = None,
+        self, data: CxrDataset | None = None, row: int = 0, *, augment: Augment | None = None,
         name: str = "the recipe 'augmented'",
-    ) -> None:
-        if augment is None:
-            augment = recipes["augmented"].augment
+    ) -> None:  # fmt: skip
+        augment = recipes["augmented"].augment if augment is None else augment
         if not isinstance(augment, Augment):
             raise ValueError(f"augment: give an Augment, got {short(augment)}")
         for field, off in (("crop", (None, 1)), ("mixup", (0,))):
@@ -67,32 +60,23 @@ class AugmentationPlayground(StaticWidget):
             raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
         row = whole("row", row, 0, len(data) - 1)
         part = data[[row]]
-        image = np.asarray(part.images[0, 0])
-        if image.shape[0] != image.shape[1] or image.shape[0] > LARGEST:
-            raise ValueError(
-                f"data: the page takes square images of at most {LARGEST} pixels, got {image.shape[0]} x "
-                f"{image.shape[1]}; load the data with size={LARGEST} or less"
-            )
-        super().__init__(
-            page={
-                "png": picture(np.asarray(image, np.uint8)),
-                "size": image.shape[0],
-                "class": part.classes[int(part.labels[0])],
-                "angles": [] if part.lungs is None else _angles(np.asarray(part.lungs[0])),
-                "marker": _marker(part),
-                "ranges": {key: getattr(augment, key) for key in CHANGES},
-                "name": name,
-            }
-        )
+        image = np.asarray(part.images[0, 0], np.uint8)
+        height, width = image.shape
+        if height != width or width > LARGEST:
+            side = f"{LARGEST} pixels, got {height} x {width}"
+            raise ValueError(f"data: give square images of at most {side}; load the data with size={LARGEST} or less")
+        angles = [] if part.lungs is None else _angles(np.asarray(part.lungs[0]))
+        ranges = {key: getattr(augment, key) for key in CHANGES}
+        super().__init__(page={
+            "png": picture(image), "size": width, "class": part.classes[int(part.labels[0])],
+            "angles": angles, "marker": _marker(part), "ranges": ranges, "name": name,
+        })  # fmt: skip
 
 
 def _phantom() -> tuple[CxrDataset, int]:
     data = load("phantom", SIDE, n=24, classes=("normal",), age="adult", seed=4, progress=False, workers=1)
-    fit = [
-        k
-        for k in np.flatnonzero((data.table["marker_text"] == "R") & ~data.table["bedside"])
-        if len(_angles(data.lungs[k])) == 2
-    ]
+    upright = np.flatnonzero((data.table["marker_text"] == "R") & ~data.table["bedside"])
+    fit = [k for k in upright if len(_angles(data.lungs[k])) == 2]
     # the angles well inside, so that it takes a strong change to lose one
     return data, min(fit, key=lambda k: np.abs(_angles(data.lungs[k])).max())
 
@@ -120,10 +104,9 @@ def _angles(lungs: np.ndarray) -> list[list[float]]:
 def _marker(part: CxrDataset) -> dict | None:
     """Return letter and middle [x, y] in [-1, 1] of the side marker, where it is known."""
     row = part.table.iloc[0]
-    corners = [float(row.get(f"marker_{k}", np.nan)) for k in ("x0", "x1", "y0", "y1")]
-    text = row.get("marker_text")
-    if not isinstance(text, str) or not text or not all(np.isfinite(v) and v >= 0 for v in corners):
+    box, text = marker_box(row), row.get("marker_text")
+    if box is None or not isinstance(text, str) or not text:
         return None
-    x0, x1, y0, y1 = corners
+    x0, y0, x1, y1 = box
     height, width = part.images.shape[2:]
     return {"text": text, "at": [(x0 + x1) / width - 1, (y0 + y1) / height - 1]}

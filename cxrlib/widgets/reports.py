@@ -9,17 +9,7 @@ from ..validate import short
 
 
 def read(reports: Mapping[str, Report] | Report) -> tuple[dict[str, Report], dict]:
-    """Check reports, and turn them into what a page needs.
-
-    Parameters
-    ----------
-    reports : dict of name -> Report, or one Report
-
-    Returns
-    -------
-    reports : dict of name -> Report
-    page : dict
-        ``classes``, and ``sets`` with the ``name``, ``labels`` and ``probs`` of each report.
+    """Check reports, and return them with a page of ``classes``, and ``sets`` with name, labels and probs of each.
 
     Raises
     ------
@@ -30,15 +20,9 @@ def read(reports: Mapping[str, Report] | Report) -> tuple[dict[str, Report], dic
         reports = {"images": reports}
     if not isinstance(reports, Mapping) or not reports or not all(isinstance(r, Report) for r in reports.values()):
         raise ValueError(f"reports: give a Report, or {{name: Report}} with at least one, got {short(reports)}")
-    classes = list(next(iter(reports.values())).classes)
+    classes, sets = list(next(iter(reports.values())).classes), []
     for name, report in reports.items():
-        if list(report.classes) != classes:
-            raise ValueError(
-                f"reports: {name!r} has the classes {', '.join(report.classes)}, the first one {', '.join(classes)}; "
-                "give reports of the same classes in the same order"
-            )
-    sets = [
-        {"name": str(name), "labels": report.labels.tolist(), "probs": report.probs.round(6).tolist()}
-        for name, report in reports.items()
-    ]
+        if (own := list(report.classes)) != classes:
+            raise ValueError(f"reports: give the same classes in all; {name!r} has {own}, the first one {classes}")
+        sets.append({"name": str(name), "labels": report.labels.tolist(), "probs": report.probs.round(6).tolist()})
     return dict(reports), {"sets": sets, "classes": classes}

@@ -8,11 +8,11 @@ import traitlets
 
 from ..metrics import Report
 from ..validate import number
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 from .reports import read
 
 
-class ThresholdExplorer(StaticWidget):
+class ThresholdExplorer(PageWidget):
     """What a threshold does: counts, rates, the point on the ROC curve, and what the mistakes cost.
 
     Parameters
@@ -20,12 +20,7 @@ class ThresholdExplorer(StaticWidget):
     reports : dict of name -> Report, or one Report
         Of two classes each, all with the same classes; the reader switches between them.
     threshold : float
-        Where the slider starts. Default: the first report's own.
-
-    Attributes
-    ----------
-    threshold : float
-        Where the slider stands; with a kernel it follows the reader.
+        Where the slider starts; as attribute where it stands, with a kernel. Default: the first report's own.
 
     Raises
     ------
@@ -35,15 +30,12 @@ class ThresholdExplorer(StaticWidget):
 
     _esm, _css = kit("threshold")
     summary = "Threshold explorer: confusion matrix, ROC curve and cost at a threshold that you choose."
-    page = traitlets.Dict().tag(sync=True)
     threshold = traitlets.Float().tag(sync=True)
 
     def __init__(self, reports: Mapping[str, Report] | Report, threshold: float | None = None) -> None:
         reports, page = read(reports)
         if len(page["classes"]) != 2:
-            raise ValueError(
-                f"reports: give two classes, got {', '.join(page['classes'])}; for more there is ConfusionExplorer"
-            )
+            raise ValueError(f"reports: give 2 classes, got {page['classes']}; for more there is ConfusionExplorer")
         start = next(iter(reports.values())).threshold if threshold is None else threshold
         # a threshold that best_threshold puts just above the highest probability says "none"
         start = number("threshold", min(start, 1.0) if threshold is None else start, 0, 1)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import traitlets
 
 from ..data.dicom import window
 from ..validate import array, number, text
-from .base import StaticWidget, kit
+from .base import PageWidget, kit
 from .encode import packed
 
 LARGEST = 320  # pixels per side: the page holds two bytes for each
 
 
-class WindowExplorer(StaticWidget):
+class WindowExplorer(PageWidget):
     """One image of up to 16 bits, its histogram, and sliders for window center and width.
 
     The page computes what ``cxrlib.data.dicom.window`` computes (function LINEAR), rounded as ``read_dicom`` does, and
@@ -43,20 +42,11 @@ class WindowExplorer(StaticWidget):
 
     _esm, _css = kit("windowing")
     summary = "Window explorer: one image of more than 8 bits, its histogram, and the window that makes it gray."
-    page = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self,
-        stored: np.ndarray,
-        center: float,
-        width: float,
-        *,
-        slope: float = 1.0,
-        intercept: float = 0.0,
-        monochrome1: bool = False,
-        mask: np.ndarray | None = None,
-        region: str = "lesion",
-    ) -> None:
+        self, stored: np.ndarray, center: float, width: float, *, slope: float = 1.0, intercept: float = 0.0,
+        monochrome1: bool = False, mask: np.ndarray | None = None, region: str = "lesion",
+    ) -> None:  # fmt: skip
         stored = array("stored", stored, ("H", "W"), "iu")
         if not 0 < min(stored.shape) <= max(stored.shape) <= LARGEST:
             raise ValueError(f"stored: give an image (H, W) of 1 to {LARGEST} pixels per side, got {stored.shape}")
@@ -64,24 +54,15 @@ class WindowExplorer(StaticWidget):
             raise ValueError(f"stored: give values from 0 to 65535, got {stored.min()} to {stored.max()}")
         if stored.min() == stored.max():
             raise ValueError(f"stored: give different values, all are {stored.min()}: no window would show anything")
-        if number("slope", slope) == 0:
+        given = {"slope": slope, "intercept": intercept, "center": center, "width": width}
+        numbers = {name: number(name, value) for name, value in given.items()}
+        if slope == 0:
             raise ValueError("slope: give a number other than 0, which makes all values equal")
-        # ``window`` says which widths are possible
-        window(0.0, number("center", center), number("width", width))
+        window(0.0, center, width)  # it says which widths are possible
         if mask is not None:
             mask = array("mask", mask, stored.shape, "b")
             if not mask.any():
                 raise ValueError("mask: give at least one pixel, or None where no region is known")
-        super().__init__(
-            page={
-                "shape": list(stored.shape),
-                "stored": packed(stored.astype("<u2")),
-                "slope": float(slope),
-                "intercept": number("intercept", intercept),
-                "center": float(center),
-                "width": float(width),
-                "monochrome1": bool(monochrome1),
-                "mask": None if mask is None else packed(np.packbits(mask)),
-                "region": text("region", region),
-            }
-        )
+            mask = packed(np.packbits(mask))
+        image = {"shape": list(stored.shape), "stored": packed(stored.astype("<u2")), "monochrome1": bool(monochrome1)}
+        super().__init__(page={**image, **numbers, "mask": mask, "region": text("region", region)})

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import load
+from .data import CxrDataset, load
 from .files import write_json
 from .metrics import Report
 from .phantom import CLASSES
@@ -34,54 +34,27 @@ _POLICY = (
 # Every visit has a kernel of its own, with the pictures that were opened. It ends when the page says goodbye or, where
 # a browser could not, a minute after its last word. Voilà gives the page no _xsrf cookie, so that the goodbye would be
 # refused; it names a kernel by a random id that no other page can know.
+_HEADERS = {"headers": {"Content-Security-Policy": _POLICY}, "disable_check_xsrf": True}
 _SETTINGS = {
-    "Voila": {
-        "ip": "127.0.0.1",
-        "tornado_settings": {"headers": {"Content-Security-Policy": _POLICY}, "disable_check_xsrf": True},
-    },
+    "Voila": {"ip": "127.0.0.1", "tornado_settings": _HEADERS},
     "VoilaConfiguration": {"show_tracebacks": True},
     "MappingKernelManager": {"cull_idle_timeout": 60, "cull_interval": 15, "cull_connected": False},
 }
+_KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 # The names of the tabs that are not open are too pale to be read in Jupyter's theme.
 _STYLE = ".jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { color: #333; }"
-_NOTEBOOK = {
-    "nbformat": 4,
-    "nbformat_minor": 5,
-    "metadata": {
-        "title": "What does the network see?",
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-    },
-    "cells": [
-        {
-            "cell_type": "code",
-            "id": "page",
-            "source": "from cxrlib.app import page\npage()",
-            "outputs": [],
-            "execution_count": None,
-            "metadata": {},
-        }
-    ],
-}
 
 
 def page(folder: str | Path | None = None) -> ipywidgets.Widget:
-    """Make the page as one widget.
-
-    Parameters
-    ----------
-    folder : path-like, optional
-        Of a run; default: the environment variable CXR_APP_RUN.
+    """Make the page of a run's folder as one widget; by default the folder that CXR_APP_RUN names.
 
     Raises
     ------
-    ValueError
+    ValueError, FileNotFoundError
         No folder, or as ``Run.open``.
-    FileNotFoundError
-        As ``Run.open``.
     """
     import ipywidgets
 
-    from .data import CxrDataset
     from .widgets import CamInspector, ConfusionExplorer, ThresholdExplorer
 
     folder = folder or os.environ.get(PLACE)
@@ -94,20 +67,12 @@ def page(folder: str | Path | None = None) -> ipywidgets.Widget:
     made = load("phantom", run.recipe.size, n=EXAMPLES, classes=names, progress=False)
     examples = CxrDataset(made.images, made.labels, classes, made.patients, made.table, made.masks, made.lungs)
     two = len(classes) == 2
-    reports = {
-        name: Report(recorded.labels, run.calibrate(recorded.probs), classes, bootstrap=0)
-        for name, recorded in (("validation", run.validation), ("test", run.test))
-    }
+    predictions = {"validation": run.validation, "test": run.test}.items()
+    reports = {name: Report(it.labels, run.calibrate(it.probs), classes, bootstrap=0) for name, it in predictions}
     inspector = CamInspector(
-        run.model,
-        examples,
-        images=range(len(examples)),
-        names=[run.model.name],
-        predict=lambda model, data: run.predict(data, calibrated=True),
-        decision=0.5 if two else None,
-        truth=known,
-        precompute=False,
-    )
+        run.model, examples, images=range(len(examples)), names=[run.model.name], truth=known, precompute=False,
+        decision=0.5 if two else None, predict=lambda model, data: run.predict(data, calibrated=True),
+    )  # fmt: skip
     if two:
         explorer = ThresholdExplorer(reports, threshold=0.5)
         explorer.observe(lambda change: inspector.decide(change["new"]), "threshold")
@@ -146,11 +111,8 @@ def _about(run: Run) -> str:
         "AUC on its test images": measured("auc"),
         "temperature": f"{run.temperature:.2f}",
     }
-    cells = "".join(
-        f"<tr><th scope='row' style='text-align:left;padding-right:1.5em'>{escape(k)}</th>"
-        f"<td>{escape(str(v))}</td></tr>"
-        for k, v in rows.items()
-    )
+    head = "<tr><th scope='row' style='text-align:left;padding-right:1.5em'>"
+    cells = "".join(f"{head}{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in rows.items())
     return (
         f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training "
         "images come from; on X-rays of another hospital the network may be much worse, and nothing here would "
@@ -174,20 +136,7 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
 
 
 def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
-    """Serve the page of a run on this computer alone, until Ctrl-C or another signal to end.
-
-    Parameters
-    ----------
-    folder : path-like
-        Of a run.
-    port : int
-    browser : bool
-        Open the page in a browser.
-
-    Returns
-    -------
-    int
-        The exit status.
+    """Serve the page of a run's folder on this computer alone, until a signal to end; return the exit status.
 
     Raises
     ------
@@ -200,6 +149,7 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
 
     if importlib.util.find_spec("voila") is None:
         raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
+    import nbformat.v4 as notebooks
     from traitlets.config import Config
     from voila.app import Voila
 
@@ -208,7 +158,9 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
     os.environ[PLACE] = str(Path(folder).resolve())  # for the kernels
     with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
         notebook = Path(place) / "app.ipynb"
-        write_json(notebook, _NOTEBOOK)
+        cell = notebooks.new_code_cell("from cxrlib.app import page\npage()")
+        metadata = {"title": "What does the network see?", "kernelspec": _KERNEL}
+        write_json(notebook, notebooks.new_notebook(cells=[cell], metadata=metadata))
         # In this process: what ends it ends Voilà, and Voilà ends the kernels.
         server = Voila(config=Config(_SETTINGS))
         server.initialize([str(notebook), f"--port={port}", *["--no-browser"] * (not browser)])

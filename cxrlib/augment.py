@@ -19,17 +19,9 @@ from .validate import number
 
 #: The largest value of each magnitude; 0 is off.
 LARGEST = {
-    "flip": 1,
-    "rotate": 180,
-    "shift": 0.9,
-    "zoom": 0.9,
-    "brightness": 1,
-    "contrast": 1,
-    "gamma": 4,
-    "blur": 20,
-    "noise": 1,
-    "mixup": 100,
-}
+    "flip": 1, "rotate": 180, "shift": 0.9, "zoom": 0.9, "brightness": 1, "contrast": 1, "gamma": 4, "blur": 20,
+    "noise": 1, "mixup": 100,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ class Augment:
     def __call__(
         self, x: torch.Tensor, y: torch.Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Change a batch.
+        """Change a batch; x and y come back in the same shape, dtype and device.
 
         Parameters
         ----------
@@ -111,11 +103,6 @@ class Augment:
             One-hot labels or fractions; only mixup changes them, and only mixup needs them.
         generator : torch.Generator, optional
             A CPU generator; the same state gives the same result. Default: torch's global generator.
-
-        Returns
-        -------
-        (x, y)
-            Of the same shape, dtype and device.
 
         Raises
         ------
@@ -139,15 +126,11 @@ class Augment:
 
     def _check(self, x: torch.Tensor, y: torch.Tensor | None) -> None:
         if x.ndim != 4 or not x.is_floating_point():
-            raise ValueError(
-                f"x: give float images (B, C, H, W) with values in [0, 1], got {x.dtype} {tuple(x.shape)}; "
-                "divide uint8 images by 255"
-            )
+            got = f"{x.dtype} {tuple(x.shape)}"
+            raise ValueError(f"x: give float images (B, C, H, W), got {got}; divide uint8 images by 255")
         # Only here: to ask an accelerator for a number would make every batch wait for the one before.
         if x.device.type == "cpu" and x.numel() and not x.max() <= 1.5:
-            raise ValueError(
-                f"x: give values in [0, 1], got values up to {x.max():g}; divide images from 0 to 255 by 255"
-            )
+            raise ValueError(f"x: give values in [0, 1], got up to {x.max():g}; divide images from 0 to 255 by 255")
         if self.mixup and (y is None or y.ndim != 2 or not y.is_floating_point() or len(y) != len(x)):
             got = None if y is None else f"{y.dtype} {tuple(y.shape)}"
             raise ValueError(f"y: mixup needs one-hot float labels (B, K) for {len(x)} images, got {got}")
@@ -163,35 +146,25 @@ class Augment:
 
     def _theta(self, u: torch.Tensor, aspect: float) -> torch.Tensor:
         """Affine matrices (B, 2, 3) from output to input positions, both axes running from -1 to 1."""
-
-        def spread(column: int) -> torch.Tensor:  # uniform in [-1, 1]
-            return u[:, column] * 2 - 1
-
-        angle = spread(_ROTATE) * math.radians(self.rotate)
-        scale = 1 / (1 + spread(_ZOOM) * self.zoom)
-        shift_x, shift_y = spread(_SHIFT_X) * 2 * self.shift, spread(_SHIFT_Y) * 2 * self.shift
+        spread = (u * 2 - 1).T  # uniform in [-1, 1]
+        angle = spread[_ROTATE] * math.radians(self.rotate)
+        scale = 1 / (1 + spread[_ZOOM] * self.zoom)
+        shift_x, shift_y = spread[_SHIFT_X] * 2 * self.shift, spread[_SHIFT_Y] * 2 * self.shift
         if self._crops:
             side = (self.crop + (1 - self.crop) * u[:, _CROP]).sqrt()
-            shift_x = shift_x + spread(_CROP_X) * (1 - side)
-            shift_y = shift_y + spread(_CROP_Y) * (1 - side)
+            shift_x, shift_y = shift_x + spread[_CROP_X] * (1 - side), shift_y + spread[_CROP_Y] * (1 - side)
             scale = scale * side
         mirror = torch.where(u[:, _FLIP] < self.flip, -1.0, 1.0)
         cos, sin = angle.cos() * scale, angle.sin() * scale
         # A rotation keeps lengths in pixels, not in units of the two sides: hence the aspect ratio.
-        return torch.stack(
-            [
-                torch.stack([cos * mirror, -sin / aspect, shift_x], 1),
-                torch.stack([sin * mirror * aspect, cos, shift_y], 1),
-            ],
-            1,
-        )
+        rows = [cos * mirror, -sin / aspect, shift_x], [sin * mirror * aspect, cos, shift_y]
+        return torch.stack([torch.stack(row, 1) for row in rows], 1)
 
     def _intensity(self, x: torch.Tensor, u: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         def column(values: torch.Tensor) -> torch.Tensor:
             return values.to(x.device, x.dtype).view(-1, 1, 1, 1)
 
         given = x  # never changed in place; what the steps below make is
-
         if self.blur:
             x = gaussian_blur(x, u[:, _BLUR] * self.blur)
         if self.gamma:
@@ -220,17 +193,9 @@ class Augment:
 
 
 def gaussian_blur(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur every image with its own Gaussian; the border is continued outward.
+    """Blur every image of x, float (B, C, H, W), with its own Gaussian; the border is continued outward.
 
-    Parameters
-    ----------
-    x : tensor, float (B, C, H, W)
-    sigma : tensor (B,)
-        Standard deviation in pixels; 0 leaves an image as it is.
-
-    Returns
-    -------
-    tensor (B, C, H, W)
+    ``sigma`` (B,) is the standard deviation in pixels; 0 leaves an image as it is.
     """
     batch, channels, height, width = x.shape
     radius = max(1, math.ceil(3 * float(sigma.max())))

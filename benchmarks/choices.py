@@ -22,6 +22,7 @@ from cxrlib.device import describe
 from cxrlib.experiment import versions
 from cxrlib.files import write_json
 from cxrlib.metrics import Report
+from cxrlib.values import plain
 
 BEST = cxr.recipes["best"]
 AUGMENT = BEST.augment
@@ -73,7 +74,7 @@ def measure(change: str, recipe: cxr.Recipe, train, val, trained: dict) -> dict:
     for name, data in (("validation", val), ("stress", hard)):
         probs = cxr.predict(model, data, tta=recipe.tta, precision=recipe.precision)
         report = Report(data.labels, probs, data.classes, data.patients, bootstrap=1000, seed=0)
-        row[name] = {"values": report.values, "intervals": report.intervals}
+        row[name] = plain({"values": report.values, "intervals": report.intervals})
     return row
 
 

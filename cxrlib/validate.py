@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import reprlib
+import sys
 from collections.abc import Callable, Iterable, Mapping, Set
 from numbers import Integral, Real
 from typing import Any
@@ -27,7 +28,8 @@ def number(
     open_high: bool = False,
 ) -> float:
     """Check that ``value`` is a finite number from ``low`` to ``high``; an open end is left out."""
-    right = isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+    right = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    right = right and (abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value))
     if not right or not low <= value <= high or (open_low and value == low) or (open_high and value == high):
         raise ValueError(f"{name}: give a number{_range(low, high, open_low, open_high)}, got {short(value)}")
     return float(value)

@@ -176,6 +176,7 @@ def test_it_shows_itself_with_an_alternative_text():
         ({"classes": ("a", "a")}, "different names"),
         ({"threshold": "0.5"}, "threshold: give a number"),
         ({"threshold": float("nan")}, "threshold: give a number"),
+        ({"threshold": 10**400}, "threshold: give a number"),
         ({"bootstrap": 1.5}, "bootstrap: give a whole number"),
         ({"bootstrap": 10**12}, "bootstrap: give a whole number from 0 to 1,000,000"),
         ({"seed": -1}, "seed: give a whole number"),

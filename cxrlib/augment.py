@@ -31,9 +31,8 @@ class Augment:
     All geometry is done in one step with one interpolation; what comes from outside the image is black. The intensity
     steps follow in the order blur, gamma, contrast and brightness, noise; the result is clipped to [0, 1].
 
-    A horizontal flip moves the heart to the right side of the chest (situs inversus, about 1 person in
-    10,000) and mirrors the letters L and R. A network may profit from it all the same, but it then sees
-    images that hardly exist.
+    A horizontal flip moves the heart to the right side of the chest (situs inversus, about 1 person in 10,000) and
+    mirrors the letters L and R. A network may profit from it all the same, but it then sees images that hardly exist.
 
     Parameters
     ----------
@@ -59,8 +58,8 @@ class Augment:
     noise : float
         Largest standard deviation of Gaussian noise, where 1 is the full range.
     mixup : float
-        Parameter alpha of mixup (Zhang et al., ICLR 2018): images and labels are mixed in pairs, in
-        proportions from Beta(alpha, alpha).
+        Alpha of mixup (Zhang et al., ICLR 2018): images and labels are mixed in pairs, in proportions from Beta(alpha,
+        alpha).
 
     Raises
     ------

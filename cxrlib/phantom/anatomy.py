@@ -154,8 +154,8 @@ class Chest:
 
     def draw(self, draw: ImageDraw.ImageDraw, points: Sequence, width: float, value: float) -> None:
         """Draw a polyline given in patient coordinates; width in the same unit."""
-        p = (self.pixels(points) * 2).ravel().tolist()
-        draw.line(p, fill=int(value), width=max(1, round(width * self.size * self.pose.zoom)), joint="curve")
+        line = (self.pixels(points) * 2).ravel().tolist()
+        draw.line(line, fill=int(value), width=max(1, round(width * self.size * self.pose.zoom)), joint="curve")
 
     def disk(self, draw: ImageDraw.ImageDraw, center: Sequence, rx: float, ry: float, value: float) -> None:
         """Draw an ellipse around a point in patient coordinates; its radii are pixels of the drawing surface."""
@@ -226,8 +226,7 @@ def bones(chest: Chest, rng: np.random.Generator) -> np.ndarray:
     wobble = smooth_noise(rng, chest.size, 4) * 0.010
     cage = step(chest.wall * 1.045 - side, 0.02) * step(y - b.apex + 0.03, 0.05)
     edge = 1 / np.sqrt(np.clip(1 - (side / (chest.wall * 1.05)) ** 2, 0.06, 1))
-    # Posterior ribs rise a little from the spine and fall towards the side; anterior ones fall towards the
-    # midline.
+    # Posterior ribs rise a little from the spine and fall towards the side; anterior ones fall towards the midline.
     s2 = s * s
     back = y + wobble - b.width * (b.rib_slope * s2 + 0.28 * (s2 * s2) - 0.12 * s) - rng.uniform(0, 0.1)
     front = y + wobble * 1.5 - b.width * (0.62 - 0.42 * s + b.rib_slope * 0.5) - rng.uniform(0, 0.1)

@@ -33,15 +33,15 @@ _MOST_PIXELS = 20_000_000_000  # of a set: with its masks three times as many by
 
 @dataclass(frozen=True)
 class Confounder:
-    """A shortcut to plant: something that is not disease but goes with the class.
+    """A shortcut to plant: something that is not disease but goes with the class, as {class: number}.
 
     Parameters
     ----------
-    marker : float or dict of class -> float
+    marker : float or dict
         Probability of a side marker; classes left out keep 0.85.
-    gamma : dict of class -> float
+    gamma : dict
         Exponent on the display curve, 0.2 to 10; above 1 is darker in the lungs.
-    blur : dict of class -> float
+    blur : dict
         Standard deviation of a blur in pixels of a 224-pixel image, 0 to 10.
     """
 
@@ -102,7 +102,6 @@ def make_phantoms(
         How much more often the sick are imaged in bed, with leads, less sharply and with a shallow breath, 0 to 3; 0 is
         the same for all classes, 1 as in real sets.
     progress : bool
-        Show a progress bar.
     workers : int, optional
         Processes; default: chosen by n and the number of cores.
 

@@ -15,15 +15,8 @@ MU_BONE = 0.48  # 1/cm, spongy bone of a rib rather than compact bone
 
 def step(distance: np.ndarray, width: float) -> np.ndarray:
     """Rise smoothly from 0 where distance < -width to 1 where distance > width."""
-    t = distance * np.float32(0.5 / width)
-    t += np.float32(0.5)
-    np.maximum(t, 0, out=t)
-    np.minimum(t, 1, out=t)
-    u = t * np.float32(-2)
-    u += 3
-    u *= t
-    u *= t
-    return u
+    t = np.minimum(np.maximum(distance * np.float32(0.5 / width) + np.float32(0.5), 0), 1)
+    return (t * np.float32(-2) + 3) * t * t
 
 
 def bump(x: np.ndarray, center: float, width: float) -> np.ndarray:
@@ -50,13 +43,7 @@ def stretch(nodes: np.ndarray, size: int) -> np.ndarray:
     """Enlarge (a + 3, b + 3) spline nodes smoothly to (size, size)."""
     for _ in range(2):  # rows, then columns; the transpose between them keeps the memory access contiguous
         index, weight = _spline(size, nodes.shape[0] - 3)
-        total = nodes[index[0]]
-        total *= weight[0]
-        for k in (1, 2, 3):
-            part = nodes[index[k]]
-            part *= weight[k]
-            total += part
-        nodes = total.T
+        nodes = sum(nodes[rows] * part for rows, part in zip(index, weight, strict=True)).T
     return nodes
 
 

@@ -12,14 +12,6 @@ from .threshold import ThresholdExplorer
 from .windowing import WindowExplorer
 
 __all__ = [
-    "AugmentationPlayground",
-    "CamInspector",
-    "ConfusionExplorer",
-    "FreezeExplorer",
-    "LadderExplorer",
-    "LayerBuilder",
-    "PhantomDials",
-    "StaticWidget",
-    "ThresholdExplorer",
-    "WindowExplorer",
-]
+    "AugmentationPlayground", "CamInspector", "ConfusionExplorer", "FreezeExplorer", "LadderExplorer", "LayerBuilder",
+    "PhantomDials", "StaticWidget", "ThresholdExplorer", "WindowExplorer",
+]  # fmt: skip

@@ -22,9 +22,9 @@ WEIGHED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # each weight is used on
 class FreezeExplorer(PageWidget):
     """The layers of a body from the input to the head, with a cut: the layers above it learn.
 
-    The page says what ``freeze(model, k)`` does at any k: how many parameters learn, which batch norms keep their
-    statistics and which follow the batches, and how many multiplications the backward pass needs. It also shows
-    ``freeze_norms=True``, and what becomes of the batch norms when only ``requires_grad`` is set by hand.
+    The page says what ``freeze(model, k)`` does at any k: which parameters learn, which batch norms keep their
+    statistics, and how many multiplications the backward pass needs; also with ``freeze_norms=True``, and when only
+    ``requires_grad`` is set by hand.
 
     Parameters
     ----------
@@ -63,12 +63,9 @@ class FreezeExplorer(PageWidget):
 
 
 def _layers(model: CxrNet, size: int) -> list[dict]:
-    """Count, in the order of ``leaves``, one row per layer.
-
-    ``work`` counts the multiplications of the forward pass. ``last`` is the number of the last layer with parameters on
-    any way from the image to this layer's input (-1: none), ``last_held`` the same without the batch norms of the body:
-    a gradient must pass the layer when that one is above the cut.
-    """
+    """Count, in the order of ``leaves``, one row per layer; ``work`` is the multiplications of the forward pass."""
+    # last: number of the last layer with parameters on any way from the image to this layer's input (-1: none);
+    # last_held: the same without the batch norms of the body. A gradient must pass the layer when it is above the cut.
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(True)
     found = {name: layer for name, layer in leaves(model).items() if name.startswith(("body.", "head."))}
     rows, owner = {}, {}

@@ -67,7 +67,6 @@ class CamInspector(StaticWidget):
         Compute the maps of all images, layers and methods now. A web page has only these. False computes only what is
         looked at, and needs a kernel.
     progress : bool
-        Show a bar while the maps are computed.
 
     Raises
     ------
@@ -167,26 +166,20 @@ class CamInspector(StaticWidget):
             self._add_image(str(row), part.images[i], [p[i] for p in probs], regions, row=int(row), label=label)
 
     def _probabilities(self, part: CxrDataset, names: Sequence) -> list[np.ndarray]:
-        """Return (N, K) of each model."""
         probs = [np.asarray(self._predict(net, part)) for net in self._models]
         for argument, values in zip(("model", "other"), probs, strict=False):
             _check_finite(f"{argument}: its probabilities", values, names)
         return probs
 
     def _add_image(self, name: str, pixels: np.ndarray, probs: list, regions: Mapping, **facts) -> None:
-        self._pixels[name] = np.array(pixels)
-        self._regions[name] = dict(regions)
-        self._images[name] = {
-            "id": name,
-            **facts,
-            "probs": [[round(float(v), 5) for v in p] for p in probs],
-            "png": picture(reduced(pixels[0])),
-            # an empty region is known to be empty, which is not the same as unknown
-            "regions": {
-                key: {"png": picture(reduced(mask)) if mask.any() else None, "area": round(float(mask.mean()), 5)}
-                for key, mask in regions.items()
-            },
-        }
+        self._pixels[name], self._regions[name] = np.array(pixels), dict(regions)
+        shown = {}
+        for key, mask in regions.items():  # an empty region is known to be empty, which is not the same as unknown
+            png = picture(reduced(mask)) if mask.any() else None
+            shown[key] = {"png": png, "area": round(float(mask.mean()), 5)}
+        rounded = [[round(float(value), 5) for value in values] for values in probs]
+        png = picture(reduced(pixels[0]))
+        self._images[name] = {"id": name, **facts, "probs": rounded, "png": png, "regions": shown}
 
     def _compute(self, m: int, names: list[str], layer: str, method: str) -> None:
         """Compute and keep the maps of these images, all classes."""
@@ -194,12 +187,12 @@ class CamInspector(StaticWidget):
         maps = cam.explain(self._models[m], images, layer=layer or None, method=method, relu=False)
         _check_finite(f"model: the {METHOD_NAMES[method]} maps of {self._names[m]!r} at layer {layer!r}", maps, names)
         for name, raw in zip(names, maps, strict=True):
-            inside = {key: energy_fractions(raw, mask) for key, mask in self._regions[name].items() if mask.any()}
-            self._maps[_key(m, name, layer, method)] = {
-                **quantize(averaged(raw)),
-                "size": list(raw.shape[1:]),
-                "inside": {key: [None if f is None else round(f, 5) for f in found] for key, found in inside.items()},
-            }
+            inside = {}
+            for key, mask in self._regions[name].items():
+                if mask.any():
+                    inside[key] = [f if f is None else round(f, 5) for f in energy_fractions(raw, mask)]
+            page = {**quantize(averaged(raw)), "size": list(raw.shape[1:]), "inside": inside}
+            self._maps[_key(m, name, layer, method)] = page
 
     def _choose_layers(self, layers: Sequence[str] | None) -> list[list[str]]:
         """List as many layers for each model, in the order of the network: those asked for, or the default."""
@@ -263,7 +256,6 @@ class CamInspector(StaticWidget):
         return {"type": "image", "image": self._add_upload(whole_file)}
 
     def _add_upload(self, content: bytes) -> dict:
-        """Take in a picture; only its pixels are kept."""
         try:
             pixels, width, height = decode(content, self._data.size)
         except BadImage as error:
@@ -305,14 +297,14 @@ def _check_finite(what: str, values: np.ndarray, names: Sequence) -> None:
 def _default_layers(model: CxrNet, count: int = 3) -> list[str]:
     """List the last part of the body at each map size, the coarsest ``count`` of them."""
     sizes: dict[str, tuple] = {}
-    hooks = [
-        child.register_forward_hook(lambda _m, _x, y, name=name: sizes.__setitem__(name, tuple(y.shape[2:])))
-        for name, child in model.body.named_children()
-    ]
-    first, side = next(model.parameters()), model.config["size"]
+
+    def note(name: str, _module: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+        sizes[name] = tuple(output.shape[2:])
+
+    hooks = [child.register_forward_hook(partial(note, name)) for name, child in model.body.named_children()]
     try:
         with evaluating(model), torch.no_grad():
-            model.body(model.input(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype)))
+            model.body(model.input(next(model.parameters()).new_zeros(1, 1, *[model.config["size"]] * 2)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -325,11 +317,8 @@ def _default_layers(model: CxrNet, count: int = 3) -> list[str]:
 
 
 def _own_copy(argument: str, net: CxrNet, data: CxrDataset) -> CxrNet:
-    """Check a network, and copy it in eval mode.
-
-    JupyterLab answers widgets in a thread of its own, maybe while a cell trains the model: neither may disturb the
-    other's mode, hooks and gradients.
-    """
+    # JupyterLab answers widgets in a thread of its own, maybe while a cell trains the model: neither may disturb the
+    # other's mode, hooks and gradients.
     if not isinstance(net, CxrNet):
         raise ValueError(f"{argument}: give a network made by build_model, got {type(net).__name__}")
     if tuple(net.classes) != tuple(data.classes):

@@ -111,14 +111,12 @@ def _flat(settings: Mapping, before: str = "") -> dict[str, object]:
 
 def _changed(old: dict, new: dict) -> list[list[str]]:
     """List [setting, before, now] of every setting that differs."""
-    keys = [*new, *(key for key in old if key not in new)]
-    rows = [[key, *("–" if key not in side else _shown(side[key]) for side in (old, new))] for key in keys]
+    keys = dict.fromkeys([*new, *old])
+    rows = [[key, *(_shown(side[key]) if key in side else "–" for side in (old, new))] for key in keys]
     return [row for row in rows if row[1] != row[2]]
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if value is None:
-        return "none"
+    if value is None or isinstance(value, bool | np.bool_):
+        return {None: "none", True: "yes", False: "no"}[value]
     return f"{value:g}" if isinstance(value, Real) else str(value)

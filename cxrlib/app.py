@@ -7,6 +7,7 @@ No image of a data set is shown: the examples are phantoms.
 from __future__ import annotations
 
 import html
+import importlib.util
 import os
 import signal
 import tempfile
@@ -145,8 +146,6 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
     FileNotFoundError, ValueError
         As ``Run.open``.
     """
-    import importlib.util
-
     if importlib.util.find_spec("voila") is None:
         raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
     import nbformat.v4 as notebooks

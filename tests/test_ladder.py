@@ -90,7 +90,7 @@ def without(step, key):
     [
         (lambda s: s[:1], "steps: give at least 2"),
         (lambda s: [s[0], s[1] | {"name": "v0"}], "give each name once, got v0, v0"),
-        (lambda s: [s[0], without(s[1], "scores")], "'v1': give name, settings, scores.*got name"),
+        (lambda s: [s[0], without(s[1], "scores")], "'v1': give name, settings, scores.*got .'name'"),
         (lambda s: [s[0], s[1] | {"color": 1}], "'v1': give name.*color"),
         (lambda s: [x | {"scores": {0: 1.0}} for x in s], "one seed has no spread"),
         (lambda s: [s[0], s[1] | {"scores": {0: 1.0, 1: 1.0}}], r"'v1' has the seeds \[0, 1\], the first one \[0, 7\]"),

@@ -86,14 +86,9 @@ class StaticWidget(anywidget.AnyWidget):
         )
 
     def save_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
-        """Write the widget to a page of its own, which opens in any browser, also from the disk.
+        """Write the widget to a page of its own, which opens in any browser, also from the disk; return the path.
 
-        Parameters
-        ----------
-        path : path-like
-            The file, usually ``*.html``; an existing one is replaced.
-        title : str, optional
-            Default: the class's name.
+        An existing file is replaced. The title is by default the class's name.
 
         Raises
         ------

@@ -98,7 +98,7 @@ class CamInspector(StaticWidget):
         self._lock = threading.Lock()
         self._decision = self._checked(decision)
         self._names = _check_names(names, self._models)
-        rows = _check_images(images, data)
+        rows = _spread(data) if images is None else _check_images(images, len(data))
         methods = [methods] if isinstance(methods, str) else methods
         self._methods = list(dict.fromkeys(several("methods", methods, partial(one_of, allowed=cam.METHODS))))
         self._known = [cam.layers(net) for net in self._models]
@@ -131,7 +131,7 @@ class CamInspector(StaticWidget):
 
     def static_state(self) -> dict:
         """Return the page without a kernel: own pictures stay out of it, they may show a patient."""
-        images = [i for i in self._images.values() if i["row"] is not None]
+        images = [image for image in self._images.values() if image["row"] is not None]
         maps = {key: value for key, value in self._maps.items() if not key.split("|")[1].startswith("u")}
         return {"page": {**self._page(), "images": images, "maps": maps}}
 
@@ -203,9 +203,7 @@ class CamInspector(StaticWidget):
         for layer, (m, known) in itertools.product(several("layers", layers, text), enumerate(self._known)):
             if layer not in known:
                 coarse = ", ".join(_default_layers(self._models[m]))
-                raise ValueError(
-                    f"layers: give some of cxrlib.cam.layers({self._names[m]}), such as {coarse}, got {layer!r}"
-                )
+                raise ValueError(f"layers: give names from cxrlib.cam.layers, such as {coarse}, got {layer!r}")
         return [sorted(set(layers), key=self._known[0].index) for _ in self._models]
 
     # -- messages from the page ---------------------------------------------------------------------------------
@@ -338,10 +336,7 @@ def _check_names(names: Sequence[str] | None, models: list[CxrNet]) -> list[str]
     return found
 
 
-def _check_images(images: Iterable[int] | None, data: CxrDataset) -> list[int]:
-    if images is None:
-        return _spread(data)
-    n = len(data)
+def _check_images(images: Iterable[int], n: int) -> list[int]:
     found = several("images", images, partial(whole, low=-n, high=n - 1))
     if len(found) > MOST:
         raise ValueError(f"images: give at most {MOST} positions in data, got {len(found)}")

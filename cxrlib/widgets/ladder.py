@@ -64,11 +64,13 @@ class LadderExplorer(PageWidget):
             change = values[i] - values[i - 1] if i else np.zeros(len(seeds))
             spread = float(max(apart[i - 1], apart[i]) if i else apart[0])
             clear = (np.all(change > 0) or np.all(change < 0)) and abs(change.mean()) > spread
+            reported = step.get("reported")
+            unknown = reported is None or (isinstance(reported, Real) and math.isnan(reported))
             rows.append({
                 "name": name, "text": str(step.get("text", "")), "scores": scores[i], "change": change.tolist(),
                 "spread": spread, "verdict": "none" if not clear else "higher" if change.mean() > 0 else "lower",
                 "settings": _changed(settings[i - 1], settings[i]) if i else [],
-                "reported": _reported(name, step.get("reported")),
+                "reported": None if unknown else number(f"steps: {name!r}: reported", reported),
             })  # fmt: skip
         super().__init__(page={"steps": rows, "seeds": [str(seed) for seed in seeds], "score": score, "source": source})
 
@@ -78,9 +80,7 @@ def _step(name: str, step: Mapping) -> Mapping:
         raise ValueError(f"{name}: give dicts, got {short(step)}")
     where = f"{name}: {step.get('name')!r}"
     if not {"name", "settings", "scores"} <= set(step) <= PARTS:
-        raise ValueError(
-            f"{where}: give name, settings, scores, and maybe text and reported; got {', '.join(map(str, step))}"
-        )
+        raise ValueError(f"{where}: give name, settings, scores, and maybe text and reported, got {list(step)}")
     for part in ("settings", "scores"):
         if not isinstance(step[part], Mapping):
             raise ValueError(f"{where}: give a dict of {part}, got {short(step[part])}")
@@ -95,11 +95,6 @@ def _score(name: str, seed: Any, given: Any) -> list[float]:
     if len(found) not in (1, 3) or found[-2:] != sorted(found[-2:]):
         raise ValueError(f"{where}: give a number or (value, low, high) with low <= high, got {short(given)}")
     return found
-
-
-def _reported(name: str, given: Any) -> float | None:
-    unknown = given is None or (isinstance(given, Real) and math.isnan(given))
-    return None if unknown else number(f"steps: {name!r}: reported", given)
 
 
 def _flat(settings: Mapping, before: str = "") -> dict[str, object]:

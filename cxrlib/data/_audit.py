@@ -124,10 +124,6 @@ def audit(data: CxrDataset) -> Audit:
     data : CxrDataset
         Every check uses the columns of its table that are there.
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     ValueError

@@ -166,11 +166,11 @@ def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 def _over_black(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     gray, bare = Image.new("L", image.size), Image.new("L", image.size)
     seen = False
-    for top, bottom in strips(*image.size):
-        part = image.crop((0, top, image.width, bottom)).convert("RGBA")
+    for rows in strips(np.broadcast_to(0, image.size[::-1])):
+        part = image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA")
         black = Image.new("RGBA", part.size, (0, 0, 0, 255))
-        gray.paste(Image.alpha_composite(black, part).convert("L"), (0, top))
-        bare.paste(part.convert("RGB").convert("L"), (0, top))
+        gray.paste(Image.alpha_composite(black, part).convert("L"), (0, rows.start))
+        bare.paste(part.convert("RGB").convert("L"), (0, rows.start))
         seen |= part.getchannel("A").getextrema()[1] > 0
     if seen:
         return gray, ()
@@ -183,7 +183,6 @@ def _stretch(values: np.ndarray) -> np.ndarray:
         raise BadImage("holds values that are not numbers (NaN or infinite)")
     gray = np.zeros(values.shape, np.uint8)
     if high > low:
-        for top, bottom in strips(*values.shape[::-1]):
-            part = values[top:bottom].astype(np.float64)
-            gray[top:bottom] = np.rint((part - low) * (255.0 / (high - low)))
+        for part in strips(values):
+            gray[part] = np.rint((values[part].astype(np.float64) - low) * (255.0 / (high - low)))
     return gray

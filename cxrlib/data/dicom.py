@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,18 +158,10 @@ def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tupl
 
 
 class Header(NamedTuple):
-    """What a DICOM file says of its patient and of its picture.
+    """What a DICOM file says of its patient and of its picture."""
 
-    Attributes
-    ----------
-    patient : bytes
-        The PatientID, b"" where the file has none. It names a person: compare it, and keep it nowhere.
-    burned_in : bool
-        Whether the file says that text is burned into its picture.
-    """
-
-    patient: bytes = b""
-    burned_in: bool = False
+    patient: bytes = b""  # the PatientID, which names a person: compare it, and keep it nowhere
+    burned_in: bool = False  # whether the file says that text is burned into its picture
 
 
 def read_header(content: bytes) -> Header:
@@ -323,7 +315,7 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
 
     def shown(show: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         gray = np.zeros(stored.shape, np.uint8)
-        for part in _parts(stored):
+        for part in strips(stored):
             values = show(rescale(stored[part]))
             values = 255 - values if file.PhotometricInterpretation == "MONOCHROME1" else values
             gray[part] = np.where(padded(stored[part]), 0, np.rint(values))
@@ -340,10 +332,6 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
     if show is not None:
         notes.append("the window or table in the DICOM file leaves a single gray: all values are shown instead")
     return shown(lambda values: window(values, (low + high) / 2, high - low, "LINEAR_EXACT"))
-
-
-def _parts(stored: np.ndarray) -> Iterator[slice]:
-    return (slice(*rows) for rows in strips(*stored.shape[::-1]))
 
 
 def _modality(file: Any, notes: list[str]) -> Callable[[np.ndarray], np.ndarray]:
@@ -392,13 +380,12 @@ def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np
 def _range(stored: np.ndarray, rescale: Callable, padded: Callable) -> tuple[float, float]:
     """Find the lowest and the highest rescaled value of the picture; of the padding, where there is nothing else."""
     inside, everywhere = [], []
-    for part in _parts(stored):
+    for part in strips(stored):
         values, padding = rescale(stored[part]), padded(stored[part])
         everywhere += [values.min(), values.max()]
         if not padding.all():
             inside += [values[~padding].min(), values[~padding].max()]
-    found = inside or everywhere
-    return float(min(found)), float(max(found))
+    return float(min(inside or everywhere)), float(max(inside or everywhere))
 
 
 def _table(file: Any, item: Any) -> tuple[np.ndarray, int, int]:

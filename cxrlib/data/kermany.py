@@ -11,12 +11,14 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-_PERSON = re.compile(r"person(\d+)_(bacteria|virus)_(\d+)(?:_\d+)?", re.IGNORECASE)
-_NORMAL = re.compile(r"(NORMAL2-)?IM-(\d+)-(\d+)(?:-\d+)?", re.IGNORECASE)
-# The names of later releases on Mendeley Data, for example BACTERIA-1008087-0001.jpeg.
-_MENDELEY = re.compile(r"(BACTERIA|VIRUS|NORMAL)-(\d+)-(\d+)", re.IGNORECASE)
-
-_SUBTYPE = {"bacteria": "bacterial", "virus": "viral", "normal": "normal"}
+#: What stands before the number in the naive key ("": the series) -> form of the name without its extension.
+_NAMES = {
+    "person": re.compile(r"person(?P<number>\d+)_(?P<kind>bacteria|virus)_\d+(?:_\d+)?", re.IGNORECASE),
+    "IM": re.compile(r"(?P<kind>(?:NORMAL2-)?IM)-(?P<number>\d+)-\d+(?:-\d+)?", re.IGNORECASE),
+    # Later releases on Mendeley Data, for example BACTERIA-1008087-0001.jpeg.
+    "": re.compile(r"(?P<kind>BACTERIA|VIRUS|NORMAL)-(?P<number>\d+)-\d+", re.IGNORECASE),
+}
+_SUBTYPE = {"bacteria": "bacterial", "virus": "viral"}
 
 
 class KermanyName(NamedTuple):
@@ -36,14 +38,9 @@ def parse_name(file: str) -> KermanyName | None:
     >>> parse_name("NORMAL2-IM-0381-0001.jpeg").patient
     'NORMAL2-IM-381'
     """
-    stem = PurePosixPath(file).stem
-    if m := _PERSON.fullmatch(stem):
-        kind, number = m[2].lower(), int(m[1])
-        return KermanyName(kind, f"{kind}-{number}", f"person-{number}", _SUBTYPE[kind])
-    if m := _NORMAL.fullmatch(stem):
-        series, number = (m[1] or "").upper() + "IM", int(m[2])
-        return KermanyName(series, f"{series}-{number}", f"IM-{number}", "normal")
-    if m := _MENDELEY.fullmatch(stem):
-        kind, number = m[1].lower(), int(m[2])
-        return KermanyName(kind, f"{kind}-{number}", f"{kind}-{number}", _SUBTYPE[kind])
+    for prefix, form in _NAMES.items():
+        if m := form.fullmatch(PurePosixPath(file).stem):
+            number, series = int(m["number"]), m["kind"].upper() if prefix == "IM" else m["kind"].lower()
+            key = f"{prefix or series}-{number}"
+            return KermanyName(series, f"{series}-{number}", key, _SUBTYPE.get(series, "normal"))
     return None

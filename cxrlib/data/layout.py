@@ -70,26 +70,13 @@ class File:
 
 @dataclass(frozen=True)
 class Layout:
-    """The image files of a data set, and how its folders were understood.
+    """The image files of a data set, and how its folders were understood."""
 
-    Attributes
-    ----------
-    files : list of File
-        Sorted by path.
-    folders : dict
-        Path of a class folder -> class.
-    skipped : list of (file, reason)
-    notes : list of str
-        What was understood and is not plain, in sentences for the user.
-    lungs, lesions : dict
-        Path of an image -> its mask.
-    """
-
-    files: list[File]
-    folders: dict[str, str]
-    skipped: list[tuple[str, str]]
-    notes: list[str] = field(default_factory=list)
-    lungs: dict[str, File] = field(default_factory=dict)
+    files: list[File]  # sorted by path
+    folders: dict[str, str]  # path of a class folder -> class
+    skipped: list[tuple[str, str]]  # (file, reason)
+    notes: list[str] = field(default_factory=list)  # what was understood and is not plain, in sentences for the user
+    lungs: dict[str, File] = field(default_factory=dict)  # path of an image -> its mask
     lesions: dict[str, File] = field(default_factory=dict)
 
 
@@ -224,11 +211,9 @@ def _without_nested_copies(files: list[File], origin: dict[str, tuple[str, str]]
 
     def is_copy(f: File) -> bool:
         above, inside = origin[f.rel]
-        while above:
-            above = above.rpartition("/")[0]
-            if sizes.get((above, inside)) == f.size:
-                return True
-        return False
+        parts = above.split("/")
+        shorter = ("/".join(parts[:n]) for n in range(len(parts)) if above)
+        return any(sizes.get((folder, inside)) == f.size for folder in shorter)
 
     return [f for f in files if not is_copy(f)]
 
@@ -293,7 +278,6 @@ def by_folder(root: Path) -> Layout:
             name = (place(form) or [None])[0] if not (form[0] and has_splits) else None
         if name and parts[-1] == name and form != _form(parts[:-1]):
             folders[folder] = _class_name(name)
-
     layout = Layout(files, folders, skipped, _notes(files, spelled, skipped, class_first, by_names, has_splits, depth))
     _pair(layout, masks)
     return layout

@@ -22,25 +22,14 @@ _PATHS = re.compile(r"(?:^|/)(?:(patient\d{5})/study\d+|(p\d{8})/s\d{8}|(sub-[A-
 
 
 class FileName(NamedTuple):
-    """What a file name says; "" for what it does not.
-
-    Attributes
-    ----------
-    patient : str
-    label : str
-        The class: normal, pneumonia or tuberculosis.
-    subtype, series, key_number : str
-        Of the Kermany set: bacterial or viral, the prefix, and the patient's number alone.
-    certain : bool
-        False for RSNA's names, random numbers as other programs write them, too: a DICOM header goes before.
-    """
+    """What a file name says; "" for what it does not."""
 
     patient: str
-    label: str = ""
-    subtype: str = ""
-    series: str = ""
-    key_number: str = ""
-    certain: bool = True
+    label: str = ""  # the class: normal, pneumonia or tuberculosis
+    subtype: str = ""  # of the Kermany set: bacterial or viral
+    series: str = ""  # its prefix
+    key_number: str = ""  # the patient's number alone
+    certain: bool = True  # not for RSNA's names, random as other programs write them, too: a DICOM header goes before
 
 
 def read_name(file: str) -> FileName | None:

@@ -40,9 +40,8 @@ def refuse_bomb(width: int, height: int, packed: int) -> None:
     if width * height > MAX_PIXELS:
         raise BadImage(f"larger than {MAX_PIXELS // 1_000_000} megapixels ({width} x {height})")
     if width * height > max(10_000_000, MAX_RATIO * packed):
-        raise BadImage(
-            f"unpacks to {width} x {height} pixels from {packed:,} bytes (a decompression bomb), so it was not read"
-        )
+        what = f"unpacks to {width} x {height} pixels from {packed:,} bytes"
+        raise BadImage(f"{what} (a decompression bomb), so it was not read")
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:
@@ -52,7 +51,8 @@ def square(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image, dtype=np.uint8)
 
 
-def strips(width: int, height: int) -> Iterator[tuple[int, int]]:
-    """Give the rows (first, behind the last) of the parts that a large image is computed in, to save memory."""
+def strips(values: np.ndarray) -> Iterator[slice]:
+    """Give the rows of the parts that a large image (H, W) is computed in, to save memory."""
+    height, width = values.shape
     rows = max(1, 4_000_000 // max(1, width))
-    return ((top, min(top + rows, height)) for top in range(0, height, rows))
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))

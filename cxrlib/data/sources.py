@@ -8,26 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """One data set.
+    """One data set."""
 
-    Attributes
-    ----------
-    name, title, handle : str
-        For ``load``, for people, and for Kaggle.
-    classes : tuple of str
-        In the order of the labels.
-    keywords : tuple of (pattern, class)
-        A regular expression in a folder's name tells the class; the first that matches wins.
-    subtype_is_class : bool
-        Whether the class is read from the file name (bacteria or virus).
-    """
-
-    name: str
-    title: str
-    handle: str
-    classes: tuple[str, ...]
-    keywords: tuple[tuple[str, str], ...]
-    subtype_is_class: bool = False
+    name: str  # for `load`
+    title: str  # for people
+    handle: str  # for Kaggle
+    classes: tuple[str, ...]  # in the order of the labels
+    keywords: tuple[tuple[str, str], ...]  # (pattern for a folder's name, class); the first that matches wins
+    subtype_is_class: bool = False  # whether the class is read from the file name (bacteria or virus)
 
     @property
     def slug(self) -> str:

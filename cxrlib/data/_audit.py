@@ -146,7 +146,7 @@ def audit(data: CxrDataset) -> Audit:
     exposure = measure.exposure(table, pixels, split_names, data.classes)
     findings = [
         *say.about_counts(counts, data.classes),
-        *say.about_patients(table, patients, crossings),
+        *say.about_patients(data.unknown_patients, len(data), patients, crossings),
         *say.about_duplicates(duplicates),
         *say.about_exposure(table, pixels, exposure, split_names),
         *say.about_metadata(metadata),

@@ -96,8 +96,14 @@ def split(
     pool = np.flatnonzero(np.isin(role, parts))
     if test is None:
         chosen_test = np.flatnonzero(official == "test")
-        if by == "patient":
-            pool = _without_patients(data, pool, chosen_test)
+        shared = np.isin(data.patients[pool], data.patients[chosen_test])
+        if by == "patient" and shared.any():
+            warnings.warn(
+                f"{len(np.unique(data.patients[pool[shared]]))} patients of the official test split also have "
+                f"{shared.sum()} images outside it. These images are left out, so that no patient is on both sides.",
+                stacklevel=2,
+            )
+            pool = pool[~shared]
     else:
         pool, chosen_test = _cut(data, pool, test, by, stratify, rng, "test")
         val = val / (1 - test)
@@ -106,18 +112,6 @@ def split(
         remedy = "Give test= to split it again"
         raise ValueError(f"No image is left for training: the data set has only a test split. {remedy}.")
     return data[train], data[chosen_val], data[chosen_test]
-
-
-def _without_patients(data: CxrDataset, pool: np.ndarray, test: np.ndarray) -> np.ndarray:
-    shared = np.isin(data.patients[pool], data.patients[test])
-    if shared.any():
-        patients = len(np.unique(data.patients[pool[shared]]))
-        warnings.warn(
-            f"{patients} patients of the official test split also have {shared.sum()} images outside it. These images "
-            "are left out, so that no patient is on both sides.",
-            stacklevel=3,
-        )
-    return pool[~shared]
 
 
 def _cut(

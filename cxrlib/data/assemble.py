@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +97,7 @@ def assemble(
     )
     if contrary:
         notes.append(f"{len(contrary)} file names tell another class than the folder they are in, e.g. {contrary[0]}.")
-    told = _understood(root, data, notes), _left_out(root, skipped), _burned_in(table)
-    return data, [text for text in told if text]
+    return data, list(_told(root, data, notes))
 
 
 def _refuse_empty(root: Path, layout: Layout) -> None:
@@ -108,9 +107,8 @@ def _refuse_empty(root: Path, layout: Layout) -> None:
         copy = any(f != folder and f.split("/")[-2:] == folder.split("/")[-2:] for f in layout.folders)
         if not copy and not _inside(folder, layout.files):
             why = f": it is {reasons[folder]}" if folder in reasons else ""
-            raise ValueError(
-                f"The class folder {root / folder} holds no images{why}. Put images into it, or remove it."
-            )
+            what = f"The class folder {root / folder} holds no images{why}"
+            raise ValueError(f"{what}. Put images into it, or remove it.")
     if not layout.files:
         raise ValueError(f"{root} holds no images in class folders. {_examples(layout.skipped)}")
 
@@ -132,42 +130,34 @@ def _inside(folder: str, files: list[File]) -> list[File]:
     return [f for f in files if f.rel.startswith(folder + "/")]
 
 
-def _one_sided(table: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
+def _one_sided(table: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
     """Say which classes some of the official splits lack."""
     splits = [split for split in SPLIT_ORDER if (table["split"] == split).any()]
-    notes = []
     for label in classes if len(splits) > 1 else ():
-        has = [split for split in splits if (table["class"][table["split"] == split] == label).any()]
-        if has and len(has) < len(splits):
-            missing = " and ".join(split for split in splits if split not in has)
-            notes.append(f"Class {label} is only in {' and '.join(has)}: {missing} has no image of it.")
-    return notes
+        here = set(table["split"][table["class"] == label])
+        has, lacks = ([s for s in splits if (s in here) == wanted] for wanted in (True, False))
+        if has and lacks:
+            yield f"Class {label} is only in {' and '.join(has)}: {' and '.join(lacks)} has no image of it."
 
 
-def _understood(root: Path, data: CxrDataset, notes: list[str]) -> str:
+def _told(root: Path, data: CxrDataset, notes: list[str]) -> Iterator[str]:
+    """Say what was understood, what is left out, and where a name may stand in a picture."""
     if unknown := data.unknown_patients:
         remedy = " (patient= can find it in the file names)" if data.name.startswith("folder:") else ""
         what = f"The patient of {unknown:,} of {len(data):,} images is not known"
         notes.append(f"{what}: each counts as a patient of its own{remedy}.")
     if "note" in data.table:
         odd = data.table[data.table["note"] != ""]
-        first = odd.iloc[0]
-        notes.append(f"{len(odd)} files are odd (column `note`), for example {first['file']}: {first['note']}.")
-    return f"{root}: " + " ".join(notes) if notes else ""
-
-
-def _left_out(root: Path, skipped: pd.DataFrame) -> str:
-    told = list(skipped[skipped["reason"] != DOCUMENT].itertuples(index=False))
-    what, are = ("1 file", "is") if len(told) == 1 else (f"{len(told)} files", "are")
-    text = f"{what} in {root} cannot be used and {are} left out. {_examples(told)} All are listed in `.skipped`."
-    return text if told else ""
-
-
-def _burned_in(table: pd.DataFrame) -> str:
-    count = int(table["burned_in"].sum()) if "burned_in" in table else 0
-    says = f"{count} DICOM file{' says' if count == 1 else 's say'} that text is burned into the picture"
-    remedy = "`.where(burned_in=False)` leaves such images out."
-    return f"{says}: it may name the patient. {remedy}" if count else ""
+        file, note = odd[["file", "note"]].iloc[0]
+        notes.append(f"{len(odd)} files are odd (column `note`), for example {file}: {note}.")
+    if notes:
+        yield f"{root}: " + " ".join(notes)
+    if told := list(data.skipped[data.skipped["reason"] != DOCUMENT].itertuples(index=False)):
+        what, are = ("1 file", "is") if len(told) == 1 else (f"{len(told)} files", "are")
+        yield f"{what} in {root} cannot be used and {are} left out. {_examples(told)} All are listed in `.skipped`."
+    if count := int(data.table["burned_in"].sum()) if "burned_in" in data.table else 0:
+        says = f"{count} DICOM file{' says' if count == 1 else 's say'} that text is burned into the picture"
+        yield f"{says}: it may name the patient. `.where(burned_in=False)` leaves such images out."
 
 
 def _examples(skipped: list[tuple[str, str]], most: int = 3) -> str:

@@ -52,8 +52,12 @@ def cache_dir() -> Path:
     """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     wanted = os.path.expanduser(os.environ.get("CXR_CACHE_DIR") or os.path.join(home, "cxrlib"))
-    if not wanted.startswith("~") and _writable(place := Path(os.path.abspath(wanted))):  # "~": no home folder at all
-        return place
+    with suppress(OSError):
+        place = Path(os.path.abspath(wanted))
+        if not wanted.startswith("~"):  # else there is no home folder at all
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                return place
     if wanted not in _fallback:
         _fallback[wanted] = _temporary_cache()
         warnings.warn(
@@ -71,15 +75,6 @@ def clear_cache() -> int:
         freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         shutil.rmtree(folder, ignore_errors=True)
     return freed
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 def _temporary_cache() -> Path:

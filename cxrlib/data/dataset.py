@@ -41,9 +41,7 @@ class CxrDataset(Dataset):
     images : ndarray, uint8 (N, 1, H, W)
         In memory or memory-mapped.
     labels : array_like of int, (N,)
-        Positions in ``classes``.
-    classes : sequence of str
-        Names of the K classes.
+        Positions in ``classes``, the names of the K classes.
     patients : array_like of str, (N,)
         The patient of each image.
     table : DataFrame, optional

@@ -76,9 +76,9 @@ def read_picture(content: bytes, size: int) -> Picture:
         raise BadImage("too large for the memory of this machine") from None
     except Exception as error:  # Pillow's readers raise many types on damaged files
         text = str(error)
-        if "truncated" in text.lower():
-            raise BadImage("the file is cut off (truncated); download or copy it again") from None
-        raise BadImage(f"the file is damaged, or of a rare kind ({text or type(error).__name__})") from None
+        what = f"the file is damaged, or of a rare kind ({text or type(error).__name__})"
+        cut_off = "the file is cut off (truncated); download or copy it again"
+        raise BadImage(cut_off if "truncated" in text.lower() else what) from None
 
 
 def decode_mask(content: bytes, size: int) -> np.ndarray:
@@ -166,15 +166,14 @@ def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 def _over_black(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     gray, bare = Image.new("L", image.size), Image.new("L", image.size)
     seen = False
-    for rows in strips(np.broadcast_to(0, image.size[::-1])):
+    for rows in strips(image.size[::-1]):
         part = image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA")
         black = Image.new("RGBA", part.size, (0, 0, 0, 255))
         gray.paste(Image.alpha_composite(black, part).convert("L"), (0, rows.start))
         bare.paste(part.convert("RGB").convert("L"), (0, rows.start))
         seen |= part.getchannel("A").getextrema()[1] > 0
-    if seen:
-        return gray, ()
-    return bare, ("the picture is transparent everywhere; its colors are shown without the transparency",)
+    note = "the picture is transparent everywhere; its colors are shown without the transparency"
+    return (gray, ()) if seen else (bare, (note,))
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:
@@ -183,6 +182,6 @@ def _stretch(values: np.ndarray) -> np.ndarray:
         raise BadImage("holds values that are not numbers (NaN or infinite)")
     gray = np.zeros(values.shape, np.uint8)
     if high > low:
-        for part in strips(values):
+        for part in strips(values.shape):
             gray[part] = np.rint((values[part].astype(np.float64) - low) * (255.0 / (high - low)))
     return gray

@@ -315,7 +315,7 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
 
     def shown(show: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         gray = np.zeros(stored.shape, np.uint8)
-        for part in strips(stored):
+        for part in strips(stored.shape):
             values = show(rescale(stored[part]))
             values = 255 - values if file.PhotometricInterpretation == "MONOCHROME1" else values
             gray[part] = np.where(padded(stored[part]), 0, np.rint(values))
@@ -380,7 +380,7 @@ def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np
 def _range(stored: np.ndarray, rescale: Callable, padded: Callable) -> tuple[float, float]:
     """Find the lowest and the highest rescaled value of the picture; of the padding, where there is nothing else."""
     inside, everywhere = [], []
-    for part in strips(stored):
+    for part in strips(stored.shape):
         values, padding = rescale(stored[part]), padded(stored[part])
         everywhere += [values.min(), values.max()]
         if not padding.all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -16,33 +17,29 @@ def _n(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else noun + 's'}"
 
 
-def about_counts(counts: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
+def about_counts(counts: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
     """Say which classes are empty or rare, and which splits are small."""
     each = counts.groupby("class")["images"].sum().reindex(list(classes))
-    result = [f"Class {label} has no image." for label in each.index[each == 0]]
+    yield from (f"Class {label} has no image." for label in each.index[each == 0])
     filled = each[each > 0]
     if len(filled) > 1 and filled.max() >= 1.5 * filled.min():
         most, ratio = filled.idxmax(), filled.max() / filled.min()
-        result.append(
+        yield (
             f"The classes are unequal: {most} has {ratio:.1f} times as many images as {filled.idxmin()}. Always "
             f"answering {most} is right for {filled.max() / filled.sum():.1%} of the images."
         )
     for split, total in counts.groupby("split", sort=False)["images"].sum().items():
         if 0 < total < 100 and split != "all":
-            result.append(
-                f"The {split} split has only {_n(int(total), 'image')}: one image more or less changes its "
-                f"accuracy by {1 / total:.1%}."
-            )
-    return result
+            change = f"one image more or less changes its accuracy by {1 / total:.1%}"
+            yield f"The {split} split has only {_n(int(total), 'image')}: {change}."
 
 
-def about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.DataFrame) -> list[str]:
+def about_patients(unknown: int, images: int, patients: pd.DataFrame, crossings: pd.DataFrame) -> Iterator[str]:
     """Say whose images cross splits, and how many patients are not known."""
-    result = []
-    if "patient_known" in table and (unknown := int((~table["patient_known"].astype(bool)).sum())):
-        result.append(
-            f"For {_n(unknown, 'image')} of {len(table):,} the patient is not known; each counts as a "
-            "patient of its own. A patient on both sides of a split would go unnoticed there."
+    if unknown:
+        yield (
+            f"For {_n(unknown, 'image')} of {images:,} the patient is not known; each counts as a patient of its own. "
+            "A patient on both sides of a split would go unnoticed there."
         )
     several = patients[patients["with_several"] > 0]
     if len(several):
@@ -50,10 +47,8 @@ def about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.Da
         for split, part in several.groupby("split", sort=False):
             per_class = ", ".join(f"{c} {n:,}" for c, n in zip(part["class"], part["with_several"], strict=True))
             where.append(f"{part['with_several'].sum():,} in {split} ({per_class}; the most is {part['most'].max()})")
-        result.append(
-            f"Some patients have more than one image: {', '.join(where)}. A split by image can put the same "
-            "patient on both sides."
-        )
+        both = "A split by image can put the same patient on both sides"
+        yield f"Some patients have more than one image: {', '.join(where)}. {both}."
     places = crossings.columns[4:]
     true = {r["splits"]: r["values"] for _, r in crossings.iterrows() if r["key"] == "patient"}
     for _, row in crossings[crossings["values"] > 0].iterrows():
@@ -61,34 +56,31 @@ def about_patients(table: pd.DataFrame, patients: pd.DataFrame, crossings: pd.Da
         if row["key"] == "patient":
             are, images = "is" if values == 1 else "are", _n(int(row["images"]), "image")
             helps = "what is learned about the patient helps in the test"
-            result.append(f"{_n(values, 'patient')} {are} in {where}, with {images}: {helps}.")
+            yield f"{_n(values, 'patient')} {are} in {where}, with {images}: {helps}."
             continue
         detail = ", ".join(f"{place} {row[place]:,}" for place in places if row[place])
-        result.append(
-            f"With {row['key']} as the patient key, {_n(values, 'key')} ({detail}) would be in {where}; with "
-            f"the full patient key it is {true[where]:,}. Know what a key means before you speak of a leak."
+        yield (
+            f"With {row['key']} as the patient key, {_n(values, 'key')} ({detail}) would be in {where}; with the full "
+            f"patient key it is {true[where]:,}. Know what a key means before you speak of a leak."
         )
-    return result
 
 
-def about_duplicates(duplicates: pd.DataFrame) -> list[str]:
+def about_duplicates(duplicates: pd.DataFrame) -> Iterator[str]:
     """Say how many files are identical, across splits and classes."""
-    if not len(duplicates):
-        return []
-    splits, classes = (int(duplicates[name].str.contains(",").sum()) for name in ("splits", "classes"))
-    text = (
-        f"{_n(len(duplicates), 'group')} of byte-identical files ({int(duplicates['files'].sum()):,} files): "
-        f"{splits or 'none'} across splits, {classes or 'none'} across classes."
-    )
-    text += " Identical files in two splits are a leak." if splits else ""
-    return [text + (" Identical files with two labels: at least one label is wrong." if classes else "")]
+    if len(duplicates):
+        splits, classes = (int(duplicates[name].str.contains(",").sum()) for name in ("splits", "classes"))
+        leak = " Identical files in two splits are a leak." if splits else ""
+        wrong = " Identical files with two labels: at least one label is wrong." if classes else ""
+        yield (
+            f"{_n(len(duplicates), 'group')} of byte-identical files ({int(duplicates['files'].sum()):,} files): "
+            f"{splits or 'none'} across splits, {classes or 'none'} across classes.{leak}{wrong}"
+        )
 
 
 def about_exposure(
     table: pd.DataFrame, pixels: dict[str, np.ndarray], exposure: pd.DataFrame, split_names: list[str]
-) -> list[str]:
+) -> Iterator[str]:
     """Say the strongest difference between splits, for each pair of splits."""
-    result = []
     split = table["split"].to_numpy()
     words = {
         "near_black": "near-black pixels make up {:.1%} in {} and {:.1%} in {}",
@@ -109,33 +101,31 @@ def about_exposure(
                 effects.append((effect, group, words[what].format(x.mean(), first, y.mean(), second)))
         effect, group, values = max(effects, key=lambda found: found[0], default=(0, "", ""))
         if effect >= _EFFECT:
-            result.append(
+            yield (
                 f"The images of {first} and {second} are exposed differently. Largest difference, {group} images: "
                 f"{values} ({effect:.1f} standard deviations between images). A score on {second} also measures this."
             )
-    return result
 
 
-def about_metadata(metadata: pd.DataFrame) -> list[str]:
+def about_metadata(metadata: pd.DataFrame) -> Iterator[str]:
     """Say when metadata alone tells the class."""
     if not len(metadata):
-        return []
+        return
     best = metadata.loc[metadata["balanced_accuracy"].idxmax()]
-    if best["balanced_accuracy"] < best["chance"] + 0.1:
-        return []
     alone = metadata[metadata["metadata"] != "all of it"]
     strongest = alone.loc[alone["balanced_accuracy"].idxmax()]
     more = f", from {strongest['metadata']}"
     if best["metadata"] == "all of it":
         more = f"; {strongest['metadata']} reaches {strongest['balanced_accuracy']:.2f}"
-    return [
-        "Metadata tells the class: without looking at the lungs a classifier reaches a balanced accuracy of "
-        f"{best['balanced_accuracy']:.2f} (AUC {best['auc']:.2f}), where chance is {best['chance']:.2f} (AUC 0.50)"
-        f"{more}. A network may learn this instead of the disease."
-    ]
+    if best["balanced_accuracy"] >= best["chance"] + 0.1:
+        yield (
+            "Metadata tells the class: without looking at the lungs a classifier reaches a balanced accuracy of "
+            f"{best['balanced_accuracy']:.2f} (AUC {best['auc']:.2f}), where chance is {best['chance']:.2f} (AUC 0.50)"
+            f"{more}. A network may learn this instead of the disease."
+        )
 
 
-def about_skipped(skipped: pd.DataFrame) -> list[str]:
+def about_skipped(skipped: pd.DataFrame) -> Iterator[str]:
     """Say how many files were not read."""
-    many = len(skipped)
-    return [f"{_n(many, 'file')} {'was' if many == 1 else 'were'} not read."] if many else []
+    if many := len(skipped):
+        yield f"{_n(many, 'file')} {'was' if many == 1 else 'were'} not read."

@@ -7,7 +7,7 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -278,7 +278,8 @@ def by_folder(root: Path) -> Layout:
             name = (place(form) or [None])[0] if not (form[0] and has_splits) else None
         if name and parts[-1] == name and form != _form(parts[:-1]):
             folders[folder] = _class_name(name)
-    layout = Layout(files, folders, skipped, _notes(files, spelled, skipped, class_first, by_names, has_splits, depth))
+    notes = list(_notes(files, spelled, skipped, class_first, by_names, has_splits, depth))
+    layout = Layout(files, folders, skipped, notes)
     _pair(layout, masks)
     return layout
 
@@ -321,32 +322,28 @@ def _unwrap(folders: list[str], files: list[File]) -> str:
 
 def _notes(
     files: list[File], spelled: dict, skipped: list, class_first: bool, by_names: bool, has_splits: bool, depth: int
-) -> list[str]:
-    notes = []
+) -> Iterator[str]:
     if class_first:
-        notes.append("The folders are understood as CLASS/SPLIT, such as normal/train.")
+        yield "The folders are understood as CLASS/SPLIT, such as normal/train."
     if by_names:
-        notes.append("There are no class folders: the classes are read from the file names.")
+        yield "There are no class folders: the classes are read from the file names."
     words = {name for f in files for name in f.folders if split_of(name)}
     if odd := sorted(w for w in words if has_splits and _plain(w) not in _USUAL):
-        notes.append("Taken as splits: " + ", ".join(f"{w!r} as {split_of(w)}" for w in odd) + ".")
+        yield "Taken as splits: " + ", ".join(f"{w!r} as {split_of(w)}" for w in odd) + "."
     for names in spelled.values():
         if len({name.lower() for name in names}) > 1:
-            notes.append(f"Taken as one class: {', '.join(map(ascii, sorted(names)))}.")
-    if not has_splits and not by_names:
-        inside = defaultdict(set)
-        for f in files:
-            inside[f.label].add(f.folders[depth + 1] if len(f.folders) > depth + 1 else "")
-        common = set.intersection(*inside.values()) - {""} if len(inside) > 1 else set()
-        if len(common) > 1:
-            what = f"The classes are {', '.join(sorted(inside))}, and each holds folders {', '.join(sorted(common))}"
-            remedy = "If these are the classes, and the others splits, call the others train, val and test"
-            notes.append(f"{what}. {remedy}.")
-    if len(labels := {f.label for f in files}) == 1:
-        notes.append(f"There is only one class, {labels.pop()}.")
+            yield f"Taken as one class: {', '.join(map(ascii, sorted(names)))}."
+    inside = defaultdict(set)
+    for f in files:
+        inside[f.label].add("".join(f.folders[depth + 1 : depth + 2]))
+    common = set.intersection(*inside.values()) - {""} if len(inside) > 1 else set()
+    if len(common) > 1 and not has_splits and not by_names:
+        what = f"The classes are {', '.join(sorted(inside))}, and each holds folders {', '.join(sorted(common))}"
+        yield f"{what}. If these are the classes, and the others splits, call the others train, val and test."
+    if len(inside) == 1:
+        yield f"There is only one class, {files[0].label}."
     if tables := [file for file, _ in skipped if os.path.splitext(file)[1].lower() in _TABLES]:
-        notes.append(f"Tables are not read ({tables[0]}{' ...' if tables[1:] else ''}): classes come from folders.")
-    return notes
+        yield f"Tables are not read ({tables[0]}{' ...' if tables[1:] else ''}): classes come from folders."
 
 
 def _pair_key(f: File, cut: bool = False) -> str:

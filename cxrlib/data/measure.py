@@ -189,7 +189,7 @@ def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDatase
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fold may lack a rare class
             p = cross_val_predict(model, x, y, cv=splits, method="predict_proba", n_jobs=1)
-        auc = roc_auc_score(y, p[:, 1]) if len(present) == 2 else roc_auc_score(y, _normalized(p), multi_class="ovr")
+        auc = roc_auc_score(y, p[:, 1] if len(present) == 2 else p, multi_class="ovr")
         return float(balanced_accuracy_score(y, p.argmax(axis=1))), float(auc)
 
     rows = []
@@ -212,8 +212,3 @@ def _deal_patients(y: np.ndarray, groups: np.ndarray, folds: int) -> np.ndarray:
     fold = np.empty(len(patients), dtype=np.int64)
     fold[order] = np.arange(len(patients)) % folds
     return fold[groups]
-
-
-def _normalized(p: np.ndarray) -> np.ndarray:
-    total = p.sum(axis=1, keepdims=True)
-    return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / p.shape[1])

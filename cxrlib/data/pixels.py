@@ -51,8 +51,7 @@ def square(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image, dtype=np.uint8)
 
 
-def strips(values: np.ndarray) -> Iterator[slice]:
+def strips(shape: tuple[int, int]) -> Iterator[slice]:
     """Give the rows of the parts that a large image (H, W) is computed in, to save memory."""
-    height, width = values.shape
-    rows = max(1, 4_000_000 // max(1, width))
-    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
+    rows = max(1, 4_000_000 // max(1, shape[1]))
+    return (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))

@@ -80,7 +80,41 @@ class Audit:
 
     def figure(self) -> plot.Figure:
         """Draw counts, brightness and the near-black fraction, split by split."""
-        return _figure(self)
+        counts = self.counts.pivot(index="split", columns="class", values="images")
+        splits, classes, groups = ordered(counts.index), self.counts["class"].unique(), self.exposure["group"].unique()
+        near = {(r.group, r.split): r.near_black for r in self.exposure.itertuples()}
+        known = {"train": plot.BLUE, "val": plot.GREEN, "test": plot.ORANGE}
+        spare = iter([plot.PURPLE, plot.SKY, plot.VERMILION] * len(splits))
+        color = {s: known.get(s) or next(spare) for s in splits}
+        many = "; ".join(f"{c} {', '.join(f'{counts.loc[s, c]:,} {s}' for s in splits)}" for c in classes)
+        dark = "; ".join(f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups)
+        alt = (
+            f"Three panels. Images per class: {many}. Distribution of the mean gray level of the images, one curve per "
+            f"split. Fraction of near-black pixels: {dark}."
+        )
+        fig, axes = plot.subplots(1, 3, figsize=(11, 3.2), alt=alt)
+        centers = (np.arange(_BINS) + 0.5) * 256 / _BINS
+        left, width = np.zeros(len(classes)), 0.8 / len(splits)
+        with plot.style():
+            for k, split in enumerate(splits):
+                images, levels = counts.loc[split, classes].to_numpy(), self._levels[split]
+                axes[0].barh(classes, images, left=left, label=split, color=color[split])
+                left += images
+                axes[1].plot(centers, levels / max(levels.sum(), 1), color=color[split], drawstyle="steps-mid")
+                at = np.array([i for i, g in enumerate(groups) if (g, split) in near])
+                heights = [100 * near[groups[i], split] for i in at]
+                axes[2].bar(at + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split])
+            axes[0].invert_yaxis()
+            axes[0].set(xlabel="images", title="Images per class")
+            axes[0].grid(axis="y", visible=False)
+            axes[1].set(xlabel="mean gray level of an image", ylabel="fraction of images", title="Brightness")
+            turned = {"rotation": 30, "ha": "right"} if sum(map(len, groups)) > 30 else {}
+            axes[2].set_xticks(range(len(groups)), groups, **turned)
+            axes[2].set(ylabel=f"% of pixels below {NEAR_BLACK}", title="Near-black pixels")
+            axes[2].grid(axis="x", visible=False)
+            if len(splits) > 1:
+                fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(splits))
+        return fig
 
     def __str__(self) -> str:
         lines = [self._title(), "", "Findings", *(f"  - {text}" for text in self.findings or _NOTHING)]
@@ -172,41 +206,3 @@ def _as_text(name: str, table: pd.DataFrame, most: int = 12) -> pd.DataFrame:
     if len(table) > most:
         shown.loc[len(shown)] = [f"({len(table) - most} more)", *["..."] * (shown.shape[1] - 1)]
     return shown
-
-
-def _figure(found: Audit) -> plot.Figure:
-    counts = found.counts.pivot(index="split", columns="class", values="images")
-    splits, classes, groups = ordered(counts.index), found.counts["class"].unique(), found.exposure["group"].unique()
-    near = {(r.group, r.split): r.near_black for r in found.exposure.itertuples()}
-    known = {"train": plot.BLUE, "val": plot.GREEN, "test": plot.ORANGE}
-    spare = iter([plot.PURPLE, plot.SKY, plot.VERMILION] * len(splits))
-    color = {s: known.get(s) or next(spare) for s in splits}
-    many = "; ".join(f"{c} {', '.join(f'{counts.loc[s, c]:,} {s}' for s in splits)}" for c in classes)
-    dark = "; ".join(f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups)
-    alt = (
-        f"Three panels. Images per class: {many}. Distribution of the mean gray level of the images, one curve per "
-        f"split. Fraction of near-black pixels: {dark}."
-    )
-    fig, axes = plot.subplots(1, 3, figsize=(11, 3.2), alt=alt)
-    centers = (np.arange(_BINS) + 0.5) * 256 / _BINS
-    left, width = np.zeros(len(classes)), 0.8 / len(splits)
-    with plot.style():
-        for k, split in enumerate(splits):
-            images, levels = counts.loc[split, classes].to_numpy(), found._levels[split]
-            axes[0].barh(classes, images, left=left, label=split, color=color[split])
-            left += images
-            axes[1].plot(centers, levels / max(levels.sum(), 1), color=color[split], drawstyle="steps-mid")
-            at = np.array([i for i, g in enumerate(groups) if (g, split) in near])
-            heights = [100 * near[groups[i], split] for i in at]
-            axes[2].bar(at + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split])
-        axes[0].invert_yaxis()
-        axes[0].set(xlabel="images", title="Images per class")
-        axes[0].grid(axis="y", visible=False)
-        axes[1].set(xlabel="mean gray level of an image", ylabel="fraction of images", title="Brightness")
-        turned = {"rotation": 30, "ha": "right"} if sum(map(len, groups)) > 30 else {}
-        axes[2].set_xticks(range(len(groups)), groups, **turned)
-        axes[2].set(ylabel=f"% of pixels below {NEAR_BLACK}", title="Near-black pixels")
-        axes[2].grid(axis="x", visible=False)
-        if len(splits) > 1:
-            fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(splits))
-    return fig

@@ -129,8 +129,8 @@ class CxrDataset(Dataset):
         for column, value in columns.items():
             if column not in table:
                 raise ValueError(f"The table has no column {column!r}; it has {', '.join(map(str, table.columns))}.")
-            wanted = value if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
-            keep &= table[column].isin(list(wanted)).to_numpy()
+            wanted = list(value) if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
+            keep &= table[column].isin(wanted).to_numpy()
         return self[keep]
 
     def _positions(self, key: Any) -> np.ndarray:
@@ -146,10 +146,9 @@ class CxrDataset(Dataset):
     def _restrict(self, base: np.ndarray | None) -> np.ndarray | None:
         if base is None:
             return None
-        rows = self.rows
-        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
-            return base[rows[0] : rows[-1] + 1]  # a view: nothing is read before it is used
-        return base[rows]
+        if len(self) and (np.diff(self.rows) == 1).all():
+            return base[self.rows[0] : self.rows[-1] + 1]  # a view: nothing is read before it is used
+        return base[self.rows]
 
     @property
     def images(self) -> np.ndarray:

@@ -165,18 +165,13 @@ def exposure(
 def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDataset) -> pd.DataFrame:
     """Score a classifier that sees only metadata (balanced accuracy and AUC); empty when it cannot be measured."""
     columns = ["metadata", "balanced_accuracy", "auc", "chance"]
-    labels = data.labels
-    present, y = np.unique(labels, return_inverse=True)
-    _, groups = np.unique(data.patients, return_inverse=True)
-    fewest = min(len(np.unique(groups[y == k])) for k in range(len(present)))
-    folds = min(5, fewest)
+    present, y = np.unique(data.labels, return_inverse=True)
+    groups = np.unique(data.patients, return_inverse=True)[1]
+    folds = min(5, *(len(np.unique(groups[y == k])) for k in range(len(present))))
     if len(present) < 2 or folds < 2:
         return pd.DataFrame(columns=columns)
-    features = {
-        name: pd.to_numeric(table[name]).to_numpy(float)[:, None]
-        for name in ("width", "height", "bytes")
-        if name in table
-    }
+    numbers = [name for name in ("width", "height", "bytes") if name in table]
+    features = {name: pd.to_numeric(table[name]).to_numpy(float)[:, None] for name in numbers}
     if "extension" in table:
         extension = table["extension"].astype(str).to_numpy()
         features["extension"] = (extension[:, None] == np.unique(extension)).astype(float)

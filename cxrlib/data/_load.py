@@ -50,8 +50,7 @@ def load(
     size : int
         Edge of the images in pixels; they are squeezed to a square.
     root : path, optional
-        Folder that holds a named data set. Without it: $CXR_DATA_DIR, then /kaggle/input, then a download with
-        kagglehub.
+        Folder of a named data set. Without it: $CXR_DATA_DIR, then /kaggle/input, then a download with kagglehub.
     progress : bool
         Show progress bars.
     **options

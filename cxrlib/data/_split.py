@@ -138,11 +138,8 @@ def _cut(
             chosen[members] = _draw(sizes[members], fraction, rng)
         if (counts[chosen].any(axis=0) == counts[~chosen].any(axis=0)).all():
             return pool[~chosen[groups]], pool[chosen[groups]]
-    few, remedy = (
-        f"Too few {by}s: no split with {what}={fraction:.3g}",
-        "a larger fraction, more data, or stratify=False",
-    )
-    raise ValueError(f"{few} has every class on both sides. Use {remedy}.")
+    what = f"Too few {by}s: no split with {what}={fraction:.3g} has every class on both sides"
+    raise ValueError(f"{what}. Use a larger fraction, more data, or stratify=False.")
 
 
 def _draw(sizes: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:

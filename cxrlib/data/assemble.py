@@ -43,7 +43,6 @@ def assemble(
     digests = cache.digests(root, [*files, *masks], progress)
     images, columns, key = cache.decoded(root, files, digests[: len(files)], size, progress)
     numbers = columns.get("patient") or [0] * len(files)
-
     burned_in = columns.get("burned_in") or [False] * len(files)
     skipped, rows, keep, contrary = list(layout.skipped), [], [], []
     usable = np.cumsum([not reason for reason in columns["reason"]]) - 1  # the row of a file in ``images``

@@ -38,8 +38,7 @@ from .pixels import BadImage, is_dicom
 
 #: Raise this number when the files inside an entry change their meaning.
 _FORMAT = 2
-#: A file changed less than this long before it was hashed may change again within the clock's resolution:
-#: hash it again.
+#: Hash a file again that changed less than this long before: it may have changed within the clock's resolution.
 _SETTLED_NS = 2_000_000_000
 _fallback: dict[str, Path] = {}
 Stored = tuple[dict[str, np.ndarray], pd.DataFrame, dict]

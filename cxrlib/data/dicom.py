@@ -368,13 +368,13 @@ def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np
     center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     if center is None or width is None:
         return None
-    function = file.get("VOILUTFunction") or "LINEAR"
+    asked = center, width, file.get("VOILUTFunction") or "LINEAR"
     try:
-        window([], center, width, function)
+        window([], *asked)
     except ValueError as error:
         notes.append(f"the window in the DICOM file cannot be used ({error}): all values are shown")
         return None
-    return lambda values: window(values, center, width, function)
+    return lambda values: window(values, *asked)
 
 
 def _range(stored: np.ndarray, rescale: Callable, padded: Callable) -> tuple[float, float]:

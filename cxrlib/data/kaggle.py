@@ -54,16 +54,15 @@ def find(source: Source, root: str | os.PathLike | None) -> Path:
             f"{base} does not hold {source.title!r} (folders named for {names} with images). Check root=, or leave it "
             f"out. For images of your own use 'folder:{base}'."
         )
-    tried = []
-    if named := os.environ.get("CXR_DATA_DIR"):
-        base = Path(named).expanduser()
-        if place := inside(base):
-            return place
-        tried.append(f"$CXR_DATA_DIR = {named} ({'not there' if base.is_dir() else 'not a folder'})")
     mounted = Path(os.environ.get("KAGGLE_CACHE_MOUNT_FOLDER", "/kaggle/input"))  # kagglehub's name for it
-    tried.append(f"{mounted / source.slug} (not there)")
-    mounts = (mounted / source.slug, mounted / "datasets" / source.handle)
-    if place := next(filter(None, map(inside, mounts)), None) or _downloaded(source):
+    bases, tried = (
+        [mounted / source.slug, mounted / "datasets" / source.handle],
+        [f"{mounted / source.slug} (not there)"],
+    )
+    if named := os.environ.get("CXR_DATA_DIR"):
+        bases.insert(0, Path(named).expanduser())
+        tried.insert(0, f"$CXR_DATA_DIR = {named} ({'not there' if bases[0].is_dir() else 'not a folder'})")
+    if place := next(filter(None, map(inside, bases)), None) or _downloaded(source):
         return place
     try:
         with cache.locked(cache.cache_dir(), source.slug):  # two at once would write into one archive

@@ -83,9 +83,8 @@ def assemble(
     for kind, of_image in (("lungs", layout.lungs), ("masks", layout.lesions)):
         if of_image:
             wanted = [of_image[file] for file in table["file"]]
-            found, of_masks, mask_key = cache.decoded(
-                root, wanted, [known[m.rel] for m in wanted], size, progress, masks=True
-            )
+            their = [known[m.rel] for m in wanted]
+            found, of_masks, mask_key = cache.decoded(root, wanted, their, size, progress, masks=True)
             parts.append([kind, mask_key])
             drawn[kind] = None if any(of_masks["reason"]) else found[:, 0]
             if drawn[kind] is None:

@@ -289,10 +289,8 @@ def stored(key: str, make: Callable[[], Stored]) -> Stored:
 def _column(series: pd.Series) -> dict:
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return {"dtype": str(series.dtype), "values": series.tolist()}
-    return {
-        "dtype": None,
-        "values": [None if pd.isna(v) else str(v) for v in series],
-    }  # pandas chooses the type of text
+    # None: pandas chooses the type of text.
+    return {"dtype": None, "values": [None if pd.isna(v) else str(v) for v in series]}
 
 
 def _parallel(function: Callable, items: Iterable, progress: bool, what: str) -> Iterator:

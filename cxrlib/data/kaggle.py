@@ -55,10 +55,8 @@ def find(source: Source, root: str | os.PathLike | None) -> Path:
             f"out. For images of your own use 'folder:{base}'."
         )
     mounted = Path(os.environ.get("KAGGLE_CACHE_MOUNT_FOLDER", "/kaggle/input"))  # kagglehub's name for it
-    bases, tried = (
-        [mounted / source.slug, mounted / "datasets" / source.handle],
-        [f"{mounted / source.slug} (not there)"],
-    )
+    bases = [mounted / source.slug, mounted / "datasets" / source.handle]
+    tried = [f"{bases[0]} (not there)"]
     if named := os.environ.get("CXR_DATA_DIR"):
         bases.insert(0, Path(named).expanduser())
         tried.insert(0, f"$CXR_DATA_DIR = {named} ({'not there' if bases[0].is_dir() else 'not a folder'})")

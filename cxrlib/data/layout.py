@@ -294,9 +294,9 @@ def _form(folders: list[str]) -> tuple[str, str, str]:
     if first is None:
         return (names[0] if names else ""), "", ""
     last = first
-    while last + 1 < len(names) and split_of(names[last + 1]):  # train/train
+    while any(map(split_of, names[last + 1 : last + 2])):  # train/train
         last += 1
-    return (names[0] if first else ""), split_of(names[last]), names[last + 1] if last + 1 < len(names) else ""
+    return (names[0] if first else ""), split_of(names[last]), "".join(names[last + 1 : last + 2])
 
 
 def _unwrap(folders: list[str], files: list[File]) -> str:

@@ -18,20 +18,10 @@ RECORDED = ("torch", "torchvision", "timm", "accelerate", "scikit-learn", "numpy
 
 
 def run(
-    source: str,
-    recipe: Recipe,
-    *,
-    data: CxrDataset | None = None,
-    root: str | Path | None = None,
-    protocol: str | None = None,
-    val: float = 0.1,
-    by: str = "patient",
-    folder: str | Path | None = None,
-    options: dict | None = None,
-    bootstrap: int = 1000,
-    name: str = "",
-    progress: bool = True,
-) -> Run | None:
+    source: str, recipe: Recipe, *, data: CxrDataset | None = None, root: str | Path | None = None,
+    protocol: str | None = None, val: float = 0.1, by: str = "patient", folder: str | Path | None = None,
+    options: dict | None = None, bootstrap: int = 1000, name: str = "", progress: bool = True,
+) -> Run | None:  # fmt: skip
     """Load, split, build, train and evaluate: all is chosen on the validation split, the test split is scored once.
 
     Under ``torchrun`` the processes train together; the first one scores and writes, the others return None.

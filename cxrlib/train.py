@@ -36,15 +36,9 @@ CHECKPOINT_FORMAT = 2
 
 
 def fit(
-    model: CxrNet,
-    train: CxrDataset,
-    val: CxrDataset | None = None,
-    recipe: Recipe | None = None,
-    *,
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
-    **changes,
-) -> History:
+    model: CxrNet, train: CxrDataset, val: CxrDataset | None = None, recipe: Recipe | None = None, *,
+    checkpoint: str | Path | None = None, progress: bool = True, **changes,
+) -> History:  # fmt: skip
     """Train ``model`` in place and return its :class:`History`.
 
     Processes that ``torchrun`` or ``accelerate launch`` has started divide each batch: same steps, learning rates and
@@ -226,13 +220,8 @@ class _Training:
         first = _same_everywhere(accelerator, len(history.epochs))
         self.net = accelerator.prepare(self.model)
         show = progress and accelerator.is_main_process
-        bar = progress_bar(
-            total=recipe.epochs * len(self.loader),
-            initial=first * len(self.loader),
-            desc=recipe.model,
-            unit="step",
-            show=show,
-        )
+        total, done = (n * len(self.loader) for n in (recipe.epochs, first))
+        bar = progress_bar(total=total, initial=done, desc=recipe.model, unit="step", show=show)
         live = LiveCurve(enabled=show)
         try:
             for epoch in range(first + 1, recipe.epochs + 1):
@@ -249,9 +238,8 @@ class _Training:
                 self.judge(row)
                 if checkpoint is not None and accelerator.is_main_process:
                     self.save(checkpoint)
-                bar.set_postfix(
-                    {k: f"{row[k]:.3f}" for k in ("loss", "val_loss", "val_accuracy") if k in row}, epoch=epoch
-                )
+                shown = {k: f"{row[k]:.3f}" for k in ("loss", "val_loss", "val_accuracy") if k in row}
+                bar.set_postfix(shown, epoch=epoch)
                 live.update(history)
             history.stopped = history.stopped or "finished"
         except KeyboardInterrupt:
@@ -306,13 +294,8 @@ class _Training:
         totals = torch.tensor([float(losses.sum()), float(hits), seen, len(losses)], device=self.device)
         loss, hits, seen, steps = self.accelerator.reduce(totals, "sum").tolist()
         lr = float(self.optimizer.param_groups[0]["lr"])
-        return {
-            "epoch": epoch,
-            "lr": lr,
-            "loss": loss / steps,
-            "accuracy": hits / seen,
-            "images_per_second": seen / seconds,
-        }
+        means = {"loss": loss / steps, "accuracy": hits / seen, "images_per_second": seen / seconds}
+        return {"epoch": epoch, "lr": lr, **means}
 
     @torch.no_grad()
     def validate(self) -> dict:

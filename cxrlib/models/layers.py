@@ -61,16 +61,9 @@ def check_weights(layer: str, weights: int) -> None:
 
 
 def build_layers(
-    layers: str,
-    classes: int,
-    *,
-    size: int,
-    filters: Sequence[int],
-    hidden: int,
-    dropout: float,
-    padding: str,
+    layers: str, classes: int, *, size: int, filters: Sequence[int], hidden: int, dropout: float, padding: str,
     kernel: int,
-) -> tuple[nn.Sequential, nn.Sequential]:
+) -> tuple[nn.Sequential, nn.Sequential]:  # fmt: skip
     """Body and head of a layer string.
 
     The output layer (one linear unit per class) is always appended. Without an F the head is global average

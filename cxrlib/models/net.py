@@ -82,20 +82,13 @@ class CxrNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != 1:
             raise ValueError(f"{self.name}: images must have the shape (B, 1, H, W), got {tuple(x.shape)}")
         if not x.is_floating_point():
-            raise ValueError(
-                f"{self.name}: images must be floating-point with values in [0, 1], got {x.dtype}; divide by 255 first"
-            )
-        height, width = x.shape[2:]
-        if self.fixed_size is not None and (height, width) != (self.fixed_size, self.fixed_size):
-            raise ValueError(
-                f"{self.name}: built for images of {self.fixed_size} x {self.fixed_size} px, got {height} x "
-                f"{width}; load the images at size={self.fixed_size}, or build the model with size={height}"
-            )
-        if min(height, width) < self.smallest_size:
-            raise ValueError(
-                f"{self.name}: images must be at least {self.smallest_size} x {self.smallest_size} px, got "
-                f"{height} x {width}"
-            )
+            raise ValueError(f"{self.name}: images must be floats from 0 to 1, got {x.dtype}; divide by 255 first")
+        (height, width), side, least = x.shape[2:], self.fixed_size, self.smallest_size
+        if side is not None and (height, width) != (side, side):
+            remedy = f"load the images at size={side}, or build the model with size={height}"
+            raise ValueError(f"{self.name}: built for images of {side} x {side} px, got {height} x {width}; {remedy}")
+        if min(height, width) < least:
+            raise ValueError(f"{self.name}: images must be at least {least} x {least} px, got {height} x {width}")
 
     def train(self, mode: bool = True) -> CxrNet:
         """Set the training mode; frozen batch-norm layers stay in eval mode."""
@@ -106,24 +99,11 @@ class CxrNet(nn.Module):
 
 
 def build_model(
-    name: str,
-    classes: Sequence[str],
-    *,
-    pretrained: bool | str = False,
-    size: int = 224,
-    normalize: str = "fixed",
-    freeze: int | str | None = None,
-    freeze_norms: bool = False,
-    seed: int | None = None,
-    filters: int | Sequence[int] | None = None,
-    hidden: int = 128,
-    dropout: float = 0.3,
-    padding: str = "same",
-    kernel: int = 3,
-    head_dropout: float = 0.0,
-    head_batchnorm: bool = False,
-    head_hidden: int | None = None,
-) -> CxrNet:
+    name: str, classes: Sequence[str], *, pretrained: bool | str = False, size: int = 224, normalize: str = "fixed",
+    freeze: int | str | None = None, freeze_norms: bool = False, seed: int | None = None,
+    filters: int | Sequence[int] | None = None, hidden: int = 128, dropout: float = 0.3, padding: str = "same",
+    kernel: int = 3, head_dropout: float = 0.0, head_batchnorm: bool = False, head_hidden: int | None = None,
+) -> CxrNet:  # fmt: skip
     """Build a network for one-channel X-rays.
 
     Parameters

@@ -74,7 +74,7 @@ def grade(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    r"""Grade the SUBMISSIONS of an EXERCISE in a sandbox.
+    """Grade the SUBMISSIONS of an EXERCISE in a sandbox.
 
     EXERCISE is a name in exercises/, or its beginning: 03. SUBMISSIONS is a folder of notebooks, or of folders, one per
     student, or a folder or zip as Canvas or Moodle export it.
@@ -200,7 +200,7 @@ def reproduce(
     options: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    r"""Run the experiments of the course's five source projects again, and record them.
+    """Run the experiments of the course's five source projects again, and record them.
 
     Each run becomes one JSON file in --out: recipe, data, split, seed, versions, hardware, time, curves, and the scores
     with 95 % intervals (bootstrap over patients). No image and no folder of this machine is in it. A run that is

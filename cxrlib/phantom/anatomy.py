@@ -61,15 +61,12 @@ def sample_build(rng: np.random.Generator, age: str) -> Build:
     u, n = rng.uniform, rng.normal
     return Build(
         adult=adult,
-        width=n(0.80, 0.04) if adult else n(0.755, 0.05),
-        apex=n(-0.74, 0.05) if adult else n(-0.60, 0.06),
+        width=n(0.80, 0.04) if adult else n(0.755, 0.05), apex=n(-0.74, 0.05) if adult else n(-0.60, 0.06),
         taper=u(0.24, 0.34) if adult else u(0.27, 0.40),
         ctr=float(np.clip(n(0.41, 0.04), 0.30, 0.52)) if adult else float(np.clip(n(0.50, 0.045), 0.38, 0.62)),
-        heart_height=u(0.58, 0.72),
-        upper=u(0.17, 0.22) if adult else u(0.18, 0.26),
+        heart_height=u(0.58, 0.72), upper=u(0.17, 0.22) if adult else u(0.18, 0.26),
         thymus=0.0 if adult else max(0.0, n(0.0, 0.5)),
-        depth=u(19, 23) if adult else u(13, 16),
-        fat=u(0.08, 0.20) if adult else u(0.06, 0.14),
+        depth=u(19, 23) if adult else u(13, 16), fat=u(0.08, 0.20) if adult else u(0.06, 0.14),
         ribs=u(0.120, 0.135) if adult else u(0.105, 0.128),
         rib_slope=u(0.30, 0.42) if adult else u(0.12, 0.30),
         bone=u(0.65, 1.3),
@@ -78,23 +75,20 @@ def sample_build(rng: np.random.Generator, age: str) -> Build:
         carina=float(np.clip(n(58, 11), 30, 90)),
         bubble=u(0.3, 1.0) if rng.random() < 0.55 else 0.0,
         vessels=u(0.65, 1.4),
-    )
+    )  # fmt: skip
 
 
 def sample_pose(rng: np.random.Generator, build: Build, sick: bool = False) -> Pose:
     """Draw the position of one exposure; a sick patient breathes less deeply and lies less straight."""
     u, n = rng.uniform, rng.normal
     return Pose(
-        x=n(0, 0.04),
-        y=n(-0.03 if sick else 0.0, 0.06),
-        zoom=float(np.exp(n(0.04 if sick else 0.03, 0.07))),
-        tilt=n(0, 0.035 if sick else 0.02),
-        turn=n(0, 0.05 if sick else 0.03),
+        x=n(0, 0.04), y=n(-0.03 if sick else 0.0, 0.06), zoom=float(np.exp(n(0.04 if sick else 0.03, 0.07))),
+        tilt=n(0, 0.035 if sick else 0.02), turn=n(0, 0.05 if sick else 0.03),
         inspiration=n(-0.01 if sick else 0.02, 0.05),
         aeration=float(np.clip(n(0.91, 0.11) if sick else n(0.98, 0.10), 0.55, 1.15)),
         arms=str(rng.choice(["up", "down", "out"], p=[0.1, 0.5, 0.4] if build.adult else [0.52, 0.05, 0.43])),
         chin=u(-0.2, 0.2) if not build.adult else u(-0.25, -0.05),
-    )
+    )  # fmt: skip
 
 
 class Chest:

@@ -5,26 +5,19 @@ bilateral and interstitial; COVID-19 is bilateral, multifocal ground glass, lowe
 sits in the upper lobe in 91 %, with a cavity in 45 % and an effusion in 18 %.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .anatomy import Chest
 from .physics import ellipse, smooth_noise, step
 
 
-@dataclass
-class Lesion:
-    """What a disease does to one image."""
+def draw_lesion(chest: Chest, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the lesion of one image; kind is "normal", "bacterial", "viral", "covid-19" or "tuberculosis".
 
-    fill: np.ndarray  # float (H, W): the fraction of the air that is replaced by fluid or cells
-    mask: np.ndarray  # bool (H, W): where the disease is
-
-
-def draw_lesion(chest: Chest, kind: str, rng: np.random.Generator) -> Lesion:
-    """Draw the lesion of one image; kind is "normal", "bacterial", "viral", "covid-19" or "tuberculosis"."""
+    Returns the fraction of the air that is replaced by fluid or cells, float (H, W), and the mask, bool (H, W).
+    """
     fill, involved = _DRAW[kind](chest, rng)
-    return Lesion(np.clip(fill, 0, 1), involved & chest.lungs)
+    return np.clip(fill, 0, 1), involved & chest.lungs
 
 
 def _normal(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -55,10 +55,10 @@ def render(row: Row, options: Options) -> Drawing:
     rng = stream(_POSE)
     bedside = bool(rng.random() < 0.18 + (0.20 if sick else -0.10) * o.bedside)
     chest = anatomy.Chest(build, anatomy.sample_pose(rng, build, sick and o.bedside > 0), size)
-    lesion = draw_lesion(chest, row.subtype, stream(_LESION))
+    fill, mask = draw_lesion(chest, row.subtype, stream(_LESION))
     bone_rng = stream(_ANATOMY, image=0)
 
-    fill = np.clip(lesion.fill * np.float32(o.lesion_contrast), 0, 1)
+    fill = np.clip(fill * np.float32(o.lesion_contrast), 0, 1)
     gas = anatomy.air(chest)
     marks = anatomy.vessels(chest, bone_rng) + anatomy.hila(chest)
     marks *= np.minimum(gas * (1.6 / build.depth), 1)  # markings need air around them to show
@@ -99,4 +99,4 @@ def render(row: Row, options: Options) -> Drawing:
     if shown:
         devices.stamp_marker(image, marker)
     pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return Drawing(pixels, lesion.mask, chest.lungs, marker[:5] if shown else None, bedside)
+    return Drawing(pixels, mask, chest.lungs, marker[:5] if shown else None, bedside)

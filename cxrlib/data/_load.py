@@ -8,7 +8,6 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from .. import phantom
 from ..validate import one_of, whole
 from . import cache
-from .assemble import assemble
+from .assemble import PatientFinder, assemble
 from .dataset import CxrDataset
 from .kaggle import find
 from .layout import Layout, by_folder, by_keyword
@@ -137,7 +136,7 @@ def _load_folder(path: str, size: int, progress: bool, patient: str | None = Non
     return assemble(root, layout, source, size, progress, find_patient)
 
 
-def _patient_finder(pattern: str, layout: Layout) -> Callable[[str], str | None]:
+def _patient_finder(pattern: str, layout: Layout) -> PatientFinder:
     """Make the function from path to patient of a pattern."""
     try:
         regex = re.compile(pattern)

@@ -14,14 +14,11 @@ from .layout import DOCUMENT, File, Layout
 from .names import FileName, read_name
 from .sources import Source
 
+PatientFinder = Callable[[str], str | None]
+
 
 def assemble(
-    root: Path,
-    layout: Layout,
-    source: Source,
-    size: int,
-    progress: bool,
-    find_patient: Callable[[str], str | None] | None = None,
+    root: Path, layout: Layout, source: Source, size: int, progress: bool, find_patient: PatientFinder | None = None
 ) -> tuple[CxrDataset, list[str]]:
     """Decode the files of a layout and put the data set together.
 

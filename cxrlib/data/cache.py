@@ -238,7 +238,7 @@ def _decode_into(
         return pixels, (width, height, note, ""), read_header(content) if is_dicom(content) else None
 
     rows, headers = [], []
-    usable, kind = 0, np.dtype(bool if masks else np.uint8)
+    kind = np.dtype(bool if masks else np.uint8)
     # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process (SIGBUS), a write
     # raises an error. The header is written again at the end, when the number of usable images is known.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
@@ -248,20 +248,19 @@ def _decode_into(
         for pixels, row, header in _parallel(one, range(len(files)), progress, "Decoding images"):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
-                usable += 1
             rows.append(row)
             headers.append(header)
         out.seek(0)
-        _npy_header(out, kind, (usable, 1, size, size))
+        _npy_header(out, kind, (sum(not reason for *_, reason in rows), 1, size, size))
         assert out.tell() == start, "the header of the image file changed its length"
     names = ("width", "height", "note", "reason")
     columns: dict[str, list] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     if any(headers):
         # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.
         numbers: dict[bytes, int] = {}
-        ids = [header.patient if header else b"" for header in headers]
-        columns["patient"] = [numbers.setdefault(i, len(numbers) + 1) if i else 0 for i in ids]
-        columns["burned_in"] = [bool(header and header.burned_in) for header in headers]
+        found = [header or Header() for header in headers]
+        columns["patient"] = [numbers.setdefault(h.patient, len(numbers) + 1) if h.patient else 0 for h in found]
+        columns["burned_in"] = [header.burned_in for header in found]
     _write_json(work / "files.json", columns)
 
 

@@ -69,6 +69,12 @@ def test_same_bytes_in_another_interpreter():
     assert there == here
 
 
+def test_the_phantom_starts_without_torch():
+    """A worker that is spawned, as on a Mac, would pay for it each time."""
+    code = "import sys, cxrlib.phantom; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_seeds_differ():
     a, b = (make_phantoms(4, size=64, seed=s, **QUIET).images for s in (0, 1))
     assert all((x != y).mean() > 0.5 for x, y in zip(a, b, strict=True))

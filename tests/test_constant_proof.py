@@ -10,6 +10,7 @@ from coursekit.grade.proof import unearned
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_exercises(ROOT))
 def test_no_constant_no_replay_and_no_trivial_answer_passes_a_check(name):
     assert unearned(load_exercise(name, ROOT), (11, 12)) == []

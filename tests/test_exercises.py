@@ -34,6 +34,14 @@ WRONG = [(name, mistake) for name in NAMES for mistake in MATERIAL[name].WRONG]
 CORRECT = [(name, variant) for name in NAMES for variant in MATERIAL[name].CORRECT]
 
 
+def mostly_slow(cases: list[tuple[str, str]]) -> list:
+    """Each answer takes a sandbox: `make test` tries every 12th, `make proof` and `make test-slow` all."""
+    return [
+        pytest.param(*case, id="-".join(case).replace(" ", "_"), marks=[pytest.mark.slow] * (i % 12 > 0))
+        for i, case in enumerate(cases)
+    ]
+
+
 def judged(sandbox, name: str, answers: dict[str, str], seed: int = 1) -> dict:
     exercise = load_exercise(name, ROOT)
     patient = Limits(cell=200, call=100, total=400)  # an answer may import torch, on a machine that is busy
@@ -78,7 +86,7 @@ def test_a_stub_that_was_run_is_not_attempted_either(sandbox, name):
     assert result["points"] == result["max_points"] - last["max_points"]
 
 
-@pytest.mark.parametrize(("name", "mistake"), WRONG, ids=lambda text: text.replace(" ", "_"))
+@pytest.mark.parametrize(("name", "mistake"), mostly_slow(WRONG))
 def test_a_wrong_answer_fails_the_check_meant_for_it_by_the_mistakes_name(sandbox, name, mistake):
     wrong = MATERIAL[name].WRONG[mistake]
     result = judged(sandbox, name, {**reference(name), wrong["task"]: wrong["code"].strip()})
@@ -90,7 +98,7 @@ def test_a_wrong_answer_fails_the_check_meant_for_it_by_the_mistakes_name(sandbo
     assert all(t["points"] == t["max_points"] for t in others), "a mistake in one task costs points in another"
 
 
-@pytest.mark.parametrize(("name", "variant"), CORRECT, ids=lambda text: text.replace(" ", "_"))
+@pytest.mark.parametrize(("name", "variant"), mostly_slow(CORRECT))
 def test_an_unusual_correct_answer_scores_everything(sandbox, name, variant):
     correct = MATERIAL[name].CORRECT[variant]
     result = judged(sandbox, name, {**reference(name), correct["task"]: correct["code"].strip()})

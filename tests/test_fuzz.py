@@ -76,6 +76,7 @@ def planted(tmp_path_factory):
     return folder, done
 
 
+@pytest.mark.slow
 def test_a_few_hundred_bad_inputs_are_survived(tmp_path):
     done = run("--inputs", 200, "--keep", tmp_path, "--seed", 12)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -86,6 +87,7 @@ def test_a_few_hundred_bad_inputs_are_survived(tmp_path):
     assert inputs >= 200 and f"survived {inputs} of {inputs} inputs" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault, says",
     [
@@ -108,6 +110,7 @@ def test_a_planted_fault_is_found(planted, fault, says):
     assert (folder / "kept" / f"{fault}-0-000000.case").read_bytes().isdigit()
 
 
+@pytest.mark.slow
 def test_the_run_goes_on_after_a_fault_and_counts(planted):
     _, done = planted
     found = rows(done)
@@ -115,6 +118,7 @@ def test_the_run_goes_on_after_a_fault_and_counts(planted):
     assert "survived 1 of 10 inputs" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_saved_input_is_run_again(planted):
     folder, _ = planted
     done = run("--targets", folder / "planted.py", "--replay", folder / "kept" / "crash-0-000000.case")

@@ -26,6 +26,7 @@ def passes(code: str, *paths) -> str:
 
 
 @needs_torchvision
+@pytest.mark.slow
 def test_models_transforms_timm_and_cam_work_after_import():
     out = passes("""
         import cxrlib

@@ -79,7 +79,13 @@ def both(*patterns, a="NORMAL", b="PNEUMONIA"):
         (both("images/train/C", "images/test/C"), TWO, HALVES, ""),
         ([*both("train/C", "test/C"), "test/COVID/"], ("normal", "covid", "pneumonia"), {"train": 8, "test": 12},
          "Class covid is only in test: train has no image"),
-        ([*both("train/C"), "extra/NORMAL/"], TWO, {"train": 8}, "4 files .* left out.*not inside a class"),
+        ([*both("train/C", "test/C", "val/C"), "val/TB/"], ("normal", "pneumonia", "tb"), HALVES | {"val": 12},
+         "Class tb is only in val: train and test have no image"),
+        ([*both("train/C"), "extra/NORMAL/"], TWO, {"train": 8}, "4 files .* left out.*in one of the folders train"),
+        (both("train/C", "test/C\u200b"), TWO, HALVES, r"Taken as one class: 'NORMAL', 'NORMAL\\u200b'"),
+        (["train/AB/", "train/TB/", "test/ＡＢ/", "test/TB/"], ("ab", "tb"), HALVES, "Taken as one class"),
+        (both("s1/train/C", "s1/test/C", "s2/train/C", "s2/test/C"), TWO, {"train": 16, "test": 16},
+         "sets in the folders s1, s2 are read as one"),
         (both("links/C", "rechts/C"), ("links", "rechts"), {"all": 16},
          "classes are links, rechts, and each holds folders NORMAL, PNEUMONIA. If these are the classes"),
         (["NORMAL/"], ("normal",), {"all": 4}, "only one class, normal"),
@@ -151,6 +157,20 @@ def test_a_mask_beside_its_image_by_name(folder):
     assert data.table["file"].tolist() == ["a/1.png", "b/2.png", "b/face_mask.png"] and data.lungs is None
 
 
+@pytest.mark.parametrize("mask", ["a/mask_1", "a/1-lung-mask", "a/1_seg", "a/1_gt", "a/1 label"])
+def test_masks_beside_their_images_by_other_names(folder, mask):
+    data, notes = read(folder("a/1.png", "b/2.png", f"{mask}.png", mask.replace("a/", "b/").replace("1", "2") + ".png"))
+    assert data.table["file"].tolist() == ["a/1.png", "b/2.png"] and data.lungs is not None
+    assert "2 of 2 images have a lung mask" in notes
+
+
+@pytest.mark.parametrize("masks", ["masks/C", "C/labels", "C/ground truth", "C/GT", "C/segmentation_masks"])
+def test_folders_of_masks_by_other_names(folder, masks):
+    images = "images/C" if masks.startswith("masks") else "C/images"
+    data, _ = read(folder(*both(images, masks)))
+    assert data.classes == TWO and len(data) == 8 and data.lungs is not None
+
+
 def test_class_and_lungs_of_montgomerys_own_layout(folder):
     names = ["MCUCXR_0001_0", "MCUCXR_0002_0", "MCUCXR_0104_1", "MCUCXR_0108_1"]
     root = folder(*(f"{kind}/{name}.png" for kind in ("images", "masks") for name in names))
@@ -172,6 +192,19 @@ def test_one_place_behind_two_class_folders_is_refused(folder):
         ValueError, match="test/NORMAL holds no images: it is a link to train/NORMAL, which is read already"
     ):
         load(f"folder:{root / 'data'}", 16)
+
+
+def test_files_of_two_splits_that_are_one_image_are_told(folder):
+    root = folder("train/a/", "train/b/", "test/a/", "test/b/")
+    (root / "test/a/0.png").unlink()
+    (root / "test/a/0.png").symlink_to(root / "train/a/1.png")
+    (root / "test/b/0.png").write_bytes((root / "train/b/0.png").read_bytes())
+    assert "4 images are in more than one split" in read(root)[1]
+
+
+def test_a_class_folder_without_the_splits_of_the_others_is_refused_with_the_reason(folder):
+    with pytest.raises(ValueError, match="class folder .*B can be used.*B/0.png: not in one of the folders train, val"):
+        read(folder("A/train/", "A/test/", "B/"))
 
 
 def test_links_that_lead_back_and_links_to_another_split(folder):

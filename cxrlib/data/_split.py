@@ -109,7 +109,7 @@ def split(
         val = val / (1 - test)
     train, chosen_val = _cut(data, pool, val, by, stratify, rng, "val")
     if len(train) == 0:
-        remedy = "Give test= to split it again"
+        remedy = 'Give test= or protocol="pooled" to split it again (`cxr train --protocol pooled`)'
         raise ValueError(f"No image is left for training: the data set has only a test split. {remedy}.")
     return data[train], data[chosen_val], data[chosen_test]
 

@@ -74,7 +74,7 @@ def assemble(
     if len(keep) != len(images):
         images = images[np.array(keep)]
     parts = [key, source.classes, labels.tolist(), table["patient"].tolist(), table["split"].tolist()]
-    notes = [*layout.notes, *_one_sided(table, source.classes)]
+    notes = [*layout.notes, *_one_sided(table, source.classes), *_in_two_splits(table, source)]
     known = dict(zip([f.rel for f in [*files, *masks]], digests, strict=True))
     drawn = {}
     for kind, of_image in (("lungs", layout.lungs), ("masks", layout.lesions)):
@@ -102,6 +102,8 @@ def _refuse_empty(root: Path, layout: Layout) -> None:
         copy = any(f != folder and f.split("/")[-2:] == folder.split("/")[-2:] for f in layout.folders)
         if not copy and not _inside(folder, layout.files):
             why = f": it is {reasons[folder]}" if folder in reasons else ""
+            if left := [row for row in layout.skipped if row[0].startswith(folder + "/")]:
+                raise ValueError(f"No image in the class folder {root / folder} can be used. {_examples(left)}")
             what = f"The class folder {root / folder} holds no images{why}"
             raise ValueError(f"{what}. Put images into it, or remove it.")
     if not layout.files:
@@ -132,7 +134,16 @@ def _one_sided(table: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
         here = set(table["split"][table["class"] == label])
         has, lacks = ([s for s in splits if (s in here) == wanted] for wanted in (True, False))
         if has and lacks:
-            yield f"Class {label} is only in {' and '.join(has)}: {' and '.join(lacks)} has no image of it."
+            have = "have" if len(lacks) > 1 else "has"
+            yield f"Class {label} is only in {' and '.join(has)}: {' and '.join(lacks)} {have} no image of it."
+
+
+def _in_two_splits(table: pd.DataFrame, source: Source) -> Iterator[str]:
+    """Say how many images of a folder of one's own are in two official splits: copies or links."""
+    twice = table.groupby("digest")["split"].transform("nunique") > 1
+    if source.name.startswith("folder:") and twice.any():
+        files = f"{table['file'][twice].iloc[0]} is one of them"
+        yield f"{twice.sum()} images are in more than one split, under the same or another name ({files})."
 
 
 def _told(root: Path, data: CxrDataset, notes: list[str]) -> Iterator[str]:

@@ -34,8 +34,18 @@ _SPLITS = {
 _USUAL = ("train", "training", "test", "testing", "val", "valid", "validation")
 _FILLERS = {"set", "sets", "data", "images", "image", "img", "imgs", "split", "folder", "stage", "xray", "xrays", "cxr"}
 _IMAGES = frozenset({"images", "image", "img", "imgs", "cxr png"})
-_MASKS = re.compile(r"(?:(left|right|manual|lungs?|infection|lesions?|binary) ?)?(?:masks?|segmentations?)")
+_MASKS = re.compile(
+    r"(?:(left|right|manual|lungs?|infection|lesions?|binary|segmentation) ?)?"
+    r"(?:masks?|segmentations?|labels?|annotations?|ground ?truths?|gt)(?: (?:images?|png))?"
+)
+#: The same in the name of a file that lies beside its image: a_mask.png, mask_a.png, a-lung-seg.png.
+_MASK_NAME = re.compile(
+    r"^(?:lung[ _-]?)?masks?[ _-]|[ _-](?:lung[ _-]?)?(?:masks?|seg|segmentation|label|gt)$|masks?$"
+)
+#: Zero-width letters and marks of direction, which come with names that were copied from web pages.
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 DOCUMENT = "a document, not an image"
+_NO_SPLIT = "not in one of the folders train, val and test, as others are: move it there"
 OUTSIDE = "not inside a class folder"
 
 
@@ -175,8 +185,8 @@ def _is_mask(f: File) -> bool:
 
 
 def _class_name(folder: str) -> str:
-    """Give the class that a folder is named for: composed letters, no case, no blanks around it."""
-    return " ".join(unicodedata.normalize("NFC", folder).split()).lower()
+    """Give the class that a folder is named for: composed letters of usual width, no case, no blanks around it."""
+    return " ".join(unicodedata.normalize("NFKC", folder).strip(_INVISIBLE).split()).lower()
 
 
 def by_keyword(root: Path, classify: Callable[[str], str | None]) -> Layout:
@@ -260,7 +270,8 @@ def by_folder(root: Path) -> Layout:
         if by_names:
             where = (told[f.rel], form[1] or "all") if f.rel in told else None
         if where is None:
-            skipped.append((f.rel, "neither a folder nor the file name tells the class" if by_names else OUTSIDE))
+            outside = _NO_SPLIT if has_splits and form[0] and not form[1] else OUTSIDE
+            skipped.append((f.rel, "neither a folder nor the file name tells the class" if by_names else outside))
             continue
         spelled[_class_name(where[0])].add(where[0])
         start = f.folders.index(form[0], depth) + 1 if form[0] and has_splits and not class_first else depth
@@ -276,9 +287,14 @@ def by_folder(root: Path) -> Layout:
             name = form[0] if len(parts) == 1 else None
         else:
             name = (place(form) or [None])[0] if not (form[0] and has_splits) else None
-        if name and parts[-1] == name and form != _form(parts[:-1]):
+        in_masks = any(map(_mask_of, parts))  # masks/normal beside images/normal
+        if name and parts[-1] == name and form != _form(parts[:-1]) and not in_masks:
             folders[folder] = _class_name(name)
     notes = list(_notes(files, spelled, skipped, class_first, by_names, has_splits, depth))
+    halves = {forms[f.rel][:2] for f in files}
+    pooled = sorted({top for top, split in halves for other, same in halves if top and other != top and same == split})
+    if has_splits and not class_first and pooled:
+        notes.append(f"The sets in the folders {', '.join(pooled)} are read as one.")
     layout = Layout(files, folders, skipped, notes)
     _pair(layout, masks)
     return layout
@@ -350,7 +366,7 @@ def _pair_key(f: File, cut: bool = False) -> str:
     """Give the path without folders for images and masks and without the extension: equal for an image and its mask."""
     folders = [name for name in f.folders if _plain(name) not in _IMAGES and not _mask_of(name)]
     stem = PurePosixPath(f.rel).stem.lower()
-    return "/".join([*folders, re.sub(r"[ _-]?masks?$", "", stem) if cut else stem])
+    return "/".join([*folders, _MASK_NAME.sub("", stem) if cut else stem])
 
 
 def _pair(layout: Layout, masks: list[File]) -> None:

@@ -30,7 +30,7 @@ _READ = (
     "Modality Rows Columns SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames BitsAllocated "
     "BitsStored HighBit PixelRepresentation PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable "
     "ExtendedOffsetTableLengths PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept "
-    "ModalityLUTSequence WindowCenter WindowWidth VOILUTFunction VOILUTSequence BurnedInAnnotation"
+    "ModalityLUTSequence WindowCenter WindowWidth VOILUTFunction VOILUTSequence PresentationLUTShape BurnedInAnnotation"
 )
 _OVERLAY_BIT = 0x60000102  # where an overlay is hidden in the unused bits of the pixels
 
@@ -149,7 +149,7 @@ def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tupl
     except Exception as error:  # pydicom raises many types; their texts may quote the file, so they are left out
         what = f"it is damaged or unusual ({type(error).__name__})"
         raise BadImage(f"the DICOM file cannot be read, {what}; copy it again, or export it as PNG") from None
-    modality = str(file.get("Modality") or "")[:16]
+    modality = str(file.get("Modality") or "").strip().upper()[:16]
     if modality and modality not in _MODALITIES:
         notes.append(f"Modality is {ascii(modality)[1:-1]}: this is not a plain X-ray")
     if file.get("BurnedInAnnotation") == "YES":
@@ -230,13 +230,18 @@ def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
 
     if not any(name in file for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadImage("the DICOM file holds no picture (no pixel data); it may be a report or an index")
-    rows, columns = int(file.get("Rows") or 0), int(file.get("Columns") or 0)
+    if lacks := [name for name in ("Rows", "Columns", "BitsAllocated") if not file.get(name)]:
+        raise BadImage(f"the DICOM file does not say its {' and '.join(lacks)}; export it as PNG")
+    rows, columns = int(file.Rows), int(file.Columns)
     refuse_bomb(columns, rows, packed)
     frames = int(file.get("NumberOfFrames") or 1)
+    if "NumberOfFrames" in file:
+        file.NumberOfFrames = frames  # pydicom says much about one that is empty or 0
     if frames != 1:
         raise BadImage(f"the DICOM file holds {frames} frames, not one picture; save one frame as its own file")
-    kind = file.get("PhotometricInterpretation")
-    if int(file.get("SamplesPerPixel") or 1) != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
+    kind = str(file.get("PhotometricInterpretation") or "not given").strip()
+    file.PhotometricInterpretation = kind.upper()
+    if int(file.get("SamplesPerPixel") or 1) != 1 or kind.upper() not in ("MONOCHROME1", "MONOCHROME2"):
         what = f"is not a gray picture (PhotometricInterpretation {kind})"
         raise BadImage(f"the DICOM file {what}; an X-ray is MONOCHROME1 or MONOCHROME2")
     if "TransferSyntaxUID" not in file.file_meta:  # a data set without meta elements: as pydicom guessed it
@@ -244,7 +249,8 @@ def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
         file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     syntax = file.file_meta.TransferSyntaxUID
     file.SamplesPerPixel, file.PixelRepresentation = 1, file.get("PixelRepresentation") or 0
-    bits, high, allocated = (int(file.get(name) or 0) for name in ("BitsStored", "HighBit", "BitsAllocated"))
+    bits, allocated = int(file.get("BitsStored") or 0), int(file.BitsAllocated)
+    high = bits - 1 if file.get("HighBit") is None else int(file.HighBit)
     plain = "PixelData" in file and allocated >= 8 and (not syntax.is_encapsulated or syntax == RLELossless)
     if plain:
         file.BitsStored = allocated  # pydicom would cut the values to BitsStored, wherever they stand
@@ -321,6 +327,9 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
             gray[part] = np.where(padded(stored[part]), 0, np.rint(values))
         return gray
 
+    shape = str(file.get("PresentationLUTShape") or "").strip().upper()
+    if shape and (shape == "INVERSE") != (file.PhotometricInterpretation == "MONOCHROME1"):
+        notes.append(f"PresentationLUTShape {shape[:16]} contradicts {file.PhotometricInterpretation}, which is obeyed")
     show = _asked(file, asked, notes)
     if show is not None:
         gray = shown(show)
@@ -336,8 +345,8 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
 
 def _modality(file: Any, notes: list[str]) -> Callable[[np.ndarray], np.ndarray]:
     """Give the function from stored to rescaled values."""
-    if file.get("ModalityLUTSequence"):
-        table, first, _ = _table(file, file.ModalityLUTSequence[0])
+    if item := _lut(file, "ModalityLUTSequence", notes):
+        table, first, _ = _table(file, item)
         return lambda stored: _look_up(stored, table, first)
     slope, intercept = _first(file.get("RescaleSlope")), _first(file.get("RescaleIntercept"))
     if slope == 0:
@@ -359,8 +368,8 @@ def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np
         return lambda values: window(values, *asked)
     if asked == "full":
         return None
-    if file.get("VOILUTSequence"):
-        table, first, bits = _table(file, file.VOILUTSequence[0])
+    if item := _lut(file, "VOILUTSequence", notes):
+        table, first, bits = _table(file, item)
         held = max(8, int(table.max()).bit_length())
         if held != bits:
             notes.append(f"the lookup table in the DICOM file declares {bits} bits and holds {held}: {held} are used")
@@ -368,7 +377,7 @@ def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np
     center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     if center is None or width is None:
         return None
-    asked = center, width, file.get("VOILUTFunction") or "LINEAR"
+    asked = center, width, str(file.get("VOILUTFunction") or "LINEAR").strip().upper()
     try:
         window([], *asked)
     except ValueError as error:
@@ -386,6 +395,15 @@ def _range(stored: np.ndarray, rescale: Callable, padded: Callable) -> tuple[flo
         if not padding.all():
             inside += [values[~padding].min(), values[~padding].max()]
     return float(min(inside or everywhere)), float(max(inside or everywhere))
+
+
+def _lut(file: Any, name: str, notes: list[str]) -> Any:
+    """Give the first lookup table of a sequence, or None; an item without a table is passed over and told."""
+    items = file.get(name) or [None]
+    if items[0] is not None and not (items[0].get("LUTDescriptor") and items[0].get("LUTData")):
+        notes.append(f"the {name} in the DICOM file holds no table: it is not used")
+        return None
+    return items[0]
 
 
 def _table(file: Any, item: Any) -> tuple[np.ndarray, int, int]:

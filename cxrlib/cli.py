@@ -270,13 +270,17 @@ def evaluate(
         data = opened.load(source, root=root, progress=not quiet, **read_options(options))
         own = opened.split(data) if opened.trained_on(data) else None
         if own is None:
-            note(f"these are not the images that the run was trained on: {part} is what the data set itself calls so")
-        reports = [opened.evaluate(_part(own, data, part), threshold=0.5, progress=not quiet)]
+            note(
+                "this is not the data set that the run was trained on, or it was changed since, so that images of its "
+                f"training may be among these: {part} is what the data set itself calls so"
+            )
+        half = 0.5 if len(opened.classes) == 2 else None
+        reports = [opened.evaluate(_part(own, data, part), threshold=half, progress=not quiet)]
         cuts = {"at_validation_threshold": opened.threshold, "at_threshold": threshold}
     else:
         model = load_model(run)
         data = load(source or "phantom", model.config["size"], root=root, progress=not quiet, **read_options(options))
-        reports = [score(model, _part(None, data, part), progress=not quiet)]
+        reports = [score(model, _part(None, data, part).with_classes(model.classes), progress=not quiet)]
         cuts = {"at_threshold": threshold}
     content = reports[0].to_dict()
     for name, cut in cuts.items():

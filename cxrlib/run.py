@@ -150,7 +150,7 @@ class Run:
         Parameters
         ----------
         data : CxrDataset
-            With the run's classes, in its order.
+            Of the run's classes, in any order; some may be missing.
         threshold : float, optional
             Default: the run's own, chosen on validation (0.5 where there is none). ``record["test"]`` is at 0.5,
             ``record["test_at_validation_threshold"]`` at the run's own.
@@ -160,7 +160,8 @@ class Run:
         at, source = threshold, "default" if threshold == 0.5 else "given"
         if threshold is None:
             at, source = self.threshold, f"chosen on {len(self.validation.labels)} validation images"
-        report = score(self.model, self._sized(data), self.recipe, self.test.bootstrap, progress)
+        data = self._sized(data).with_classes(self.classes)
+        report = score(self.model, data, self.recipe, self.test.bootstrap, progress)
         return report if at is None else report.at(at, source)
 
     def explain(self, data: CxrDataset, **options) -> np.ndarray:

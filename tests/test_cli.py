@@ -20,6 +20,12 @@ def cxr(*args, ok=True):
     return result.output
 
 
+def cxr_error(*args):
+    result = CliRunner().invoke(main, [str(a) for a in args])
+    assert result.exit_code and "Traceback" not in result.output
+    return result.output
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Forty small X-ray-like images in Kaggle's layout."""
@@ -164,3 +170,23 @@ def test_evaluate_takes_the_folder_of_a_run(tmp_path):
         for path in (tmp_path / "run", tmp_path / "run" / "model.pt")
     ]
     assert same[0] == same[1] and "accuracy" in same[0]
+
+
+def test_a_run_of_three_classes_is_evaluated_to_its_recorded_numbers(tmp_path):
+    run, source = tmp_path / "run", ("-o", "n=90", "-o", 'classes=["normal","bacterial","viral"]')
+    cxr("train", *FAST, *source, "--out", run)
+    for part, recorded in (("test", "test"), ("val", "validation")):
+        cxr("evaluate", run, "--split", part, "--quiet", "--out", tmp_path / "r.json")
+        found = json.loads((tmp_path / "r.json").read_text())
+        assert found["values"] == json.loads((run / "result.json").read_text())[recorded]["values"]
+        assert found["threshold"] is None and "at_validation_threshold" not in found
+    assert "give one for two classes only" in cxr_error("evaluate", run, "--threshold", "0.3", "--quiet")
+
+
+def test_images_of_one_class_are_scored(folder, tmp_path):
+    cxr("train", "--data", f"folder:{folder}", *FAST, "--out", tmp_path / "run")
+    (folder / "test/PNEUMONIA").rename(tmp_path / "away")
+    (folder / "train/PNEUMONIA").rename(tmp_path / "gone")
+    (tmp_path / "run/model.pt").rename(tmp_path / "alone.pt")
+    text = cxr("evaluate", tmp_path / "alone.pt", "--data", f"folder:{folder}", "--quiet")
+    assert "5 images of 5 patients" in text and "no image of pneumonia" in text and "auc –" in text

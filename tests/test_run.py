@@ -108,3 +108,19 @@ def test_a_class_without_validation_images_leaves_a_run_that_opens(tmp_path):
     assert opened.threshold is None and np.isnan(opened.validation["recall[c]"])
     assert opened.record["validation"]["values"]["recall[c]"] is None
     assert opened.evaluate(data.where(split="test"))["recall[c]"] == 0
+
+
+def test_images_that_lack_a_class_or_have_another_order_are_scored(finished):
+    _, run = finished
+    data = toy(n=12, size=48)
+    a, b = data.classes
+    other = cxr.CxrDataset(data.images, 1 - data.labels, (b, a), data.patients)
+    np.testing.assert_equal(run.evaluate(other).values, run.evaluate(data).values)
+    only = cxr.CxrDataset(data.images, np.zeros(12, int), (b,), data.patients)
+    report = run.evaluate(only)
+    assert np.isnan(report["auc"]) and np.isnan(report[f"recall[{a}]"]) and 0 <= report[f"recall[{b}]"] <= 1
+    more = cxr.CxrDataset(data.images, data.labels, (a, "fracture"), data.patients)
+    with pytest.raises(ValueError, match="images of fracture, which is none of"):
+        run.evaluate(more)
+    assert (run.evaluate(more[np.flatnonzero(data.labels == 0)]).labels == 0).all()
+    assert only.with_classes((a, b)).fingerprint not in (only.fingerprint, data.fingerprint)

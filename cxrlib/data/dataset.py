@@ -133,6 +133,25 @@ class CxrDataset(Dataset):
             keep &= table[column].isin(wanted).to_numpy()
         return self[keep]
 
+    def with_classes(self, classes: Sequence[str]) -> CxrDataset:
+        """Count the labels in other classes: those of a network that knows more, or has another order.
+
+        Raises ValueError where an image is of none of them.
+        """
+        part = self[:]
+        if tuple(classes) == self.classes:
+            return part
+        place = {name: k for k, name in enumerate(classes)}
+        known = [name for k, name in enumerate(self.classes) if (self.labels == k).any()]
+        if absent := [name for name in known if name not in place]:
+            raise ValueError(
+                f"there are images of {', '.join(absent)}, which is none of {list(classes)}: leave them out"
+            )
+        labels = np.array([place.get(name, -1) for name in self.classes])[self._labels]
+        part._labels, part.classes = labels, tuple(place)
+        part._fingerprint = hashlib.blake2b(f"{self.fingerprint}{part.classes}".encode(), digest_size=16).hexdigest()
+        return part
+
     def _positions(self, key: Any) -> np.ndarray:
         if not isinstance(key, slice):
             key = key.detach().cpu().numpy() if isinstance(key, torch.Tensor) else np.asarray(key)

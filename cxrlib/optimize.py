@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .recipe import Recipe
-from .validate import short
+from .validate import number, whole
 
 if TYPE_CHECKING:
     from .data import CxrDataset
@@ -57,22 +57,28 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) 
     if unknown := sorted(set(recipe.schedule_options) - set(known)):
         raise ValueError(f"recipe: schedule {kind!r} does not know the option(s) {unknown}; it has {sorted(known)}")
     options = known | recipe.schedule_options
-    try:
-        if kind == "plateau":
-            return lrs.ReduceLROnPlateau(optimizer, "min" if recipe.monitor == "val_loss" else "max", **options)
-        if kind == "cyclic":
-            low = recipe.lr / 100 if options["base_lr"] is None else options["base_lr"]
-            up = max(1, round(options["step_epochs"] * steps))
-            return lrs.CyclicLR(optimizer, low, recipe.lr, step_size_up=up, mode="triangular", cycle_momentum=False)
-        if kind == "onecycle":
-            total = max(recipe.epochs * steps, 2)
-            return lrs.OneCycleLR(optimizer, recipe.lr, total_steps=total, cycle_momentum=False, **options)
-        if kind == "cosine":
-            return lrs.CosineAnnealingLR(optimizer, recipe.epochs * steps, eta_min=options["min_lr"])
-        return lrs.ConstantLR(optimizer, factor=1.0)
-    except (ArithmeticError, TypeError, ValueError) as error:
-        wrong = f"the schedule {kind!r} cannot be made with the schedule_options {short(recipe.schedule_options)}"
-        raise ValueError(f"recipe: {wrong}: {error}") from error
+    if kind == "cyclic" and options["base_lr"] is None:
+        options["base_lr"] = recipe.lr / 100
+    most = {"base_lr": recipe.lr, "min_lr": recipe.lr, "pct_start": 1, "factor": 1}
+    for name, value in options.items():
+        above = name not in ("base_lr", "min_lr", "patience")
+        number(
+            f"recipe: schedule_options, {name} of {kind!r}", value, 0, most.get(name, 1e9), open_low=above,
+            open_high=name == "factor",
+        )  # fmt: skip
+    if kind == "plateau":
+        whole("recipe: schedule_options, patience of 'plateau'", options["patience"])
+        return lrs.ReduceLROnPlateau(optimizer, "min" if recipe.monitor == "val_loss" else "max", **options)
+    if kind == "cyclic":
+        up = max(1, round(options["step_epochs"] * steps))
+        low = options["base_lr"]
+        return lrs.CyclicLR(optimizer, low, recipe.lr, step_size_up=up, mode="triangular", cycle_momentum=False)
+    if kind == "onecycle":
+        total = max(recipe.epochs * steps, 2)
+        return lrs.OneCycleLR(optimizer, recipe.lr, total_steps=total, cycle_momentum=False, **options)
+    if kind == "cosine":
+        return lrs.CosineAnnealingLR(optimizer, recipe.epochs * steps, eta_min=options["min_lr"])
+    return lrs.ConstantLR(optimizer, factor=1.0)
 
 
 def class_weights(weights: str | tuple | None, train: CxrDataset) -> torch.Tensor | None:

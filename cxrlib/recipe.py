@@ -107,6 +107,9 @@ class Recipe:
     about: str = ""
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).copy().items():
+            if isinstance(value, np.generic | dict):
+                object.__setattr__(self, name, _python(value))
         for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             one_of(f"recipe: {name}", getattr(self, name), allowed)
         one_of("recipe: monitor", self.monitor, MONITORS)
@@ -147,6 +150,7 @@ class Recipe:
                 'recipe: class_weights: give None, "balanced" or one number (0 or more, not all 0) for each class, got '
                 + short(weights)
             )
+        object.__setattr__(self, "class_weights", tuple(map(float, weights)))
 
     def replace(self, **changes) -> Recipe:
         """Return this recipe with some fields changed."""
@@ -157,7 +161,7 @@ class Recipe:
 
     def to_dict(self) -> dict:
         """Return plain values only, for JSON."""
-        return dataclasses.asdict(self)
+        return _python(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, values: dict) -> Recipe:
@@ -166,6 +170,15 @@ class Recipe:
         if isinstance(values.get("augment"), dict):
             values["augment"] = Augment(**values["augment"])
         return cls().replace(**values)
+
+
+def _python(value: object) -> object:
+    """Turn the numbers of numpy into Python's: a checkpoint with others could not be read again."""
+    if isinstance(value, dict):
+        return {name: _python(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_python, value))
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:

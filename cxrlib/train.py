@@ -142,12 +142,24 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         missing = [] if data is None else [c for k, c in enumerate(data.classes) if not (data.labels == k).any()]
         if missing:
             warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
-    if recipe.monitor == "val_auc" and np.isnan(auc_of(val.labels, np.eye(len(val.classes))[val.labels])):
+    if _undefined(recipe, val):
         warnings.warn(
-            "val_auc is undefined on these validation images: the weights of the last epoch are kept, and training "
-            'does not stop early. Take monitor="val_loss", or validation images of every class',
+            f"{recipe.monitor} is undefined on these validation images: the weights of the last epoch are kept, and "
+            'training does not stop early; a "plateau" keeps its learning rate. Take another monitor, other '
+            "class_weights, or validation images of every class",
             stacklevel=3,
         )
+
+
+def _undefined(recipe: Recipe, val: CxrDataset | None) -> bool:
+    """Tell whether the monitored value cannot be computed: the AUC of one class, the loss of images without weight."""
+    if val is None or recipe.monitor == "val_accuracy":
+        return False
+    if recipe.monitor == "val_auc":
+        return bool(np.isnan(auc_of(val.labels, np.eye(len(val.classes))[val.labels])))
+    weights = recipe.class_weights
+    listed = isinstance(weights, tuple) and len(weights) == len(val.classes)
+    return listed and not np.asarray(weights)[val.labels].any()
 
 
 class _Shuffle(Sampler):
@@ -314,6 +326,8 @@ class _Training:
             found.append(self.accelerator.gather_for_metrics((logits.float(), labels)))
         logits, labels = (torch.cat(part) for part in zip(*found, strict=True))
         loss = self.loss(logits, nn.functional.one_hot(labels, logits.shape[1]).float())
+        if self.weights is not None and not self.weights[labels].any():  # 0 would be the best value of all
+            loss = torch.full_like(loss, torch.nan)
         probs = logits.double().softmax(1).cpu().numpy()
         accuracy = (logits.argmax(1) == labels).float().mean()
         auc = auc_of(labels.cpu().numpy(), probs) if np.isfinite(probs).all() else float("nan")

@@ -411,10 +411,20 @@ def test_an_unknown_option_of_the_model_is_named():
         ("onecycle", {"div_factor": 0}),
         ("plateau", {"factor": 2.0}),
         ("cyclic", {"step_epochs": "x"}),
+        ("onecycle", {"pct_start": float("nan")}),
+        ("onecycle", {"div_factor": -3}),
+        ("cyclic", {"base_lr": -1e-4}),
+        ("cyclic", {"base_lr": 1.0}),
+        ("cosine", {"min_lr": "low"}),
+        ("cosine", {"min_lr": -1}),
+        ("plateau", {"min_lr": 5}),
+        ("plateau", {"patience": 1.5}),
+        ("plateau", {"patience": -1}),
+        ("plateau", {"factor": -1}),
     ],
 )
 def test_schedule_options_that_cannot_be(schedule, options):
-    with pytest.raises(ValueError, match="schedule_options"):
+    with pytest.raises(ValueError, match="schedule_options, .* give a (whole )?number"):
         quiet(tiny_model(), toy(48), recipe=TINY, schedule=schedule, schedule_options=options)
 
 
@@ -538,6 +548,25 @@ def test_an_undefined_monitor_does_not_keep_the_first_epoch(options):
     assert len(history.epochs) == 3 and history.best_epoch is None and history.stopped == "finished"
     assert torch.equal(weights(model), weights(last))
     assert history.to_dict()["epochs"][0]["val_auc"] is None and "val_auc –" in str(history)
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": 1}, {"schedule": "plateau"}, {"ema_decay": 0.5}])
+def test_a_loss_of_images_without_weight_is_undefined_and_not_the_best(options):
+    """0 in every epoch kept the first one."""
+    train, model = toy(48), tiny_model()
+    with pytest.warns(UserWarning, match="val has no image of pneumonia|val_loss is undefined"):
+        history = quiet(model, train, one_class(), TINY, epochs=3, class_weights=(0, 1), **options)
+    assert history.frame["val_loss"].isna().all() and history.best_epoch is None and len(history.epochs) == 3
+
+
+def test_a_recipe_with_numbers_of_numpy_can_be_resumed(tmp_path):
+    numbers = {"lr": np.float32(1e-3), "schedule": "cosine", "schedule_options": {"min_lr": np.float64(1e-5)}}
+    recipe = TINY.replace(epochs=np.int64(1), class_weights=np.array([1.0, 2.0]), **numbers)
+    first = tiny_model()
+    for model in (first, again := tiny_model()):
+        history = quiet(model, toy(16), recipe=recipe, checkpoint=tmp_path / "run.pt")
+    assert history.resumed_at == 1 and torch.equal(weights(first), weights(again))
+    assert recipe == recipe.replace(class_weights=(1.0, 2.0))
 
 
 def test_training_leaves_the_global_random_state_alone():

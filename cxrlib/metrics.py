@@ -62,7 +62,9 @@ def evaluate(
     known = tuple(getattr(model, "classes", data.classes))
     for name, given in (("data", data), ("threshold", threshold)):
         if tuple(getattr(given, "classes", known)) != known:
-            remedy = f"the model was built for {list(known)}; data.with_classes(model.classes) takes them in this order"
+            remedy = (
+                f"the model was built for {list(known)}; {name}.with_classes(model.classes) takes them in this order"
+            )
             raise ValueError(f"{name}: its classes are {list(given.classes)}; {remedy}")
     options = {"tta": tta, "batch_size": batch_size, "precision": precision, "progress": progress}
     cut, source = 0.5, "default"

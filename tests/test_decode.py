@@ -181,6 +181,31 @@ def test_a_picture_that_is_transparent_everywhere_is_shown_and_told(mode):
     assert np.abs(pixels.astype(int) - a).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "alpha, told", [(1, "transparent everywhere"), ([255, *[0] * 4095], "nearly everywhere"), (255, ""), (128, "")]
+)
+def test_a_picture_that_is_nearly_transparent(alpha, told, recwarn):
+    """An alpha of 0 and 1, as of a mask, or with a single pixel that can be seen, left the picture black."""
+    a = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    seen = np.broadcast_to(np.reshape(alpha, (64, 64) if told == "nearly everywhere" else ()), (64, 64)).astype(
+        np.uint8
+    )
+    pixels = decode(as_bytes(Image.fromarray(np.dstack([a, seen])), "PNG"), 64)[0]
+    assert pixels.max() >= (255 if told else alpha) - 1 and len(recwarn) == bool(told)
+    assert not told or told in str(recwarn[0].message)
+
+
+def test_a_picture_that_lies_in_its_transparency_is_told():
+    a = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    with pytest.warns(UserWarning, match="may lie in its transparency"):
+        decode(as_bytes(Image.fromarray(np.dstack([0 * a, a])), "PNG"), 64)
+
+
+def test_a_tiff_of_8_bits_with_a_sign():
+    values = np.linspace(-128, 127, 64 * 64).reshape(64, 64)
+    assert np.abs(decode(tiff(values.astype("<i1"), 1, 8, 2), 64)[0].astype(int) - values - 128).max() <= 1
+
+
 def bad_files():
     good = as_bytes(picture(1, (60, 60)), "JPEG")
     animated = as_bytes(picture(1), "GIF", save_all=True, append_images=[picture(2)])

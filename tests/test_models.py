@@ -664,6 +664,10 @@ def test_weights_do_not_go_into_a_network_that_computes_otherwise(tmp_path):
 
 def test_another_architecture_is_named(tmp_path):
     path = save_model(small("cnn5"), tmp_path / "m.pt")
+    with pytest.raises(ValueError, match="into: give a network of build_model"):
+        load_model(path, into="cnn5")
+    with pytest.raises(ValueError, match="device: give one of this machine"):
+        load_model(path, device="gpu")
     with pytest.raises(ValueError, match="name='cnn5', but the model has name='resnet18'"):
         load_model(path, into=small("resnet18"))
     with pytest.raises(ValueError, match="classes=.*bacterial.*but the model has classes"):

@@ -27,7 +27,7 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
     """Decode one image file to a gray square.
 
     Color and palette images become luminance; transparent ones are laid over black (a picture that is transparent
-    everywhere is shown as if it were not); 16-bit, 32-bit and float images are scaled linearly from their own
+    nearly everywhere is shown as if it were not); 16-bit, 32-bit and float images are scaled linearly from their own
     minimum..maximum to 0..255; the orientation that the file asks for is obeyed; DICOM files are read as
     ``read_dicom`` reads them. The image is squeezed to a square, not cropped.
 
@@ -148,6 +148,8 @@ def _only_copies(image: Image.Image, frames: int) -> bool:
 
 def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     mode = image.mode
+    if mode == "L" and _signed(image):
+        return Image.fromarray(_stretch(np.asarray(image).view(np.int8))), ()
     if mode == "L" and "transparency" not in image.info:
         return image, ()
     if mode.startswith("I") or mode == "F":
@@ -163,17 +165,27 @@ def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     return image.convert("RGB").convert("L") if mode == "P" else image.convert("L"), ()
 
 
+def _signed(image: Image.Image) -> bool:
+    """Tell whether the 8 bits of a TIFF file have a sign, which Pillow passes over."""
+    return getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT) in ((2,), 2)
+
+
 def _over_black(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    gray, bare = Image.new("L", image.size), Image.new("L", image.size)
-    seen = False
+    gray, bare, alpha = (Image.new("L", image.size) for _ in range(3))
     for rows in strips(image.size[::-1]):
         part = image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA")
         black = Image.new("RGBA", part.size, (0, 0, 0, 255))
         gray.paste(Image.alpha_composite(black, part).convert("L"), (0, rows.start))
         bare.paste(part.convert("RGB").convert("L"), (0, rows.start))
-        seen |= part.getchannel("A").getextrema()[1] > 0
-    note = "the picture is transparent everywhere; its colors are shown without the transparency"
-    return (gray, ()) if seen else (bare, (note,))
+        alpha.paste(part.getchannel("A"), (0, rows.start))
+    opaque = sum(alpha.histogram()[128:])
+    (low, high), (faintest, strongest) = bare.getextrema(), alpha.getextrema()
+    if low == high and faintest < strongest:
+        return gray, ("the picture is a single gray: what it shows may lie in its transparency, which is not read",)
+    if 100 * opaque < image.width * image.height and low < high:
+        where = "nearly everywhere" if opaque else "everywhere"
+        return bare, (f"the picture is transparent {where}; its colors are shown without the transparency",)
+    return gray, ()
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:

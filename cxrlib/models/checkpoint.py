@@ -67,6 +67,12 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
     ValueError
         When the file is damaged, is no checkpoint of this library, or holds another architecture.
     """
+    if into is not None and not isinstance(into, CxrNet):
+        raise ValueError(f"into: give a network of build_model, or leave it out, got {short(into)}")
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError, TypeError) as error:
+        raise ValueError(f'device: give one of this machine, such as "cpu", got {short(device)}') from error
     path = Path(path)
     content = _read(path)
     config, state = content["config"], content["state"]

@@ -247,6 +247,7 @@ def test_an_archive_of_another_set(kaggle, archives):
         (401, "asks for a login.*kaggle.json"),
         (403, "log in.*consent to its terms"),
         (404, "no such page"),
+        (410, "refuses it.*in a browser"),
         (429, "asks you to wait.*minutes"),
         (500, "out of order.*later"),
         (503, "out of order.*later"),
@@ -261,6 +262,25 @@ def test_what_kaggle_answers_is_passed_on_with_what_to_do(kaggle, status, advice
     assert re.search(advice, str(caught.value)) and ("Check the network" in str(caught.value)) == (status >= 500)
     assert "Kaggle's own reason" in str(caught.value)
     assert kaggle.asked == ["GetDataset"]
+
+
+@pytest.mark.parametrize(
+    "error, advice",
+    [
+        (OSError(28, "No space left on device"), "Make room on this disk.*KAGGLEHUB_CACHE"),
+        (PermissionError(13, "Permission denied"), "a folder that can be written"),
+        (ImportError("No module named 'kagglehub'"), "pip install kagglehub"),
+        (ConnectionError("Name resolution"), "Check the network"),
+    ],
+)
+def test_what_goes_wrong_here_is_not_the_network(kaggle, monkeypatch, error, advice):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("kagglehub.dataset_download", fails)
+    with pytest.raises(FileNotFoundError, match=f"(?s){advice}") as caught:
+        get()
+    assert str(error) in str(caught.value) and str(caught.value).count("Check the network") == (advice[0] == "C")
 
 
 def test_no_network(kaggle):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -15,6 +16,10 @@ from .sources import Source
 
 _NETWORK = "Check the network and load it again: a download that broke off goes on where it stopped."
 _LOGIN = "make a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, or run kagglehub.login()"
+_REFUSED = "Kaggle refuses it: look at the page below in a browser."
+_DISK = (
+    "Make room on this disk, or name a folder that can be written in the variable KAGGLEHUB_CACHE, and load it again."
+)
 #: What to do about an answer of Kaggle's.
 _ANSWERS = {
     401: f"Kaggle asks for a login: {_LOGIN}, and load it again.",
@@ -81,13 +86,18 @@ def _explained(error: Exception) -> tuple[str, str]:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if answer is None:
         login = any(word in type(error).__name__ for word in ("Unauthenticated", "Credential"))
-        return (f": {lines[0][:300]}" if lines else ""), _ANSWERS[401] if login else _NETWORK
+        advice = _ANSWERS[401] if login else _NETWORK
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS):
+            advice = _DISK
+        elif isinstance(error, ImportError):
+            advice = "Install it (pip install kagglehub), and load it again."
+        return (f": {lines[0][:300]}" if lines else ""), advice
     status, said = answer.status_code, ""
     with suppress(Exception):  # Kaggle's own reason, where it gives one
         said = str(answer.json()["message"])
     reason = " ".join([str(status), *lines])[:300] + (f" Kaggle says: {said[:200]!r}" if said else "")
     later = f"Kaggle is out of order: load it again later. {_NETWORK}"
-    return f": {reason}", _ANSWERS.get(status, later if status >= 500 else _NETWORK)
+    return f": {reason}", _ANSWERS.get(status, later if status >= 500 else _REFUSED if status != 408 else _NETWORK)
 
 
 def _hub(source: Source) -> Path:

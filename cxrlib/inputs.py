@@ -22,12 +22,18 @@ def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
         return lambda rows: torch.from_numpy(np.ascontiguousarray(images.batch(list(rows)))), len(images)
     values = images if isinstance(images, torch.Tensor) else np.asanyarray(images)
     shape = tuple(values.shape)
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "biuf":
+        raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {values.dtype} of shape {shape}")
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] != 1):
         raise ValueError(f"images: give a CxrDataset or an array (N, 1, H, W) or (N, H, W), got the shape {shape}")
 
     def read(rows: range) -> torch.Tensor:
         part = values[rows.start : rows.stop]
-        part = part if isinstance(part, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(part))
+        part = (
+            part
+            if isinstance(part, torch.Tensor)
+            else torch.from_numpy(np.ascontiguousarray(part, part.dtype.newbyteorder("=")))
+        )
         # A tensor made in inference mode cannot take part in a gradient; a copy can.
         return (part.clone() if part.is_inference() else part).reshape(len(part), 1, *shape[-2:])
 
@@ -39,7 +45,7 @@ def unit(x: torch.Tensor) -> torch.Tensor:
     if x.dtype == torch.uint8:
         return x.float() / 255
     low, high = (float(end) for end in x.float().aminmax()) if x.numel() else (0, 1)
-    if not x.is_floating_point() or low < -SLACK or high > 1 + SLACK:
+    if not x.is_floating_point() or not -SLACK <= low <= high <= 1 + SLACK:  # or NaN
         given = f"{x.dtype} from {low:g} to {high:g}; convert to uint8, or divide by 255"
         raise ValueError(f"images: give uint8 (0 to 255) or float (0 to 1) values, got {given}")
     return x

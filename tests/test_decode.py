@@ -225,6 +225,7 @@ def bad_files():
         "scan.dcm": (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM file holds no picture"),
         "renamed.png": (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM"),
         "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+        "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(600), "HEIC or AVIF picture.*export it as PNG or JPEG"),
         "packed.jpg": (b"PK\x03\x04" + bytes(99), "archive"),
     }
 

@@ -107,6 +107,8 @@ def what_is_it(content: bytes) -> str:
         return "is an archive, not an image; unpack it"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "is a TIFF file of a kind that Pillow cannot read; save it as PNG with 8 or 16 bits"
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"avif"):
+        return "is a HEIC or AVIF picture, as phones take them, which is not read; export it as PNG or JPEG"
     with suppress(UnicodeDecodeError):
         text = codecs.getincrementaldecoder("utf-8")().decode(head)  # which takes a letter cut in two at the end
         if all(c.isprintable() or c.isspace() for c in text):

@@ -141,7 +141,7 @@ def _look(item: os.DirEntry, rel: str) -> File | str:
                 reason = what_is_it(file.read(512))
             if "text file" in reason or extension in _DOCUMENTS:
                 return DOCUMENT
-            return reason if "archive" in reason else f"{reason}; export it as PNG or JPEG"
+            return reason if ";" in reason else f"{reason}; export it as PNG or JPEG"
     except FileNotFoundError:
         return "a link to a file that does not exist"
     except OSError as error:

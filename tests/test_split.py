@@ -157,9 +157,9 @@ def test_protocols():
 
 
 def test_protocol_without_official_splits():
-    with pytest.raises(ValueError, match="train82.*test, train is missing"):
+    with pytest.raises(ValueError, match="train82.*lacks test, train.*or the protocol 'pooled'"):
         split(make(), protocol="train82")
-    with pytest.raises(ValueError, match="val is missing"):
+    with pytest.raises(ValueError, match="it lacks val"):
         split(make(official=("train", "test")), protocol="merged82")
 
 

@@ -74,8 +74,8 @@ def split(
         parts, val, test = PROTOCOLS[one_of("protocol", protocol, PROTOCOLS)]
         needed = {"train", "test"} | ({"val"} if protocol == "merged82" else set())
         if protocol != "pooled" and (missing := ", ".join(sorted(needed - set(official)))):
-            needs = f"needs the official splits of the data set, but {missing} is missing"
-            raise ValueError(f"protocol: {protocol!r} {needs}. Use val= and test= instead.")
+            needs = f"needs the official splits of the data set; it lacks {missing}"
+            raise ValueError(f"protocol: {protocol!r} {needs}. Use val= and test=, or the protocol 'pooled'.")
     else:
         if test is None and "test" not in official:
             test = 0.2

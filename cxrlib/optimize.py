@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .ranking import auc_of
 from .recipe import Recipe
 from .validate import number, whole
 
@@ -79,6 +80,17 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) 
     if kind == "cosine":
         return lrs.CosineAnnealingLR(optimizer, recipe.epochs * steps, eta_min=options["min_lr"])
     return lrs.ConstantLR(optimizer, factor=1.0)
+
+
+def undefined(recipe: Recipe, val: CxrDataset | None) -> bool:
+    """Tell whether the monitored value cannot be computed: the AUC of one class, the loss of images without weight."""
+    if val is None or recipe.monitor == "val_accuracy":
+        return False
+    if recipe.monitor == "val_auc":
+        return bool(np.isnan(auc_of(val.labels, np.eye(len(val.classes))[val.labels])))
+    weights = recipe.class_weights
+    listed = isinstance(weights, tuple) and len(weights) == len(val.classes)
+    return listed and not np.asarray(weights)[val.labels].any()
 
 
 def class_weights(weights: str | tuple | None, train: CxrDataset) -> torch.Tensor | None:

@@ -23,7 +23,7 @@ from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import write_torch
 from .history import History, LiveCurve
 from .models import CxrNet, freeze
-from .optimize import class_weights, make_optimizer, make_schedule, moving_average
+from .optimize import class_weights, make_optimizer, make_schedule, moving_average, undefined
 from .progress import bar as progress_bar
 from .ranking import auc_of
 from .recipe import Recipe
@@ -142,24 +142,13 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         missing = [] if data is None else [c for k, c in enumerate(data.classes) if not (data.labels == k).any()]
         if missing:
             warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
-    if _undefined(recipe, val):
+    if undefined(recipe, val):
         warnings.warn(
             f"{recipe.monitor} is undefined on these validation images: the weights of the last epoch are kept, and "
             'training does not stop early; a "plateau" keeps its learning rate. Take another monitor, other '
             "class_weights, or validation images of every class",
             stacklevel=3,
         )
-
-
-def _undefined(recipe: Recipe, val: CxrDataset | None) -> bool:
-    """Tell whether the monitored value cannot be computed: the AUC of one class, the loss of images without weight."""
-    if val is None or recipe.monitor == "val_accuracy":
-        return False
-    if recipe.monitor == "val_auc":
-        return bool(np.isnan(auc_of(val.labels, np.eye(len(val.classes))[val.labels])))
-    weights = recipe.class_weights
-    listed = isinstance(weights, tuple) and len(weights) == len(val.classes)
-    return listed and not np.asarray(weights)[val.labels].any()
 
 
 class _Shuffle(Sampler):

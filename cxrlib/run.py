@@ -22,7 +22,6 @@ from .recipe import Recipe
 
 RESULT_FORMAT = 2
 MODEL, RESULT, PREDICTIONS = "model.pt", "result.json", "predictions.json"
-PARTS = ("train", "val", "test")
 _RECORD = {"data": {"source": str, "fingerprint": str, "options": {}}, "test": {"values": {}, "intervals": {}}}
 
 
@@ -231,14 +230,8 @@ class Run:
 
 def score(model: CxrNet, data: CxrDataset, recipe: Recipe, bootstrap: int = 1000, progress: bool = False) -> Report:
     """Score a network as its recipe says, decided at 0.5: in float32, so that the machine does not matter."""
-    options = {
-        "tta": recipe.tta,
-        "bootstrap": bootstrap,
-        "seed": recipe.seed,
-        "precision": "fp32",
-        "progress": progress,
-    }
-    return evaluate(model, data, **options)
+    chosen = {"tta": recipe.tta, "seed": recipe.seed, "precision": "fp32"}
+    return evaluate(model, data, bootstrap=bootstrap, progress=progress, **chosen)
 
 
 def public_name(source: str) -> str:

@@ -19,7 +19,12 @@ def test_no_constant_no_replay_and_no_trivial_answer_passes_a_check(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_exercises(ROOT))
 def test_the_same_with_other_seeds(name):
-    found = [passed for seed in range(5) for passed in unearned(load_exercise(name, ROOT), (100 + seed, 200 + seed))]
+    # the several answers that repeat one value of another seed are one coincidence of that seed, not several
+    found = {
+        (seed, passed.partition(" accepts ")[0])
+        for seed in range(5)
+        for passed in unearned(load_exercise(name, ROOT), (100 + seed, 200 + seed))
+    }
     assert len(found) <= 1, found  # a value can be the same by chance, but not twice
 
 

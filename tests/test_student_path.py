@@ -76,8 +76,8 @@ def test_a_student_answers_hands_in_and_reads_the_feedback(sandbox, chromium, tm
         out.write(home / f"{NAME}.ipynb", f"lovelaceada_4711_815_{NAME}.ipynb")
         out.writestr(f"hopper_grace_4712_816_{NAME}.ipynb".replace("hopper_", "hopper"), exercise.notebook)
     (tmp_path / "gradebook.csv").write_text(
-        "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"
-        '"Lovelace, Ada",4711,s1,ada,A\n"Hopper, Grace",4712,s2,grace,A\n"Turing, Alan",4713,s3,alan,A\n'
+        f"Student,ID,SIS User ID,SIS Login ID,Section,{NAME} (9001)\n    Points Possible,,,,,20\n"
+        '"Lovelace, Ada",4711,s1,ada,A,\n"Hopper, Grace",4712,s2,grace,A,\n"Turing, Alan",4713,s3,alan,A,\n'
     )
     result = CliRunner().invoke(
         main,

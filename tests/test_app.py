@@ -1,5 +1,6 @@
 """The app: a run folder becomes a page; the page is driven in Chromium through Voilà."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -149,8 +150,12 @@ def test_a_demo_that_was_stopped_is_not_taken_for_a_finished_one(tmp_path, monke
 
 
 def kernels(process) -> list[psutil.Process]:
-    found = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in found if "ipykernel" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, or has only to be reaped
+            if "ipykernel" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def comes_true(condition, seconds=20) -> bool:

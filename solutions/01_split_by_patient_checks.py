@@ -17,9 +17,16 @@ def rows(value, n, what):
     shape = value.shape if isinstance(value, np.ndarray) else ()
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], np.ndarray):
         shape = (1, *value[0].shape)
-    assert len(shape) < 2, (
+    assert len(shape) != 2 or 1 not in shape, (
         f"{what} is a tuple with an array in it: np.where(mask) gives that; take np.flatnonzero(mask)"
     )
+    text = (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind == "U"
+        or isinstance(value, list)
+        and any(isinstance(v, str) for v in value)
+    )
+    assert not text, f"{what} holds keys of patients; asked are row numbers, from 0 to N - 1"
     found = array(value, (None,), what)
     mask = value.dtype == bool if isinstance(value, np.ndarray) else any(isinstance(v, bool) for v in value)
     assert not mask, f"{what} is a mask of True and False; turn it into row numbers with np.flatnonzero"
@@ -104,6 +111,7 @@ def counts_patients_and_test_images(student, rng):
             "it counts training images; one patient has several": 3 * leaked,
             "it counts images of both parts; one patient has several": 8 * leaked,
             "it counts pairs of images; count each patient once": 15 * leaked,
+            "it is the fraction; the number of patients comes first, then the fraction": 5 * leaked / n,
             "it counts all patients, also those who are in one part only": everybody,
         },
     )
@@ -178,14 +186,16 @@ def patients_stay_whole(student, rng):
 @check("split_by_patient", points=2)
 def fraction_of_the_patients(student, rng):
     """The validation part gets its fraction of the patients, drawn at random."""
-    for fraction in (0.15, 0.4):
+    for fraction, want in ((0.19, 8), (0.31, 12)):  # of 40 patients 7.6 and 12.4
         patients = many_patients(rng)
         train, val = parts(student.split_by_patient(patients, fraction, int(rng.integers(1000))), len(patients))
-        got = len(np.unique(patients[val])) / 40
-        assert abs(got - (1 - fraction)) > 0.026, "the two parts are swapped: the first must be the training part"
-        assert abs(got - fraction) < 0.026, (
-            f"the validation part should hold the fraction {fraction} of the patients, but it holds {got:.3f}"
+        got = len(np.unique(patients[val]))
+        assert got != 40 - want, "the two parts are swapped: the first must be the training part"
+        assert abs(got - want) != 1 or set(patients[train]) & set(patients[val]), (
+            f"{fraction} of 40 patients are {40 * fraction:.1f}, rounded to a whole number {want}; got {got} patients. "
+            "int() only cuts off the decimals, and who draws with replacement draws a patient twice"
         )
+        assert got == want, f"{fraction} of 40 patients, rounded, are {want} in the validation part; got {got}"
     found = []
     for _ in range(4):  # the same 40 patients, in an order that a split without a shuffle would keep
         patients = np.arange(40).repeat(3)
@@ -256,7 +266,7 @@ def finds_every_copy(student, rng):
         assert set(got) != set(original), "these are row numbers of the training images; give those of the test images"
         assert len(set(where) - set(got)) != 1, "one image stands twice among the test images; both are copies"
     assert set(where) <= set(got), f"{len(set(where) - set(got))} of the exact copies were not found"
-    assert set(got) <= set(where), f"{len(set(got) - set(where))} images were named that are no copies"
+    assert set(got) <= set(where), f"the result names images that are no copies ({len(set(got) - set(where))} of 25)"
     assert np.array_equal(got, where), "the right rows, but not in rising order"
 
 
@@ -281,6 +291,9 @@ def only_exact_copies(student, rng):
             image[:] = image.T.copy()
     got = rows(student.find_copies(train, test), n, "the result")
     found = set(kind[got].tolist())
+    assert not {0, 1, 2, 3, 4} <= found, (
+        "every image counts as a copy: compare whole images, not single pixels (np.isin and `in` look at single pixels)"
+    )
     assert not found & {1, 2, 4}, (
         "an image with the same pixels in another order counts as a copy: a mean, a sum or a "
         "histogram does not see the order; compare the images pixel by pixel"
@@ -306,7 +319,7 @@ def nothing_to_find(student, rng):
         assert not extra, (
             "test images that are copies of each other, but not of a training image, do not count"
             if extra <= {row for row in range(30) if row % 4 < 2}
-            else f"{len(extra)} images were named that are no copies"
+            else f"the result names images that are no copies ({len(extra)} of 30)"
         )
         assert got.tolist() == where.tolist(), "a copy of a training image was not found, or the rows are not in order"
 
@@ -346,6 +359,12 @@ def pixels_below_five(student, rng):
             )
             / black.sum(),
             "it is a percentage; give a fraction from 0 to 1": [100 * w for w in want],
+            "the mean image of a class was compared with 5; count the pixels of every image": [
+                (images[labels == k].mean(0) < 5).mean() for k in range(3)
+            ],
+            "the mean of each image was compared with 5; count its pixels": [
+                (images[labels == k].mean((1, 2)) < 5).mean() for k in range(3)
+            ],
         },
         rtol=2e-3,
     )
@@ -358,8 +377,13 @@ def class_without_images(student, rng):
     images = rng.integers(0, 20, (10, 9, 9), dtype=np.uint8)
     first, last = (images[labels == k] for k in (0, 3))
     first, last = (first < 5).mean(), (last < 5).mean()
+    got = student.near_black_share(images, labels, 5)
+    assert not (isinstance(got, list) and None in got), "a class without images has the value None; give np.nan"
+    assert np.shape(got) != (2,), (
+        "only the classes that occur have a value; give one for each class, nan where none does"
+    )
     close(
-        student.near_black_share(images, labels, 5),
+        got,
         [first, np.nan, np.nan, last, np.nan],
         "the fraction",
         {

@@ -71,6 +71,9 @@ RULES = {
 def as_shapes(value, what="the shapes"):
     """A returned list of shapes as tuples of int."""
     assert isinstance(value, list), f"{what} should be a list of tuples, but it is {describe(value)}"
+    assert all(np.ndim(shape) == 1 for shape in value), (
+        f"{what} should be tuples; a list of 64 numbers has the shape (64,), with a comma"
+    )
     shapes = [array(shape, (None,), "a shape") for shape in value]
     assert all((np.abs(shape) < 1e9).all() for shape in shapes), f"{what} should hold whole numbers"
     return [tuple(int(n) if n == int(n) else float(n) for n in shape) for shape in shapes]
@@ -93,6 +96,9 @@ def compare_shapes(student, cases):
         raise AssertionError(
             f"the shape after {'the output layer' if letter == 'output' else f'a letter {letter}'} is "
             f"wrong; got {got[place][:4]}"
+            + (": the maps come first, (maps, side, side)" if got[place] == (*want[place][1:], want[place][0]) else "")
+            + (": without the number of images" if got[place] == (1, *want[place]) else "")
+            + (": half the side, rounded down" if any(n % 1 for n in got[place]) else "")
         )
 
 
@@ -122,6 +128,7 @@ def filters_follow_blocks(student, rng):
             ("CPPCFD", 24, filters, 9, 2),
             ("PCPCF", 16, filters, 9, 4),
             ("CPCPCPCPF", 32, filters, 9, 2),
+            ("PCCPC", 24, filters, 9, 2),  # begins with P, ends with C
             ("CPPPCCPCFDD", 49, some_filters(rng, 3), 15, 5),
         ],
     )
@@ -141,9 +148,10 @@ def words_without_f_or_d(student, rng):
 
 
 def counts(layers, size, filters, hidden, classes, change=""):
-    """Parameters of each letter and of the output layer, by formula; `change` names a mistake."""
+    """Parameters of each letter and of the output layer, by formula; `change` names a mistake or a rule of the shapes."""
     result, before = [], (1, size, size)
-    for letter, after in zip([*layers, "O"], walk(layers, size, filters, hidden, classes), strict=True):
+    rule = change if change in RULES else ""
+    for letter, after in zip([*layers, "O"], walk(layers, size, filters, hidden, classes, rule), strict=True):
         if letter in "PF":
             result.append(0)
         elif letter == "C":
@@ -152,6 +160,8 @@ def counts(layers, size, filters, hidden, classes, change=""):
         else:
             numbers = int(np.prod(before)) if change == "not averaged" else before[0]
             result.append(numbers * after[0] + after[0])
+        if change == "no bias of C" and letter == "C" or change == "no bias of D" and letter in "DO":
+            result[-1] -= after[0]
         if change == "no bias" and letter not in "PF":
             result[-1] -= after[0]
         if change == "bias once" and letter not in "PF":
@@ -171,6 +181,9 @@ def compare_counts(student, cases):
         mistakes = {
             text: counts(*case, change)
             for change, text in {
+                **{rule: text for rule, text in RULES.items() if rule != "average"},
+                "no bias of C": "the biases of the convolutions are missing",
+                "no bias of D": "the biases of the dense layers are missing",
                 "no bias": "the biases are missing: one for each outgoing map or number",
                 "bias once": "there is one bias for the whole layer; each outgoing map or number has its own",
                 "one map": "a filter of a convolution has 9 weights for each incoming map, not 9 altogether",
@@ -283,14 +296,18 @@ MISTAKES = {
 }
 
 
-def compare_logits(student, case, rng):
-    images, seed = rng.random((8, 1, case[1], case[1])), int(rng.integers(10_000))
-    net = fill(reference(*case), seed)
-    x = torch.from_numpy(images).float()
+def logits_and_mistakes(case, images, seed):
+    """What the network gives, and what it gives with each mistake."""
+    net, x = fill(reference(*case), seed), torch.from_numpy(images).float()
     with torch.no_grad():
         want = net(x).numpy()
         wrong = {text: forward(case[0], net, x, mistake).numpy() for mistake, text in MISTAKES.items()}
-    wrong = {text: w for text, w in wrong.items() if not np.allclose(w, want, rtol=1e-2, atol=1e-3)}
+    return want, {text: w for text, w in wrong.items() if not np.allclose(w, want, rtol=1e-2, atol=1e-3)}
+
+
+def compare_logits(student, case, rng):
+    images, seed = rng.random((8, 1, case[1], case[1])), int(rng.integers(10_000))
+    want, wrong = logits_and_mistakes(case, images, seed)
     got = array(student.network_logits(*case, images, seed), (8, case[4]), "the output of the network")
     close(got, want, "the output of the network", wrong, rtol=2e-3, atol=2e-4)
 
@@ -318,6 +335,12 @@ def dropout_after_each_d(student, rng):
     calm = array(student.network_logits(*case, images, seed), (80, 3), "the output")
     again = array(student.network_logits(*case, images, seed), (80, 3), "the output")
     assert np.allclose(calm, again), "the dropout is also at work in a test: use nn.Dropout, which net.eval() turns off"
+    want, wrong = logits_and_mistakes(case, images, seed)
+    close(calm, want, "the output of the network", wrong, rtol=2e-3, atol=2e-4)
+    first, second = array(
+        student.training_logits("CPCF", 8, filters, hidden, 3, images, seed), (2, 80, 3), "the output"
+    )
+    assert np.allclose(first, second, atol=1e-6), "a word without D gives random answers: dropout comes only after D"
     first, second = array(student.training_logits(*case, images, seed), (2, 80, 3), "the output in training")
     assert not np.allclose(first, second, atol=1e-6), "the dropout after D is missing: two answers in training agree"
     assert (np.stack([first, second]) != 0).all(), "there is a dropout after the output layer; nothing comes after it"
@@ -326,17 +349,23 @@ def dropout_after_each_d(student, rng):
     with torch.no_grad():
         values = net[:-1](torch.from_numpy(images).float())
         size = (values**2 @ net[-1].weight.T ** 2).numpy()
-        want = net(torch.from_numpy(images).float()).numpy()
-    close(calm, want, "the output of the network", rtol=2e-3, atol=2e-4)
     odds = ((first - second) ** 2 / 2).sum() / size.sum()
     fraction = odds / (1 + odds)
     assert 0.2 < fraction < 0.4, (
         f"the dropout after D should leave out a fraction of 0.3; it seems to be about {fraction:.1f}"
     )
-    first, second = array(
-        student.training_logits("CPCF", 8, filters, hidden, 3, images, seed), (2, 80, 3), "the output"
+    # With a single number after D, dropout leaves of an answer either its bias, or the rest of it divided by 0.7.
+    case = ("CPFD", 8, filters, 1, 3)
+    for more in range(100):
+        want, _ = logits_and_mistakes(case, images, seed + more)
+        if np.ptp(want, axis=0).min() > 0.05:
+            break
+    bias = list(fill(reference(*case), seed + more).parameters())[-1].detach().numpy()
+    got = array(student.training_logits(*case, images, seed + more), (2, 80, 3), "the output in training")
+    kept = np.isclose(got, bias + (want - bias) / 0.7, rtol=1e-3, atol=1e-3)
+    assert (kept | np.isclose(got, bias, rtol=1e-3, atol=1e-3)).all(), (
+        "the dropout is at another place: it comes after the dense layer and the ReLU of a D"
     )
-    assert np.allclose(first, second, atol=1e-6), "a word without D gives random answers: dropout comes only after D"
 
 
 # Task 4
@@ -360,10 +389,10 @@ def wrong_field(layers, mistake):
         else:
             side = (
                 2 * side
-                if mistake == "double"
+                if mistake in ("double", "both")
                 else side + {"narrow": 0, "no step": 1, "three": 2 * step}.get(mistake, step)
             )
-            step *= 1 if mistake in ("no step", "early", "double") else 2
+            step = step + 1 if mistake == "adds" else step * (1 if mistake in ("no step", "early", "double") else 2)
     return side
 
 
@@ -380,6 +409,7 @@ def only_convolutions(student, rng):
                 "each C adds 3 pixels; it adds one on each side, so 2, and the value itself is 1": 3 * n,
                 "each C adds 1 pixel; it adds one on each side, so 2": n + 1,
                 "the value itself is missing: start with 1": 2 * n,
+                "it is the number of pixels; asked is the side of the square": (2 * n + 1) ** 2,
             },
             rtol=0,
         )
@@ -408,6 +438,10 @@ def poolings_widen_the_step(student, rng):
                 "a P doubled the field; it widens the field by one step and doubles the step": wrong_field(
                     layers, "double"
                 ),
+                "a P adds to the step; it doubles it (1, 2, 4, 8 …)": wrong_field(layers, "adds"),
+                "a P doubled the field and the step; it widens the field by one step": wrong_field(layers, "both"),
+                "the value itself is missing: start with 1": field(layers) - 1,
+                "it is the number of pixels; asked is the side of the square": field(layers) ** 2,
                 "the sides of the filters were added; neighboring filters overlap, so C adds 2 steps and P adds 1": wrong_field(
                     layers, "three"
                 ),
@@ -452,6 +486,12 @@ def mean_loss(student, rng):
             "the logarithm has the base 2; asked is the natural one": want / np.log(2),
             "the logarithm has the base 10; asked is the natural one": want / np.log(10),
             "the minus sign is missing": -want,
+            "it is the mean over all images and classes; only the true class of each image counts": -np.log(
+                p.numpy()
+            ).mean(),
+            "log_p[:, labels] takes the classes of all images for every image; take log_p[np.arange(N), labels]": -np.log(
+                p.numpy()
+            )[:, labels].mean(),
             "it is the logarithm of the mean probability; asked is the mean of the logarithms": -np.log(own.mean()),
             "it is 1 minus the probability; asked is the negative logarithm": 1 - own.mean(),
             "the softmax goes over the images (axis 0); it goes over the classes of each image (axis 1)": functional.nll_loss(
@@ -498,5 +538,18 @@ def large_logits(student, rng):
         "with large logits the result is nan or inf: subtract the largest logit of each image before taking exp, and "
         "do not take the logarithm of a probability that is 0"
     )
-    close(loss, want.item(), "the loss for large logits")
-    close(gradient, z.grad.numpy(), "the gradient for large logits")
+    assert not (loss < want.item() and loss < 40), (
+        "a small number was added to the probability before the logarithm, so the loss can never be large: use "
+        "z_k - log(sum(exp(z)))"
+    )
+    many, minus = len(labels), {"it is the sum over the images; asked is the mean": want.item() * len(labels)}
+    close(loss, want.item(), "the loss for large logits", minus)
+    close(
+        gradient,
+        z.grad.numpy(),
+        "the gradient for large logits",
+        {
+            "it was not divided by the number of images; the loss is a mean": z.grad.numpy() * many,
+            "it has the wrong sign: it is softmax minus truth": -z.grad.numpy(),
+        },
+    )

@@ -39,6 +39,7 @@ def rows_are_the_truth(student, rng):
         "the matrix",
         {
             "rows and columns are swapped: rows are the truth, columns are what the model said": want.T,
+            "only the images that were called right are counted": np.diag(np.diag(want)),
             "each pair of classes was counted once only: `matrix[labels, predicted] += 1` does not add up": want > 0,
             "it holds fractions of each row; asked are whole numbers": want / want.sum(1, keepdims=True),
             "it holds fractions of all images; asked are whole numbers": want / want.sum(),
@@ -155,13 +156,25 @@ def zero_by_zero(student, rng):
     never_called, no_image = rng.permutation(5)[:2]
     matrix[:, never_called] = 0
     matrix[no_image] = 0
+    right, called = np.diag(matrix), matrix.sum(0)
+    precision, recall, harmonic = oracle(matrix)
+    mistakes = {
+        "precision and recall are swapped": recall,
+        "it was divided by the number of all images": right / matrix.sum(),
+        "0/0 counts as 0 here; it became 1": np.where(called > 0, precision, 1.0),
+        "it is the plain mean (precision + recall) / 2; F1 is the harmonic mean": (precision + recall) / 2,
+        "1 was added to every number of images; only 0 needs another divisor (np.maximum)": right / (called + 1),
+    }
     for got, want, name in zip(
-        three(student.class_scores(matrix), 5), oracle(matrix), ("the precision", "the recall", "the F1"), strict=True
+        three(student.class_scores(matrix), 5),
+        (precision, recall, harmonic),
+        ("the precision", "the recall", "the F1"),
+        strict=True,
     ):
         assert not np.isnan(got).any(), (
             f"{name} of a class that was never called or has no image is nan; 0/0 counts as 0"
         )
-        close(got, want, name)
+        close(got, want, name, mistakes)
 
 
 # Task 3
@@ -188,11 +201,19 @@ def fraction_of_ordered_pairs(student, rng):
             * 70
             * 40
             / 110**2,
+            "it is the mean of the signs, from -1 to 1; a pair in the wrong order counts 0, not -1": 2 * want - 1,
             "it is the average precision, the area under another curve": metrics.average_precision_score(
                 labels, scores
             ),
         },
     )
+
+
+def by_place(scores):
+    """Ranks in which equal scores keep the order of some sorting."""
+    orders = {f"sorted list{' ' * i}": np.argsort(scores, kind=kind) for i, kind in enumerate((None, "stable"))}
+    orders["list sorted from above"] = np.argsort(-scores)[::-1]
+    return {name: np.argsort(order) for name, order in orders.items()}
 
 
 @check("auc", points=2)
@@ -201,11 +222,25 @@ def equal_scores_count_half(student, rng):
     labels = rng.permutation(np.repeat([0, 1], [60, 45]))
     scores = np.clip(np.round(rng.normal(2 + labels, 1.2)), 0, 5) / 5
     ill, healthy = scores[labels == 1][:, None], scores[labels == 0]
+    got = number(student.auc(labels, scores), "the AUC")
+    zero, one = np.mean(ill > healthy), np.mean(ill >= healthy)
+    wanted = metrics.roc_auc_score(labels, scores)
     close(
-        student.auc(labels, scores),
-        metrics.roc_auc_score(labels, scores),
+        got,
+        wanted,
         "the AUC",
         {
+            "the number of pairs comes back; divide by it": wanted * 60 * 45,
+            "it is the accuracy at the threshold 0.5; the AUC needs no threshold": np.mean((scores >= 0.5) == labels),
+            "it is the area of a curve with a single threshold (0.5); compare all pairs": metrics.roc_auc_score(
+                labels, scores >= 0.5
+            ),
+            **{
+                f"equal scores count 0 or 1 by their place in the {name}; each such pair counts one half": np.mean(
+                    rank[labels == 1][:, None] > rank[labels == 0]
+                )
+                for name, rank in by_place(scores).items()
+            },
             "two equal scores count 0; they should count one half": np.mean(ill > healthy),
             "two equal scores count 1; they should count one half": np.mean(ill >= healthy),
             "pairs with equal scores were left out; they should count one half": np.sum(ill > healthy)
@@ -278,9 +313,20 @@ def threshold_case(rng):
 
 def judge_threshold(threshold, val, val_scores, test, test_scores):
     """Say why `threshold` is not the best one on the validation images, if it is not."""
-    best = every_threshold(val, val_scores, balanced).max()
+    values = every_threshold(val, val_scores, balanced)
+    best, cuts = values.max(), np.unique(val_scores)
     if balanced(val, val_scores >= threshold) > best - 1e-9:
         return
+    assert not (threshold in (0, 1) and threshold not in cuts), (
+        f"the threshold is {threshold:g}: try the scores that occur, not a fixed grid from 0 to 1"
+    )
+    assert threshold not in (np.arange(len(cuts))[values == best]), (
+        "the threshold is a position in the list of scores; give the score at this position"
+    )
+    assert cuts[0] < threshold <= cuts[-1], (
+        "with this threshold every validation image gets the same answer. Is it the mean of *both* recalls that is made "
+        "large, and in the right direction?"
+    )
     assert threshold != 0.5, "the threshold is 0.5; that is a habit, not a choice"
     assert balanced(val, val_scores > threshold) < best - 1e-9, (
         "this threshold would be right for score > threshold; asked is score >= threshold"
@@ -312,6 +358,7 @@ def measured_on_test(student, rng):
         threshold, got = pair(
             student.choose_threshold(val, val_scores, test, test_scores), "the threshold and the balanced accuracy"
         )
+        assert got not in val_scores or 0 <= got <= 1, "the threshold comes first, then the balanced accuracy"
         assert val_scores.min() < threshold <= val_scores.max(), (
             "with this threshold every validation image gets the same answer: nothing was chosen that could be measured"
         )
@@ -380,6 +427,16 @@ def patients_not_images(student, rng):
         want = bootstrap(correct, patients, rng)
         right, wrong = np.ptp(want), np.ptp(bootstrap(correct, patients, rng, how="images"))
         got = high - low
+        assert high < 1.5, "the accuracies are percentages; give fractions from 0 to 1"
+        assert got > 0, (
+            "the interval has no width: every draw is the same. Draw with replacement; make the generator once"
+        )
+        assert low <= correct.mean() <= high, (
+            "the accuracy itself is not in the interval; np.percentile wants 2.5 and 97.5, np.quantile 0.025 and 0.975"
+        )
+        for how, why in (("each once", "a patient who was drawn twice counts only once"),):
+            idea = np.ptp(bootstrap(correct, patients, rng, how=how))
+            assert abs(got / idea - 1) > 0.1 or abs(got / right - 1) < 0.15, f"the interval is too narrow: {why}"
         assert got > 1.6 * wrong, (
             f"the interval is much too narrow ({got / right:.2f} of the width it should have): images were drawn, not "
             "patients"
@@ -445,6 +502,11 @@ def certain_cases(student, rng):
     assert 0 <= low <= high <= 1, (
         "the interval leaves 0 to 1; an accuracy cannot. Take percentiles of the draws, not "
         "a mean and a standard deviation"
+    )
+    lows = [low, *(interval(correct, patients, 500, int(s))[0] for s in rng.integers(0, 1000, 3))]
+    assert any(abs(60 * v - round(60 * v)) < 1e-3 for v in lows), (
+        "60 patients with two equal images each have an accuracy of a whole number of sixtieths, and so has a percentile; "
+        "this is another interval: not a mean and a standard deviation"
     )
     patients = np.arange(60).repeat(rng.integers(1, 30, 60))
     correct = (rng.random(len(patients)) < rng.uniform(0.3, 0.7)).astype(int)

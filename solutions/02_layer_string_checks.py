@@ -340,6 +340,7 @@ def dropout_after_each_d(student, rng):
     first, second = array(
         student.training_logits("CPCF", 8, filters, hidden, 3, images, seed), (2, 80, 3), "the output"
     )
+    assert np.all((first != 0) & (second != 0)), "there is a dropout after the output layer; nothing comes after it"
     assert np.allclose(first, second, atol=1e-6), "a word without D gives random answers: dropout comes only after D"
     first, second = array(student.training_logits(*case, images, seed), (2, 80, 3), "the output in training")
     assert not np.allclose(first, second, atol=1e-6), "the dropout after D is missing: two answers in training agree"

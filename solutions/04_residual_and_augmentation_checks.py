@@ -208,6 +208,11 @@ def boxes_move_with_their_images(student, rng):
                 w - 1 - x1, w - 1 - x0
             ),
             "the boxes of all images moved, also where flip is False": moved(w - x1, w - x0, np.ones_like(hit)),
+            "x1 was made from the new x0: keep the old x0 before you change it": moved(w - x1, x1),
+            "the height was taken for the width": moved(images.shape[2] - x1, images.shape[2] - x0),
+            "the rows changed, too: a mirror from left to right leaves y0 and y1 alone": np.where(
+                hit, np.stack([w - x1, w - y1, w - x0, w - y0], 1), boxes[has]
+            ),
             "the boxes kept their left edge and only changed their width": moved(x0, w - x0),
         },
     )
@@ -219,7 +224,9 @@ def no_marker_no_box(student, rng):
     images, boxes, flip, _ = _flip_case(rng)
     none = boxes[:, 0] < 0
     _, got = _flipped(student, images, boxes, flip)
-    assert (got[~none & flip] != boxes[~none & flip]).any(), "no box moved at all, so this shows nothing"
+    assert (got[~none & flip] != boxes[~none & flip]).any(), (
+        "no box moved: the boxes move with the images that are mirrored"
+    )
     assert (got[none] == -1).all(), (
         f"an image without a marker got the box {got[none][(got[none] != -1).any(1)][0].astype(int).tolist()}: "
         "the row of -1 was mirrored as if it were a box"
@@ -292,6 +299,8 @@ def shifted_out_of_the_frame(student, rng):
 def _jitter(x, factor, added, wrong=""):
     f, a = factor[:, None, None, None], added[:, None, None, None]
     mean = x.mean((1, 2, 3), keepdims=True)
+    if wrong == "channel":
+        mean = x.mean((2, 3), keepdims=True)
     if wrong == "batch":
         mean = x.mean()
     if wrong == "zero":
@@ -307,7 +316,7 @@ def _jitter(x, factor, added, wrong=""):
 @check("jitter", points=2)
 def contrast_around_the_own_mean(student, rng):
     """Contrast changes around the mean of each image, and brightness is added."""
-    x = (rng.uniform(0.3, 0.7, (5, 1, 1, 1)) + rng.uniform(-0.1, 0.1, (5, 1, 6, 7))).astype(np.float32)
+    x = (rng.uniform(0.3, 0.7, (5, 2, 1, 1)) + rng.uniform(-0.1, 0.1, (5, 2, 6, 7))).astype(np.float32)
     factor, added = rng.uniform(0.5, 1.5, 5).astype(np.float32), rng.uniform(-0.1, 0.1, 5).astype(np.float32)
     got = array(student.jitter(*_torch(x, factor, added)), x.shape, "the batch")
     close(
@@ -321,6 +330,9 @@ def contrast_around_the_own_mean(student, rng):
             ),
             "the contrast changed around 0.5 instead of around the mean of the image": _jitter(
                 x, factor, added, "half"
+            ),
+            "each channel has its own mean here; take the mean over all channels of an image": _jitter(
+                x, factor, added, "channel"
             ),
             "factor and added are exchanged": _jitter(x, factor, added, "exchanged"),
             "factor of the first image was used for all": _jitter(x, factor * 0 + factor[0], added),

@@ -416,12 +416,15 @@ def _judge_stop(student, losses, patience, told=""):
         for v, n in zip(_pair(student.early_stopping(losses, patience), "(ran, kept)"), ("ran", "kept"), strict=True)
     )
     want_ran, want_kept = _stop(losses, patience)
-    n = len(losses)
+    n, before = len(losses), _stop_from_one_before(losses, patience)
     close(
         ran,
         want_ran,
         f"the number of epochs that ran{told}",
         {
+            "compare with the lowest loss of all epochs before, not with the loss of the epoch before": before
+            if before != min(want_ran + 1, n)
+            else -1,
             "it is the number of the last epoch; counted from 0, that is one less than the epochs that ran": want_ran
             - 1,
             "it ran one epoch too long: stop as soon as `patience` epochs in a row brought no improvement": min(
@@ -430,9 +433,6 @@ def _judge_stop(student, losses, patience, told=""):
             if want_ran < n
             else -1,
             "the training never stopped": n if want_ran < n else -1,
-            "compare with the lowest loss of all epochs before, not with the loss of the epoch before": _stop_from_one_before(
-                losses, patience
-            ),
             "it is the number of the kept epoch": want_kept,
         },
     )

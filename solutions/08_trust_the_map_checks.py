@@ -425,7 +425,7 @@ def mean_change(student, rng):
 
     inputs, want, mistakes = clear_case(make)
     shift, _ = effect(student.counterfactual_effect(*inputs))
-    close(shift, want, "shift", mistakes, rtol=1e-6)
+    close(shift, want, "the value of shift", mistakes, rtol=1e-6)
 
 
 @check("counterfactual_effect", points=2)
@@ -458,7 +458,7 @@ def changed_answers(student, rng):
 
     inputs, want, mistakes = clear_case(make)
     _, flips = effect(student.counterfactual_effect(*inputs))
-    close(flips, want, "flips", mistakes, rtol=1e-6)
+    close(flips, want, "the value of flips", mistakes, rtol=1e-6)
 
 
 @check("counterfactual_effect", points=1)
@@ -468,7 +468,7 @@ def exactly_one_half(student, rng):
     before, stay = np.full(n, 0.5), rng.permutation(n) < int(rng.integers(3, n - 3))
     _, flips = effect(student.counterfactual_effect(before, np.where(stay, 0.75, 0.25)))
     mistake = {"a probability of exactly 0.5 is the answer ill; use >=": stay.mean()}
-    close(flips, 1 - stay.mean(), "flips, from exactly 0.5 to 0.25 or 0.75", mistake)
+    close(flips, 1 - stay.mean(), "the value of flips, from exactly 0.5 to 0.25 or 0.75,", mistake)
     p = rng.random(n)
     shift, flips = effect(student.counterfactual_effect(p, p.copy()))
     assert shift == 0 and flips == 0, "the marker changes nothing here: shift and flips should be 0"

@@ -207,7 +207,12 @@ def equal_fractions(student, rng):
         matrix[empty] = 0
         pair, fraction = confused(student.most_confused(matrix))
         assert pair[0] != empty, "the answer is a class without images: its fraction is 0 (0/0 gave nan, and nan won)"
-        assert pair != cells[-1], "of equal fractions the last one was taken; asked is the first, read row by row"
+        assert pair == cells[0] or pair[::-1] != cells[0], "the pair is the wrong way round: first the true class (row)"
+        columns = pair == largest(matrix / np.maximum(matrix.sum(0), 1))
+        assert pair != cells[-1], "of equal fractions the last one was taken; asked is the first, read row by row" + (
+            " (or the columns were taken: divide by the row sums)" if columns else ""
+        )
+        assert pair == cells[0] or not columns, "this is the largest fraction of a column; divide by the row sums"
         assert pair == cells[0], (
             f"of equal fractions the first one is asked, read row by row; got ({pair[0]:g}, {pair[1]:g})"
         )
@@ -242,8 +247,8 @@ def merged(probs, new):
 def ill_or_not(student, rng):
     """Four classes become two: the probabilities are added."""
     probs, new = rng.dirichlet(np.ones(4), 60), np.array([0, 1, 1, 1])
-    got = array(student.merge_classes(probs, new), (60, 2), "the merged probabilities")
-    close(got, merged(probs, new), "the merged probabilities", merging_mistakes(probs, new))
+    got = array(student.merge_classes(probs, new), (60, 2), "the array of merged probabilities")
+    close(got, merged(probs, new), "the array of merged probabilities", merging_mistakes(probs, new))
 
 
 @check("merge_classes", points=2)
@@ -263,7 +268,7 @@ def any_grouping(student, rng):
     mistakes["neighboring columns were added; the classes of a group need not stand side by side"] = np.stack(
         [part.sum(1) for part in np.split(probs, ends, axis=1)], 1
     )
-    close(got, merged(probs, new), "the merged probabilities", mistakes)
+    close(got, merged(probs, new), "the array of merged probabilities", mistakes)
 
 
 # Task 4

@@ -234,6 +234,58 @@ def near_black_share(images, labels, classes):
     return black / np.maximum(pixels, 1)
 """,
     },
+    "cuts off in place of rounding": {
+        "task": "split_by_patient",
+        "check": "fraction_of_the_patients",
+        "says": "only cuts off the decimals",
+        "code": """
+def split_by_patient(patients, fraction, seed):
+    names = np.unique(patients)
+    k = min(max(int(fraction*len(names)),1),len(names)-1)
+    m = np.isin(patients, np.random.default_rng(seed).permutation(names)[:k])
+    return np.flatnonzero(~m), np.flatnonzero(m)
+""",
+    },
+    "keys in place of row numbers": {
+        "task": "split_by_patient",
+        "check": "patients_stay_whole",
+        "says": "holds keys of patients",
+        "code": """
+def split_by_patient(patients, fraction, seed):
+    names = np.random.default_rng(seed).permutation(np.unique(patients))
+    k = min(max(round(fraction*len(names)),1),len(names)-1)
+    m = np.isin(patients, names[:k])
+    return patients[~m], patients[m]
+""",
+    },
+    "the fraction comes first": {
+        "task": "leaked_patients",
+        "check": "counts_patients_and_test_images",
+        "says": "the number of patients comes first",
+        "code": """
+def leaked_patients(a, b):
+    l = np.intersect1d(a, b)
+    return np.isin(b, l).mean(), len(l)
+""",
+    },
+    "looks for single pixels": {
+        "task": "find_copies",
+        "check": "only_exact_copies",
+        "says": "compare whole images",
+        "code": """
+def find_copies(a, b):
+    return np.flatnonzero(np.isin(b, a).all((1,2)))
+""",
+    },
+    "None for a class without images": {
+        "task": "near_black_share",
+        "check": "class_without_images",
+        "says": "give np.nan",
+        "code": """
+def near_black_share(images, labels, classes):
+    return [(images[labels==k] < 5).mean() if (labels==k).any() else None for k in range(classes)]
+""",
+    },
 }
 
 CORRECT = {
@@ -299,6 +351,13 @@ def find_copies(train_images, test_images):
 def near_black_share(images, labels, classes):
     dark = (images.astype("float32") < 5).mean(axis=(1, 2))
     return [dark[labels == k].mean() if k in labels else float("nan") for k in range(classes)]
+""",
+    },
+    "the difference of bytes": {
+        "task": "find_copies",
+        "code": """
+def find_copies(a, b):
+    return [i for i in range(len(b)) if any((b[i]-t).sum()==0 for t in a)]
 """,
     },
 }

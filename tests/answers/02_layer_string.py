@@ -328,6 +328,211 @@ def cross_entropy(logits, labels):
     return -np.log(p[rows, labels]).mean(), (p - np.eye(p.shape[1])[labels]) / len(labels)
 """,
     },
+    "the letter before the first one": {
+        "task": "output_shapes",
+        "check": "filters_follow_blocks",
+        "says": "directly after a C",
+        "code": """
+def output_shapes(layers, size, filters, hidden, classes):
+    shapes, maps, side, block = [], 1, size, 0
+    for i, letter in enumerate(layers):
+        if letter == "C":
+            maps = filters[min(block, len(filters) - 1)]
+            shapes.append((maps, side, side))
+        elif letter == "P":
+            side = side // 2
+            if layers[i - 1] == "C":
+                block += 1
+            shapes.append((maps, side, side))
+        elif letter == "F":
+            shapes.append((maps * side * side,))
+        else:
+            shapes.append((hidden,))
+    return shapes + [(classes,)]
+""",
+    },
+    "maps come last": {
+        "task": "output_shapes",
+        "check": "side_of_the_maps",
+        "says": "the maps come first",
+        "code": """
+def output_shapes(layers, size, filters, hidden, classes):
+    shapes, maps, side, block = [], 1, size, 0
+    for i, letter in enumerate(layers):
+        if letter == "C":
+            maps = filters[min(block, len(filters) - 1)]
+            shapes.append((side, side, maps))
+        elif letter == "P":
+            side = side // 2
+            if i and layers[i - 1] == "C":
+                block += 1
+            shapes.append((side, side, maps))
+        elif letter == "F":
+            shapes.append((maps * side * side,))
+        else:
+            shapes.append((hidden,))
+    return shapes + [(classes,)]
+""",
+    },
+    "numbers in place of tuples": {
+        "task": "output_shapes",
+        "check": "side_of_the_maps",
+        "says": "with a comma",
+        "code": """
+def output_shapes(layers, size, filters, hidden, classes):
+    shapes, maps, side, block = [], 1, size, 0
+    for i, letter in enumerate(layers):
+        if letter == "C":
+            maps = filters[min(block, len(filters) - 1)]
+            shapes.append((maps, side, side))
+        elif letter == "P":
+            side = side // 2
+            if i and layers[i - 1] == "C":
+                block += 1
+            shapes.append((maps, side, side))
+        elif letter == "F":
+            shapes.append(maps * side * side)
+        else:
+            shapes.append(hidden)
+    return shapes + [classes]
+""",
+    },
+    "counts with a new number of filters for each C": {
+        "task": "parameter_counts",
+        "check": "weights_and_biases",
+        "says": "each C",
+        "code": """
+def parameter_counts(layers, size, filters, hidden, classes):
+    counts, maps, side, block, numbers = [], 1, size, 0, None
+    for before, letter in zip(" " + layers, layers):
+        if letter == "C":
+            width = filters[min(block, len(filters) - 1)]
+            counts.append(9 * maps * width + width)
+            maps = width; block += 1
+        elif letter == "P":
+            counts.append(0)
+            side //= 2
+        elif letter == "F":
+            counts.append(0)
+            numbers = maps * side * side
+        else:
+            counts.append(numbers * hidden + hidden)
+            numbers = hidden
+    if numbers is None:
+        numbers = maps
+    counts.append(numbers * classes + classes)
+    return counts
+""",
+    },
+    "dropout before the dense layer": {
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "at another place",
+        "code": """
+def build_network(layers, size, filters, hidden, classes):
+    parts, maps, side, block, numbers = [], 1, size, 0, None
+    for i, letter in enumerate(layers):
+        if letter == "C":
+            out = filters[min(block, len(filters) - 1)]
+            parts += [nn.Conv2d(maps, out, 3, padding=1), nn.ReLU()]
+            maps = out
+        elif letter == "P":
+            parts.append(nn.MaxPool2d(2))
+            side = side // 2
+            if layers[i - 1:i] == "C":
+                block += 1
+        elif letter == "F":
+            parts.append(nn.Flatten())
+            numbers = maps * side * side
+        else:
+            parts += [nn.Dropout(0.3), nn.Linear(numbers, hidden), nn.ReLU()]
+            numbers = hidden
+    if numbers is None:
+        parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        numbers = maps
+    parts.append(nn.Linear(numbers, classes))
+    return nn.Sequential(*parts)
+""",
+    },
+    "dropout after C": {
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "a word without D gives random",
+        "code": """
+def build_network(layers, size, filters, hidden, classes):
+    parts, maps, side, block, numbers = [], 1, size, 0, None
+    for i, letter in enumerate(layers):
+        if letter == "C":
+            out = filters[min(block, len(filters) - 1)]
+            parts += [nn.Conv2d(maps, out, 3, padding=1), nn.ReLU(), nn.Dropout(0.3)]
+            maps = out
+        elif letter == "P":
+            parts.append(nn.MaxPool2d(2))
+            side = side // 2
+            if layers[i - 1:i] == "C":
+                block += 1
+        elif letter == "F":
+            parts.append(nn.Flatten())
+            numbers = maps * side * side
+        else:
+            parts += [nn.Linear(numbers, hidden), nn.ReLU(), nn.Dropout(0.3)]
+            numbers = hidden
+    if numbers is None:
+        parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        numbers = maps
+    parts.append(nn.Linear(numbers, classes))
+    return nn.Sequential(*parts)
+""",
+    },
+    "ReLU at the end is no dropout": {
+        "task": "build_network",
+        "check": "dropout_after_each_d",
+        "says": "ReLU after the output layer",
+        "code": """
+def build_network(layers, size, filters, hidden, classes):
+    parts, maps, side, numbers = [], 1, size, None
+    for letter in layers:
+        if letter == "C":
+            parts += [nn.Conv2d(maps, filters[0], 3, padding=1), nn.ReLU()]
+            maps = filters[0]
+        elif letter == "P":
+            parts.append(nn.MaxPool2d(2))
+            side //= 2
+        elif letter == "F":
+            parts.append(nn.Flatten())
+            numbers = maps * side * side
+        else:
+            parts += [nn.Linear(numbers, hidden), nn.ReLU(), nn.Dropout(0.3)]
+            numbers = hidden
+    return nn.Sequential(*parts, nn.Linear(numbers, classes), nn.ReLU())
+""",
+    },
+    "adds to the step": {
+        "task": "receptive_field",
+        "check": "poolings_widen_the_step",
+        "says": "it doubles it",
+        "code": """
+def receptive_field(layers):
+    side, step = 1, 1
+    for l in layers:
+        if l == 'C': side += 2*step
+        else:
+            side += step; step += 1
+    return side
+""",
+    },
+    "a small number in the logarithm": {
+        "task": "cross_entropy",
+        "check": "large_logits",
+        "says": "a small number was added",
+        "code": """
+def cross_entropy(z, y):
+    s = z - z.max(1, keepdims=True)
+    p = np.exp(s); p /= p.sum(1, keepdims=True)
+    g = p.copy(); g[np.arange(len(y)), y] -= 1
+    return -np.log(p[np.arange(len(y)), y] + 1e-12).mean(), g/len(y)
+""",
+    },
 }
 
 CORRECT = {

@@ -275,6 +275,97 @@ def patient_interval(correct, patients, draws, seed):
     return np.percentile(right[drawn].sum(axis=1) / images[drawn].sum(axis=1), [2.5, 97.5])
 """,
     },
+    "one for 0 by 0": {
+        "task": "class_scores",
+        "check": "zero_by_zero",
+        "says": "it became 1",
+        "code": """
+def class_scores(m):
+    r, t, c = np.diag(m), m.sum(1), m.sum(0)
+    p = np.where(c>0, r/np.maximum(c,1), 1.); q = np.where(t>0, r/np.maximum(t,1), 1.)
+    return p, q, 2*p*q/np.maximum(p+q, 1e-12)
+""",
+    },
+    "equal scores by their place": {
+        "task": "auc",
+        "check": "equal_scores_count_half",
+        "says": "by their place",
+        "code": """
+def auc(l, s):
+    o = np.argsort(s); r = np.empty(len(s)); r[o] = np.arange(1, len(s)+1)
+    n = (l==1).sum(); m = (l==0).sum()
+    return (r[l==1].sum() - n*(n+1)/2)/(n*m)
+""",
+    },
+    "the mean of the signs": {
+        "task": "auc",
+        "check": "fraction_of_ordered_pairs",
+        "says": "mean of the signs",
+        "code": """
+def auc(l, s):
+    a, b = s[l==1][:, None], s[l==0]
+    return np.mean(np.sign(a-b))
+""",
+    },
+    "the position of the threshold": {
+        "task": "choose_threshold",
+        "check": "chosen_on_validation",
+        "says": "a position in the list",
+        "code": """
+def choose_threshold(vl, vs, tl, ts):
+    def bal(l, s, t):
+        return ((s[l == 1] >= t).mean() + (s[l == 0] < t).mean()) / 2
+    cuts = np.unique(vs)
+    best = np.argmax([bal(vl, vs, t) for t in cuts])
+    return best, bal(tl, ts, best)
+""",
+    },
+    "the generator made anew": {
+        "task": "patient_interval",
+        "check": "patients_not_images",
+        "says": "every draw is the same",
+        "code": """
+def patient_interval(correct, patients, draws, seed):
+    rng, names = np.random.default_rng(seed), np.unique(patients)
+    out = []
+    for _ in range(draws):
+        rng = np.random.default_rng(seed)
+        drawn = rng.choice(names, len(names))
+        rows = np.concatenate([np.flatnonzero(patients == p) for p in drawn])
+        out.append(correct[rows].mean())
+    return np.percentile(out, 2.5), np.percentile(out, 97.5)
+""",
+    },
+    "percentages": {
+        "task": "patient_interval",
+        "check": "patients_not_images",
+        "says": "percentages",
+        "code": """
+def patient_interval(correct, patients, draws, seed):
+    rng, names = np.random.default_rng(seed), np.unique(patients)
+    out = []
+    for _ in range(draws):
+        drawn = rng.choice(names, len(names))
+        rows = np.concatenate([np.flatnonzero(patients == p) for p in drawn])
+        out.append(100*correct[rows].mean())
+    return np.percentile(out, 2.5), np.percentile(out, 97.5)
+""",
+    },
+    "mean and standard deviation, cut": {
+        "task": "patient_interval",
+        "check": "certain_cases",
+        "says": "sixtieths",
+        "code": """
+def patient_interval(correct, patients, draws, seed):
+    rng, names = np.random.default_rng(seed), np.unique(patients)
+    out = []
+    for _ in range(draws):
+        drawn = rng.choice(names, len(names))
+        rows = np.concatenate([np.flatnonzero(patients == p) for p in drawn])
+        out.append(correct[rows].mean())
+    return max(0, np.mean(out)-1.96*np.std(out)), min(1, np.mean(out)+1.96*np.std(out))
+""",
+    },
 }
 
 CORRECT = {

@@ -260,6 +260,45 @@ def mixup(images, labels, partner, fraction, classes):
     return part * images + (1 - part) * images[partner], fractions
 """,
     },
+    "the new x0": {
+        "task": "flip_some",
+        "check": "boxes_move_with_their_images",
+        "says": "keep the old x0",
+        "code": """
+def flip_some(images, boxes, flip):
+    W = images.shape[-1]
+    images[flip] = images[flip].flip(-1)
+    m = flip & (boxes[:, 0] >= 0)
+    boxes[m, 0] = W - boxes[m, 2]
+    boxes[m, 2] = W - boxes[m, 0]
+    return images, boxes
+""",
+    },
+    "the height": {
+        "task": "flip_some",
+        "check": "boxes_move_with_their_images",
+        "says": "the height was taken",
+        "code": """
+def flip_some(images, boxes, flip):
+    W = images.shape[-2]
+    out, b = images.clone(), boxes.clone()
+    out[flip] = images[flip].flip(-1)
+    m = flip & (boxes[:, 0] >= 0)
+    b[m, 0] = W - boxes[m, 2]
+    b[m, 2] = W - boxes[m, 0]
+    return out, b
+""",
+    },
+    "every channel has its own mean": {
+        "task": "jitter",
+        "check": "contrast_around_the_own_mean",
+        "says": "mean over all channels",
+        "code": """
+def jitter(images, factor, added):
+    m = images.mean((2, 3), keepdim=True)
+    return (m + factor.view(-1, 1, 1, 1) * (images - m) + added.view(-1, 1, 1, 1)).clamp(0, 1)
+""",
+    },
 }
 
 CORRECT = {
@@ -340,6 +379,17 @@ def mixup(images, labels, partner, fraction, classes):
     mix[torch.arange(n), partner] += 1 - fraction
     flat = mix @ images.reshape(n, -1)
     return flat.view_as(images), mix @ torch.eye(classes)[labels]
+""",
+    },
+    "in place": {
+        "task": "flip_some",
+        "code": """
+def flip_some(images, boxes, flip):
+    W = images.shape[-1]
+    images[flip] = images[flip].flip(-1)
+    m = flip & (boxes[:, 0] >= 0)
+    boxes[m] = torch.stack([W - boxes[m, 2], boxes[m, 1], W - boxes[m, 0], boxes[m, 3]], 1)
+    return images, boxes
 """,
     },
 }

@@ -176,7 +176,7 @@ def set_train_mode(net):
     "never back into training mode": {
         "task": "set_train_mode",
         "check": "modes_follow_the_freezing",
-        "says": "still in eval mode",
+        "says": "not frozen, but in eval mode",
         "code": """
 def set_train_mode(net):
     net.head.train()
@@ -286,6 +286,41 @@ def parameter_groups(net, lr, decay):
     return groups
 """,
     },
+    "float64": {
+        "task": "for_imagenet",
+        "check": "independent_of_the_batch",
+        "says": "float32",
+        "code": """
+def for_imagenet(images):
+    x = images.double() / 255
+    x = x.repeat(1, 3, 1, 1)
+    m, s = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+    return (x - m) / s
+""",
+    },
+    "off by one is not forgetting": {
+        "task": "freeze_all_but",
+        "check": "only_the_last_call_counts",
+        "says": "off by one",
+        "code": """
+def freeze_all_but(net, k):
+    for number, block in enumerate(net.body):
+        block.requires_grad_(number > len(net.body) - k)
+""",
+    },
+    "the head twice has no clear rate": {
+        "task": "parameter_groups",
+        "check": "rates_fall_away_from_the_head",
+        "says": "in two groups",
+        "code": """
+def parameter_groups(net, lr, decay):
+    groups = [{"params": [p for p in net.parameters() if p.requires_grad], "lr": lr}]
+    for i, block in enumerate(net.body):
+        params = [p for p in block.parameters() if p.requires_grad]
+        groups.append({"params": params, "lr": lr * decay ** (len(net.body) - i)})
+    return groups
+""",
+    },
 }
 
 CORRECT = {
@@ -341,6 +376,15 @@ def parameter_groups(net, lr, decay):
         groups += [{"params": p, "lr": torch.tensor(rate)} for p in part.parameters() if p.requires_grad]
         rate = rate * decay
     return tuple(groups)
+""",
+    },
+    "no copies of the channel": {
+        "task": "for_imagenet",
+        "code": """
+def for_imagenet(images):
+    x = images.float() / 255
+    m, s = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+    return (x - m) / s
 """,
     },
 }

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ._predict import computing
-from .inputs import reader, targets, unit
+from .inputs import network, reader, targets, unit
 from .models import CxrNet, evaluating
 from .validate import one_of, short, whole
 
@@ -65,7 +66,7 @@ def explain(
     -------
     ndarray, float32, (N, K, h, w) for all classes, (N, h, w) with a target
     """
-    _check_model(model)
+    network("model", model)
     one_of("method", method, METHODS)
     whole("batch_size", batch_size, 1)
     if method == "occlusion" and layer is not None:
@@ -103,21 +104,25 @@ def layers(model: CxrNet) -> list[str]:
     Layers whose maps have a single pixel at the size the model was built for (as inside squeeze-and-excitation) are
     left out. A module that is used several times stands for its last use.
     """
-    _check_model(model)
-    spatial: set[nn.Module] = set()
+    return list(map_sizes(model))
+
+
+def map_sizes(model: CxrNet) -> dict[str, tuple[int, int]]:
+    """Give the size (h, w) of the maps of each of the ``layers``."""
+    sizes: dict[nn.Module, tuple[int, int]] = {}
 
     def note(module: nn.Module, inputs: tuple, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-            spatial.add(module)
+        if isinstance(output, torch.Tensor) and output.ndim == 4:
+            sizes[module] = tuple(output.shape[2:])
 
-    modules = [(name, m) for name, m in model.body.named_modules() if name and not isinstance(m, nn.Identity)]
-    first, side = next(model.parameters()), model.config["size"]
+    side = network("model", model).config["size"]
+    modules = {name: m for name, m in model.body.named_modules() if name and not isinstance(m, nn.Identity)}
     with contextlib.ExitStack() as stack:
-        for _, module in modules:
+        for module in modules.values():
             stack.enter_context(module.register_forward_hook(note))
         with torch.inference_mode(False), torch.no_grad(), evaluating(model):
-            model.body(model.input(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype)))
-    return [name for name, module in modules if module in spatial]
+            model.body(model.input(next(model.parameters()).new_zeros(1, 1, side, side)))
+    return {name: sizes[module] for name, module in modules.items() if prod(sizes.get(module, (1,))) > 1}
 
 
 @dataclass
@@ -192,7 +197,7 @@ def _grad_cam(batch: _Batch) -> torch.Tensor:
 
 def _grad_cam_plus_plus(batch: _Batch) -> torch.Tensor:
     def combine(maps: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        # Equation 19 of the paper; the small number is that of pytorch-grad-cam.
+        # equation 19 of the paper; the small number is that of pytorch-grad-cam
         alpha = g**2 / (2 * g**2 + maps.sum((2, 3), keepdim=True) * g**3 + 1e-6)
         return ((alpha * g.clamp(min=0)).sum((2, 3), keepdim=True) * maps).sum(1)
 
@@ -296,13 +301,8 @@ def _is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
     return end is module
 
 
-def _check_model(model: object) -> None:
-    if not isinstance(model, CxrNet):
-        raise ValueError(f"model: give a network made by build_model, got {type(model).__name__}")
-
-
 def _find_layer(model: CxrNet, layer: str | None) -> tuple[str, nn.Module]:
-    if layer is None or layer == "body":
+    if layer in (None, "body"):
         return "body", model.body
     known = {name: module for name, module in model.body.named_modules() if name}
     name = layer.removeprefix("body.") if isinstance(layer, str) else ""

@@ -8,9 +8,17 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
+from .models import CxrNet
 from .validate import array, one_of, short, whole
 
 SLACK = 0.01  # by which float pixels may leave [0, 1]: rounding, interpolation
+
+
+def network(name: str, model: object) -> CxrNet:
+    """Check that ``model`` is a network of this library."""
+    if not isinstance(model, CxrNet):
+        raise ValueError(f"{name}: give a network made by build_model, got {type(model).__name__}")
+    return model
 
 
 def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:

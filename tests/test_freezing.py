@@ -60,7 +60,7 @@ def test_the_work_grows_with_the_image(nets):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": nn.Conv2d(1, 1, 1)}, "model: give a network of build_model, got Conv2d"),
+        ({"model": nn.Conv2d(1, 1, 1)}, "model: give a network made by build_model, got Conv2d"),
         ({"top": 6}, "top: give a whole number from 0 to 5, got 6"),
         ({"top": True}, "top: .*got True"),
         ({"cuts": (2, -1)}, "cuts: .*got -1"),

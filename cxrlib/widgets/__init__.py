@@ -1,14 +1,13 @@
 """Widgets that work in a running notebook and, with what was saved, on a page without one."""
 
 from .base import StaticWidget
-from .confusions import ConfusionExplorer
+from .confusions import ConfusionExplorer, ThresholdExplorer
 from .dials import PhantomDials
 from .freezing import FreezeExplorer
 from .inspector import CamInspector
 from .ladder import LadderExplorer
 from .layers import LayerBuilder
 from .playground import AugmentationPlayground
-from .threshold import ThresholdExplorer
 from .windowing import WindowExplorer
 
 __all__ = [

@@ -89,11 +89,6 @@ class StaticWidget(anywidget.AnyWidget):
         """Write the widget to a page of its own, which opens in any browser, also from the disk; return the path.
 
         An existing file is replaced. The title is by default the class's name.
-
-        Raises
-        ------
-        ValueError
-            When the path is a folder.
         """
         path = Path(path)
         if path.is_dir():

@@ -29,14 +29,8 @@ class PhantomDials(PageWidget):
     ----------
     diseases : sequence of str
         Phantom classes with a lesion: "bacterial", "viral", "covid-19", "tuberculosis".
-    size : int
-        Height and width in pixels.
-    seed : int
-
-    Raises
-    ------
-    ValueError
-        For a disease that the phantom does not know, or "normal", which has no lesion to turn up.
+    size, seed : int
+        Height and width in pixels; which patient.
     """
 
     _esm, _css = kit("dials")

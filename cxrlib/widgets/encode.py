@@ -74,11 +74,6 @@ def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
     """Measure the fraction of each map's energy inside a region, 0 to 1; None for a map without a positive value.
 
     Negative values of the maps (K, h, w) count as zero. They are enlarged bilinearly to the size of the mask (H, W).
-
-    Raises
-    ------
-    ValueError
-        When the shapes do not fit.
     """
     maps, mask = array("maps", maps, ("classes", "h", "w")), array("mask", mask, ("H", "W"), "b")
     fine = enlarge(np.maximum(maps, 0), mask.shape).astype(np.float64)

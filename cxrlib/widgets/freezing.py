@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..inputs import network
 from ..models import CxrNet, leaves
 from ..validate import several, whole
 from .base import PageWidget, kit
@@ -30,17 +31,11 @@ class FreezeExplorer(PageWidget):
     ----------
     model : CxrNet
         Not changed. Its layers are those that ``freeze`` counts.
-    top : int
-        Where the cut starts: the number of top layers of the body that learn.
-    cuts : sequence of int
-        More cuts to try, as buttons; the head alone and everything have one in any case.
+    top, cuts : int and sequence of int
+        Where the cut starts: the number of top layers of the body that learn; and more cuts to try, as buttons (the
+        head alone and everything have one in any case).
     size : int, optional
         Side of the image in pixels, for the multiplications; default: the size the model was built for.
-
-    Raises
-    ------
-    ValueError
-        No CxrNet, a cut that its body does not have, or a size that it cannot take.
 
     Notes
     -----
@@ -53,9 +48,7 @@ class FreezeExplorer(PageWidget):
     summary = "Freeze explorer: which layers learn, which batch norms keep their statistics, and what it saves."
 
     def __init__(self, model: CxrNet, top: int = 0, *, cuts: Sequence[int] = (), size: int | None = None) -> None:
-        if not isinstance(model, CxrNet):
-            raise ValueError(f"model: give a network of build_model, got {type(model).__name__}")
-        deep = len(leaves(model.body))
+        deep = len(leaves(network("model", model).body))
         top = whole("top", top, 0, deep)
         cuts = several("cuts", cuts, partial(whole, high=deep), least=0)
         layers = _layers(model, whole("size", model.config["size"] if size is None else size, 1))

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import torch
 
 from .. import cam
 from .._predict import predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, decode
+from ..inputs import network
 from ..localization.maps import filled
-from ..models import CxrNet, evaluating
+from ..models import CxrNet
 from ..progress import bar
 from ..validate import number, one_of, several, short, text, whole
 from .base import StaticWidget, kit
@@ -49,12 +49,10 @@ class CamInspector(StaticWidget):
         them.
     layers : sequence of str, optional
         Names from ``cxrlib.cam.layers(model)``. Default: the last layer at each of the three coarsest map sizes.
-    other : CxrNet, optional
-        A second model with the same classes, for a side-by-side view.
     methods : sequence of str
         Names from ``cxrlib.cam.METHODS``.
-    names : pair of str, optional
-        What to call ``model`` and ``other``.
+    other, names : CxrNet, pair of str, optional
+        A second model with the same classes, for a side-by-side view; what to call the two.
     predict : function, optional
         (model, CxrDataset of N images) -> probabilities (N, K): how the probabilities are made, for example calibrated
         ones. Default: ``cxrlib.predict``.
@@ -63,15 +61,9 @@ class CamInspector(StaticWidget):
         it later. Default: the class with the larger probability.
     truth : bool
         Show the true classes. False hides them: for a reading without the answers, or labels that mean nothing.
-    precompute : bool
-        Compute the maps of all images, layers and methods now. A web page has only these. False computes only what is
-        looked at, and needs a kernel.
-    progress : bool
-
-    Raises
-    ------
-    ValueError
-        Names the argument: an unknown layer or method, an image out of range, other classes, maps with NaN.
+    precompute, progress : bool
+        Compute the maps of all images, layers and methods now, with a progress bar. A web page has only these. False
+        computes only what is looked at, and needs a kernel.
 
     Notes
     -----
@@ -127,8 +119,6 @@ class CamInspector(StaticWidget):
     def __repr__(self) -> str:
         return f"CamInspector({', '.join(self._names)}; {len(self._images)} images, {len(self._maps)} saved maps)"
 
-    # -- what the page gets -------------------------------------------------------------------------------------
-
     def static_state(self) -> dict:
         """Return the page without a kernel: own pictures stay out of it, they may show a patient."""
         images = [image for image in self._images.values() if image["row"] is not None]
@@ -150,8 +140,6 @@ class CamInspector(StaticWidget):
             "regions": [name for name in REGIONS if any(name in known for known in self._regions.values())],
             "upload": MAX_UPLOAD, "decision": self._decision,
         }  # fmt: skip
-
-    # -- images and maps ----------------------------------------------------------------------------------------
 
     def _add_rows(self, rows: Sequence[int]) -> None:
         part = self._data[list(rows)]
@@ -255,7 +243,7 @@ class CamInspector(StaticWidget):
 
     def _add_upload(self, content: bytes) -> dict:
         try:
-            pixels, width, height = decode(content, self._data.size)
+            pixels, *of_file = decode(content, self._data.size)
         except BadImage as error:
             reason = str(error)
             it = "it " if reason.split()[0] in ("is", "has", "holds") else ""
@@ -264,7 +252,7 @@ class CamInspector(StaticWidget):
         probs = [p[0] for p in self._probabilities(one, ["own picture"])]
         self._opened += 1
         name = f"u{self._opened}"
-        self._add_image(name, pixels[None], probs, {}, row=None, label=None, file=[width, height])
+        self._add_image(name, pixels[None], probs, {}, row=None, label=None, file=of_file)
         return self._images[name]
 
     def _on_remove(self, content: dict, buffers: list) -> dict:
@@ -294,32 +282,16 @@ def _check_finite(what: str, values: np.ndarray, names: Sequence) -> None:
 
 def _default_layers(model: CxrNet, count: int = 3) -> list[str]:
     """List the last part of the body at each map size, the coarsest ``count`` of them."""
-    sizes: dict[str, tuple] = {}
-
-    def note(name: str, _module: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
-        sizes[name] = tuple(output.shape[2:])
-
-    hooks = [child.register_forward_hook(partial(note, name)) for name, child in model.body.named_children()]
-    try:
-        with evaluating(model), torch.no_grad():
-            model.body(model.input(next(model.parameters()).new_zeros(1, 1, *[model.config["size"]] * 2)))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    known = set(cam.layers(model))
-    last = {size: name for name, size in sizes.items() if name in known}
-    found = [name for name in sizes if name in last.values()][-count:]
-    if not found:
+    last = {size: name for name, size in cam.map_sizes(model).items() if "." not in name}
+    if not last:
         raise ValueError(f"model: {model.name!r} has no layer with maps of more than one pixel; a CAM needs one")
-    return found
+    return list(last.values())[-count:]
 
 
 def _own_copy(argument: str, net: CxrNet, data: CxrDataset) -> CxrNet:
     # JupyterLab answers widgets in a thread of its own, maybe while a cell trains the model: neither may disturb the
     # other's mode, hooks and gradients.
-    if not isinstance(net, CxrNet):
-        raise ValueError(f"{argument}: give a network made by build_model, got {type(net).__name__}")
-    if tuple(net.classes) != tuple(data.classes):
+    if tuple(network(argument, net).classes) != tuple(data.classes):
         raise ValueError(f"{argument}: it was built for the classes {list(net.classes)}, data has {list(data.classes)}")
     net = copy.deepcopy(net).eval()
     net.zero_grad(set_to_none=True)

@@ -29,16 +29,8 @@ class LadderExplorer(PageWidget):
         setting); ``scores`` (dict of seed -> value, or -> (value, low, high) with an interval), for the same seeds in
         every step; and, if wanted, ``text`` (a few words) and ``reported`` (a number to stand beside; None or NaN when
         it is not known).
-    score : str
-        What the scores are.
-    source : str
-        What the reported numbers are, and whose.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two steps or seeds, a name twice, seeds that differ between steps, a score that is no number, or a
-        part that is missing or unknown.
+    score, source : str
+        What the scores are; what the reported numbers are, and whose.
     """
 
     _esm, _css = kit("ladder")

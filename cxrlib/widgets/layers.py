@@ -15,21 +15,14 @@ class LayerBuilder(PageWidget):
 
     Parameters
     ----------
-    layers : str
-        The word to start with, such as "CPCPCPFDD".
+    layers, examples : str and sequence of str
+        The word to start with, such as "CPCPCPFDD", and words to try, as buttons.
     size, kernel : int
         Height and width of the images and of the convolutions' kernels, in pixels.
     filters : sequence of int
         Feature maps of the first, second, ... block of convolutions, as ``build_model`` takes them.
     hidden, outputs : int
         Width of the dense layers, and number of classes.
-    examples : sequence of str
-        Words to try, as buttons.
-
-    Raises
-    ------
-    ValueError
-        For a word that is no layer string.
     """
 
     _esm, _css = kit("layers")

@@ -29,16 +29,9 @@ class AugmentationPlayground(PageWidget):
         Default: one phantom with an R marker. The page holds the image: mind this when it shows a patient.
     row : int
         Position of the image in ``data``.
-    augment : Augment, optional
-        The ranges of "Draw at random". Default: those of the recipe ``augmented``.
-    name : str
-        What the page calls these ranges.
-
-    Raises
-    ------
-    ValueError
-        For a row that is not in ``data``, an image that is too large or not square, or an ``augment`` with
-        crop or mixup, which the page does not have.
+    augment, name : Augment, str
+        The ranges of "Draw at random", without crop and mixup, and what the page calls them. Default: those of the
+        recipe ``augmented``.
     """
 
     _esm, _css = kit("playground")

@@ -29,15 +29,8 @@ class WindowExplorer(PageWidget):
         The rescaled value is ``slope * stored + intercept``.
     monochrome1 : bool
         Whether small values are bright.
-    mask : bool array (H, W), optional
-        A region of interest: the page outlines it and says how many of its pixels are clipped.
-    region : str
-        What the mask shows.
-
-    Raises
-    ------
-    ValueError
-        Values, sizes or a window that the page cannot show; all values equal.
+    mask, region : bool array (H, W), str
+        A region of interest, and what it is: the page outlines it and says how many of its pixels are clipped.
     """
 
     _esm, _css = kit("windowing")

@@ -45,25 +45,16 @@ def window(
     pixels : array_like of any shape
         After the rescale slope and intercept.
     center, width : float
-        In the units of ``pixels``.
+        In the units of ``pixels``. LINEAR needs a width of at least 1, the others one above 0.
     function : {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
-        LINEAR needs a width of at least 1, the others one above 0.
+        As in DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not
+        symmetric about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
     low, high : float
         The range of the result.
 
     Returns
     -------
     ndarray, float64, of the same shape
-
-    Raises
-    ------
-    ValueError
-        An unknown function, or a width that it does not allow.
-
-    Notes
-    -----
-    DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not symmetric
-    about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
     """
     one_of("function", function, FUNCTIONS)
     number("center", center)
@@ -109,15 +100,12 @@ def read_dicom(
     BadImage
         A ValueError with the reason and the remedy: not a DICOM file, no pixels, several frames, colors, a compression
         whose decoder is not installed, damaged data, more than 100 megapixels.
-    FileNotFoundError, ValueError
-        No such file; an impossible ``window`` or ``size``.
     """
     if isinstance(window, tuple | list) and len(window) == 2:
         window = number("window, center", window[0]), number("window, width", window[1], 1)
     elif window is not None and not (isinstance(window, str) and window == "full"):
         raise ValueError(f'window: give None, "full" or (center, width), got {window!r}')
-    if size is not None:
-        size = whole("size", size, 8, 4096)
+    size = None if size is None else whole("size", size, 8, 4096)
     if not isinstance(source, bytes | bytearray):
         path = Path(os.fspath(source))
         if path.is_file() and path.stat().st_size > MAX_BYTES:
@@ -345,13 +333,12 @@ def _shown(file: Any, stored: np.ndarray, asked: Any, notes: list[str]) -> np.nd
 
 def _modality(file: Any, notes: list[str]) -> Callable[[np.ndarray], np.ndarray]:
     """Give the function from stored to rescaled values."""
-    if item := _lut(file, "ModalityLUTSequence", notes):
-        table, first, _ = _table(file, item)
-        return lambda stored: _look_up(stored, table, first)
-    slope, intercept = _first(file.get("RescaleSlope")), _first(file.get("RescaleIntercept"))
+    if table := _lut(file, "ModalityLUTSequence", notes):
+        return table.look_up
+    slope, intercept = _first(file.get("RescaleSlope")), _first(file.get("RescaleIntercept")) or 0.0
     if slope == 0:
         notes.append("RescaleSlope is 0, which would leave a single gray: 1 is used")
-    slope, intercept = slope or 1.0, intercept or 0.0
+    slope = slope or 1.0
 
     def rescale(stored: np.ndarray) -> np.ndarray:
         values = stored * slope + intercept
@@ -368,12 +355,11 @@ def _asked(file: Any, asked: Any, notes: list[str]) -> Callable[[np.ndarray], np
         return lambda values: window(values, *asked)
     if asked == "full":
         return None
-    if item := _lut(file, "VOILUTSequence", notes):
-        table, first, bits = _table(file, item)
-        held = max(8, int(table.max()).bit_length())
+    if table := _lut(file, "VOILUTSequence", notes):
+        bits, held = table.bits, max(8, int(table.entries.max()).bit_length())
         if held != bits:
             notes.append(f"the lookup table in the DICOM file declares {bits} bits and holds {held}: {held} are used")
-        return lambda values: _look_up(np.rint(values), table, first) * (255.0 / (2**held - 1))
+        return lambda values: table.look_up(np.rint(values)) * (255.0 / (2**held - 1))
     center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     if center is None or width is None:
         return None
@@ -397,34 +383,37 @@ def _range(stored: np.ndarray, rescale: Callable, padded: Callable) -> tuple[flo
     return float(min(inside or everywhere)), float(max(inside or everywhere))
 
 
-def _lut(file: Any, name: str, notes: list[str]) -> Any:
-    """Give the first lookup table of a sequence, or None; an item without a table is passed over and told."""
-    items = file.get(name) or [None]
-    if items[0] is not None and not (items[0].get("LUTDescriptor") and items[0].get("LUTData")):
+class _Table(NamedTuple):
+    """A lookup table: its entries, the value that the first stands for, and the bits it declares."""
+
+    entries: np.ndarray
+    first: int
+    bits: int
+
+    def look_up(self, values: np.ndarray) -> np.ndarray:
+        return self.entries[np.clip(values.astype(np.int64) - self.first, 0, len(self.entries) - 1)]
+
+
+def _lut(file: Any, name: str, notes: list[str]) -> _Table | None:
+    """Read the first lookup table of a sequence, or None; an item without a table is passed over and told."""
+    item = (file.get(name) or [None])[0]
+    if item is None:
+        return None
+    if not (item.get("LUTDescriptor") and item.get("LUTData")):
         notes.append(f"the {name} in the DICOM file holds no table: it is not used")
         return None
-    return items[0]
-
-
-def _table(file: Any, item: Any) -> tuple[np.ndarray, int, int]:
-    """Read a lookup table: its entries, the value that the first stands for, and the bits it declares."""
     count, first, bits = (int(value) for value in item.LUTDescriptor)
-    count = count or 65536
     if first >= 32768 and file.PixelRepresentation:
         first -= 65536
     little = "<" if file.file_meta.TransferSyntaxUID.is_little_endian else ">"
     data = item.LUTData
     if not isinstance(data, bytes):
         data = np.atleast_1d(data).astype(f"{little}u2").tobytes()
-    one_byte = bits <= 8 and len(data) < 2 * count
-    table = np.frombuffer(data[: len(data) // 2 * 2], np.uint8 if one_byte else f"{little}u2")[:count]
+    one_byte = bits <= 8 and len(data) < 2 * (count or 65536)
+    table = np.frombuffer(data[: len(data) // 2 * 2], np.uint8 if one_byte else f"{little}u2")[: count or 65536]
     if len(table) == 0:
         raise BadImage("the DICOM file has an empty lookup table; export it as PNG")
-    return table.astype(float), first, bits
-
-
-def _look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
-    return table[np.clip(values.astype(np.int64) - first, 0, len(table) - 1)]
+    return _Table(table.astype(float), first, bits)
 
 
 def _padding(file: Any, kind: np.dtype) -> Callable[[np.ndarray], np.ndarray]:

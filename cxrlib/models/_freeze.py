@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 def leaves(module: nn.Module) -> dict[str, nn.Module]:
     """List the layers of a network by name, in the order of registration.
 
-    A layer is a module without children, or one that holds parameters of its own. Activations, pooling and
-    batch norm count as layers, as in Keras. A module that does nothing (``nn.Identity``) does not count, and
-    one that is used several times counts once.
+    A layer is a module without children, or one that holds parameters of its own: activations, pooling and batch norm,
+    too, as in Keras. ``nn.Identity`` does not count, and a module that is used several times counts once.
     """
     return {
         name: layer
@@ -30,40 +29,25 @@ def leaves(module: nn.Module) -> dict[str, nn.Module]:
 def freeze(model: CxrNet, layers: int | str = "all", *, freeze_norms: bool = False) -> CxrNet:
     """Stop the training of the body of a network, or of all but its top layers.
 
-    The head always stays trainable. Frozen batch-norm layers keep their statistics: they stay in eval mode
-    when ``model.train()`` is called.
+    The head always stays trainable. Frozen batch-norm layers keep their statistics: they stay in eval mode when
+    ``model.train()`` is called. Returns the same model.
 
     Parameters
     ----------
     model : CxrNet
         Changed in place; what was frozen before and is not now becomes trainable again.
     layers : int or "all"
-        ``"all"`` (or 0) freezes the whole body. ``k`` leaves the ``k`` layers of the body that are nearest to
-        the head trainable. What counts as a layer is said in ``leaves``; ``len(leaves(model.body))`` counts
-        them.
+        ``"all"`` (or 0) freezes the whole body. ``k`` leaves the ``k`` layers of the body that are nearest to the head
+        trainable. What counts as a layer is said in ``leaves``; ``len(leaves(model.body))`` counts them.
     freeze_norms : bool
         Freeze the batch norms of the layers that stay trainable, too. Their statistics follow every batch, whatever the
         learning rate; at a low one the layers behind them cannot keep up.
-
-    Returns
-    -------
-    CxrNet
-        The same model.
-
-    Raises
-    ------
-    ValueError
-        When ``layers`` is no such number, or larger than the number of layers of the body.
     """
-    found = leaves(model.body)
-    if layers == "all":
-        layers = 0
+    found, layers = leaves(model.body), 0 if layers == "all" else layers
     whole('freeze: layers ("all", or the number of top layers of the body to leave trainable)', layers, 0)
     if layers > len(found):
-        raise ValueError(
-            f"freeze: {layers} layers cannot stay trainable, the body of {model.name!r} has {len(found)}; "
-            "unfreeze(model) trains all of it"
-        )
+        most = f"the body of {model.name!r} has {len(found)}; unfreeze(model) trains all of it"
+        raise ValueError(f"freeze: {layers} layers cannot stay trainable, {most}")
     for parameter in model.body.parameters():
         parameter.requires_grad_(False)
     for layer in list(found.values())[len(found) - layers :]:

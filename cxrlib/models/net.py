@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 from collections.abc import Iterable, Sequence
 
@@ -26,9 +25,8 @@ _BACKBONE_DEFAULTS = {"pretrained": False, "head_dropout": 0.0, "head_batchnorm"
 class Normalize(nn.Module):
     """Bring gray images with values in [0, 1] to about zero mean and unit variance; nothing is learned.
 
-    ``mode="fixed"`` computes ``(x - 0.449) / 0.226`` (the ImageNet mean and standard deviation, averaged over
-    the colors); ``mode="image"`` gives every image zero mean and unit variance, which removes differences of
-    exposure.
+    ``mode="fixed"`` computes ``(x - 0.449) / 0.226`` (the ImageNet mean and SD, averaged over the colors);
+    ``mode="image"`` gives every image zero mean and unit variance, which removes differences of exposure.
     """
 
     def __init__(self, mode: str = "fixed") -> None:
@@ -51,20 +49,15 @@ class Normalize(nn.Module):
 class CxrNet(nn.Module):
     """A classifier of chest X-rays in three parts: ``head(body(input(x)))``.
 
-    ``input`` normalizes, ``body`` ends in spatial maps (B, C, h, w), ``head`` turns these into logits (B, K).
-    It takes float images (B, 1, H, W) with values in [0, 1]. ``net.classes`` holds the class names and
-    ``net.config`` the plain arguments that rebuild it: ``build_model(**net.config)``. Made by
-    ``build_model``.
+    ``input`` normalizes float images (B, 1, H, W) with values in [0, 1], ``body`` ends in spatial maps (B, C, h, w),
+    ``head`` turns these into logits (B, K). ``net.classes`` holds the class names, ``net.config`` the plain arguments
+    that rebuild it: ``build_model(**net.config)``.
     """
 
     def __init__(self, name: str, classes: tuple[str, ...], body: nn.Module, head: nn.Module, config: dict) -> None:
         super().__init__()
-        self.name = name
-        self.classes = classes
-        self.config = config
-        self.input = Normalize(config["normalize"])
-        self.body = body
-        self.head = head
+        self.name, self.classes, self.config = name, classes, config
+        self.input, self.body, self.head = Normalize(config["normalize"]), body, head
         # A flattening head fixes the size of the images; other bodies only set a smallest size.
         self.fixed_size = None if hasattr(head, "pool") else config["size"]
         if name in BACKBONES:
@@ -109,15 +102,15 @@ def build_model(
     Parameters
     ----------
     name : str
-        A name from ``MODELS``, or a layer string: C is a convolution with ReLU, P a 2 x 2 max-pooling, F
-        flattens, D is a dense layer with ReLU and dropout. The output layer is always added at the end and
-        has no letter. ``"CPCPCPFDD"`` is three blocks and two dense layers; ``"cnn5"`` is the same with 32,
-        64 and 128 filters. Without F the maps are averaged (global average pooling) before the output layer.
+        A name from ``MODELS``, or a layer string: C is a convolution with ReLU, P a 2 x 2 max-pooling, F flattens, D is
+        a dense layer with ReLU and dropout. The output layer is always added at the end and has no letter.
+        ``"CPCPCPFDD"`` is three blocks and two dense layers; ``"cnn5"`` is the same with 32, 64 and 128 filters.
+        Without F the maps are averaged (global average pooling) before the output layer.
     classes : sequence of str
         Class names, in the order of the outputs.
     pretrained : bool or "imagenet"
-        Start from ImageNet weights (backbones only). They are downloaded, but for ``efficientnet_lite0``,
-        whose weights come with a Python package.
+        Start from ImageNet weights (backbones only). They are downloaded (ConnectionError where they cannot be), but
+        for ``efficientnet_lite0``, whose weights come with a Python package.
     size : int
         Side of the images in pixels. Networks with F take only this size; the others take any.
     normalize : "fixed" or "image"
@@ -125,54 +118,37 @@ def build_model(
     freeze, freeze_norms : None, "all" or int; bool
         Passed to ``freeze``.
     seed : int, optional
-        Seed of the initial weights; torch's global generator is left as it was. Default: the global
-        generator.
+        Of the initial weights; torch's global generator is left as it was. Default: drawn from the global generator.
     filters, hidden, dropout, padding, kernel
-        Layer strings only. ``filters`` are the numbers of feature maps; the next one is used after each P,
-        the last one repeats; default (64, 128). ``hidden`` units and the ``dropout`` fraction of each D.
-        ``padding="same"`` keeps the map size in a convolution, ``"valid"`` does not. ``kernel`` is the side
-        of a convolution in pixels.
+        Layer strings only. ``filters`` are the numbers of feature maps; the next one is used after each P, the last one
+        repeats; default (64, 128). ``hidden`` units and the ``dropout`` fraction of each D. ``padding="same"`` keeps
+        the map size in a convolution, ``"valid"`` does not. ``kernel`` is the side of a convolution in pixels.
     head_dropout, head_batchnorm, head_hidden
-        Backbones only. The head is global average pooling, batch norm (if asked), dropout and the output
-        layer; ``head_hidden`` units add a dense layer with ReLU before the dropout.
+        Backbones only. The head is global average pooling, batch norm (if asked), dropout and the output layer;
+        ``head_hidden`` units add a dense layer with ReLU before the dropout.
 
     Returns
     -------
     CxrNet
-        Input float (B, 1, H, W) in [0, 1]; output logits (B, K). The weights lie in memory as the processor
-        reads them fastest (``channels_last``).
-
-    Raises
-    ------
-    ValueError
-        An unknown name, an impossible layer string, an argument out of range or of the other kind of network.
-    ConnectionError
-        Pretrained weights that cannot be downloaded.
+        Input float (B, 1, H, W) in [0, 1]; output logits (B, K). The weights lie in memory as the processor reads them
+        fastest (``channels_last``).
     """
-    classes = _check_classes(classes)
-    layers = _layer_string(name)
-    given = {
-        "filters": filters, "hidden": hidden, "dropout": dropout, "padding": padding, "kernel": kernel,
-        "pretrained": pretrained, "head_dropout": head_dropout, "head_batchnorm": head_batchnorm,
-        "head_hidden": head_hidden,
-    }  # fmt: skip
-    _check_kind(name, layers is not None, given)
-    _check_common(name, size, normalize, given)
+    given = dict(locals())
+    classes, layers = _check_classes(classes), _layer_string(name)
+    _check_options(given, layers is not None)
     config = {"name": name, "classes": list(classes), "size": int(size), "normalize": normalize, "seed": seed}
-    config |= {"freeze": None, "freeze_norms": False}
-    with _seeded(seed):
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.random.default_generator.manual_seed(whole("seed", seed, -(2**63), 2**64 - 1))
         if layers is not None:
             given["filters"] = _check_filters(filters, default=(32, 64, 128) if name == "cnn5" else (64, 128))
             options = {key: given[key] for key in _LAYER_DEFAULTS}
             body, head = build_layers(layers, len(classes), size=size, **options)
-            config.update(options, filters=list(given["filters"]))
         else:
-            given["pretrained"] = bool(pretrained)
-            options = {key: given[key] for key in _BACKBONE_DEFAULTS}
-            body = build_backbone(name, given["pretrained"])
+            options = {key: given[key] for key in _BACKBONE_DEFAULTS} | {"pretrained": bool(pretrained)}
+            body = build_backbone(name, options["pretrained"])
             head = _build_head(BACKBONES[name].channels, len(classes), head_dropout, head_batchnorm, head_hidden)
-            config.update(options)
-    model = CxrNet(name, classes, body, head, config)
+    model = CxrNet(name, classes, body, head, config | options | {"freeze": None, "freeze_norms": False})
     model.to(memory_format=memory_layout(next(model.parameters()).device))
     return model if freeze is None else freeze_layers(model, freeze, freeze_norms=freeze_norms)
 
@@ -192,17 +168,6 @@ def _build_head(channels: int, classes: int, dropout: float, batchnorm: bool, hi
     check_weights("the output layer", (hidden or channels) * classes)
     head.add_module("output", nn.Linear(hidden or channels, classes))
     return head
-
-
-@contextlib.contextmanager
-def _seeded(seed: int | None):
-    if seed is None:
-        yield
-        return
-    whole("seed", seed, -(2**63), 2**64 - 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
-        yield
 
 
 def _layer_string(name: str) -> str | None:
@@ -235,30 +200,25 @@ def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _check_kind(name: str, is_layers: bool, given: dict) -> None:
-    foreign = _BACKBONE_DEFAULTS if is_layers else _LAYER_DEFAULTS
-    for key, default in foreign.items():
+def _check_options(given: dict, is_layers: bool) -> None:
+    name = given["name"]
+    for key, default in (_BACKBONE_DEFAULTS if is_layers else _LAYER_DEFAULTS).items():
         if given[key] != default:
             kind, other = ("a layer string", "backbones") if is_layers else ("a backbone", "layer strings")
             listed = ", ".join(BACKBONES) if is_layers else f"'cnn5' or {CNN5!r}"
             raise ValueError(f"{key}={short(given[key])} is for {other} ({listed}); {name!r} is {kind}")
-
-
-def _check_common(name: str, size: int, normalize: str, given: dict) -> None:
-    whole(f"size of the images in pixels, for {name!r}", size, BACKBONES[name].smallest if name in BACKBONES else 1)
-    one_of("normalize", normalize, ("fixed", "image"))
+    least = 1 if is_layers else BACKBONES[name].smallest
+    whole(f"size of the images in pixels, for {name!r}", given["size"], least)
+    one_of("normalize", given["normalize"], ("fixed", "image"))
     one_of("padding", given["padding"], ("same", "valid"))
     if given["pretrained"] not in (True, False, "imagenet"):
         raise ValueError(f"pretrained: give True, False or 'imagenet', got {short(given['pretrained'])}")
     for key in ("dropout", "head_dropout"):
         number(key, given[key], 0, 1, open_high=True)
-    for key in ("hidden", "kernel", "head_hidden"):
-        if given[key] is not None or key != "head_hidden":
-            whole(key, given[key], 1)
+    for key in ("hidden", "kernel", *(["head_hidden"] if given["head_hidden"] is not None else [])):
+        whole(key, given[key], 1)
 
 
-def _check_filters(filters: int | Sequence[int] | None, default: tuple[int, ...]) -> tuple[int, ...]:
-    if filters is None:
-        return default
-    values = tuple(filters) if isinstance(filters, Sequence) and filters else (filters,)
-    return tuple(whole("filters: each", value, 1) for value in values)
+def _check_filters(filters: int | Sequence[int] | None, default: tuple[int, ...]) -> list[int]:
+    values = default if filters is None else filters if isinstance(filters, Sequence) and filters else [filters]
+    return [whole("filters: each", value, 1) for value in values]

@@ -8,16 +8,16 @@ with the same weights as one that was not.
 from __future__ import annotations
 
 import copy
+import json
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import write_torch
@@ -70,14 +70,7 @@ def fit(
     Raises
     ------
     ValueError
-        Empty data, a model that knows other classes than the data or is frozen otherwise than the recipe says, class
-        weights that do not fit the training images, a checkpoint of another recipe or another data set, a batch that
-        cannot be divided.
-
-    Warns
-    -----
-    UserWarning
-        A class without images, by name; a monitored value that is undefined because of it.
+        Data, model, recipe and checkpoint that do not belong together; a class without images is a warning.
     """
     recipe = (recipe or Recipe()).replace(**changes)
     _check(model, train, val, recipe)
@@ -113,7 +106,10 @@ def _train_head(
 
 def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Recipe) -> None:
     """Refuse what cannot be trained; say which class has no images where."""
-    for name, data, use in (("train", train, "train"), ("val", val, "validate")):
+    for name, data, use, means in (
+        ("train", train, "train", "the network cannot learn it"),
+        ("val", val, "validate", "nothing can be said about it there"),
+    ):
         if data is None:
             continue
         if len(data) == 0:
@@ -123,6 +119,8 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
                 f"the model was built for the classes {list(model.classes)}, {name} has {list(data.classes)}: "
                 f"build it with build(recipe, {name}.classes)"
             )
+        if missing := [c for k, c in enumerate(data.classes) if not (data.labels == k).any()]:
+            warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
     if recipe.trainable != "all" or recipe.freeze_norms:
         asked = {"head": "all", "all": model.config["freeze"]}.get(recipe.trainable, recipe.trainable)
         if (model.config["freeze"], model.config["freeze_norms"]) != (asked, recipe.freeze_norms):
@@ -135,13 +133,6 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
     if val is None and (recipe.early_stopping or recipe.monitor != "val_loss"):
         raise ValueError("the recipe monitors a validation value, but val is missing: fit(model, train, val, ...)")
-    for name, data, means in (
-        ("train", train, "the network cannot learn it"),
-        ("val", val, "nothing can be said about it there"),
-    ):
-        missing = [] if data is None else [c for k, c in enumerate(data.classes) if not (data.labels == k).any()]
-        if missing:
-            warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
     if undefined(recipe, val):
         warnings.warn(
             f"{recipe.monitor} is undefined on these validation images: the weights of the last epoch are kept, and "
@@ -149,28 +140,6 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
             "class_weights, or validation images of every class",
             stacklevel=3,
         )
-
-
-class _Shuffle(Sampler):
-    """A random order of n images that depends on the seed and the epoch alone."""
-
-    def __init__(self, n: int, seed: int) -> None:
-        self.n, self.seed, self.epoch = n, seed, 0
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, self.epoch))
-        return iter(torch.randperm(self.n, generator=generator).tolist())
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-
-
-def _as_is(batch: tuple) -> tuple:
-    return batch  # CxrDataset.__getitems__ has already made tensors of the whole batch
 
 
 class _Training:
@@ -195,13 +164,10 @@ class _Training:
         self.dtype = autocast_dtype(recipe.precision, self.device)
         self.layout = memory_layout(self.device)
         model.to(device=self.device, memory_format=self.layout)
-        self.order = _Shuffle(len(train), recipe.seed)
-        batch = _batch_size(recipe, len(train), self.processes)
-        self.loader = self.accelerator.prepare(
-            DataLoader(train, batch, sampler=self.order, collate_fn=_as_is, drop_last=True)
-        )
+        self.batch = _batch_size(recipe, len(train), self.processes)
+        self.steps = len(train) // self.batch  # of one epoch
         self.optimizer = make_optimizer(model, recipe)
-        self.schedule = make_schedule(self.optimizer, recipe, len(self.loader))
+        self.schedule = make_schedule(self.optimizer, recipe, self.steps)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         self.weights = class_weights(recipe.class_weights, train)
         if self.weights is not None:
@@ -221,7 +187,7 @@ class _Training:
         first = _same_everywhere(accelerator, len(history.epochs))
         self.net = accelerator.prepare(self.model)
         show = progress and accelerator.is_main_process
-        total, done = (n * len(self.loader) for n in (recipe.epochs, first))
+        total, done = (n * self.steps for n in (recipe.epochs, first))
         bar = progress_bar(total=total, initial=done, desc=recipe.model, unit="step", show=show)
         live = LiveCurve(enabled=show)
         try:
@@ -259,18 +225,24 @@ class _Training:
                 accelerator.free_memory()
         return history
 
+    def batches(self, data: CxrDataset, batch: int, **options: object) -> DataLoader:
+        """Batches of (images, labels), for this process; ``CxrDataset.__getitems__`` makes tensors of a whole batch."""
+        return self.accelerator.prepare(DataLoader(data, batch, collate_fn=lambda made: made, **options))
+
     def train_epoch(self, epoch: int, bar: object) -> dict:
         """Show the network every training image once; return the epoch's row."""
         recipe = self.recipe
-        self.order.epoch = epoch
-        seed = _epoch_seed(recipe.seed, epoch) + self.accelerator.process_index
+        seed = int(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0])
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed)).tolist()
+        batches = self.batches(self.train, self.batch, sampler=order, drop_last=True)
+        seed += self.accelerator.process_index
         torch.manual_seed(seed)  # dropout
         generator = torch.Generator().manual_seed(seed)  # augmentation
         start = time.perf_counter()
         self.model.train()
         # filled in place: small tensors kept from every step would lie between large ones, and memory would grow
-        losses, hits, seen = torch.empty(len(self.loader), device=self.device), 0.0, 0
-        for step, (images, labels) in enumerate(self.loader):
+        losses, hits, seen = torch.empty(self.steps, device=self.device), 0.0, 0
+        for step, (images, labels) in enumerate(batches):
             x = images.to(dtype=torch.float32).div_(255)
             y = nn.functional.one_hot(labels, len(self.train.classes)).to(x.dtype)
             if recipe.augment is not None:
@@ -307,10 +279,9 @@ class _Training:
         if self.averaged is not None and self.processes > 1:  # each has seen its own images' batch statistics
             broadcast([*self.averaged.module.buffers()])
         batch = -(-max(self.recipe.batch_size, 64) // self.processes) * self.processes
-        loader = self.accelerator.prepare(DataLoader(self.val, batch, collate_fn=_as_is))
         net.eval()
         found = []
-        for images, labels in loader:
+        for images, labels in self.batches(self.val, batch):
             logits = self.forward(net, images.to(dtype=torch.float32).div_(255))
             found.append(self.accelerator.gather_for_metrics((logits.float(), labels)))
         logits, labels = (torch.cat(part) for part in zip(*found, strict=True))
@@ -337,9 +308,8 @@ class _Training:
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross-entropy with the recipe's class weights and label smoothing."""
-        return nn.functional.cross_entropy(
-            logits.float(), targets, weight=self.weights, label_smoothing=self.recipe.label_smoothing
-        )
+        smoothing = self.recipe.label_smoothing
+        return nn.functional.cross_entropy(logits.float(), targets, weight=self.weights, label_smoothing=smoothing)
 
     def judge(self, row: dict) -> None:
         """Compare the epoch that has just ended with the best. An undefined value is neither better nor worse."""
@@ -367,17 +337,19 @@ class _Training:
                 history.stopped, self.finished = "early", True
         self.finished |= row["epoch"] >= recipe.epochs
 
+    def parts(self) -> dict:
+        """Give what has a state that a checkpoint keeps."""
+        names = ("model", "optimizer", "schedule", "scaler", "averaged")
+        return {name: part for name in names if (part := getattr(self, name)) is not None}
+
     def save(self, path: Path) -> None:
         """Write all that this run needs to continue."""
-        parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler, "averaged": self.averaged}
-        content = {name: part.state_dict() for name, part in parts.items() if part is not None}
-        content["schedule"] = {k: v for k, v in self.schedule.state_dict().items() if not callable(v)}
+        content = {name: part.state_dict() for name, part in self.parts().items()}
+        content["schedule"] = {k: v for k, v in content["schedule"].items() if not callable(v)}
         content |= {name: getattr(self, name) for name in ("best", "best_value", "waited", "finished")}
-        history = {name: getattr(self.history, name) for name in ("epochs", "best_epoch", "stopped")}
-        write_torch(path, {
-            "format": CHECKPOINT_FORMAT, "recipe": _lists(self.recipe.to_dict()), "data": self.train.fingerprint,
-            "history": history, **content,
-        })  # fmt: skip
+        content["history"] = {name: getattr(self.history, name) for name in ("epochs", "best_epoch", "stopped")}
+        about = {"format": CHECKPOINT_FORMAT, "recipe": _as_json(self.recipe), "data": self.train.fingerprint}
+        write_torch(path, about | content)
 
     def load(self, path: Path) -> None:
         """Continue from what ``save`` wrote. Raises ValueError for anything else, or another run's."""
@@ -386,7 +358,7 @@ class _Training:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             if saved["format"] != CHECKPOINT_FORMAT:
                 raise ValueError("another format")
-            now, then, data = _lists(self.recipe.to_dict()), saved["recipe"], saved["data"]
+            now, then, data = _as_json(self.recipe), saved["recipe"], saved["data"]
             different = sorted(k for k in now if k != "about" and now[k] != then.get(k))
         except Exception as error:  # torch raises many kinds for a damaged or foreign file
             raise ValueError(
@@ -399,12 +371,8 @@ class _Training:
         if data != self.train.fingerprint:
             raise ValueError(f"{path} was trained on other images than those given as train; {remedy}")
         try:
-            self.model.load_state_dict(saved["model"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.schedule.load_state_dict(saved["schedule"])
-            self.scaler.load_state_dict(saved["scaler"])
-            if self.averaged is not None:
-                self.averaged.load_state_dict(saved["averaged"])
+            for name, part in self.parts().items():
+                part.load_state_dict(saved[name])
             for name in ("best", "best_value", "waited", "finished"):
                 setattr(self, name, saved[name])
             for name, value in saved["history"].items():
@@ -434,15 +402,11 @@ def _same_everywhere(accelerator: object, epochs: int) -> int:
 
     found = gather_object([epochs])
     if len(set(found)) > 1:
-        raise ValueError(
-            f"the processes continue after different epochs ({short(found)}): the checkpoint must lie in "
-            "a folder that all of them share"
-        )
+        where = "the checkpoint must lie in a folder that all of them share"
+        raise ValueError(f"the processes continue after different epochs ({short(found)}): {where}")
     return epochs
 
 
-def _lists(value: object) -> object:
-    """Tuples become lists, as they do in JSON, so that a recipe compares equal to its saved form."""
-    if isinstance(value, dict):
-        return {k: _lists(v) for k, v in value.items()}
-    return [_lists(v) for v in value] if isinstance(value, list | tuple) else value
+def _as_json(recipe: Recipe) -> dict:
+    """Return the recipe's values after JSON, which knows no tuples: so it compares equal to its saved form."""
+    return json.loads(json.dumps(recipe.to_dict(), default=str))

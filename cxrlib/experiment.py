@@ -37,22 +37,14 @@ def run(
         How to split, see ``split``.
     folder : path, optional
         Where the run is saved, and the checkpoint; a run that was killed continues from there. None writes nothing.
-    bootstrap : int
-        Resamples behind the intervals.
-    name : str
-        Of the record; default: model, data and seed.
-    progress : bool
-        Show progress bars.
+    bootstrap, name, progress
+        Resamples behind the intervals; of the record (default: model, data and seed); show progress bars.
 
     Returns
     -------
     Run
-        Its record names no folder of this machine, no file and no patient.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Ctrl-C ended the training; nothing was scored.
+        Its record names no folder of this machine, no file and no patient. KeyboardInterrupt where Ctrl-C ended the
+        training: nothing was scored.
     """
     progress = progress and is_main_process()
     if data is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from . import plot
 from .recipe import Recipe
+from .values import plain
 
 
 @dataclass
@@ -66,11 +68,8 @@ class History:
 
     def to_dict(self) -> dict:
         """Return plain values, for JSON; what is undefined is None."""
-        return {
-            "recipe": self.recipe.to_dict(), "epochs": [_plain(row) for row in self.epochs],
-            "head": [_plain(row) for row in self.head], "stopped": self.stopped, "best_epoch": self.best_epoch,
-            "hardware": self.hardware, "seconds": self.seconds, "images_per_second": self.images_per_second,
-        }  # fmt: skip
+        names = ("epochs", "head", "stopped", "best_epoch", "hardware", "seconds", "images_per_second")
+        return {"recipe": self.recipe.to_dict()} | {name: plain(getattr(self, name), None) for name in names}
 
     def __str__(self) -> str:
         if not self.epochs:
@@ -91,16 +90,13 @@ class History:
         return (self.plot().to_html() if self.epochs else "") + f"<p>{self}</p>"
 
 
-def _plain(row: dict) -> dict:
-    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
-
-
 class LiveCurve:
     """A learning curve that is redrawn after every epoch while a notebook cell runs."""
 
     def __init__(self, enabled: bool) -> None:
         self.handle = None
-        self.enabled = enabled and _in_notebook() and not os.environ.get("TQDM_DISABLE")
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        self.enabled = enabled and getattr(shell, "kernel", None) is not None and not os.environ.get("TQDM_DISABLE")
 
     def update(self, history: History) -> None:
         """Draw what there is by now."""
@@ -120,11 +116,3 @@ class LiveCurve:
             from IPython.display import HTML
 
             self.handle.update(HTML(""))
-
-
-def _in_notebook() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return getattr(get_ipython(), "kernel", None) is not None

@@ -299,10 +299,14 @@ class Report:
         names = ("threshold_source", "bootstrap", "precision", "values", "intervals", "confusion")
         return plain(about | {name: getattr(self, name) for name in names} | {"roc": curves})
 
+    def predictions(self) -> dict[str, list]:
+        """Give labels, probs, and numbers in place of patients, in the order of the images: no file, no name."""
+        found = {"labels": self.labels, "probs": self.probs, "patients": self._group}
+        return {name: values.tolist() for name, values in found.items()}
+
     def save(self, path: str | Path) -> Path:
         """Write :meth:`to_dict` and the predictions as JSON; patients become numbers, images are not kept."""
-        kept = {name: getattr(self, name).tolist() for name in ("labels", "probs")}
-        kept |= {"patients": self._group.tolist(), "threshold": self.threshold, "seed": int(self.seed)}
+        kept = self.predictions() | {"threshold": self.threshold, "seed": int(self.seed)}
         return write_json(path, self.to_dict() | {"predictions": kept})
 
     @classmethod

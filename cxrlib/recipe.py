@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,15 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "plateau", "cyclic", "onecycle", "cosine")
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 MONITORS = ("val_loss", "val_accuracy", "val_auc")
+_CHECKS = {
+    "optimizer": partial(one_of, allowed=OPTIMIZERS), "schedule": partial(one_of, allowed=SCHEDULES),
+    "precision": partial(one_of, allowed=PRECISIONS), "monitor": partial(one_of, allowed=MONITORS),
+    **dict.fromkeys(("epochs", "batch_size", "size"), partial(whole, low=1)),
+    **dict.fromkeys(("head_epochs", "seed"), whole),
+    **dict.fromkeys(("lr", "head_lr"), partial(number, low=0, open_low=True)),
+    "weight_decay": partial(number, low=0),
+    **dict.fromkeys(("label_smoothing", "ema_decay"), partial(number, low=0, high=1, open_high=True)),
+}  # fmt: skip
 MODEL_OPTIONS = sorted({*inspect.signature(build_model).parameters} - {"name", "classes", "size", "seed"})
 
 
@@ -110,22 +120,11 @@ class Recipe:
         for name, value in vars(self).copy().items():
             if isinstance(value, np.generic | dict):
                 object.__setattr__(self, name, _python(value))
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
-            one_of(f"recipe: {name}", getattr(self, name), allowed)
-        one_of("recipe: monitor", self.monitor, MONITORS)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("size", 1), ("head_epochs", 0), ("seed", 0)):
-            whole(f"recipe: {name}", getattr(self, name), least)
-        for name in ("lr", "head_lr"):
-            number(f"recipe: {name}", getattr(self, name), 0, open_low=True)
-        number("recipe: weight_decay", self.weight_decay, 0)
-        for name in ("label_smoothing", "ema_decay"):
-            number(f"recipe: {name}", getattr(self, name), 0, 1, open_high=True)
+        for name, check in _CHECKS.items():
+            check(f"recipe: {name}", getattr(self, name))
         if self.trainable not in ("all", "head"):
-            whole(
-                'recipe: trainable ("all", "head" or the number of top layers of the body that learn)',
-                self.trainable,
-                1,
-            )
+            words = '"all", "head" or the number of top layers of the body that learn'
+            whole(f"recipe: trainable ({words})", self.trainable, 1)
         if self.early_stopping is not None:
             whole("recipe: early_stopping (epochs, or None)", self.early_stopping, 1)
         for name, kind, what in (
@@ -146,10 +145,8 @@ class Recipe:
             return
         listed = isinstance(weights, list | tuple | np.ndarray)
         if not listed or not any(number("recipe: each of class_weights", w, 0) for w in weights):
-            raise ValueError(
-                'recipe: class_weights: give None, "balanced" or one number (0 or more, not all 0) for each class, got '
-                + short(weights)
-            )
+            allowed = 'None, "balanced" or one number (0 or more, not all 0) for each class'
+            raise ValueError(f"recipe: class_weights: give {allowed}, got {short(weights)}")
         object.__setattr__(self, "class_weights", tuple(map(float, weights)))
 
     def replace(self, **changes) -> Recipe:
@@ -182,25 +179,10 @@ def _python(value: object) -> object:
 
 
 def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:
-    """Build the network of a recipe, with so much of it frozen as ``recipe.trainable`` says.
+    """Build the network of a recipe, with so much of it frozen as ``recipe.trainable`` says; it is not trained yet.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    classes : sequence of str
-        Class names in the order of the outputs, such as ``data.classes``.
-
-    Returns
-    -------
-    CxrNet
-        Not trained yet; its weights are drawn from ``recipe.seed``, or pretrained.
-
-    Raises
-    ------
-    ValueError
-        An unknown model, or options that it does not have.
-    ConnectionError
-        Pretrained weights that cannot be downloaded.
+    ``classes`` are names in the order of the outputs, such as ``data.classes``. The weights are drawn from
+    ``recipe.seed``, or pretrained; ConnectionError where those cannot be downloaded.
     """
     for name in recipe.model_options:
         one_of("recipe: model_options", name, MODEL_OPTIONS)
@@ -233,9 +215,9 @@ recipes: dict[str, Recipe] = {
         model_options={"normalize": "image"},
         epochs=10,
         lr=2e-3,
+        **_ONE_CYCLE,
         monitor="val_auc",
         augment=_MILD,
-        **_ONE_CYCLE,
         about="ResNet-18 from scratch with augmentation of geometry and exposure.",
     ),
     "best": Recipe(
@@ -249,8 +231,8 @@ recipes: dict[str, Recipe] = {
         restore_best=False,
         class_weights="balanced",
         augment=_STRONG,
-        tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
         precision="fp32",
+        tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
         about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored.",
     ),
     **{

@@ -55,12 +55,8 @@ class Run:
     def open(cls, folder: str | Path) -> Run:
         """Read a folder that ``cxr train`` wrote.
 
-        Raises
-        ------
-        FileNotFoundError
-            A file that is missing, by name.
-        ValueError
-            Files that are damaged, do not fit together, or are of another version.
+        FileNotFoundError names a file that is missing; ValueError says that files are damaged, do not fit together, or
+        are of another version.
         """
         folder = Path(folder)
         for name in (MODEL, RESULT, PREDICTIONS):
@@ -72,13 +68,11 @@ class Run:
             if record["format"] != RESULT_FORMAT:
                 raise ValueError(f"it is of format {record['format']}, this version of cxrlib reads {RESULT_FORMAT}")
             recipe = Recipe.from_dict(record["training"]["recipe"])
-            reports = [
-                Report(
-                    np.array(found[part]["labels"]), np.array(found[part]["probs"], float), model.classes,
-                    np.array(found[part]["patients"]), bootstrap=record[part]["bootstrap"], seed=recipe.seed,
-                )
-                for part in ("validation", "test")
-            ]  # fmt: skip
+            reports = []
+            for part in ("validation", "test"):
+                labels, probs, patients = (np.array(found[part][name]) for name in ("labels", "probs", "patients"))
+                how = {"bootstrap": record[part]["bootstrap"], "seed": recipe.seed}
+                reports.append(Report(labels, probs, model.classes, patients, **how))
             run = cls(model, recipe, record, *reports)
             if recipe.size != model.config["size"] or not has_shape(record, _RECORD):
                 raise ValueError("the record is not that of the model")
@@ -97,13 +91,8 @@ class Run:
         """
         folder = Path(folder)
         save_model(self.model, folder / MODEL)
-        found = {}
-        for name, report in (("validation", self.validation), ("test", self.test)):
-            groups = np.unique(report.patients, return_inverse=True)[1]
-            found[name] = {
-                "labels": report.labels.tolist(), "probs": report.probs.tolist(), "patients": groups.tolist()
-            }  # fmt: skip
-        write_json(folder / PREDICTIONS, found)
+        reports = {"validation": self.validation, "test": self.test}
+        write_json(folder / PREDICTIONS, {name: report.predictions() for name, report in reports.items()})
         write_json(folder / RESULT, self.record)
         return folder
 
@@ -127,14 +116,8 @@ class Run:
     def predict(self, data: CxrDataset, *, calibrated: bool = False, progress: bool = False) -> np.ndarray:
         """Compute the class probabilities (N, K) of images, as the run was scored.
 
-        Parameters
-        ----------
-        data : CxrDataset
-            Images of another size are scaled to the recipe's, with a warning.
-        calibrated : bool
-            Apply the temperature. The recorded scores are of probabilities as they are.
-        progress : bool
-            Show a progress bar.
+        Images of another size are scaled to the recipe's, with a warning. ``calibrated`` applies the temperature; the
+        recorded scores are of probabilities as they are.
         """
         probs = predict(self.model, self._sized(data), tta=self.recipe.tta, progress=progress)
         return self.calibrate(probs) if calibrated else probs
@@ -146,15 +129,9 @@ class Run:
     def evaluate(self, data: CxrDataset, *, threshold: float | None = None, progress: bool = False) -> Report:
         """Score images as the run's own test images were scored.
 
-        Parameters
-        ----------
-        data : CxrDataset
-            Of the run's classes, in any order; some may be missing.
-        threshold : float, optional
-            Default: the run's own, chosen on validation (0.5 where there is none). ``record["test"]`` is at 0.5,
-            ``record["test_at_validation_threshold"]`` at the run's own.
-        progress : bool
-            Show a progress bar.
+        ``data`` has the run's classes, in any order; some may be missing. The default threshold is the run's own,
+        chosen on validation (0.5 where there is none). ``record["test"]`` is at 0.5,
+        ``record["test_at_validation_threshold"]`` at the run's own.
         """
         at, source = threshold, "default" if threshold == 0.5 else "given"
         if threshold is None:
@@ -170,21 +147,13 @@ class Run:
     def load(
         self, source: str | None = None, *, root: str | Path | None = None, progress: bool = True, **options
     ) -> CxrDataset:
-        """Load images at the run's size: by default those that it was trained on.
-
-        Raises
-        ------
-        ValueError
-            The images came from a folder: a record does not tell where it lies.
-        """
+        """Load images at the run's size: by default those that it was trained on, unless they came from a folder."""
         recorded = self.record["data"]
         if source is None:
             source = recorded["source"]
             if source.startswith("folder:"):
-                raise ValueError(
-                    f"the run was trained on {source}, and a record does not tell where that folder lies: give it "
-                    "(--data folder:PATH)"
-                )
+                remedy = "a record does not tell where that folder lies: give it (--data folder:PATH)"
+                raise ValueError(f"the run was trained on {source}, and {remedy}")
         if public_name(source) == recorded["source"] and not options:
             options = recorded["options"]
         return load(source, self.recipe.size, root=root, progress=progress, **options)
@@ -194,13 +163,7 @@ class Run:
         return data.fingerprint == self.record["data"]["fingerprint"]
 
     def split(self, data: CxrDataset) -> tuple[CxrDataset, CxrDataset, CxrDataset]:
-        """Split the run's images as it did: train, validation, test.
-
-        Raises
-        ------
-        ValueError
-            Other images than the run's, or a version of cxrlib that splits otherwise.
-        """
+        """Split the run's images as it did: train, validation, test; ValueError where that is not possible."""
         recorded = self.record["data"]
         if not self.trained_on(data):
             raise ValueError("these are not the images that the run was trained on, so they have no split of its own")
@@ -208,9 +171,7 @@ class Run:
         parts = split(data, by=recorded["by"], seed=self.recipe.seed, **how)
         for part, report in zip(parts[1:], (self.validation, self.test), strict=True):
             if not np.array_equal(part.labels, report.labels):
-                raise ValueError(
-                    "this version of cxrlib splits otherwise than that which trained the run: train it again"
-                )
+                raise ValueError("this version of cxrlib splits otherwise than the run's did: train it again")
         return parts
 
     def _sized(self, data: CxrDataset) -> CxrDataset:

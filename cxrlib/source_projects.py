@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from .validate import one_of
+
 SOURCES = {
     "A": "Kaggle pneumonia, 5,216 training and 624 test images, validation 10 % of train",
     "B": "normal 3,279, bacterial 3,011, viral 1,661, COVID-19 1,285",
@@ -52,25 +54,12 @@ _ROWS = [
 
 
 def reported(source: str | None = None) -> pd.DataFrame:
-    """Return the figures that the source projects reported, one row per experiment.
+    """Return the figures that the source projects, or one of them ("A" to "E"), reported: one row per experiment.
 
-    Parameters
-    ----------
-    source : str, optional
-        A letter, "A" to "E" [default: all].
-
-    Returns
-    -------
-    DataFrame
-        Columns source, experiment, accuracy, f1, auc, loss, minutes (of training) and remark. What was not reported is
-        NaN.
-
-    Raises
-    ------
-    ValueError
-        There is no such source.
+    Columns are source, experiment, accuracy, f1, auc, loss, minutes (of training) and remark. What was not reported is
+    NaN.
     """
-    if source is not None and source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
     frame = pd.DataFrame(_ROWS, columns=["source", "experiment", "accuracy", "f1", "auc", "loss", "minutes", "remark"])
-    return (frame if source is None else frame[frame["source"] == source]).reset_index(drop=True)
+    if source is not None:
+        frame = frame[frame["source"] == one_of("source", source, SOURCES)]
+    return frame.reset_index(drop=True)

@@ -21,14 +21,14 @@ def text(value: float, low: float = np.nan, high: float = np.nan, form: str = ".
     return f"{value:{form}}" + (f" ({low:{form}} to {high:{form}})" if np.isfinite([low, high]).all() else "")
 
 
-def plain(value: object) -> object:
-    """Turn numbers, arrays and their containers into what JSON holds: 6 decimals, None where undefined."""
+def plain(value: object, decimals: int | None = 6) -> object:
+    """Turn numbers, arrays and containers into what JSON holds, rounded (None: as they are); None where undefined."""
     if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
+        return {name: plain(part, decimals) for name, part in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [plain(part) for part in value]
+        return [plain(part, decimals) for part in value]
     if isinstance(value, float | np.floating):
-        return round(float(value), 6) if np.isfinite(value) else None
+        return (float(value) if decimals is None else round(float(value), decimals)) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cxrlib.data import cache, load
 from cxrlib.data.decode import decode
-from cxrlib.data.kermany import parse_name
+from cxrlib.data.names import read_name
 
 KERMANY = {
     "train/NORMAL": ["IM-0115-0001.jpeg", "NORMAL2-IM-0381-0001.jpeg", "NORMAL2-IM-0381-0001-0002.jpeg"],
@@ -68,15 +68,15 @@ def as_bytes(image, kind="PNG", **options):
     ],
 )
 def test_kermany_names(name, patient, number, subtype):
-    parsed = parse_name(name)
+    parsed = read_name(name)
     assert (parsed.patient, parsed.key_number, parsed.subtype) == (patient, number, subtype)
 
 
 @pytest.mark.parametrize(
-    "name", ["scan1.png", "person_bacteria_1.jpeg", "xIM-1-1.jpeg", "person1_bacteria_1 (copy).jpeg"]
+    "name", ["scan1.png", "person_bacteria_1.jpeg", "xIM-1-1.jpeg", "person1_bacteria_1 (not a copy).jpeg"]
 )
-def test_other_names_are_not_kermany(name):
-    assert parse_name(name) is None
+def test_other_names_tell_no_patient(name):
+    assert read_name(name) is None
 
 
 def test_folder_in_kermanys_layout(tmp_path):

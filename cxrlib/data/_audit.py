@@ -40,36 +40,20 @@ _NOTES = {
 
 @dataclass(frozen=True)
 class Audit:
-    """What ``audit`` found. Shows itself in a notebook; ``print`` it in a terminal.
-
-    Attributes
-    ----------
-    findings : list of str
-        Sentences, each a reason to be careful, with the numbers in it.
-    counts : DataFrame
-        One row per split and class: images, patients, and images per subtype.
-    sizes, exposure : DataFrame
-        Image sizes in the files; gray levels per split and group of images.
-    patients, crossings : DataFrame
-        Per split, patients with more than one image; patients in two splits, per patient key.
-    duplicates, skipped : DataFrame
-        Groups of byte-identical files; files that were not read, and why.
-    metadata : DataFrame
-        What a classifier that never sees a pixel of the lung would score.
-    """
+    """What ``audit`` found. Shows itself in a notebook; ``print`` it in a terminal."""
 
     name: str
     fingerprint: str
     images: int
-    findings: list[str]
-    counts: pd.DataFrame
-    sizes: pd.DataFrame
-    patients: pd.DataFrame
-    crossings: pd.DataFrame
-    duplicates: pd.DataFrame
-    exposure: pd.DataFrame
-    metadata: pd.DataFrame
-    skipped: pd.DataFrame
+    findings: list[str]  # sentences, each a reason to be careful, with the numbers in it
+    counts: pd.DataFrame  # per split and class: images, patients, and images per subtype
+    sizes: pd.DataFrame  # of the images in the files
+    patients: pd.DataFrame  # per split: those with more than one image
+    crossings: pd.DataFrame  # patients in two splits, per patient key
+    duplicates: pd.DataFrame  # groups of byte-identical files
+    exposure: pd.DataFrame  # gray levels per split and group of images
+    metadata: pd.DataFrame  # what a classifier that never sees a pixel of the lung would score
+    skipped: pd.DataFrame  # files that were not read, and why
     _levels: dict = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict:
@@ -146,33 +130,19 @@ class Audit:
 
 
 def audit(data: CxrDataset) -> Audit:
-    """Look for what could fool a network, or the person who trains it.
+    """Look for what could fool a network, or the person who trains it, with the columns of the table that are there.
 
     Counts images, patients and subtypes per split and class; compares image sizes and exposure between splits; looks
     for byte-identical files and for patients that are in two splits, by each column that may name a patient
     (``patient`` and ``key_*``); and cross-validates a classifier that sees only metadata (file extension, width,
     height, bytes, black border): what it scores above chance, a network could score without looking at the lungs.
-
-    Parameters
-    ----------
-    data : CxrDataset
-        Every check uses the columns of its table that are there.
-
-    Raises
-    ------
-    ValueError
-        For an empty data set.
     """
     if len(data) == 0:
         raise ValueError("The data set is empty: there is nothing to audit.")
-    table = data.table.copy()
-    if "split" not in table:
-        table["split"] = "all"
-    table["class"] = np.array(data.classes, dtype=object)[data.labels]
-    table["patient"] = data.patients
-    split_names = ordered(table["split"])
-    table["split"] = table["split"].astype(str)
-    pixels = measure.pixel_statistics(data)
+    named = np.array(data.classes, dtype=object)[data.labels]
+    table = data.table.assign(**{"class": named, "patient": data.patients})
+    table["split"] = table["split"].astype(str) if "split" in table else "all"
+    split_names, pixels = ordered(table["split"]), measure.pixel_statistics(data)
 
     duplicates, metadata = measure.duplicates(table, data), measure.metadata(table, pixels, data)
     counts, sizes = measure.counts(table, split_names, data.classes), measure.sizes(table, data)

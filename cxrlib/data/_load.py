@@ -24,13 +24,9 @@ from .sources import SOURCES, Source
 
 
 def load(
-    name: str | os.PathLike = "phantom",
-    size: int = 224,
-    *,
-    root: str | os.PathLike | None = None,
-    progress: bool = True,
-    **options: Any,
-) -> CxrDataset:
+    name: str | os.PathLike = "phantom", size: int = 224, *, root: str | os.PathLike | None = None,
+    progress: bool = True, **options: Any,
+) -> CxrDataset:  # fmt: skip
     r"""Load a data set by name.
 
     The first call decodes every image into a cache; later calls take about a second.
@@ -61,13 +57,7 @@ def load(
     CxrDataset
         What is not read is listed in ``.skipped`` with the reason, and counted in one warning. Another warning tells
         what was understood where a folder is not plain, which class a split lacks, and how many patients are not known.
-
-    Raises
-    ------
-    ValueError
-        An unknown name, a class folder without a usable image, or no usable image at all.
-    FileNotFoundError
-        When the data is nowhere to be found.
+        ValueError for a class folder without a usable image; FileNotFoundError where the data is nowhere to be found.
 
     Notes
     -----
@@ -147,8 +137,7 @@ def _patient_finder(pattern: str, layout: Layout) -> PatientFinder:
         raise ValueError(rf"patient={pattern!r} must have {found}; for example r'patient(\d+)'.")
 
     def find_patient(rel: str) -> str | None:
-        match = regex.search(rel)
-        return match[1] if match else None
+        return match[1] if (match := regex.search(rel)) else None
 
     if layout.files and not any(find_patient(f.rel) for f in layout.files):
         raise ValueError(f"patient={pattern!r} matches no file, for example not {layout.files[0].rel!r}.")

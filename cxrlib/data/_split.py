@@ -19,14 +19,9 @@ PROTOCOLS = {
 
 
 def split(
-    data: CxrDataset,
-    val: float = 0.1,
-    test: float | None = None,
-    by: str = "patient",
-    stratify: bool = True,
-    seed: int = 0,
-    protocol: str | None = None,
-) -> tuple[CxrDataset, CxrDataset, CxrDataset]:
+    data: CxrDataset, val: float = 0.1, test: float | None = None, by: str = "patient", stratify: bool = True,
+    seed: int = 0, protocol: str | None = None,
+) -> tuple[CxrDataset, CxrDataset, CxrDataset]:  # fmt: skip
     """Split a data set into (train, val, test).
 
     Every patient has the same chance to be drawn, one with thirty images and one with a single image. Without a
@@ -59,13 +54,8 @@ def split(
     tuple of CxrDataset
         Train, val and test, which share the pixels of ``data``. With ``by="patient"`` no patient is in two of them: a
         patient of the official test split who also has images outside it loses those, with a warning. An image whose
-        patient is not known counts as a patient of its own; a warning says how many there are.
-
-    Raises
-    ------
-    ValueError
-        A fraction outside [0, 1), an unknown ``by`` or ``protocol``, an official split that is missing, or a class
-        with too few patients.
+        patient is not known counts as a patient of its own; a warning says how many there are. ValueError where an
+        official split is missing, or a class has too few patients.
     """
     one_of("by", by, ("patient", "image"))
     rng = np.random.default_rng(whole("seed", seed))
@@ -85,11 +75,8 @@ def split(
     if val + (test or 0) >= 1:
         raise ValueError(f"val + test: give less than 1 so that something is left for training, got {val} + {test}")
     if by == "patient" and (unknown := data.unknown_patients):
-        warnings.warn(
-            f"The patient of {unknown:,} of {len(data):,} images is not known: each counts as a patient of its own, so "
-            "images of one person may be on both sides of the split.",
-            stacklevel=2,
-        )
+        what = f"The patient of {unknown:,} of {len(data):,} images is not known: each counts as a patient of its own"
+        warnings.warn(f"{what}, so images of one person may be on both sides of the split.", stacklevel=2)
 
     # Images without an official split ("all", or a name that is none of the three) count as training images.
     role = np.where(np.isin(official, ("val", "test")), official, "train")
@@ -98,11 +85,9 @@ def split(
         chosen_test = np.flatnonzero(official == "test")
         shared = np.isin(data.patients[pool], data.patients[chosen_test])
         if by == "patient" and shared.any():
-            warnings.warn(
-                f"{len(np.unique(data.patients[pool[shared]]))} patients of the official test split also have "
-                f"{shared.sum()} images outside it. These images are left out, so that no patient is on both sides.",
-                stacklevel=2,
-            )
+            both = len(np.unique(data.patients[pool[shared]]))
+            what = f"{both} patients of the official test split also have {shared.sum()} images outside it"
+            warnings.warn(f"{what}. These images are left out, so that no patient is on both sides.", stacklevel=2)
             pool = pool[~shared]
     else:
         pool, chosen_test = _cut(data, pool, test, by, stratify, rng, "test")

@@ -20,20 +20,10 @@ PatientFinder = Callable[[str], str | None]
 def assemble(
     root: Path, layout: Layout, source: Source, size: int, progress: bool, find_patient: PatientFinder | None = None
 ) -> tuple[CxrDataset, list[str]]:
-    """Decode the files of a layout and put the data set together.
+    """Decode the files of a layout and put the data set together; ValueError for a class folder of no use.
 
     ``find_patient`` gives the patient of a path, or None; without it the file names of well-known sets are understood.
-
-    Returns
-    -------
-    data : CxrDataset
-    warnings : list of str
-        What the user should be told: what was understood, and what is left out.
-
-    Raises
-    ------
-    ValueError
-        A class folder without a usable image, or no usable image at all.
+    Returns the data set, and what the user should be told: what was understood, and what is left out.
     """
     _refuse_empty(root, layout)
     files, masks = layout.files, [*layout.lungs.values(), *layout.lesions.values()]
@@ -86,10 +76,8 @@ def assemble(
             drawn[kind] = None if any(of_masks["reason"]) else found[:, 0]
             if drawn[kind] is None:
                 notes[:] = [n for n in notes if "mask beside" not in n] + [f"Some {kind} cannot be read: none is used."]
-    patients, key = table["patient"].to_numpy(dtype=str), cache.make_key(parts)
-    data = CxrDataset(
-        images, labels, source.classes, patients, table, name=source.name, fingerprint=key, skipped=skipped, **drawn
-    )
+    patients, about = table["patient"].to_numpy(dtype=str), {"name": source.name, "skipped": skipped, **drawn}
+    data = CxrDataset(images, labels, source.classes, patients, table, fingerprint=cache.make_key(parts), **about)
     if contrary:
         notes.append(f"{len(contrary)} file names tell another class than the folder they are in, e.g. {contrary[0]}.")
     return data, list(_told(root, data, notes))
@@ -166,6 +154,6 @@ def _told(root: Path, data: CxrDataset, notes: list[str]) -> Iterator[str]:
         yield f"{says}: it may name the patient. `.where(burned_in=False)` leaves such images out."
 
 
-def _examples(skipped: list[tuple[str, str]], most: int = 3) -> str:
-    lines = [f"{file}: {reason}" for file, reason in skipped[:most]]
-    return "For example " + "; ".join(lines) + "." if lines else ""
+def _examples(skipped: list[tuple[str, str]]) -> str:
+    lines = [f"{file}: {reason}" for file, reason in skipped[:3]]
+    return f"For example {'; '.join(lines)}." if lines else ""

@@ -18,7 +18,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -122,7 +122,7 @@ def entry(key: str, build: Callable[[Path], None]) -> Path:
 def _complete(folder: Path) -> bool:
     """Tell whether the entry is there and no file of it was cut off (by a power loss, say)."""
     try:
-        expected = json.loads((folder / "sizes.json").read_text("utf-8"))
+        expected = _read_json(folder / "sizes.json")
         return all((folder / name).stat().st_size == size for name, size in expected.items())
     except (OSError, ValueError):
         return False
@@ -158,7 +158,7 @@ def digests(root: Path, files: list, progress: bool = True) -> list[str]:
     name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
     store, known, result, now = cache_dir() / "digests" / f"{name}.json", {}, [], time.time_ns()
     with suppress(OSError, ValueError):
-        known = json.loads(store.read_text("utf-8"))
+        known = _read_json(store)
     for f in files:
         *state, value = known.get(f.rel) or [""]
         result.append(value if state == f.state else "")
@@ -199,13 +199,6 @@ def decoded(
         file names none) and burned_in.
     key : str
         Of the entry.
-
-    Raises
-    ------
-    RuntimeError
-        When a file changes while it is read.
-    OSError
-        When the disk is full.
     """
     content = [[f.rel, d] for f, d in zip(files, file_digests, strict=True)]
     parts = [_FORMAT, DECODE_VERSION, size, masks, content]
@@ -213,8 +206,7 @@ def decoded(
         parts.append(decoders())  # a new decoder makes a skipped file readable
     key = make_key(parts)
     folder = entry(key, partial(_decode_into, root, files, file_digests, size, progress, masks))
-    columns = json.loads((folder / "files.json").read_text("utf-8"))
-    return np.load(folder / "images.npy", mmap_mode="c"), columns, key
+    return np.load(folder / "images.npy", mmap_mode="c"), _read_json(folder / "files.json"), key
 
 
 def _decode_into(
@@ -226,8 +218,8 @@ def _decode_into(
             return None, (0, 0, "", "the file cannot be read (check its permissions)"), None
         content = (root / files[i].rel).read_bytes()
         if _digest(content) != file_digests[i]:
-            remedy = "Wait until the files are complete and load again."
-            raise RuntimeError(f"{files[i].rel} changed while it was read. {remedy}")
+            changed = f"{files[i].rel} changed while it was read"
+            raise RuntimeError(f"{changed}. Wait until the files are complete and load again.")
         try:
             if masks:
                 return decode_mask(content, size), (size, size, "", ""), None
@@ -237,8 +229,7 @@ def _decode_into(
         note = "; ".join(note for note in notes if note != BURNED_IN)  # which has a column of its own
         return pixels, (width, height, note, ""), read_header(content) if is_dicom(content) else None
 
-    rows, headers = [], []
-    kind = np.dtype(bool if masks else np.uint8)
+    rows, headers, kind = [], [], np.dtype(bool if masks else np.uint8)
     # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process (SIGBUS), a write
     # raises an error. The header is written again at the end, when the number of usable images is known.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
@@ -253,12 +244,10 @@ def _decode_into(
         out.seek(0)
         _npy_header(out, kind, (sum(not reason for *_, reason in rows), 1, size, size))
         assert out.tell() == start, "the header of the image file changed its length"
-    names = ("width", "height", "note", "reason")
-    columns: dict[str, list] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(("width", "height", "note", "reason"))}
     if any(headers):
         # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.
-        numbers: dict[bytes, int] = {}
-        found = [header or Header() for header in headers]
+        numbers, found = {}, [header or Header() for header in headers]
         columns["patient"] = [numbers.setdefault(h.patient, len(numbers) + 1) if h.patient else 0 for h in found]
         columns["burned_in"] = [header.burned_in for header in found]
     _write_json(work / "files.json", columns)
@@ -280,7 +269,7 @@ def stored(key: str, make: Callable[[], Stored]) -> Stored:
 
     folder = entry(key, build)
     arrays = {f.stem: np.load(f, mmap_mode="c") for f in sorted(folder.glob("*.npy"))}
-    saved = json.loads((folder / "table.json").read_text("utf-8"))
+    saved = _read_json(folder / "table.json")
     table = pd.DataFrame({c["name"]: pd.Series(c["values"], dtype=c["dtype"]) for c in saved["columns"]})
     return arrays, table, saved["extra"]
 
@@ -294,8 +283,7 @@ def _column(series: pd.Series) -> dict:
 
 def _parallel(function: Callable, items: Iterable, progress: bool, what: str) -> Iterator:
     """Give function(item) for all items, in order, from threads; no more than a few results wait in memory."""
-    items, workers = list(items), cores()
-    waiting: deque[Future] = deque()
+    items, workers, waiting = list(items), cores(), deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cxr")
     try:
         # `delay` keeps the bar away when the work takes less than that many seconds.
@@ -315,6 +303,10 @@ def _parallel(function: Callable, items: Iterable, progress: bool, what: str) ->
 def make_key(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """Hash a JSON value; ``default`` as in ``json.dumps``."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=default).encode(), digest_size=16).hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
 
 
 def _write_json(path: Path, value: Any) -> None:

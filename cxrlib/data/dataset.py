@@ -8,7 +8,8 @@ import html
 import io
 import mmap
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,26 +53,13 @@ class CxrDataset(Dataset):
         What it is called, and the hash of its content, computed when not given.
     skipped : DataFrame, optional
         The files that were not read (columns file, reason).
-
-    Raises
-    ------
-    ValueError
-        When the arrays do not fit together.
     """
 
     def __init__(
-        self,
-        images: np.ndarray,
-        labels: ArrayLike,
-        classes: Sequence[str],
-        patients: ArrayLike,
-        table: pd.DataFrame | None = None,
-        masks: np.ndarray | None = None,
-        lungs: np.ndarray | None = None,
-        name: str = "",
-        fingerprint: str | None = None,
-        skipped: pd.DataFrame | None = None,
-    ) -> None:
+        self, images: np.ndarray, labels: ArrayLike, classes: Sequence[str], patients: ArrayLike,
+        table: pd.DataFrame | None = None, masks: np.ndarray | None = None, lungs: np.ndarray | None = None,
+        name: str = "", fingerprint: str | None = None, skipped: pd.DataFrame | None = None,
+    ) -> None:  # fmt: skip
         _check("images", images, ("N", 1, "H", "W"), np.uint8)
         n, *_, height, width = images.shape
         classes = classes if isinstance(classes, str) else tuple(map(str, classes))
@@ -124,8 +112,7 @@ class CxrDataset(Dataset):
 
     def where(self, **columns: Any) -> CxrDataset:
         """Select the images whose table columns equal these values: ``d.where(split="train")``; a list: one of them."""
-        table = self.table
-        keep = np.ones(len(self), dtype=bool)
+        table, keep = self.table, np.ones(len(self), dtype=bool)
         for column, value in columns.items():
             if column not in table:
                 raise ValueError(f"The table has no column {column!r}; it has {', '.join(map(str, table.columns))}.")
@@ -143,10 +130,8 @@ class CxrDataset(Dataset):
             return part
         place = {name: k for k, name in enumerate(classes)}
         known = [name for k, name in enumerate(self.classes) if (self.labels == k).any()]
-        if absent := [name for name in known if name not in place]:
-            raise ValueError(
-                f"there are images of {', '.join(absent)}, which is none of {list(classes)}: leave them out"
-            )
+        if absent := ", ".join(name for name in known if name not in place):
+            raise ValueError(f"there are images of {absent}, which is none of {list(classes)}: leave them out")
         labels = np.array([place.get(name, -1) for name in self.classes])[self._labels]
         part._labels, part.classes = labels, tuple(place)
         part._fingerprint = hashlib.blake2b(f"{self.fingerprint}{part.classes}".encode(), digest_size=16).hexdigest()
@@ -245,27 +230,26 @@ class CxrDataset(Dataset):
         name, counts = html.escape(self.name or "data set"), self.counts()
         if len(counts) > 1:
             counts.loc["total"] = counts.sum()
-        lines = [
-            f"<p><strong>{name}</strong>: {len(self):,} images of {size} pixels, {patients:,} patients</p>",
-            counts.rename_axis(None).map("{:,}".format).to_html(border=0, classes="cxr-counts"),
-        ]
-        if len(self):
-            lines.append(self._thumbnails())
+        shown = f"<p><strong>{name}</strong>: {len(self):,} images of {size} pixels, {patients:,} patients</p>\n"
+        shown += counts.rename_axis(None).map("{:,}".format).to_html(border=0, classes="cxr-counts")
+        shown += self._thumbnails() if len(self) else ""
         if len(self.skipped):
-            lines.append(f"<p>{len(self.skipped)} files were not read; see <code>.skipped</code>.</p>")
-        return '<div class="cxr-dataset">' + "\n".join(lines) + "</div>"
+            shown += f"<p>{len(self.skipped)} files were not read; see <code>.skipped</code>.</p>"
+        return f'<div class="cxr-dataset">{shown}</div>'
 
     def _thumbnails(self, most: int = 8, edge: int = 96) -> str:
         present, figures = np.unique(self.labels), []
         for c in present:
             of_class = np.flatnonzero(self.labels == c)
             chosen = of_class[np.unique(np.linspace(0, len(of_class) - 1, max(1, most // len(present))).astype(int))]
-            strip = np.concatenate([_shrink(pixels[0], edge) for pixels in self.batch(chosen)], axis=1)
+            strip, file = Image.fromarray(np.concatenate(self.batch(chosen)[:, 0], axis=1)), io.BytesIO()
+            strip.resize((len(chosen) * edge, edge), Image.Resampling.BILINEAR, reducing_gap=2.0).save(file, "PNG")
+            source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
             name = html.escape(self.classes[c])
             what = f"{len(chosen)} example{'s' if len(chosen) > 1 else ''} of class {name}"
             figures.append(
                 f'<figure style="display:inline-block;margin:0 8px 8px 0">'
-                f'<img src="{_png(strip)}" alt="{what}" style="max-width:100%">'
+                f'<img src="{source}" alt="{what}" style="max-width:100%">'
                 f'<figcaption style="font-size:85%;text-align:center">{name}</figcaption></figure>'
             )
         return "<div>" + "".join(figures) + "</div>"
@@ -276,13 +260,14 @@ class CxrDataset(Dataset):
             array = state[key]
             # A worker process opens the same file again instead of receiving a copy of all pixels.
             if _is_map(array) and array.filename is not None:
-                state[key] = _MapOf(str(array.filename), array.dtype.str, array.shape, int(array.offset))
+                place = str(array.filename), array.dtype.str, "c", int(array.offset), array.shape
+                state[key] = partial(np.memmap, *place)
         return state
 
     def __setstate__(self, state: dict) -> None:
         for key in ("_images", "_masks", "_lungs"):
-            if isinstance(state[key], _MapOf):
-                state[key] = state[key].open()
+            if isinstance(state[key], partial):
+                state[key] = state[key]()
         self.__dict__.update(state)
 
 
@@ -298,24 +283,11 @@ def _ask_for(images: np.ndarray, rows: Sequence[int]) -> None:
     """
     if not (_is_map(images) and hasattr(mmap, "MADV_WILLNEED")):
         return
-    size = images[:1].nbytes
-    first = images.offset % mmap.ALLOCATIONGRANULARITY  # the map begins at a whole page of the file
+    size, first = images[:1].nbytes, images.offset % mmap.ALLOCATIONGRANULARITY  # the map begins at a whole page
     for row in rows:
         start = first + int(row) * size
         page = start - start % mmap.PAGESIZE
         images.base.madvise(mmap.MADV_WILLNEED, page, start + size - page)
-
-
-class _MapOf(NamedTuple):
-    """Where a memory map lies."""
-
-    file: str
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-
-    def open(self) -> np.memmap:
-        return np.memmap(self.file, self.dtype, "c", self.offset, self.shape)
 
 
 class _Stacked(torch.Tensor):
@@ -332,16 +304,6 @@ def _collate_stacked(batch: tuple, *, collate_fn_map: Any = None) -> tuple[torch
 # torch's default collate would try to stack (images, labels) again. This entry, torch's documented way to teach it a
 # new type, makes a plain `DataLoader(d)` give the same values as `d[i]`: float32 in [0, 1].
 default_collate_fn_map[_Stacked] = _collate_stacked
-
-
-def _shrink(pixels: np.ndarray, edge: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=2.0))
-
-
-def _png(pixels: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _check(name: str, values: Any, shape: tuple[int | str, ...], dtype: type[np.generic]) -> None:

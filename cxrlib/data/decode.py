@@ -29,7 +29,8 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
     Color and palette images become luminance; transparent ones are laid over black (a picture that is transparent
     nearly everywhere is shown as if it were not); 16-bit, 32-bit and float images are scaled linearly from their own
     minimum..maximum to 0..255; the orientation that the file asks for is obeyed; DICOM files are read as
-    ``read_dicom`` reads them. The image is squeezed to a square, not cropped.
+    ``read_dicom`` reads them. The image is squeezed to a square, not cropped. What is odd about a file gives a
+    warning; BadImage, a ValueError, tells why one cannot be read.
 
     Parameters
     ----------
@@ -43,11 +44,6 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
     pixels : ndarray, uint8 (size, size)
     width, height : int
         Of the picture in the file, in pixels.
-
-    Raises
-    ------
-    BadImage
-        With a readable reason. What is odd about a file that can be read gives a warning.
     """
     picture = read_picture(content, size)
     for note in picture.notes:
@@ -75,10 +71,9 @@ def read_picture(content: bytes, size: int) -> Picture:
     except MemoryError:
         raise BadImage("too large for the memory of this machine") from None
     except Exception as error:  # Pillow's readers raise many types on damaged files
-        text = str(error)
-        what = f"the file is damaged, or of a rare kind ({text or type(error).__name__})"
-        cut_off = "the file is cut off (truncated); download or copy it again"
-        raise BadImage(cut_off if "truncated" in text.lower() else what) from None
+        if "truncated" in str(error).lower():
+            raise BadImage("the file is cut off (truncated); download or copy it again") from None
+        raise BadImage(f"the file is damaged, or of a rare kind ({str(error) or type(error).__name__})") from None
 
 
 def decode_mask(content: bytes, size: int) -> np.ndarray:
@@ -149,13 +144,12 @@ def _only_copies(image: Image.Image, frames: int) -> bool:
 
 
 def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    mode = image.mode
-    if mode == "L" and _signed(image):
+    mode, tags = image.mode, getattr(image, "tag_v2", {})
+    if mode == "L" and tags.get(_SAMPLE_FORMAT) in ((2,), 2):  # Pillow passes over the sign of 8 bits
         return Image.fromarray(_stretch(np.asarray(image).view(np.int8))), ()
     if mode == "L" and "transparency" not in image.info:
         return image, ()
     if mode.startswith("I") or mode == "F":
-        tags = getattr(image, "tag_v2", {})
         values = np.asarray(image)
         if values.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, (1,)) in ((1,), 1) and mode == "I" and tags:
             values = values.view(np.uint32)
@@ -167,11 +161,6 @@ def _gray8(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     return image.convert("RGB").convert("L") if mode == "P" else image.convert("L"), ()
 
 
-def _signed(image: Image.Image) -> bool:
-    """Tell whether the 8 bits of a TIFF file have a sign, which Pillow passes over."""
-    return getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT) in ((2,), 2)
-
-
 def _over_black(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     gray, bare, alpha = (Image.new("L", image.size) for _ in range(3))
     for rows in strips(image.size[::-1]):
@@ -180,8 +169,7 @@ def _over_black(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         gray.paste(Image.alpha_composite(black, part).convert("L"), (0, rows.start))
         bare.paste(part.convert("RGB").convert("L"), (0, rows.start))
         alpha.paste(part.getchannel("A"), (0, rows.start))
-    opaque = sum(alpha.histogram()[128:])
-    (low, high), (faintest, strongest) = bare.getextrema(), alpha.getextrema()
+    opaque, (low, high), (faintest, strongest) = sum(alpha.histogram()[128:]), bare.getextrema(), alpha.getextrema()
     if low == high and faintest < strongest:
         return gray, ("the picture is a single gray: what it shows may lie in its transparency, which is not read",)
     if 100 * opaque < image.width * image.height and low < high:

@@ -1,10 +1,9 @@
 """Let a mismatched torchvision be imported.
 
-A CPU build of torch beside a CUDA build of torchvision (a common result of a plain ``pip install``) makes
-``import torchvision`` stop with *operator torchvision::nms does not exist*: the compiled part cannot be
-loaded, and the import then describes operators that were never defined. Image classification needs only the
-Python part of torchvision, so it is enough to define the missing operators before the first import. They
-raise a readable error if anything ever calls them.
+A CPU build of torch beside a CUDA build of torchvision (a common result of a plain ``pip install``) makes ``import
+torchvision`` stop with *operator torchvision::nms does not exist*: the compiled part cannot be loaded, and the import
+then describes operators that were never defined. Image classification needs only the Python part, so it is enough to
+define the missing operators before the first import. They raise a readable error if anything ever calls them.
 """
 
 from __future__ import annotations
@@ -48,20 +47,14 @@ _library = None
 
 
 def heal() -> tuple[str, ...]:
-    """Define the operators without which ``import torchvision`` fails on this machine.
+    """Define the operators without which ``import torchvision`` fails on this machine; return their names.
 
     Does nothing when torchvision is absent, already imported, or healthy. Costs a few milliseconds.
-
-    Returns
-    -------
-    tuple of str
-        The names of the operators that were defined; empty when there was nothing to do.
     """
     global _library
     if _Healer in sys.meta_path:
         sys.meta_path.remove(_Healer)  # once is enough, and the search below would call it again
-    # On Windows torchvision prepares the search path of its DLLs itself: a failure seen from here would prove
-    # nothing.
+    # On Windows torchvision prepares the search path of its DLLs itself: a failure seen from here proves nothing.
     if _library is not None or "torchvision" in sys.modules or sys.platform == "win32":
         return ()
     spec = importlib.util.find_spec("torchvision")
@@ -76,7 +69,7 @@ def heal() -> tuple[str, ...]:
         described = _DESCRIBED.findall((folder / "_meta_registrations.py").read_text(encoding="utf-8"))
     except OSError:
         described = []
-    missing = tuple(name for name in dict.fromkeys(described) if not _defined(torch, name))
+    missing = tuple(name for name in dict.fromkeys(described) if not hasattr(torch.ops.torchvision, name))
     if missing:
         _library = torch.library.Library("torchvision", "FRAGMENT")
         for name in missing:
@@ -92,10 +85,6 @@ def _loads(torch: ModuleType, file: Path) -> bool:
     except (OSError, ImportError, RuntimeError):
         return False
     return True
-
-
-def _defined(torch: ModuleType, name: str) -> bool:
-    return hasattr(torch.ops.torchvision, name)
 
 
 def _unavailable(name: str) -> Callable:

@@ -14,12 +14,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .data import CxrDataset, load
 from .files import write_json
 from .metrics import Report
 from .phantom import CLASSES
 from .run import MODEL, PREDICTIONS, RESULT, Run
 from .validate import whole
+from .values import text
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -44,16 +47,16 @@ _SETTINGS = {
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 # The names of the tabs that are not open are too pale to be read in Jupyter's theme.
 _STYLE = ".jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { color: #333; }"
+_HEAD = (
+    f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the page (PNG, JPEG or "
+    "DICOM), or choose one of the examples, which are computed, not real. The picture stays in this computer's memory, "
+    "is forgotten when the page is closed, and is not sent anywhere. On the second tab you see how often the model is "
+    f"right, and choose where it decides.</p><p role='note'><b>{NO_DEVICE}</b></p>"
+)
 
 
 def page(folder: str | Path | None = None) -> ipywidgets.Widget:
-    """Make the page of a run's folder as one widget; by default the folder that CXR_APP_RUN names.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        No folder, or as ``Run.open``.
-    """
+    """Make the page of a run's folder as one widget; by default the folder that CXR_APP_RUN names."""
     import ipywidgets
 
     from .widgets import CamInspector, ConfusionExplorer, ThresholdExplorer
@@ -82,45 +85,32 @@ def page(folder: str | Path | None = None) -> ipywidgets.Widget:
     tab = ipywidgets.Tab([inspector, explorer, ipywidgets.HTML(_about(run))])
     for i, title in enumerate(("X-ray", "Threshold" if two else "Mistakes", "Model")):
         tab.set_title(i, title)
-    return ipywidgets.VBox([ipywidgets.HTML(_head()), tab], layout={"max_width": "70rem", "margin": "0 auto"})
-
-
-def _head() -> str:
-    return (
-        f"<style>{_STYLE}</style><h1>What does the network see?</h1><p>Drop an X-ray of your own on the page "
-        "(PNG, JPEG or DICOM), or choose one of the examples, which are computed, not real. The picture stays in "
-        "this computer's memory, is forgotten when the page is closed, and is not sent anywhere. On the second tab you "
-        "see how often the model is right, and choose where it decides.</p>"
-        f"<p role='note'><b>{NO_DEVICE}</b></p>"
-    )
+    return ipywidgets.VBox([ipywidgets.HTML(_HEAD), tab], layout={"max_width": "70rem", "margin": "0 auto"})
 
 
 def _about(run: Run) -> str:
-    record, escape = run.record, html.escape
-    values, intervals = record["test"]["values"], record["test"]["intervals"]
+    scores = run.record["test"]
 
     def measured(name: str) -> str:
-        low, high = intervals.get(name) or (None, None)
-        between = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-        return "–" if values.get(name) is None else f"{values[name]:.3f}{between}"
+        interval = np.array(scores["intervals"].get(name) or (None, None), float)  # null is NaN
+        return text(scores["values"].get(name), *interval)
 
     rows = {
         "network": f"{run.recipe.model}, {run.recipe.size} px",
         "classes": ", ".join(run.classes),
-        "trained on": record["data"]["source"],
+        "trained on": run.record["data"]["source"],
         "accuracy on its test images": measured("accuracy"),
         "AUC on its test images": measured("auc"),
         "temperature": f"{run.temperature:.2f}",
     }
     head = "<tr><th scope='row' style='text-align:left;padding-right:1.5em'>"
-    cells = "".join(f"{head}{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in rows.items())
+    cells = "".join(f"{head}{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items())
     return (
-        f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training "
-        "images come from; on X-rays of another hospital the network may be much worse, and nothing here would "
-        "show it. It answers for any picture, a holiday photograph included: it was never taught to say that "
-        "something is no chest X-ray. Probabilities are calibrated with one temperature, fitted on the validation "
-        "images (chapter 10). A heat map shows what the network used, not where an illness is (chapters 7 and 8)."
-        "</p>"
+        f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training images "
+        "come from; on X-rays of another hospital the network may be much worse, and nothing here would show it. It "
+        "answers for any picture, a holiday photograph included: it was never taught to say that something is no chest "
+        "X-ray. Probabilities are calibrated with one temperature, fitted on the validation images (chapter 10). A "
+        "heat map shows what the network used, not where an illness is (chapters 7 and 8).</p>"
     )
 
 
@@ -136,16 +126,8 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
     return folder
 
 
-def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
-    """Serve the page of a run's folder on this computer alone, until a signal to end; return the exit status.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        Without Voilà; with the remedy.
-    FileNotFoundError, ValueError
-        As ``Run.open``.
-    """
+def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> None:
+    """Serve the page of a run's folder on this computer alone, until a signal to end."""
     if importlib.util.find_spec("voila") is None:
         raise ModuleNotFoundError("the app is served by Voilà, which is not here: pip install 'cxrlib[app]'")
     import nbformat.v4 as notebooks
@@ -166,4 +148,3 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> int:
         if hasattr(signal, "SIGHUP"):  # the terminal is closed
             signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
         server.start()
-    return 0

@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 
 # torch and the rest are imported inside the commands, so that `cxr --help` answers at once.
 
-DATA_HELP = (
-    "phantom (built in, nothing to download), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), "
-    "or folder:PATH for images of your own."
-)
+KNOWN = "phantom (built in), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), or folder:PATH for your own images."
 
 
 class _Friendly(click.Group):
-    """Errors that the library raises on purpose are shown as one sentence, without a traceback.
+    """Shows errors that the library raises on purpose as one sentence, without a traceback.
 
     Other packages add commands through entry points of the group "cxrlib.commands"; coursekit does.
     """
@@ -41,10 +38,8 @@ class _Friendly(click.Group):
             if entry.name == name:
                 return entry.load()
         if name in ("grade", "reproduce"):
-            raise click.UsageError(
-                f"`cxr {name}` comes with the package coursekit, which is not installed: from a copy "
-                "of the course's repository, pip install ./coursekit"
-            )
+            remedy = "from a copy of the course's repository, pip install ./coursekit"
+            raise click.UsageError(f"`cxr {name}` comes with the package coursekit, which is not installed: {remedy}")
         return None
 
     def invoke(self, ctx: click.Context) -> object:
@@ -94,10 +89,8 @@ def read_options(text: tuple[str, ...]) -> dict:
         if not sep or not key.isidentifier():
             raise click.BadParameter(f"{item[:80]!r} is not of the form NAME=VALUE, e.g. n=600", param_hint="-o")
         if key in ("name", "size", "root", "progress"):
-            raise click.BadParameter(
-                f"{key} is no option of a data source; --size, --root and --quiet are options of the command itself",
-                param_hint="-o",
-            )
+            others = "--size, --root and --quiet are options of the command itself"
+            raise click.BadParameter(f"{key} is no option of a data source; {others}", param_hint="-o")
         try:
             found[key] = json.loads(value)
         except ValueError:
@@ -139,19 +132,15 @@ def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_j
     click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
 
 
-PROTOCOL_HELP = (
-    "A source project's split: val10, train82, merged82 or pooled. Default: the official test split, validation split "
-    "from the rest by patient."
-)
+PROTOCOL_HELP = """A source project's split: val10, train82, merged82 or pooled. Default: the official test split, and
+a validation split from the rest by patient."""
 BY_HELP = "What a split keeps together. `image` leaks patients; it is there to show that."
-OUT_HELP = (
-    "Folder for model.pt, result.json, predictions.json and the checkpoint [default: runs/RECIPE-DATA-seedN]. Started "
-    "again with the same folder, a killed run continues."
-)
+OUT_HELP = """Folder for model.pt, result.json, predictions.json and the checkpoint [default: runs/RECIPE-DATA-seedN].
+Started again with the same folder, a killed run continues."""
 
 
 @main.command()
-@click.option("--data", "source", default="phantom", show_default=True, help=DATA_HELP)
+@click.option("--data", "source", default="phantom", show_default=True, help=KNOWN)
 @click.option("--recipe", "recipe_name", default="baseline", show_default=True, help="One of `cxr recipes`.")
 @click.option("--model", help="Another model than the recipe's, e.g. resnet18 or CPCPCPFDD.")
 @click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
@@ -179,6 +168,8 @@ def train(
     On several GPUs or processes, which share the recipe's batch:
       torchrun --nproc_per_node 4 -m cxrlib train ...
     """
+    from torch import distributed
+
     from . import recipes
     from .experiment import run
     from .files import write_json
@@ -193,11 +184,11 @@ def train(
     try:
         done = run(source, chosen, folder=out, name=name, progress=not quiet, **how)
     except KeyboardInterrupt:
-        raise click.ClickException(
-            "stopped: nothing was scored. The same command continues after the last finished epoch"
-        ) from None
+        text = "stopped: nothing was scored. The same command continues after the last finished epoch"
+        raise click.ClickException(text) from None
     finally:
-        _leave_group()
+        if distributed.is_available() and distributed.is_initialized():  # close the group, as torch asks for
+            distributed.destroy_process_group()
     if done is None:  # one of several processes, and not the first
         return
     if done.history.resumed_at == len(done.history.epochs):
@@ -208,14 +199,6 @@ def train(
         write_json(record, done.record)
     click.echo(f"{done.history}\nvalidation: {done.validation}\ntest:       {done.test}")
     click.echo(f"wrote {out / 'model.pt'} and {out / 'result.json'}" + (f" and {record}" if record else ""), err=True)
-
-
-def _leave_group() -> None:
-    """Close the group of processes, as torch asks for."""
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...]) -> str:
@@ -231,10 +214,10 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
 
 def _recipe(recipes: dict, name: str) -> Recipe:
     """Find the recipe of a name: the course's, or one that another package adds."""
-    if name not in recipes:
-        recipes = recipes | {k: v for entry in _added("recipes") for k, v in entry.load().items()}
     from .validate import one_of
 
+    if name not in recipes:
+        recipes = recipes | {k: v for entry in _added("recipes") for k, v in entry.load().items()}
     return recipes[one_of("recipe (`cxr recipes` lists them)", name, recipes)]
 
 
@@ -244,7 +227,7 @@ SPLIT_HELP = "Of the run's own images: its own split. Of others: what the data s
 
 @main.command()
 @click.argument("run", type=PLACE)
-@click.option("--data", "source", help=f"Default: the images that the run was trained and tested on. Else: {DATA_HELP}")
+@click.option("--data", "source", help=f"Default: the images that the run was trained and tested on. Else: {KNOWN}")
 @click.option("--split", "part", type=click.Choice([*PARTS, "all"]), default="test", show_default=True, help=SPLIT_HELP)
 @click.option("--threshold", type=float, help="Decide for the second of two classes at this probability, too.")
 @click.option("--out", type=FILE, help="Write the report to this JSON file.")
@@ -324,11 +307,9 @@ def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
     try:
         folder = run or demo(Path("runs/app"), progress=not quiet)
         click.echo("Starting: the address of the page follows, Ctrl-C ends it.")
-        status = serve(folder, port=port, browser=not no_browser)
+        serve(folder, port=port, browser=not no_browser)
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
-    if status:
-        raise SystemExit(status)
 
 
 @main.command("recipes")

@@ -30,11 +30,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise OSError(
-            error.errno,
-            f"The disk of {path.parent} is full. Free some space, or write to another one; "
-            "nothing half-written was kept",
-        ) from None
+        remedy = "Free some space, or write to another one; nothing half-written was kept"
+        raise OSError(error.errno, f"The disk of {path.parent} is full. {remedy}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,12 +64,10 @@ def read_json(path: str | Path) -> Any:
 
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
-    except RecursionError:
-        raise ValueError(f"{path} cannot be read as JSON (it is nested too deep)") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} cannot be read as JSON (it is not UTF-8 text)") from None
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as JSON ({str(error)[:200]})") from None
+    except (RecursionError, ValueError) as error:
+        words = {RecursionError: "it is nested too deep", UnicodeDecodeError: "it is not UTF-8 text"}
+        reason = words.get(type(error), str(error)[:200])
+        raise ValueError(f"{path} cannot be read as JSON ({reason})") from None
 
 
 def has_shape(value: object, shape: Any) -> bool:
@@ -83,14 +78,10 @@ def has_shape(value: object, shape: Any) -> bool:
     """
     if isinstance(shape, list):
         return isinstance(value, list) and all(has_shape(item, shape[0]) for item in value)
-    if isinstance(shape, dict):
+    if isinstance(shape, dict) and isinstance(value, dict):
         if str in shape:
-            return isinstance(value, dict) and all(
-                has_shape(k, str) and has_shape(v, shape[str]) for k, v in value.items()
-            )
-        return isinstance(value, dict) and all(
-            name in value and has_shape(value[name], part) for name, part in shape.items()
-        )
+            return all(has_shape(name, str) and has_shape(part, shape[str]) for name, part in value.items())
+        return all(name in value and has_shape(value[name], part) for name, part in shape.items())
     if shape is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     if shape is str:  # a lone surrogate can be read, and never be written

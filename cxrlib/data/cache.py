@@ -173,7 +173,7 @@ def digests(root: Path, files: list, progress: bool = True) -> list[str]:
 
     for i, value in zip(missing, _parallel(digest, missing, progress, "Checking files"), strict=True):
         result[i] = value
-    settled = [now - max(f.mtime_ns, f.ctime_ns) > _SETTLED_NS for f in files]
+    settled = [now - max(f.state[1:3]) > _SETTLED_NS for f in files]
     rows = zip(files, result, settled, strict=True)
     with suppress(OSError):  # it only saves time
         _write_json(store, {f.rel: [*f.state, value] for f, value, sure in rows if value and sure})

@@ -17,15 +17,14 @@ from .sources import Source
 _NETWORK = "Check the network and load it again: a download that broke off goes on where it stopped."
 _LOGIN = "make a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, or run kagglehub.login()"
 _REFUSED = "Kaggle refuses it: look at the page below in a browser."
-_DISK = (
-    "Make room on this disk, or name a folder that can be written in the variable KAGGLEHUB_CACHE, and load it again."
-)
+_DISK = "Make room on this disk, or set KAGGLEHUB_CACHE to a folder that can be written, and load it again."
 #: What to do about an answer of Kaggle's.
 _ANSWERS = {
     401: f"Kaggle asks for a login: {_LOGIN}, and load it again.",
     403: f"Kaggle does not give it to you yet: log in ({_LOGIN}), open the page below, give your consent to its terms "
     "there, and load it again.",
     404: "Kaggle has no such page any more.",
+    408: _NETWORK,
     429: "Kaggle asks you to wait, as too many requests came: load it again in some minutes.",
 }
 
@@ -33,16 +32,11 @@ _ANSWERS = {
 def find(source: Source, root: str | os.PathLike | None) -> Path:
     """Find the folder that holds a data set, downloaded where need be.
 
-    Looked at are ``root``, or without it $CXR_DATA_DIR, /kaggle/input, and a download with kagglehub.
-
-    Raises
-    ------
-    FileNotFoundError
-        With the places that were looked at, Kaggle's reason, and what to do.
+    Looked at are ``root``, or without it $CXR_DATA_DIR, /kaggle/input, and a download with kagglehub. FileNotFoundError
+    tells the places that were looked at, Kaggle's reason, and what to do.
     """
-    aliases = [source.slug, source.handle, source.name]
-    if source.slug == "chest-xray-pneumonia":
-        aliases += ["pneumonia", "chest_xray"]
+    more = ["pneumonia", "chest_xray"] if source.slug == "chest-xray-pneumonia" else []
+    aliases = [source.slug, source.handle, source.name, *more]
 
     def inside(base: Path) -> Path | None:
         return next((place for place in (*(base / a for a in aliases), base) if _holds(source, place)), None)
@@ -50,8 +44,7 @@ def find(source: Source, root: str | os.PathLike | None) -> Path:
     if root is not None:
         base = Path(root).expanduser()
         if not base.is_dir():
-            remedy = f"Give the folder that holds {source.slug}"
-            raise FileNotFoundError(f"root={os.fspath(root)!r} is not a folder. {remedy}.")
+            raise FileNotFoundError(f"root={os.fspath(root)!r} is not a folder. Give the one that holds {source.slug}.")
         if place := inside(base):
             return place
         names = ", ".join(dict.fromkeys(label for _, label in source.keywords))
@@ -97,7 +90,7 @@ def _explained(error: Exception) -> tuple[str, str]:
         said = str(answer.json()["message"])
     reason = " ".join([str(status), *lines])[:300] + (f" Kaggle says: {said[:200]!r}" if said else "")
     later = f"Kaggle is out of order: load it again later. {_NETWORK}"
-    return f": {reason}", _ANSWERS.get(status, later if status >= 500 else _REFUSED if status != 408 else _NETWORK)
+    return f": {reason}", _ANSWERS.get(status, later if status >= 500 else _REFUSED)
 
 
 def _hub(source: Source) -> Path:
@@ -129,9 +122,8 @@ def _download(source: Source) -> Path:
                 raise RuntimeError(f"{what}, and was deleted") from error
             raise
     labels = {f.label for f in by_keyword(place, source.classify).files}
-    absent = [label for _, label in source.keywords if label not in labels]
-    if absent:
-        raise RuntimeError(f"{place} holds no images of {', '.join(absent)}; delete this folder")
+    if absent := ", ".join(label for _, label in source.keywords if label not in labels):
+        raise RuntimeError(f"{place} holds no images of {absent}; delete this folder")
     return place
 
 

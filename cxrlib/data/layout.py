@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -51,26 +52,23 @@ OUTSIDE = "not inside a class folder"
 
 @dataclass(frozen=True)
 class File:
-    """One file below a root: its path from there, what identifies its state, and where it belongs."""
+    """One file below a root: its path from there, what changes with its content, and where it belongs."""
 
     rel: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
+    state: list[int]  # size, mtime_ns, ctime_ns, inode
     split: str = "all"
     label: str = ""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.state[0]
 
     @property
     def extension(self) -> str:
         """Such as ".png"; ".dcm" for every DICOM file, whatever its name."""
         extension = os.path.splitext(self.rel)[1].lower()
         return extension if extension in EXTENSIONS else ".dcm"
-
-    @property
-    def state(self) -> list[int]:
-        """What changes with its content."""
-        return [self.size, self.mtime_ns, self.ctime_ns, self.inode]
 
     @property
     def folders(self) -> list[str]:
@@ -148,7 +146,7 @@ def _look(item: os.DirEntry, rel: str) -> File | str:
         return f"the file cannot be read ({error.strerror})"
     if state.st_size > MAX_BYTES:
         return f"larger than {MAX_BYTES // 1_000_000} MB"
-    return File(rel, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    return File(rel, [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino])
 
 
 @cache
@@ -295,9 +293,7 @@ def by_folder(root: Path) -> Layout:
     pooled = sorted({top for top, split in halves for other, same in halves if top and other != top and same == split})
     if has_splits and not class_first and pooled:
         notes.append(f"The sets in the folders {', '.join(pooled)} are read as one.")
-    layout = Layout(files, folders, skipped, notes)
-    _pair(layout, masks)
-    return layout
+    return _with_masks(Layout(files, folders, skipped, notes), masks)
 
 
 def _form(folders: list[str]) -> tuple[str, str, str]:
@@ -309,10 +305,8 @@ def _form(folders: list[str]) -> tuple[str, str, str]:
     first = next((i for i, name in enumerate(names[:2]) if split_of(name)), None)
     if first is None:
         return (names[0] if names else ""), "", ""
-    last = first
-    while any(map(split_of, names[last + 1 : last + 2])):  # train/train
-        last += 1
-    return (names[0] if first else ""), split_of(names[last]), "".join(names[last + 1 : last + 2])
+    halves = list(itertools.takewhile(split_of, names[first:]))  # train/train
+    return (names[0] if first else ""), split_of(halves[-1]), "".join(names[first + len(halves) :][:1])
 
 
 def _unwrap(folders: list[str], files: list[File]) -> str:
@@ -323,17 +317,14 @@ def _unwrap(folders: list[str], files: list[File]) -> str:
         children[parent].append(name)
     with_images = {f.rel.rpartition("/")[0] for f in files}
 
-    def is_split(name: str) -> bool:
-        return split_of(name) is not None
-
     here = ""
-    while here not in with_images and len(children[here]) == 1 and not is_split(children[here][0]):
+    while here not in with_images and len(children[here]) == 1 and not split_of(children[here][0]):
         inside = f"{here}/{children[here][0]}".lstrip("/")
         if inside in with_images or not children[inside] or any(map(_mask_of, children[inside])):
             break
         here = inside
     # NORMAL/train and NORMAL/test: the one folder is a class.
-    return here if len(children[here]) > 1 or any(map(is_split, children[here])) else ""
+    return here if len(children[here]) > 1 or any(map(split_of, children[here])) else ""
 
 
 def _notes(
@@ -343,8 +334,8 @@ def _notes(
         yield "The folders are understood as CLASS/SPLIT, such as normal/train."
     if by_names:
         yield "There are no class folders: the classes are read from the file names."
-    words = {name for f in files for name in f.folders if split_of(name)}
-    if odd := sorted(w for w in words if has_splits and _plain(w) not in _USUAL):
+    words = {name for f in files for name in f.folders if has_splits and split_of(name)}
+    if odd := sorted(w for w in words if _plain(w) not in _USUAL):
         yield "Taken as splits: " + ", ".join(f"{w!r} as {split_of(w)}" for w in odd) + "."
     for names in spelled.values():
         if len({name.lower() for name in names}) > 1:
@@ -369,8 +360,8 @@ def _pair_key(f: File, cut: bool = False) -> str:
     return "/".join([*folders, _MASK_NAME.sub("", stem) if cut else stem])
 
 
-def _pair(layout: Layout, masks: list[File]) -> None:
-    """Give every mask to its image, in ``layout``."""
+def _with_masks(layout: Layout, masks: list[File]) -> Layout:
+    """Give every mask to its image."""
     images = {_pair_key(f): f.rel for f in layout.files}
     for mask in masks:
         image = images.get(_pair_key(mask)) or images.get(_pair_key(mask, cut=True))
@@ -388,3 +379,4 @@ def _pair(layout: Layout, masks: list[File]) -> None:
                 layout.notes[-1] += f" As some have none, the {kind} masks are not used."
                 layout.skipped.extend((mask.rel, "a mask; other images have none") for mask in found.values())
                 found.clear()
+    return layout

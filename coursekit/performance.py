@@ -41,63 +41,46 @@ class Figure(NamedTuple):
         return [self.what, self.measured, self.bar, {True: "yes", False: "no", None: ""}[self.met]]
 
 
+def _ratio(what: str, row: dict, no_less: str = "") -> Figure:
+    """How much quicker than the others; ``no_less`` are the words for a bar of 1."""
+    bar = row["bar"]
+    held = (f"at least {bar}×" if bar > 1 or not no_less else no_less, row["ratio"] >= bar) if bar else ()
+    return Figure(what, f"{row['ratio']:.1f}×", *held)
+
+
 def _pipeline(found: dict) -> Iterator[Figure]:
     for row in found["rows"]:
-        least = f"at least {row['bar']}×" if row["bar"] > 1 else "never slower"
-        yield Figure(
-            f"augmented images a second from JPEGs of {row['side']:,} px, against torchvision with "
-            f"{row['torchvision_workers']} workers",
-            f"{row['ratio']:.1f}×",
-            least,
-            row["ratio"] >= row["bar"],
-        )
+        what = f"augmented images a second from JPEGs of {row['side']:,} px"
+        what += f", against torchvision with {row['torchvision_workers']} workers"
+        yield _ratio(what, row, "never slower")
 
 
 def _training(found: dict) -> Iterator[Figure]:
     names = {"plain": "a plain float32 loop", "fastai": "fastai's `vision_learner`"}
     for row in found["rows"]:
-        least = f"at least {row['bar']}×" if row["bar"] > 1 else "no slower"
-        yield Figure(
-            f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}",
-            f"{row['ratio']:.1f}×",
-            least,
-            row["ratio"] >= row["bar"],
-        )
+        what = f"training step, {found['model']} at {found['size']} px, against {names[row['against']]}"
+        yield _ratio(what, row, "no slower")
 
 
 def _cam(found: dict) -> Iterator[Figure]:
     for row in found["speed"]:
-        bar = row["bar"]
-        yield Figure(
-            f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}",
-            f"{row['ratio']:.1f}×",
-            f"at least {bar}×" if bar else "",
-            row["ratio"] >= bar if bar else None,
-        )
+        yield _ratio(f"Grad-CAM against pytorch-grad-cam, {row['case']}, {row['cxrlib_runs_in']}", row)
     few, many = found["peak_memory_mib"]["100"], found["peak_memory_mib"]["1000"]
     yield Figure("peak memory of 1,000 maps against 100", f"{many / few:.2f}×", "under 1.1×", many < 1.1 * few)
 
 
 def _inspector(found: dict) -> Iterator[Figure]:
-    yield Figure(
-        f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers",
-        f"{found['page_megabytes']:.2f} MB",
-        "under 1.5 MB",
-        found["page_megabytes"] < 1.5,
-    )
+    what = f"inspector page, {found['images']} images × {found['classes']} classes × {found['layers']} layers"
+    size = found["page_megabytes"]
+    yield Figure(what, f"{size:.2f} MB", "under 1.5 MB", size < 1.5)
     for row in found["redraws"]:
-        yield Figure(
-            f"inspector redraw, {row['what']}", f"{row['median_ms']:.0f} ms", "under 50 ms", row["median_ms"] < 50
-        )
+        time = row["median_ms"]
+        yield Figure(f"inspector redraw, {row['what']}", f"{time:.0f} ms", "under 50 ms", time < 50)
 
 
 def _phantom(found: dict) -> Iterator[Figure]:
-    yield Figure(
-        f"{found['images']:,} phantoms of {found['size']} px, new process",
-        f"{found['seconds']:.1f} s",
-        f"under {found['bar']} s",
-        found["seconds"] < found["bar"],
-    )
+    what, seconds = f"{found['images']:,} phantoms of {found['size']} px, new process", found["seconds"]
+    yield Figure(what, f"{seconds:.1f} s", f"under {found['bar']} s", seconds < found["bar"])
 
 
 def _starting(found: dict) -> Iterator[Figure]:
@@ -109,102 +92,73 @@ def _starting(found: dict) -> Iterator[Figure]:
 
 def _book(found: dict) -> Iterator[Figure]:
     for row in found["rows"]:
-        bar = row["bar"]
-        yield Figure(
-            f"book build, {row['what']}",
-            f"{row['seconds']:.0f} s",
-            f"under {bar} s" if bar else "",
-            row["seconds"] < bar if bar else None,
-        )
+        bar, seconds = row["bar"], row["seconds"]
+        held = (f"under {bar} s", seconds < bar) if bar else ()
+        yield Figure(f"book build, {row['what']}", f"{seconds:.0f} s", *held)
 
 
 def _grading(found: dict) -> Iterator[Figure]:
     for row in found["runs"]:
-        held = row["jobs"] >= found["cores"]  # the bar is for as many at a time as there are cores, or more
-        yield Figure(
-            f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores",
-            f"{row['per_minute']:.0f}",
-            f"at least {found['bar_per_minute']}" if held else "",
-            row["per_minute"] >= found["bar_per_minute"] if held else None,
-        )
+        what = f"submissions graded a minute, {row['jobs']} at a time on {found['cores']} cores"
+        bar, rate = found["bar_per_minute"], row["per_minute"]
+        # the bar is for as many at a time as there are cores, or more
+        held = (f"at least {bar}", rate >= bar) if row["jobs"] >= found["cores"] else ()
+        yield Figure(what, f"{rate:.0f}", *held)
     fraction = found["start_seconds"] * found["runs"][0]["per_minute"] / 60
     yield Figure("of a submission's time: a new sandbox whose Python imports torch", f"{fraction:.0%}")
 
 
 def _fuzz(found: dict) -> Iterator[Figure]:
-    yield Figure(
-        f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}",
-        f"{found['survived']:,}",
-        "all",
-        found["survived"] == found["inputs"],
-    )
+    what = f"bad inputs that were accepted or refused with a sentence, of {found['inputs']:,}"
+    yield Figure(what, f"{found['survived']:,}", "all", found["survived"] == found["inputs"])
 
 
 def _faults(found: dict) -> Iterator[Figure]:
-    yield Figure(
-        f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults",
-        str(found["lost"]),
-        "none",
-        found["lost"] == 0,
-    )
+    what = f"results lost by {sum(found['kills'].values())} kills and {len(found['other'])} other faults"
+    yield Figure(what, str(found["lost"]), "none", found["lost"] == 0)
 
 
 def _processes(found: dict) -> Iterator[Figure]:
     for row in found["rows"]:
-        yield Figure(
-            f"training images a second in {found['processes']} processes, against one, {row['model']} at "
-            f"{row['size']} px ({row['gradient_megabytes']:.0f} MB of gradients)",
-            f"{row['ratio']:.2f}×",
-            f"at least {row['bar']:g}×",
-            row["ratio"] >= row["bar"],
-        )
+        network = f"{row['model']} at {row['size']} px ({row['gradient_megabytes']:.0f} MB of gradients)"
+        what = f"training images a second in {found['processes']} processes, against one, {network}"
+        yield Figure(what, f"{row['ratio']:.2f}×", f"at least {row['bar']:g}×", row["ratio"] >= row["bar"])
 
 
 def _large(found: dict) -> Iterator[Figure]:
     memory = f"{found['limit_megabytes'] / 1000:g} GB of memory"
     what = f"{found['images']:,} images ({found['gigabytes']:.1f} GB of pixels) with {memory}"
     yield Figure(f"training on {what}, against no limit", f"{found['ratio']:.2f}×")
-    own = found["under_limit"]["own_megabytes"]
-    yield Figure(
-        f"memory of its own for {what}",
-        f"{own:.0f} MB",
-        f"under {found['limit_megabytes']:,} MB",
-        own < found["limit_megabytes"],
-    )
+    own, limit = found["under_limit"]["own_megabytes"], found["limit_megabytes"]
+    yield Figure(f"memory of its own for {what}", f"{own:.0f} MB", f"under {limit:,} MB", own < limit)
 
 
 def _accuracy(found: dict) -> Iterator[Figure]:
     runs = found["runs"]
     reached = [run for run in runs if run["accuracy"] >= found["goal"]]
     at_threshold = [run for run in runs if run["accuracy_at_validation_threshold"] >= found["goal"]]
-    minutes = statistics.mean(run["minutes"] for run in runs)
+    minutes, bar = statistics.mean(run["minutes"] for run in runs), found["reported_minutes"]
     clock = [run["clock_minutes"] for run in runs]
-    yield Figure(
+    what = (
         f"training of `{found['recipe']}`; {len(reached)} of {len(runs)} seeds reach the best source project's test "
-        f"accuracy of {found['goal']:.3f} at a threshold of 0.5 ({len(at_threshold)} at the validation threshold)",
-        f"{minutes:.0f} min of CPU time a thread (by the clock, beside other jobs, {min(clock):.0f} to "
-        f"{max(clock):.0f} min)",
-        f"under the {found['reported_minutes']:g} min that it reported",
-        minutes < found["reported_minutes"] and len(reached) == len(runs),
+        f"accuracy of {found['goal']:.3f} at a threshold of 0.5 ({len(at_threshold)} at the validation threshold)"
+    )
+    by_clock = f"by the clock, beside other jobs, {min(clock):.0f} to {max(clock):.0f} min"
+    met = minutes < bar and len(reached) == len(runs)
+    yield Figure(
+        what, f"{minutes:.0f} min of CPU time a thread ({by_clock})", f"under the {bar:g} min that it reported", met
     )
 
 
 #: NAME of a record -> the title of its part, and its lines
 BENCHMARKS = {
-    "starting": ("Starting", _starting),
-    "pipeline": ("From files to batches", _pipeline),
-    "training": ("Training", _training),
-    "accuracy": ("Time to the source project's accuracy", _accuracy),
-    "processes": ("Several processes", _processes),
-    "large": ("A data set larger than memory", _large),
-    "cam": ("Class activation maps", _cam),
-    "inspector": ("The inspector", _inspector),
-    "phantom": ("Phantoms", _phantom),
-    "grading": ("Grading", _grading),
-    "book": ("The book", _book),
-    "fuzz": ("Bad input", _fuzz),
-    "faults": ("Faults", _faults),
-}
+    "starting": ("Starting", _starting), "pipeline": ("From files to batches", _pipeline),
+    "training": ("Training", _training), "accuracy": ("Time to the source project's accuracy", _accuracy),
+    "processes": ("Several processes", _processes), "large": ("A data set larger than memory", _large),
+    "cam": ("Class activation maps", _cam), "inspector": ("The inspector", _inspector),
+    "phantom": ("Phantoms", _phantom), "grading": ("Grading", _grading), "book": ("The book", _book),
+    "fuzz": ("Bad input", _fuzz), "faults": ("Faults", _faults),
+}  # fmt: skip
 #: what a table alone does not tell, under it
 NOTES = {
     "processes": """\
@@ -251,9 +205,7 @@ def page(records: dict[str, dict]) -> str:
         record = records[name]
         lines = [figure.cells for figure in figures(name, record)]
         note = f"{NOTES[name]}\n\n" if name in NOTES else ""
-        parts.append(
-            f"## {BENCHMARKS[name][0]}\n\n{table(HEAD, lines)}\n\n{note}"
-            f"`{record.get('command', f'python benchmarks/{name}.py')}`; "
-            f"{machines([record]) or 'machine not recorded'}."
-        )
+        command = record.get("command", f"python benchmarks/{name}.py")
+        made = f"`{command}`; {machines([record]) or 'machine not recorded'}."
+        parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(HEAD, lines)}\n\n{note}{made}")
     return PAGE.format(parts="\n\n".join(parts))

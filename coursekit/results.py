@@ -96,15 +96,12 @@ def _record(path: Path) -> dict:
     found = read_json(path)
     try:
         record = found | {"file": path.stem}
-        text = "".join(
-            make([record])
-            for make in (training_table, threshold_table, phantom_text, choices_text, sources_text, readme_block)
-        )
-        text.encode()
+        for make in (training_table, threshold_table, phantom_text, choices_text, sources_text, readme_block):
+            make([record]).encode()
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:100]}"
         raise ValueError(
-            f"{path} is no complete record ({type(error).__name__}: {str(error)[:100]}): run its command "
-            "again, or remove the file"
+            f"{path} is no complete record ({reason}): run its command again, or remove the file"
         ) from error
     return record
 
@@ -115,34 +112,26 @@ def training_table(records: list[dict]) -> str:
     for runs in by_recipe(records):
         recipe = runs[0]["training"]["recipe"]
         length = f"{len(runs[0]['training']['epochs'])} epochs, {statistics.mean(map(training_minutes, runs)):.1f} min"
-        rows.append(
-            [
-                name_of(runs),
-                f"{recipe['model']}, {recipe['size']} px, {length}",
-                f"{recalls(runs, 'validation')}; {recalls(runs, 'test')}",
-                scored(runs, "accuracy"),
-                scored(runs, "accuracy", "test_at_validation_threshold"),
-                scored(runs, "auc"),
-            ]
-        )
+        recalled = f"{recalls(runs, 'validation')}; {recalls(runs, 'test')}"
+        rows.append([name_of(runs), f"{recipe['model']}, {recipe['size']} px, {length}", recalled, *_scores(runs)])
     recall = "recall at 0.5, normal / pneumonia: validation; test"
     return table(["recipe, seed", "model, length, training time*", recall, *ACCURACIES, "test AUC"], rows)
 
 
+def _scores(runs: list[dict]) -> list[str]:
+    """Test accuracy at both thresholds, and AUC."""
+    accuracy, at_validation = (scored(runs, "accuracy", *at) for at in ((), ("test_at_validation_threshold",)))
+    return [accuracy, at_validation, scored(runs, "auc")]
+
+
 def threshold_table(records: list[dict]) -> str:
     """Write one line per run: the threshold of its validation images, and what it gives on the test images."""
-    rows = [
-        [
-            name_of([r]),
-            f"{cut['threshold']:.3f}",
-            interval(cut, "accuracy"),
-            interval(cut, "macro_recall"),
-            " / ".join(number(cut["values"][f"recall[{c}]"]) for c in cut["classes"]),
-        ]
-        for runs in by_recipe(records)
-        for r in runs
-        if (cut := r.get("test_at_validation_threshold"))
-    ]
+    rows = []
+    for r in (r for runs in by_recipe(records) for r in runs if r.get("test_at_validation_threshold")):
+        cut = r["test_at_validation_threshold"]
+        both = [interval(cut, name) for name in ("accuracy", "macro_recall")]
+        recall = " / ".join(number(cut["values"][f"recall[{c}]"]) for c in cut["classes"])
+        rows.append([name_of([r]), f"{cut['threshold']:.3f}", *both, recall])
     return table(["recipe, seed", "threshold", "accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
 
 
@@ -150,11 +139,9 @@ def machine(record: dict) -> str:
     """Write the line that says where a run was made."""
     hardware, training = record["training"]["hardware"], record["training"]
     threads = "one thread" if hardware["threads"] == 1 else f"{hardware['threads']} threads"
-    return (
-        f"- {name_of([record])}: {hardware['device']}, {threads}, {hardware['cpu_capability']}, "
-        f"{training['images_per_second']:.0f} training images a second; "
-        f"torch {record['versions']['torch']}"
-    )
+    where = f"{hardware['device']}, {threads}, {hardware['cpu_capability']}"
+    speed = f"{training['images_per_second']:.0f} training images a second"
+    return f"- {name_of([record])}: {where}, {speed}; torch {record['versions']['torch']}"
 
 
 def phantom_text(records: list[dict]) -> str:
@@ -180,21 +167,13 @@ def choices_text(records: list[dict]) -> str:
     """Write the part about one change of the recipe `best` at a time: benchmarks/choices.py."""
     parts = []
     for r in (r for r in records if r.get("kind") == "choices"):
-        rows = [
-            [
-                row["change"],
-                interval(row["validation"], "auc"),
-                interval(row["stress"], "auc"),
-                interval(row["stress"], "macro_recall"),
-                f"{row['cpu_seconds'] / 60:.1f} min",
-            ]
-            for row in r["rows"]
-        ]
-        parts += [
-            "## What the best recipe owes to its parts",
-            CHOICES_HEAD.format(**r),
-            table(["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"], rows),
-        ]
+        rows = []
+        for row in r["rows"]:
+            stressed = [interval(row["stress"], name) for name in ("auc", "macro_recall")]
+            minutes = f"{row['cpu_seconds'] / 60:.1f} min"
+            rows.append([row["change"], interval(row["validation"], "auc"), *stressed, minutes])
+        head = ["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"]
+        parts += ["## What the best recipe owes to its parts", CHOICES_HEAD.format(**r), table(head, rows)]
     return "\n\n".join(parts)
 
 
@@ -211,17 +190,10 @@ def anchors() -> str:
 
 def readme_block(records: list[dict]) -> str:
     """Write what the README quotes: the scores of each recipe, at both thresholds, and how to read them."""
-    rows = [
-        [
-            name_of(runs),
-            runs[0]["training"]["recipe"]["model"],
-            scored(runs, "accuracy"),
-            scored(runs, "accuracy", "test_at_validation_threshold"),
-            scored(runs, "auc"),
-            f"{statistics.mean(map(training_minutes, runs)):.0f} min",
-        ]
-        for runs in by_recipe(records)
-    ]
+    rows = []
+    for runs in by_recipe(records):
+        minutes = f"{statistics.mean(map(training_minutes, runs)):.0f} min"
+        rows.append([name_of(runs), runs[0]["training"]["recipe"]["model"], *_scores(runs), minutes])
     return "\n\n".join([table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows), README_NOTE])
 
 
@@ -231,22 +203,18 @@ def time_to_accuracy(records: list[dict]) -> dict | None:
     runs = [r for r in records if is_training(r) and recipe_of(r) == "best"]
     if not runs:
         return None
-    return {
-        "recipe": "best",
-        "goal": float(best["accuracy"]),
-        "reported_minutes": float(best["minutes"]),
-        "runs": [
-            {
-                "accuracy": r["test"]["values"]["accuracy"],
-                "accuracy_at_validation_threshold": r["test_at_validation_threshold"]["values"]["accuracy"],
-                "minutes": training_minutes(r),
-                "clock_minutes": r["training"]["seconds"] / 60,
-                "machine": r["training"]["hardware"],
-            }
-            for r in runs
-        ],
-        "command": "cxr train --data folder:chest_xray --recipe best --seed 0",
-    }
+    each = [
+        {
+            "accuracy": r["test"]["values"]["accuracy"],
+            "accuracy_at_validation_threshold": r["test_at_validation_threshold"]["values"]["accuracy"],
+            "minutes": training_minutes(r), "clock_minutes": r["training"]["seconds"] / 60,
+            "machine": r["training"]["hardware"],
+        }
+        for r in runs
+    ]  # fmt: skip
+    goal = {"goal": float(best["accuracy"]), "reported_minutes": float(best["minutes"])}
+    command = "cxr train --data folder:chest_xray --recipe best --seed 0"
+    return {"recipe": "best", **goal, "runs": each, "command": command}
 
 
 def fill(text: str, block: str) -> str:
@@ -261,16 +229,10 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     records = load(root / "results")
     readme = root / "README.md"
     page = BOOK_PAGE.format(
-        footnote=FOOTNOTE,
-        several=SEVERAL,
-        anchors=anchors(),
-        training=training_table(records),
-        thresholds=threshold_table(records),
-        machines="\n".join(machine(r) for r in records if is_training(r)),
-        phantom=phantom_text(records),
-        choices=choices_text(records),
-        sources=sources_text(records),
-    )
+        footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
+        thresholds=threshold_table(records), machines="\n".join(machine(r) for r in records if is_training(r)),
+        phantom=phantom_text(records), choices=choices_text(records), sources=sources_text(records),
+    )  # fmt: skip
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy

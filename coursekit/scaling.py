@@ -77,14 +77,8 @@ def gpu_table(feed: float, efficiency: float) -> str:
     for speed in GPU_SPEEDS:
         together = GPUS * speed * efficiency
         reached = min(together, GPUS * feed)
-        rows.append(
-            [
-                f"{speed:,}",
-                f"{reached:,.0f}",
-                f"{IMAGES / reached / 60:.1f} min",
-                "feeding" if reached < together else "the GPUs",
-            ]
-        )
+        by = "feeding" if reached < together else "the GPUs"
+        rows.append([f"{speed:,}", f"{reached:,.0f}", f"{IMAGES / reached / 60:.1f} min", by])
     return table(["images a second of one GPU, alone (assumed)", f"of {GPUS}", "an epoch", "limited by"], rows)
 
 
@@ -104,51 +98,21 @@ def page(records: dict[str, dict], training: dict) -> str:
     exchange = 2 * (GPUS - 1) / GPUS * training.get("trained_parameters", training["parameters"]) * 4
     steps = IMAGES // BATCH
     text = PAGE.format(
-        machine=machines(records[name] for name in NEEDED),
-        gpus=GPUS,
-        images=IMAGES,
-        many=CORES,
-        cores=cores,
-        decoded=files["images"],
-        side=files["side"],
-        decode_seconds=files["first_look_seconds"],
-        decode_rate=decode,
-        decode_hours=IMAGES / decode / 3600,
-        decode_minutes=IMAGES / decode / CORES / 60,
-        size=large["size"],
-        cache=IMAGES * large["size"] ** 2 / 1e9,
-        large_images=large["images"],
-        large_gigabytes=large["gigabytes"],
-        limit=large["limit_megabytes"] / 1000,
-        large_ratio=large["ratio"],
-        own=large["under_limit"]["own_megabytes"],
-        feed=feed,
-        feed_all=GPUS * feed,
-        feed_seconds=IMAGES / feed / GPUS,
+        machine=machines(records[name] for name in NEEDED), gpus=GPUS, images=IMAGES, many=CORES, cores=cores,
+        decoded=files["images"], side=files["side"], decode_seconds=files["first_look_seconds"], decode_rate=decode,
+        decode_hours=IMAGES / decode / 3600, decode_minutes=IMAGES / decode / CORES / 60, size=large["size"],
+        cache=IMAGES * large["size"] ** 2 / 1e9, large_images=large["images"], large_gigabytes=large["gigabytes"],
+        limit=large["limit_megabytes"] / 1000, large_ratio=large["ratio"], own=large["under_limit"]["own_megabytes"],
+        feed=feed, feed_all=GPUS * feed, feed_seconds=IMAGES / feed / GPUS,
         together=" or ".join(f"{fraction:.0%} ({model})" for model, fraction in efficiencies.items()),
-        processes=processes["processes"],
-        gpu_table=gpu_table(feed, efficiency),
-        model=training["training"]["recipe"]["model"],
-        parameters=training["parameters"] / 1e6,
-        exchange=exchange / 1e6,
-        batch=BATCH,
-        steps=steps,
-        epoch_exchange=steps * exchange / 1e9,
-        part=BATCH // GPUS,
-        one=rates[1],
-        two=rates[jobs],
-        jobs=jobs,
-        serial=serial,
-        submissions=SUBMISSIONS,
-        best=SUBMISSIONS / rates[1] / CORES,
-        alone=SUBMISSIONS / rates[jobs] / 60,
-        memory=3 * CORES,
+        processes=processes["processes"], gpu_table=gpu_table(feed, efficiency),
+        model=training["training"]["recipe"]["model"], parameters=training["parameters"] / 1e6,
+        exchange=exchange / 1e6, batch=BATCH, steps=steps, epoch_exchange=steps * exchange / 1e9, part=BATCH // GPUS,
+        one=rates[1], two=rates[jobs], jobs=jobs, serial=serial, submissions=SUBMISSIONS,
+        best=SUBMISSIONS / rates[1] / CORES, alone=SUBMISSIONS / rates[jobs] / 60, memory=3 * CORES,
         likely=SUBMISSIONS / rates[1] * (serial + (1 - serial) / CORES),
-    )
-    return (
-        "\n\n".join(
-            part if part.startswith(("#", "```", "|")) else textwrap.fill(part, 118, break_on_hyphens=False)
-            for part in text.rstrip("\n").split("\n\n")
-        )
-        + "\n"
-    )
+    )  # fmt: skip
+    parts = text.rstrip("\n").split("\n\n")
+    prose = {i for i, part in enumerate(parts) if not part.startswith(("#", "```", "|"))}
+    filled = [textwrap.fill(p, 118, break_on_hyphens=False) if i in prose else p for i, p in enumerate(parts)]
+    return "\n\n".join(filled) + "\n"

@@ -29,11 +29,8 @@ def as_reported(source: str, experiment: str) -> str:
     """Return the figures that a source reported of an experiment, in words."""
     frame = figures_of(source)
     row = frame[frame["experiment"] == experiment].iloc[0]
-    found = [
-        f"{name} {row[column]:g}"
-        for column, name in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC"), ("loss", "loss"))
-        if row[column] == row[column]
-    ]  # NaN: not reported
+    names = {"accuracy": "accuracy", "f1": "F1", "auc": "AUC", "loss": "loss"}
+    found = [f"{name} {row[column]:g}" for column, name in names.items() if row[column] == row[column]]  # not NaN
     if row["minutes"] == row["minutes"]:
         found.append(f"{row['minutes']:g} min")
     return ", ".join(found) or "–"
@@ -43,11 +40,8 @@ def set_up(records: list[dict]) -> str:
     """Return model, size and length, data and split of the runs of one row."""
     first, recipe = records[0], records[0]["training"]["recipe"]
     lengths = sorted({len(r["training"]["epochs"]) for r in records})
-    epochs = (
-        f"{lengths[0]} to {lengths[-1]} epochs"
-        if len(lengths) > 1
-        else f"{lengths[0]} epoch{'s' if lengths[0] > 1 else ''}"
-    )
+    epochs = " to ".join(str(n) for n in dict.fromkeys((lengths[0], lengths[-1]))) + " epochs"
+    epochs = "1 epoch" if lengths == [1] else epochs
     if head := len(first["training"].get("head", [])):
         epochs = f"{head} for the head, then {epochs}"
     split = first["data"]["protocol"] + (", by image" if first["data"]["by"] == "image" else "")
@@ -64,19 +58,12 @@ def source_section(letter: str, records: list[dict]) -> str:
         measured = sorted((r for r in mine if "test" in r), key=lambda r: r["training"]["recipe"]["seed"])
         if measured:
             validation = [r["validation"]["values"]["accuracy"] for r in measured]
-            rows.append(
-                [
-                    row.id,
-                    row.experiment,
-                    set_up(measured),
-                    as_reported(letter, row.experiment),
-                    f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
-                    scored(measured, "accuracy"),
-                    scored(measured, "macro_f1"),
-                    scored(measured, "auc"),
-                    f"{statistics.mean(map(training_minutes, measured)):.1f} min",
-                ]
-            )
+            rows.append([
+                row.id, row.experiment, set_up(measured), as_reported(letter, row.experiment),
+                f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
+                *(scored(measured, value) for value in ("accuracy", "macro_f1", "auc")),
+                f"{statistics.mean(map(training_minutes, measured)):.1f} min",
+            ])  # fmt: skip
             reasons.append(f"- {row.id}: {why(measured)}")
         elif missing := [r for r in mine if r.get("kind") == NOT_RUN]:
             absent.setdefault(missing[0]["reason"], []).append(row)
@@ -84,29 +71,13 @@ def source_section(letter: str, records: list[dict]) -> str:
             never.append(row)
     parts = [f"### Source {letter}: {SOURCES[letter]}"]
     if rows:
-        parts.append(
-            table(
-                [
-                    "row",
-                    "experiment",
-                    "run here",
-                    "reported",
-                    "validation accuracy",
-                    "test accuracy",
-                    "test macro F1",
-                    "test AUC",
-                    "training time",
-                ],
-                rows,
-            )
-        )
+        head = ["row", "experiment", "run here", "reported", "validation accuracy", "test accuracy", "test macro F1"]
+        parts.append(table([*head, "test AUC", "training time"], rows))
         parts += ["Why reported and measured differ:", "\n".join(reasons)]
     for reason, which in absent.items():
-        parts.append(f"Not run: {reason}. The command that runs it where nothing is missing:")
-        parts.append(commands(which))
+        parts += [f"Not run: {reason}. The command that runs it where nothing is missing:", commands(which)]
     if never:
-        parts.append("No record yet:")
-        parts.append(commands(never))
+        parts += ["No record yet:", commands(never)]
     return "\n\n".join(parts)
 
 

@@ -32,32 +32,12 @@ from .similar import near_identical
 from .submissions import Submission, collect
 from .verdict import empty_result, judge
 
-_CHECK = {
-    "check": str,
-    "title": str,
-    "points": float,
-    "max_points": float,
-    "passed": bool,
-    "message": str,
-    "detail": str,
-}
+_CHECK = {"check": str, "title": str, "points": float, "max_points": float}
+_CHECK |= {"passed": bool, "message": str, "detail": str}
 _TASK = {"task": str, "state": str, "points": float, "max_points": float, "error": str, "checks": [_CHECK]}
-_RESULT = {
-    "exercise": str,
-    "student": str,
-    "key": str,
-    "file": str,
-    "ids": {str: str},
-    "digest": str,
-    "status": str,
-    "review": [str],
-    "points": float,
-    "max_points": float,
-    "tasks": [_TASK],
-    "notes": [str],
-    "printed": str,
-    "answers": {str: str},
-}
+_RESULT = dict.fromkeys(("exercise", "student", "key", "file", "digest", "status", "printed"), str)
+_RESULT |= {"points": float, "max_points": float, "tasks": [_TASK], "review": [str], "notes": [str]}
+_RESULT |= {"ids": {str: str}, "answers": {str: str}}
 
 
 @dataclass(frozen=True)
@@ -74,28 +54,14 @@ class Batch:
 
     def counts(self) -> dict[str, int]:
         """How many submissions have each status, as people read it."""
-        found: dict[str, int] = {}
-        for result in self.results:
-            status = report.status(result)
-            found[status] = found.get(status, 0) + 1
-        return found
+        return dict(collections.Counter(map(report.status, self.results)))
 
 
 def grade_batch(
-    exercise: Exercise,
-    submissions: Path,
-    out: Path,
-    *,
-    jobs: int | None = None,
-    seed: int | None = None,
-    roster: Path | None = None,
-    column: str = "",
-    resume: bool = False,
-    dask: str | None = None,
-    limits: Limits | None = None,
-    unsafe: bool = False,
-    progress: bool = True,
-) -> Batch:
+    exercise: Exercise, submissions: Path, out: Path, *, jobs: int | None = None, seed: int | None = None,
+    roster: Path | None = None, column: str = "", resume: bool = False, dask: str | None = None,
+    limits: Limits | None = None, unsafe: bool = False, progress: bool = True,
+) -> Batch:  # fmt: skip
     """Grade every submission below `submissions` (a folder or zip, also as Canvas and Moodle export them) into `out`.
 
     out gets results/KEY.json, feedback/KEY.html, gradescope/KEY/results.json, grades.csv and summary.html; with a
@@ -114,23 +80,14 @@ def grade_batch(
     if people is not None:
         people.column(exercise.name, column)  # better now than when all is graded
         names = dict(people.students())
-        handed_in = [
-            replace(
-                it,
-                student=names.get(people.match(it), it.student),
-                notes=(*it.notes, conflict) if (conflict := people.conflict(it)) else it.notes,
-            )
-            for it in handed_in
-        ]
+        handed_in = [_known(people, names, it) for it in handed_in]
     seed = _open_batch(out, exercise, seed, resume)
     results = {it.key: kept for it in handed_in if resume and (kept := _kept(out, it)) is not None}
     waiting = [it for it in handed_in if it.key not in results]
     tries = collections.Counter()
     judge_it = functools.partial(_judge_one, exercise, seed=seed, limits=limits, unsafe=unsafe)
-    with (
-        bar(total=len(waiting), desc="Grading", unit="submission", show=progress) as shown,
-        _executor(dask, jobs) as run,
-    ):
+    shown = bar(total=len(waiting), desc="Grading", unit="submission", show=progress)
+    with shown, _executor(dask, jobs) as run:
         prove(exercise, functools.partial(run, judge_it))
         while waiting:
             again = []
@@ -171,9 +128,8 @@ def prove(exercise: Exercise, run: Callable) -> None:
             f"points, so nothing was graded. {'; '.join([*failing, *full['review'], *full['notes']])}"
         )
     if empty["points"] != 0:
-        raise ValueError(
-            f"{exercise.name}: the untouched notebook gets {empty['points']:g} points, so nothing was graded"
-        )
+        points = f"{empty['points']:g} points"
+        raise ValueError(f"{exercise.name}: the untouched notebook gets {points}, so nothing was graded")
 
 
 _one_at_a_time = threading.Lock()  # for a Dask worker with several threads
@@ -219,6 +175,13 @@ def _person(submission: Submission) -> dict:
     return {"student": submission.student, "key": submission.key, "file": submission.file, "ids": dict(submission.ids)}
 
 
+def _known(people: Roster, names: dict[int, str], submission: Submission) -> Submission:
+    """Name a submission's student as the course list does, and note what does not fit."""
+    student = names.get(people.match(submission), submission.student)
+    conflict = people.conflict(submission)
+    return replace(submission, student=student, notes=(*submission.notes, *([conflict] if conflict else [])))
+
+
 def _missing(people: Roster, handed_in: list[Submission], exercise: Exercise) -> list[dict]:
     there = set().union(*(people.fitting(submission) for submission in handed_in))  # also where two fit one name
     return [
@@ -238,10 +201,8 @@ def _open_batch(out: Path, exercise: Exercise, seed: int | None, resume: bool) -
         if not has_shape(before, {"exercise": str, "digest": str, "seed": int}) or before["seed"] < 0:
             raise ValueError(f"{record} is damaged, so this batch cannot be continued: name another folder with --out")
         if before["digest"] != exercise.digest:
-            raise ValueError(
-                f"{out} was graded with another version of {before['exercise']}: name another folder with "
-                "--out, so that everybody is judged alike"
-            )
+            remedy = "name another folder with --out, so that everybody is judged alike"
+            raise ValueError(f"{out} was graded with another version of {before['exercise']}: {remedy}")
         if seed is not None and seed != before["seed"]:
             raise ValueError(f"{out} was graded with seed {before['seed']}; leave --seed out to continue it")
         return before["seed"]
@@ -281,7 +242,7 @@ def _save(out: Path, exercise: Exercise, result: dict) -> None:
 
 
 def _summarize(
-    out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int, column: str = ""
+    out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int, column: str
 ) -> Batch:
     given = {cell.task: cell.source for cell in exercise.cells if cell.kind == "answer"}
     pairs = near_identical({result["key"]: result["answers"] for result in results if result["answers"]}, given)
@@ -314,9 +275,8 @@ def _executor(dask: str | None, jobs: int):
 
         def run(judge_it: Callable, submissions: list):
             if not pools:
-                pools.append(
-                    concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _die_with_parent)
-                )
+                spawn = multiprocessing.get_context("spawn")
+                pools.append(concurrent.futures.ProcessPoolExecutor(jobs, spawn, _die_with_parent))
             for submission, future in pair(pools[-1], judge_it, submissions):
                 yield submission, future
                 if _broke(future):

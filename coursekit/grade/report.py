@@ -21,7 +21,7 @@ import jinja2
 
 from cxrlib.files import atomic_path, write_json
 
-from .roster import safe_cell
+from .roster import safe_cell, shown_points
 
 MAX_PRINTED = 4096  # characters of a submission's output on its page
 MAX_PAIRS = 200  # pairs on the summary page
@@ -57,13 +57,6 @@ def _line(text: str, width: int = 160) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _points(points: float) -> str:
-    return f"{float(points):.2f}".rstrip("0").rstrip(".")
-
-
-# --------------------------------------------------------------------------------------------------------- tables
-
-
 def write_grades_csv(results: Iterable[Mapping], path: str | Path) -> Path:
     """One row a student: student, key, file, status, points, max points, one column a task, review.
 
@@ -78,17 +71,11 @@ def write_grades_csv(results: Iterable[Mapping], path: str | Path) -> Path:
         writer.writerow([_cell(title) for title in header])
         for result in results:
             missing = result["status"] == "missing"
-            got = {task["task"]: _points(task["points"]) for task in result["tasks"] if not missing}
-            writer.writerow(
-                [
-                    *(_cell(result[name]) for name in ("student", "key", "file")),
-                    status(result),
-                    "" if missing else _points(result["points"]),
-                    _points(result["max_points"]),
-                    *(got.get(task, "") for task in tasks),
-                    _cell("; ".join(result.get("review", ()))),
-                ]
-            )
+            got = {task["task"]: shown_points(task["points"]) for task in result["tasks"] if not missing}
+            row = [*(_cell(result[name]) for name in ("student", "key", "file")), status(result)]
+            row += ["" if missing else shown_points(result["points"]), shown_points(result["max_points"])]
+            row += [*(got.get(task, "") for task in tasks), _cell("; ".join(result.get("review", ())))]
+            writer.writerow(row)
     return Path(path)
 
 
@@ -102,35 +89,18 @@ def write_gradescope(result: Mapping, path: str | Path) -> Path:
     tests = []
     for number, task in enumerate(result["tasks"], 1):
         for index, check in enumerate(task["checks"], 1):
-            tests.append(
-                {
-                    "name": _line(f"{task['task']}: {check['title']}"),
-                    "number": f"{number}.{index}",
-                    "score": float(check["points"]),
-                    "max_score": float(check["max_points"]),
-                    "status": "passed" if check["passed"] else "failed",
-                    "output": visible(check["message"]),
-                    "output_format": "text",
-                    "visibility": "visible",
-                }
-            )
-    lines = [
-        _headline(result),
-        *(f"{task['task']}: {task['error']}" for task in result["tasks"] if task["error"]),
-        *result.get("notes", ()),
-    ]
-    return write_json(
-        path,
-        {
-            "score": float(result["points"]),
-            "output": visible("\n".join(filter(None, lines))),
-            "output_format": "text",
-            "test_output_format": "text",
-            "visibility": "visible",
-            "stdout_visibility": "hidden",
-            "tests": tests,
-        },
-    )
+            tests.append({
+                "name": _line(f"{task['task']}: {check['title']}"), "number": f"{number}.{index}",
+                "score": float(check["points"]), "max_score": float(check["max_points"]),
+                "status": "passed" if check["passed"] else "failed", "output": visible(check["message"]),
+                "output_format": "text", "visibility": "visible",
+            })  # fmt: skip
+    errors = [f"{task['task']}: {task['error']}" for task in result["tasks"] if task["error"]]
+    said = "\n".join(filter(None, [_headline(result), *errors, *result.get("notes", ())]))
+    return write_json(path, {
+        "score": float(result["points"]), "output": visible(said), "output_format": "text",
+        "test_output_format": "text", "visibility": "visible", "stdout_visibility": "hidden", "tests": tests,
+    })  # fmt: skip
 
 
 def _headline(result: Mapping) -> str:
@@ -147,25 +117,15 @@ def _headline(result: Mapping) -> str:
     }.get(result["status"], "")
 
 
-# ---------------------------------------------------------------------------------------------------------- pages
-
-
 @functools.cache
 def _templates() -> jinja2.Environment:
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters.update(
-        visible=visible,
-        line=_line,
-        points=_points,
-        percent=lambda share: f"{100 * share:.0f}%",
-        address=lambda key: urllib.parse.quote(visible(key), safe=""),
-    )
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    found.filters |= {"visible": visible, "line": _line, "points": shown_points}
+    found.filters["percent"] = lambda fraction: f"{100 * fraction:.0f}%"
+    found.filters["address"] = lambda key: urllib.parse.quote(visible(key), safe="")
     return found
 
 
@@ -176,19 +136,12 @@ def feedback_html(result: Mapping, *, title: str) -> str:
     """
     printed = visible(result.get("printed", ""))
     there = result["status"] not in ("unreadable", "not graded", "missing")
-    return (
-        _templates()
-        .get_template("feedback.html")
-        .render(
-            result=result,
-            title=title,
-            headline=_headline(result),
-            share=_share(result["points"], result["max_points"]),
-            tasks=[_task(task) for task in result["tasks"]] if there else [],
-            printed=printed[:MAX_PRINTED].rstrip("\n"),
-            cut=max(0, len(printed) - MAX_PRINTED),
-        )
-    )
+    page = _templates().get_template("feedback.html")
+    return page.render(
+        result=result, title=title, headline=_headline(result), share=_share(result["points"], result["max_points"]),
+        tasks=[_task(task) for task in result["tasks"]] if there else [],
+        printed=printed[:MAX_PRINTED].rstrip("\n"), cut=max(0, len(printed) - MAX_PRINTED),
+    )  # fmt: skip
 
 
 def _task(task: Mapping) -> dict:
@@ -208,14 +161,8 @@ def _task(task: Mapping) -> dict:
     checks = [{**check, "message": "" if shared else check["message"]} for check in task["checks"]]
     if task["error"] and task["error"] in shared:
         shared = ""
-    return {
-        **task,
-        "label": state,
-        "mark": mark,
-        "shared": shared,
-        "checks": checks,
-        "share": _share(task["points"], task["max_points"]),
-    }
+    share = _share(task["points"], task["max_points"])
+    return {**task, "label": state, "mark": mark, "shared": shared, "checks": checks, "share": share}
 
 
 def for_student(result: Mapping) -> dict:
@@ -234,17 +181,11 @@ def markdown(result: Mapping, title: str) -> str:
     def text(value: object) -> str:
         return re.sub(r"([\\`*_{}\[\]()<>#+!|~@:])", r"\\\1", _line(value, 300))
 
-    rows = [
-        f"## {text(title)}: {_points(result['points'])} of {_points(result['max_points'])} points",
-        "",
-        *(f"- {text(reason)}" for reason in _reasons(result)),
-        "",
-        "| task | points | |",
-        "|---|---|---|",
-    ]
+    rows = [f"## {text(title)}: {shown_points(result['points'])} of {shown_points(result['max_points'])} points", ""]
+    rows += [*(f"- {text(reason)}" for reason in _reasons(result)), "", "| task | points | |", "|---|---|---|"]
     for task in result["tasks"]:
         failed = dict.fromkeys(text(check["message"]) for check in task["checks"] if not check["passed"])
-        points = f"{_points(task['points'])} / {_points(task['max_points'])}"
+        points = f"{shown_points(task['points'])} / {shown_points(task['max_points'])}"
         rows.append(f"| {text(task['task'])} | {points} | {'<br>'.join(failed) or 'all checks passed'} |")
     return "\n".join(rows)
 
@@ -276,30 +217,17 @@ def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, met
     names = {result["key"]: result["student"] for result in results}
     look = [(result, _reasons(result)) for result in there if status(result) != "graded"]
     look.sort(key=lambda item: (-STATUSES.index(status(item[0])) if status(item[0]) in STATUSES else 0, item[0]["key"]))
-    return (
-        _templates()
-        .get_template("summary.html")
-        .render(
-            title=title,
-            results=there,
-            status=status,
-            look=look,
-            reasons=_reasons,
-            missing=[result for result in results if result["status"] == "missing"],
-            counts=[(name, counts[name]) for name in (*STATUSES, *sorted(set(counts) - set(STATUSES))) if counts[name]],
-            max_points=max((float(result["max_points"]) for result in results), default=0.0),
-            mean=statistics.fmean(points) if points else 0.0,
-            median=statistics.median(points) if points else 0.0,
-            bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
-            tasks=_by_task(there),
-            failing=_failing(there),
-            lost=_lost(there),
-            pairs=pairs[:MAX_PAIRS],
-            more_pairs=len(pairs[MAX_PAIRS:]),
-            names=names,
-            meta=_flat(meta or {}),
-        )
-    )
+    page = _templates().get_template("summary.html")
+    return page.render(
+        title=title, results=there, names=names, status=status, look=look, reasons=_reasons, lost=_lost(there),
+        missing=[result for result in results if result["status"] == "missing"],
+        counts=[(name, counts[name]) for name in (*STATUSES, *sorted(set(counts) - set(STATUSES))) if counts[name]],
+        max_points=max((float(result["max_points"]) for result in results), default=0.0),
+        mean=statistics.fmean(points) if points else 0.0, median=statistics.median(points) if points else 0.0,
+        bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
+        tasks=_by_task(there), failing=_failing(there), pairs=pairs[:MAX_PAIRS], more_pairs=len(pairs[MAX_PAIRS:]),
+        meta=_flat(meta or {}),
+    )  # fmt: skip
 
 
 def _reasons(result: Mapping) -> list[str]:
@@ -318,14 +246,12 @@ def _by_task(results: list[Mapping]) -> list[dict]:
             found.setdefault(task["task"], []).append(task)
     return [
         {
-            "task": name,
-            "mean": statistics.fmean(_share(t["points"], t["max_points"]) for t in tasks),
-            "full": sum(t["points"] >= t["max_points"] for t in tasks),
-            "of": len(tasks),
+            "task": name, "mean": statistics.fmean(_share(t["points"], t["max_points"]) for t in tasks),
+            "full": sum(t["points"] >= t["max_points"] for t in tasks), "of": len(tasks),
             "untried": sum(t["state"] != "attempted" for t in tasks),
         }
         for name, tasks in found.items()
-    ]
+    ]  # fmt: skip
 
 
 def _failing(results: list[Mapping]) -> list[dict]:
@@ -340,17 +266,11 @@ def _failing(results: list[Mapping]) -> list[dict]:
                 tried[key] += 1
                 if not check["passed"]:
                     messages.setdefault(key, Counter())[check["message"]] += 1
-    rows = [
-        {
-            "task": key[0],
-            "title": titles[key],
-            "count": sum(found.values()),
-            "of": tried[key],
-            "message": min(found, key=lambda text: (-found[text], text)),
-            "same": max(found.values()),
-        }
-        for key, found in messages.items()
-    ]
+    rows = []
+    for key, found in messages.items():
+        row = {"task": key[0], "title": titles[key], "count": sum(found.values()), "of": tried[key]}
+        commonest = min(found, key=lambda text: (-found[text], text))
+        rows.append({**row, "message": commonest, "same": found[commonest]})
     return sorted(rows, key=lambda row: (-row["count"], row["task"], row["title"]))
 
 
@@ -359,11 +279,8 @@ def _histogram(shares: list[float], bins: int = 10) -> list[dict]:
     counts = [0] * bins
     for share in shares:
         counts[min(bins - 1, math.floor(share * bins + 1e-9))] += 1
-    top = max(counts, default=0) or 1
-    return [
-        {"count": n, "height": n / top, "low": 100 * i // bins, "high": 100 * (i + 1) // bins}
-        for i, n in enumerate(counts)
-    ]
+    top, step = max(counts) or 1, 100 // bins
+    return [{"count": n, "height": n / top, "low": i * step, "high": (i + 1) * step} for i, n in enumerate(counts)]
 
 
 def _flat(meta: Mapping, before: str = "") -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ export, and a Moodle grading worksheet. `export` writes the same file back with 
 
 from __future__ import annotations
 
+import collections
 import csv
 import io
 import re
@@ -21,15 +22,25 @@ MAX_BYTES = 20_000_000
 _FORMULA = re.compile(r"[\s\x00-\x1f\ufeff]*[=+\-@＝＋－＠]")  # the wide ones count too
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*%?\Z|-\Z")
 
-# What a plain list may call its columns, in small letters without signs.
-_ID = ("id", "student id", "studentid", "student number", "matriculation number", "matriculation", "number")
+# What the files call their columns, in small letters without signs; the first title that is there counts.
 _NAME = ("name", "full name", "fullname", "student", "student name")
-_FIRST = ("first name", "firstname", "given name", "forename")
-_LAST = ("last name", "lastname", "surname", "family name")
 _EMAIL = ("email", "e mail", "email address", "e mail address", "mail")
-_LOGIN = ("login", "username", "user name", "user", "user id")
-
-
+_TITLES = {
+    "canvas": {
+        "name": ("student",), "first": ("firstname",), "last": ("lastname",), "id": ("id",), "sis": ("sis user id",),
+        "login": ("sis login id",), "email": ("email",),
+    },
+    "moodle": {
+        "id": ("identifier", "id"), "name": _NAME, "email": _EMAIL, "sis": ("id number",), "login": ("username",),
+        "grade": ("grade",), "maximum": ("maximum grade",),
+    },
+    "simple": {
+        "id": ("id", "student id", "studentid", "student number", "matriculation number", "matriculation", "number"),
+        "name": _NAME, "first": ("first name", "firstname", "given name", "forename"),
+        "last": ("last name", "lastname", "surname", "family name"), "email": _EMAIL,
+        "login": ("login", "username", "user name", "user", "user id"),
+    },
+}  # fmt: skip
 _TEST_STUDENT = {"student test", "test student"}  # of Canvas: nobody
 
 
@@ -57,17 +68,15 @@ class Roster:
     def __post_init__(self) -> None:
         self._columns = _columns(self.kind, self.header)
         self._people = [i for i, row in enumerate(self.rows) if self._is_student(row)]
-        self._by_id: dict[str, set[int]] = {}
-        self._by_mail: dict[str, set[int]] = {}
-        self._by_name: dict[str, set[int]] = {}
+        self._by_id, self._by_mail, self._by_name = (collections.defaultdict(set) for _ in range(3))
         for i in self._people:
             for column in ("id", "sis", "login", "email"):
-                if value := self._cell(i, column):
-                    _put(self._by_id, value.casefold(), i)
-            if mail := self._cell(i, "email") or self._cell(i, "login"):
-                _put(self._by_mail, mail.casefold().partition("@")[0], i)
+                self._by_id[self._cell(i, column).casefold()].add(i)
+            self._by_mail[(self._cell(i, "email") or self._cell(i, "login")).casefold().partition("@")[0]].add(i)
             for name in _turned(self._name(i)):
-                _put(self._by_name, name, i)
+                self._by_name[name].add(i)
+        for index in (self._by_id, self._by_mail, self._by_name):
+            index.pop("", None)  # what is not known is nobody's
 
     @classmethod
     def read(cls, path: str | Path) -> Roster:
@@ -92,28 +101,24 @@ class Roster:
         text = re.sub(r"\Asep=(.)\r?\n", "", text)
         delimiter = _delimiter(text)
         try:
-            lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)]
+            lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
         except csv.Error as error:
             raise ValueError(f"{path} is not a readable CSV file ({error}): export it again") from error
-        lines = [row for row in lines if row]
         if not lines:
             raise ValueError(f"{path} is empty: the first line names the columns, such as id,name,email")
         header, rows = lines[0], lines[1:]
         kind = _kind(path, header, rows)
         for i, row in enumerate(rows):
             if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-                raise ValueError(
-                    f"{path}, row {i + 2}: {len(row)} cells, but the header has {len(header)} columns: "
-                    f"put quotes around cells that hold a {delimiter!r}"
-                )
+                given = f"{len(row)} cells, but the header has {len(header)} columns"
+                raise ValueError(f"{path}, row {i + 2}: {given}: put quotes around cells that hold a {delimiter!r}")
             row[:] = [*row[: len(header)], *[""] * (len(header) - len(row))]
         return cls(path, kind, header, rows, delimiter, data.startswith(b"\xef\xbb\xbf"))
 
     def students(self) -> list[tuple[int, str]]:
         """Return the students: their row and their name (the e-mail address or the id where there is no name)."""
-        return [
-            (i, self._name(i) or self._cell(i, "email") or self._cell(i, "id") or f"row {i + 2}") for i in self._people
-        ]
+        named = ((i, self._name(i) or self._cell(i, "email") or self._cell(i, "id")) for i in self._people)
+        return [(i, name or f"row {i + 2}") for i, name in named]
 
     def match(self, submission: object) -> int | None:
         """Return the row of a submission (or of a result), or None where there is none or more than one that fits.
@@ -132,23 +137,24 @@ class Roster:
         rows = self._numbered(ids)
         if len(rows) != 1 or _alike(student, self._name(rows[0])):
             return ""
-        return (
-            f"the number in the export is that of {self._name(rows[0])}, but the name is {student}: a team? Enter the "
-            "grade by hand"
-        )
+        numbered = f"the number in the export is that of {self._name(rows[0])}"
+        return f"{numbered}, but the name is {student}: a team? Enter the grade by hand"
 
     def fitting(self, submission: object) -> set[int]:
         """All rows that a submission can belong to; `match` wants one."""
         return self._fitting(*_who(submission))
 
+    def _exported(self, ids: Mapping[str, str]) -> str:
+        return ids.get(f"{self.kind}_id", "")
+
     def _numbered(self, ids: Mapping[str, str]) -> list[int]:
-        number = ids.get({"canvas": "canvas_id", "moodle": "moodle_id"}.get(self.kind, ""), "")
+        number = self._exported(ids)
         return [i for i in self._people if number and self._number(i) == number]
 
     def _fitting(self, ids: Mapping[str, str], student: str) -> set[int]:
         if rows := self._numbered(ids):
             return set(rows)
-        number = ids.get({"canvas": "canvas_id", "moodle": "moodle_id"}.get(self.kind, ""), "")
+        number = self._exported(ids)
         allowed = {i for i in self._people if not number or not self._number(i)}
         who = student.strip().casefold()
         for rows in (
@@ -189,13 +195,10 @@ class Roster:
         Where the file says another maximum than `max_points`, the points are scaled to it. Students without a
         submission keep what is there, and so does who is excused (EX). Other cells stay as they are.
         """
-        header, rows, notes = list(self.header), [list(row) for row in self.rows], []
-        place = self.column(exercise, column)
-        if place is None:
-            place = len(header)
-            header.append("points")
-            for row in rows:
-                row.append("")
+        place, notes = self.column(exercise, column), []
+        more = [] if place is not None else [""]
+        header, rows = [*self.header, *(["points"] if more else [])], [[*row, *more] for row in self.rows]
+        place = len(self.header) if place is None else place
         comma = self._decimal_comma()
         scaled: set[float] = set()
         for i, result in self._graded(results, notes):
@@ -206,21 +209,17 @@ class Roster:
             if best is not None and max_points and abs(best - max_points) > 1e-9:
                 points *= best / max_points
                 scaled.add(best)
-            text = _points(points)
+            text = shown_points(points)
             rows[i][place] = text.replace(".", ",") if comma else text
-        notes += [
-            f"{self.path.name}: the points were scaled from {_points(max_points)} to {_points(best)}, the "
-            "maximum that the file gives"
-            for best in sorted(scaled)
-        ]
+        for best in sorted(scaled):
+            change = f"from {shown_points(max_points)} to {shown_points(best)}, the maximum that the file gives"
+            notes.append(f"{self.path.name}: the points were scaled {change}")
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write("\ufeff" if self.bom else "")
             writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\r\n")
             writer.writerow(header)
             writer.writerows(rows)
         return notes
-
-    # -------------------------------------------------------------------------------------------------------- inside
 
     def _graded(self, results: list[dict], notes: list[str]) -> Iterator[tuple[int, dict]]:
         found: dict[int, list[dict]] = {}
@@ -234,18 +233,15 @@ class Roster:
             else:
                 found.setdefault(row, []).append(result)
         if lost:
-            notes.append(
-                f"{len(lost)} submissions fit no row of {self.path.name}, or more than one; enter them "
-                "by hand: " + ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else "")
-            )
-        for row, all_of_them in sorted(found.items()):
-            if len(all_of_them) == 1:
-                yield row, all_of_them[0]
+            listed = ", ".join(sorted(lost)[:10]) + (" …" if len(lost) > 10 else "")
+            where = f"no row of {self.path.name}, or more than one; enter them by hand"
+            notes.append(f"{len(lost)} submissions fit {where}: {listed}")
+        for row, (result, *others) in sorted(found.items()):
+            if not others:
+                yield row, result
             else:
-                notes.append(
-                    f"{self._name(row)}: {len(all_of_them)} submissions fit this row of {self.path.name}, so "
-                    "it was left as it is; enter the grade by hand"
-                )
+                fit = f"{1 + len(others)} submissions fit this row of {self.path.name}"
+                notes.append(f"{self._name(row)}: {fit}, so it was left as it is; enter the grade by hand")
 
     def _cell(self, row: int, column: str) -> str:
         place = self._columns.get(column)
@@ -254,15 +250,10 @@ class Roster:
     def _number(self, row: int) -> str:
         """Return the number that the export knows this person by."""
         text = self._cell(row, "id")
-        if self.kind == "moodle":
-            found = re.search(r"(\d+)\s*\Z", text)
-            return found[1] if found else ""
-        return text
+        return text if self.kind != "moodle" else re.search(r"\d*\Z", text)[0]
 
     def _name(self, row: int) -> str:
-        if name := self._cell(row, "name"):
-            return name
-        return " ".join(part for part in (self._cell(row, "first"), self._cell(row, "last")) if part)
+        return self._cell(row, "name") or f"{self._cell(row, 'first')} {self._cell(row, 'last')}".strip()
 
     def _is_points_possible(self, row: list[str]) -> bool:
         return self.kind == "canvas" and "points possible" in row[0].casefold()
@@ -272,11 +263,10 @@ class Roster:
             return False
         if self.kind != "canvas":
             return True
-        if {_plain(row[self._columns[c]]).replace(",", "") for c in ("name",) if c in self._columns} & _TEST_STUDENT:
+        known = {c: row[self._columns[c]] for c in ("name", "first", "last", "id") if c in self._columns}
+        if self._is_points_possible(row) or _plain(known.get("name", "")).replace(",", "") in _TEST_STUDENT:
             return False
-        return not self._is_points_possible(row) and any(
-            row[self._columns[c]].strip() for c in ("name", "first", "last", "id") if c in self._columns
-        )
+        return any(cell.strip() for cell in known.values())
 
     def _maximum(self, row: int, column: int) -> float | None:
         if self.kind == "moodle":
@@ -292,60 +282,27 @@ class Roster:
 
 def _kind(path: Path, header: list[str], rows: list[list[str]]) -> str:
     titles = [_plain(title) for title in header]
-    if (
-        titles
-        and ("sis login id" in titles or "sis user id" in titles or "section" in titles)
-        and "id" in titles
-        and ("student" in titles or "lastname" in titles)
-    ):
+    there = set(titles)
+    if there & {"sis login id", "sis user id", "section"} and "id" in there and there & {"student", "lastname"}:
         return "canvas"
     if titles[0] == "identifier" or (
         titles[0] == "id" and "status" in titles and any(re.fullmatch(r"\D+\d+", row[0].strip()) for row in rows[:3])
     ):
         if "grade" not in titles:
-            raise ValueError(
-                f"{path}: this Moodle worksheet has no column “Grade”: set Moodle's language to English, "
-                "then download the grading worksheet again"
-            )
+            remedy = "set Moodle's language to English, then download the grading worksheet again"
+            raise ValueError(f"{path}: this Moodle worksheet has no column “Grade”: {remedy}")
         return "moodle"
     columns = _columns("simple", header)
     if not {"id", "name", "email", "login", "last"} & set(columns):
-        raise ValueError(
-            f"{path}: no column is called id, name or email (the columns are: {', '.join(header)[:200]}): "
-            "name them in the first line"
-        )
+        given = f"the columns are: {', '.join(header)[:200]}"
+        raise ValueError(f"{path}: no column is called id, name or email ({given}): name them in the first line")
     return "simple"
 
 
 def _columns(kind: str, header: list[str]) -> dict[str, int]:
     titles = [_plain(title) for title in header]
-    wanted = {
-        "canvas": {
-            "name": ("student",),
-            "first": ("firstname",),
-            "last": ("lastname",),
-            "id": ("id",),
-            "sis": ("sis user id",),
-            "login": ("sis login id",),
-            "email": ("email",),
-        },
-        "moodle": {
-            "id": ("identifier", "id"),
-            "name": _NAME,
-            "email": _EMAIL,
-            "sis": ("id number",),
-            "login": ("username",),
-            "grade": ("grade",),
-            "maximum": ("maximum grade",),
-        },
-        "simple": {"id": _ID, "name": _NAME, "first": _FIRST, "last": _LAST, "email": _EMAIL, "login": _LOGIN},
-    }[kind]
-    found = {}
-    for column, names in wanted.items():
-        places = [i for name in names for i, title in enumerate(titles) if title == name]
-        if places:
-            found[column] = places[0]
-    return found
+    wanted = {column: [name for name in names if name in titles] for column, names in _TITLES[kind].items()}
+    return {column: titles.index(names[0]) for column, names in wanted.items() if names}
 
 
 def _plain(title: str) -> str:
@@ -382,11 +339,6 @@ def _alike(handed_in: str, listed: str) -> bool:
     return any(part and all(p in text for p in part) for part, text in zip(parts, reversed(texts), strict=True))
 
 
-def _put(index: dict[str, set[int]], key: str, row: int) -> None:
-    if key:
-        index.setdefault(key, set()).add(row)
-
-
 def _delimiter(text: str) -> str:
     first = re.sub(r'"[^"]*"', "", text.split("\n", 1)[0])
     return max(",;\t", key=first.count)
@@ -400,5 +352,6 @@ def _float(text: str) -> float | None:
     return found if 0 < found < 1e6 else None
 
 
-def _points(points: float) -> str:
+def shown_points(points: float) -> str:
+    """Write points with at most two decimals."""
     return f"{float(points):.2f}".rstrip("0").rstrip(".")

@@ -59,7 +59,7 @@ def predict(
         ``VIEWS`` ("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"), or functions from images
         (B, 1, H, W) to the same shape and dtype. A shift moves by 4 % of the side, black outside. The flip claims that
         a mirrored chest, with the heart on the right, has the same diagnosis. Each view costs one pass.
-    batch_size, progress : int, bool
+    batch_size, progress
         Images in one pass; show a bar.
     precision : {"fp32", "bf16", "fp16", "auto"}
         float32 gives the same probabilities on every machine, up to rounding. "auto" takes what is fastest here.

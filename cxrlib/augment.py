@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from .validate import number
 
 # Columns of the table of random numbers: one row per image. The table always has all columns, so that
 # switching one operation on or off does not change what the others do under the same seed.
-(_FLIP, _ROTATE, _SHIFT_X, _SHIFT_Y, _ZOOM, _CROP, _CROP_X, _CROP_Y, _BRIGHT, _CONTRAST, _GAMMA, _BLUR, _NOISE) = range(
-    13
-)
+_FLIP, _ROTATE, _SHIFT_X, _SHIFT_Y, _ZOOM, _CROP, _CROP_X, _CROP_Y, *_OTHERS = range(13)
+_BRIGHT, _CONTRAST, _GAMMA, _BLUR, _NOISE = _OTHERS
 
 #: The largest value of each magnitude; 0 is off.
 LARGEST = {
@@ -38,33 +37,23 @@ class Augment:
     ----------
     flip : float
         Probability of a horizontal flip, 0 to 1.
-    rotate : float
-        Largest rotation to either side, in degrees.
-    shift : float
-        Largest shift along each axis, as a fraction of the side.
+    rotate, shift : float
+        Largest rotation to either side, in degrees; largest shift along each axis, as a fraction of the side.
     zoom : float
         Largest change of scale: 0.1 draws a scale from 0.9 to 1.1.
     crop : float or None
         Smallest part of the area kept by a random crop, which is resized to the full size; None or 1 is off.
         The aspect ratio stays as it is.
-    brightness : float
-        Largest value added or subtracted, where 1 is the full range from black to white.
-    contrast : float
-        Largest change of contrast around the mean of the image: 0.2 draws a factor from 0.8 to 1.2.
+    brightness, contrast : float
+        Largest value added or subtracted, where 1 is the full range from black to white; largest change of contrast
+        around the mean of the image: 0.2 draws a factor from 0.8 to 1.2.
     gamma : float
         Largest change of the exponent: 0.25 draws it from 1 / 1.25 to 1.25, uniformly in its logarithm.
-    blur : float
-        Largest standard deviation of a Gaussian blur, in pixels.
-    noise : float
-        Largest standard deviation of Gaussian noise, where 1 is the full range.
+    blur, noise : float
+        Largest standard deviation of a Gaussian blur, in pixels; of Gaussian noise, where 1 is the full range.
     mixup : float
         Alpha of mixup (Zhang et al., ICLR 2018): images and labels are mixed in pairs, in proportions from Beta(alpha,
         alpha).
-
-    Raises
-    ------
-    ValueError
-        For a magnitude out of range.
     """
 
     flip: float = 0.0
@@ -87,26 +76,16 @@ class Augment:
 
     def __bool__(self) -> bool:
         """Say whether any magnitude is on."""
-        return any(getattr(self, f.name) not in (0, None) for f in fields(self) if f.name != "crop") or self._crops
+        return self._crops or any(getattr(self, name) for name in LARGEST)
 
     def __call__(
         self, x: torch.Tensor, y: torch.Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Change a batch; x and y come back in the same shape, dtype and device.
+        """Change a batch; x and y come back in the same shape, dtype and device, and are not changed in place.
 
-        Parameters
-        ----------
-        x : tensor, float (B, C, H, W)
-            Images with values in [0, 1], on any device. Not changed in place.
-        y : tensor, float (B, K)
-            One-hot labels or fractions; only mixup changes them, and only mixup needs them.
-        generator : torch.Generator, optional
-            A CPU generator; the same state gives the same result. Default: torch's global generator.
-
-        Raises
-        ------
-        ValueError
-            Images that are not float (B, C, H, W) or, on a CPU, have values far above 1; mixup without one-hot labels.
+        ``x`` are images, float (B, C, H, W) in [0, 1], on any device; ``y`` one-hot labels or fractions, float (B, K),
+        which only mixup needs and changes. The same state of ``generator``, a CPU one, gives the same result; the
+        default is torch's global generator.
         """
         self._check(x, y)
         if not self or len(x) == 0:
@@ -179,13 +158,10 @@ class Augment:
             x = _normal(x, generator).mul_(column(u[:, _NOISE] * self.noise)).add_(x)
         return x
 
-    def _mix(
-        self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _mix(self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None) -> tuple:
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        part = torch.from_numpy(np.random.default_rng(seed).beta(self.mixup, self.mixup, len(x)))
+        part = torch.from_numpy(np.random.default_rng(seed).beta(self.mixup, self.mixup, len(x))).to(x.device)
         partner = torch.randperm(len(x), generator=generator).to(x.device)
-        part = part.to(x.device)
         x = torch.lerp(x[partner], x, part.to(x.dtype).view(-1, 1, 1, 1))
         y = torch.lerp(y[partner.to(y.device)], y, part.to(y.device, y.dtype).view(-1, 1))
         return x, y
@@ -224,6 +200,5 @@ def _normal(x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
     if x.device.type == "cpu":
         return torch.randn(x.shape, generator=generator, dtype=x.dtype)
     # Drawn where it is needed, from a generator whose seed comes from the CPU one.
-    own = torch.Generator(x.device)
-    own.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    own = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     return torch.randn(x.shape, generator=own, dtype=x.dtype, device=x.device)

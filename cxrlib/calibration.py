@@ -23,13 +23,11 @@ def logits_of(probs: np.ndarray) -> np.ndarray:
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Fit the temperature T at which softmax(logits / T) has the lowest mean negative log likelihood.
 
-    Raises ValueError for arrays that do not fit together, no image, NaN, and labels that are no classes.
-
     ``logits`` (N, K) belong to *validation* images with the true classes ``labels`` (N,); ``logits_of`` makes them from
     probabilities. T lies from 0.05 to 20. Above 1 the model was too sure of itself, below 1 too modest. At an end of
     the range the likelihood has no minimum inside: for example when every image is classified correctly.
     """
-    logits = _table(logits)
+    logits = _checked(logits)
     n, k = logits.shape
     labels = check_labels(array("labels", labels, (n,), "iu"), k)
 
@@ -44,10 +42,10 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def apply(logits: np.ndarray, T: float) -> np.ndarray:
     """Give the probabilities softmax(logits / T), (N, K); the order of an image's classes stays as it is."""
-    return softmax(_table(logits) / number("T", T, 0, open_low=True), axis=1)
+    return softmax(_checked(logits) / number("T", T, 0, open_low=True), axis=1)
 
 
-def _table(logits: object) -> np.ndarray:
+def _checked(logits: object) -> np.ndarray:
     found = array("logits", logits, ("images", "classes")).astype(float)
     whole("logits (their number of classes)", found.shape[1], 2)
     return found

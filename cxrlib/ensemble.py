@@ -16,12 +16,8 @@ __all__ = ["VIEWS", "average"]
 def average(probs: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
     """Average the probabilities of several models or views: float64 (N, K).
 
-    Parameters
-    ----------
-    probs : sequence of M arrays (N, K)
-        Class probabilities of the same images and classes, in the same order; ValueError for anything else.
-    weights : sequence of M numbers, optional
-        At least 0, chosen on validation images; they are divided by their sum. None weighs all the same.
+    ``probs`` are M arrays (N, K), of the same images and classes in the same order; ``weights`` are M numbers of at
+    least 0, chosen on validation images and divided by their sum. None weighs all the same.
     """
     shape, arrays = ("images", "classes"), []
     for m, values in enumerate(probs):

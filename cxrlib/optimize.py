@@ -62,17 +62,13 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) 
         options["base_lr"] = recipe.lr / 100
     most = {"base_lr": recipe.lr, "min_lr": recipe.lr, "pct_start": 1, "factor": 1}
     for name, value in options.items():
-        above = name not in ("base_lr", "min_lr", "patience")
-        number(
-            f"recipe: schedule_options, {name} of {kind!r}", value, 0, most.get(name, 1e9), open_low=above,
-            open_high=name == "factor",
-        )  # fmt: skip
+        ends = {"open_low": name not in ("base_lr", "min_lr", "patience"), "open_high": name == "factor"}
+        number(f"recipe: schedule_options, {name} of {kind!r}", value, 0, most.get(name, 1e9), **ends)
     if kind == "plateau":
         whole("recipe: schedule_options, patience of 'plateau'", options["patience"])
         return lrs.ReduceLROnPlateau(optimizer, "min" if recipe.monitor == "val_loss" else "max", **options)
     if kind == "cyclic":
-        up = max(1, round(options["step_epochs"] * steps))
-        low = options["base_lr"]
+        low, up = options["base_lr"], max(1, round(options["step_epochs"] * steps))
         return lrs.CyclicLR(optimizer, low, recipe.lr, step_size_up=up, mode="triangular", cycle_momentum=False)
     if kind == "onecycle":
         total = max(recipe.epochs * steps, 2)
@@ -107,8 +103,6 @@ def class_weights(weights: str | tuple | None, train: CxrDataset) -> torch.Tenso
         raise ValueError(f"class_weights has {len(weights)} numbers for {len(counts)} classes {list(train.classes)}")
     weights = np.asarray(weights, dtype=float)
     if (total := weights @ counts) == 0:
-        raise ValueError(
-            f"class_weights {weights.tolist()} are 0 for every class that train has images of: nothing would be "
-            "learned; give one of them more than 0"
-        )
+        problem = "are 0 for every class that train has images of: nothing would be learned"
+        raise ValueError(f"class_weights {weights.tolist()} {problem}; give one of them more than 0")
     return torch.tensor(weights / (total / counts.sum()), dtype=torch.float32)

@@ -184,14 +184,10 @@ def dose_response(
 ) -> tuple[pd.DataFrame, dict[float, CxrNet]]:  # fmt: skip
     """Train at every p and test: the shortcut's dose and the network's response.
 
-    Returns
-    -------
-    frame : DataFrame
-        One row per p. Columns: balanced accuracy on the three tests (same, removed, swapped); flips, when the marker
-        alone is switched, and shift; energy_marker and energy_lesion, the fraction of the map of class 1 inside the
-        marker's box (and one cell around it) and inside the lesion, on ill images that carry the marker; each but shift
-        with low and high (95 %, bootstrap over patients).
-    models : dict, the networks by p
+    Returns a table, and the networks by p. It has one row per p, and the columns: balanced accuracy on the three tests
+    (same, removed, swapped); flips, when the marker alone is switched, and shift; energy_marker and energy_lesion, the
+    fraction of the map of class 1 inside the marker's box (and one cell around it) and inside the lesion, on ill images
+    that carry the marker; each but shift with low and high (95 %, bootstrap over patients).
     """
     models = {p: train(confounded(train_pairs, p, seed), recipe) for p in fractions}
     versions, seen = (test_pairs.marked, test_pairs.plain), _ill(test_pairs.marked)

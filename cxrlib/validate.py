@@ -7,6 +7,7 @@ import math
 import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Set
+from itertools import zip_longest
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,14 +20,9 @@ def short(value: object) -> str:
 
 
 def number(
-    name: str,
-    value: Any,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    open_low: bool = False,
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False,
     open_high: bool = False,
-) -> float:
+) -> float:  # fmt: skip
     """Check that ``value`` is a finite number from ``low`` to ``high``; an open end is left out."""
     right = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
     right = right and (abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value))
@@ -75,26 +71,9 @@ def array(
 ) -> np.ndarray:
     """Check that ``values`` make an array of a shape and a kind.
 
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the message.
-    values : array_like
-    shape : tuple of int or str
-        One entry per axis: its length, or a word for people where any length will do, e.g. ``("images", 2)``.
-    kinds : str
-        Allowed kinds of dtype, as in ``numpy.dtype.kind``: b bool, i and u whole numbers, f floating point, U text.
-    finite : bool
-        Refuse NaN and infinite numbers, too.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError
-        Anything else.
+    ``shape`` has one entry per axis: its length, or a word for people where any length will do: ``("images", 2)``.
+    ``kinds`` are the allowed ones of ``numpy.dtype.kind``: b bool, i and u whole numbers, f floating point, U text.
+    ``finite`` refuses NaN and infinite numbers, too.
     """
     words = {"b": "true or false", "iu": "whole numbers", "biu": "whole numbers", "biuf": "numbers"}
     wanted = f"give {words.get(kinds, 'values')} of the shape ({', '.join(map(str, shape))})"
@@ -104,10 +83,8 @@ def array(
         raise ValueError(f"{name}: {wanted}, got {short(values)}") from error
     if "U" in kinds and found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
         found = found.astype(str)
-    fits = found.ndim == len(shape) and all(
-        isinstance(n, str) or n == m for n, m in zip(shape, found.shape, strict=True)
-    )
-    if not fits or (found.size and found.dtype.kind not in kinds):
+    fits = all(isinstance(n, str) or n == m for n, m in zip_longest(shape, found.shape))
+    if found.ndim != len(shape) or not fits or (found.size and found.dtype.kind not in kinds):
         raise ValueError(f"{name}: {wanted}, got {found.dtype} of shape {found.shape}")
     if finite and found.dtype.kind == "f" and not np.isfinite(found).all():
         raise ValueError(f"{name}: {wanted}, got NaN or infinity among them")

@@ -305,11 +305,8 @@ class MapScores:
 def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
     """Compare two sets of maps of the *same* images, image by image; ValueError for different images.
 
-    Returns
-    -------
-    DataFrame
-        One row per score: the means a and b, their difference b - a with its 95 % interval over patients (low, high),
-        and the number of images on which both are defined.
+    The table has one row per score: the means a and b, their difference b - a with its 95 % interval over patients
+    (low, high), and the number of images on which both are defined.
     """
     if not a.per_image.index.equals(b.per_image.index) or not np.array_equal(a.patients, b.patients):
         raise ValueError("a and b were measured on different images; score both models on the same data")

@@ -148,22 +148,20 @@ def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
     dials = set(inspect.signature(phantom.make_phantoms).parameters) - {"size", "progress"}
     options = {"n": 1200, **_only(options, "phantom", *sorted(dials))}
 
-    def make() -> tuple:
+    def make() -> cache.Stored:
         made = phantom.make_phantoms(size=size, progress=progress, **options)
-        arrays = {"images": made.images, "labels": made.labels, "masks": made.masks, "lungs": made.lungs}
-        return {k: v for k, v in arrays.items() if v is not None}, made.table, {"classes": list(made.classes)}
+        return {k: getattr(made, k) for k in ("images", "labels", "masks", "lungs")}, made.table, list(made.classes)
 
     described = {name: value for name, value in options.items() if name != "workers"}
     parts = ["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__]
     try:
         key = cache.make_key(parts, _plain)
     except (TypeError, ValueError):  # an option that cannot be written down cannot name a cache entry
-        key, (arrays, table, extra) = None, make()
+        key, (arrays, table, classes) = None, make()
     else:
-        arrays, table, extra = cache.stored(key, make)
-    patients, drawn = table["patient"].to_numpy(dtype=str), {name: arrays.get(name) for name in ("masks", "lungs")}
-    images, labels, classes = arrays["images"], np.asarray(arrays["labels"]), tuple(extra["classes"])
-    return CxrDataset(images, labels, classes, patients, table, name="phantom", fingerprint=key, **drawn)
+        arrays, table, classes = cache.stored(key, make)
+    about = {"patients": table["patient"].to_numpy(dtype=str), "name": "phantom", "fingerprint": key}
+    return CxrDataset(**arrays, classes=classes, table=table, **about)
 
 
 def _source_hash(package: Path) -> str:
@@ -179,5 +177,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"": type(value).__name__, **{f.name: getattr(value, f.name) for f in dataclasses.fields(value)}}
+        return dataclasses.asdict(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -41,7 +41,7 @@ _FORMAT = 2
 #: Hash a file again that changed less than this long before: it may have changed within the clock's resolution.
 _SETTLED_NS = 2_000_000_000
 _fallback: dict[str, Path] = {}
-Stored = tuple[dict[str, np.ndarray], pd.DataFrame, dict]
+Stored = tuple[dict[str, np.ndarray], pd.DataFrame, list[str]]
 
 
 def cache_dir() -> Path:
@@ -258,27 +258,18 @@ def _npy_header(out: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> None:
 
 
 def stored(key: str, make: Callable[[], Stored]) -> Stored:
-    """Give arrays, a table and a small dict of JSON values that are made once and kept under ``key``."""
+    """Give arrays, a table and a list of names that are made once and kept under ``key``."""
 
     def build(work: Path) -> None:
-        arrays, table, extra = make()
+        arrays, table, names = make()
         for name, array in arrays.items():
             np.save(work / f"{name}.npy", array, allow_pickle=False)
-        columns = [{"name": str(name), **_column(table[name])} for name in table.columns]
-        _write_json(work / "table.json", {"columns": columns, "extra": extra})
+        _write_json(work / "table.json", [table.to_dict("list"), table.dtypes.astype(str).to_dict(), names])
 
     folder = entry(key, build)
     arrays = {f.stem: np.load(f, mmap_mode="c") for f in sorted(folder.glob("*.npy"))}
-    saved = _read_json(folder / "table.json")
-    table = pd.DataFrame({c["name"]: pd.Series(c["values"], dtype=c["dtype"]) for c in saved["columns"]})
-    return arrays, table, saved["extra"]
-
-
-def _column(series: pd.Series) -> dict:
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
-        return {"dtype": str(series.dtype), "values": series.tolist()}
-    # None: pandas chooses the type of text.
-    return {"dtype": None, "values": [None if pd.isna(v) else str(v) for v in series]}
+    columns, types, names = _read_json(folder / "table.json")
+    return arrays, pd.DataFrame(columns).astype(types), names
 
 
 def _parallel(function: Callable, items: Iterable, progress: bool, what: str) -> Iterator:

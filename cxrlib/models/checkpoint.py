@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -25,8 +27,11 @@ def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
     Missing folders are made. ``extra`` are plain values to keep with it (numbers, text, tensors, lists and dicts of
     these); ``load_model`` gives them back as ``net.extra``. Returns the path.
     """
-    for key, value in extra.items():
-        _check_plain(key, value)
+    for key, value in itertools.chain.from_iterable(_leaves(*item) for item in extra.items()):
+        if type(value) not in (*_PLAIN, torch.Tensor):
+            kinds = f"numbers, text, tensors, lists and dicts, got {type(value).__name__}"
+            remedy = "convert it first, for example with float(...) or .tolist()"
+            raise ValueError(f"{key}: a checkpoint keeps only {kinds}; {remedy}")
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"path: {path} is a folder; give the name of a file")
@@ -102,7 +107,9 @@ def _read(path: Path) -> dict:
     known = isinstance(content, dict) and str(content.get("format")) == _FORMAT
     if not known or not isinstance(content.get("config"), dict) or not isinstance(content.get("state"), dict):
         raise ValueError(f"{path} is not a checkpoint of this library; give a file that save_model wrote")
-    if not _is_config(content["config"]) or not has_shape(content["config"], {"name": str, "classes": [str]}):
+    config = content["config"]
+    plain = all(type(value) in _PLAIN for _, value in _leaves("", config)) and all(isinstance(k, str) for k in config)
+    if not plain or not has_shape(config, {"name": str, "classes": [str]}):
         raise ValueError(f"{path} is damaged: its settings are not those of a model; copy or save it again")
     return content
 
@@ -142,13 +149,16 @@ def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
             raise ValueError(f"{path} holds {name!r} built with other arguments: {shapes}")
 
 
-def _is_config(value: object) -> bool:
-    """Whether a value is numbers and text, in lists and dictionaries: no tensor, which may pretend to any length."""
+def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Give what stands in lists and dictionaries, and in those inside of them, each with its name."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_config(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_config, value))
-    return type(value) in _PLAIN
+        for key, item in value.items():
+            yield from _leaves(f"{name}[{short(key)}]", item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(name, item)
+    else:
+        yield name, value
 
 
 def is_dense(value: object) -> bool:
@@ -159,16 +169,3 @@ def is_dense(value: object) -> bool:
     if not isinstance(value, torch.Tensor) or value.layout is not torch.strided or value.is_complex():
         return False
     return value.untyped_storage().nbytes() >= value.numel() * value.element_size()
-
-
-def _check_plain(key: str, value: object) -> None:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_plain(f"{key}[{name!r}]", item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_plain(key, item)
-    elif type(value) not in (*_PLAIN, torch.Tensor):
-        kinds = f"numbers, text, tensors, lists and dicts, got {type(value).__name__}"
-        remedy = "convert it first, for example with float(...) or .tolist()"
-        raise ValueError(f"{key}: a checkpoint keeps only {kinds}; {remedy}")

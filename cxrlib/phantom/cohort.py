@@ -25,17 +25,10 @@ SUBTYPES = tuple(_KINDS)
 CODE = {name: k for k, name in enumerate(SUBTYPES)}
 CLASSES = ("normal", "pneumonia", *SUBTYPES[1:])
 SPLITS = ("train", "val", "test")
-_WEIGHTS = {
-    "train": {
-        "normal": 1341,
-        "pneumonia": 3875,
-        "bacterial": 2530,
-        "viral": 1345,
-        "covid-19": 460,
-        "tuberculosis": 650,
-    },
-    "val": dict.fromkeys(CLASSES, 1),
-    "test": {"normal": 234, "pneumonia": 390, "bacterial": 242, "viral": 148, "covid-19": 106, "tuberculosis": 41},
+_WEIGHTS = {  # images, in the order of CLASSES
+    "train": (1341, 3875, 2530, 1345, 460, 650),
+    "val": (1, 1, 1, 1, 1, 1),
+    "test": (234, 390, 242, 148, 106, 41),
 }
 _TEST_FRACTION = 624 / 5856
 _VAL = 16
@@ -99,7 +92,7 @@ def make_cohort(n: int, classes: tuple[str, ...], seed: int) -> list[Row]:
     """List n rows, in the order train, val, test and class by class."""
     rows = []
     for split, total in zip(SPLITS, split_sizes(n), strict=True):
-        parts = apportion(total, [_WEIGHTS[split][name] for name in classes])
+        parts = apportion(total, [_WEIGHTS[split][CLASSES.index(name)] for name in classes])
         for label, part in zip(classes, parts, strict=True):
             viral = round(part * (1 - _BACTERIAL_FRACTION))
             kinds = {"bacterial": part - viral, "viral": viral} if label == "pneumonia" else {label: part}

@@ -104,11 +104,6 @@ def make_phantoms(
     progress : bool
     workers : int, optional
         Processes; default: chosen by n and the number of cores.
-
-    Raises
-    ------
-    ValueError
-        Names the argument that is wrong.
     """
     return _make(**locals())
 
@@ -224,8 +219,7 @@ def _labels(rows: list[Row], classes: tuple[str, ...], noise: float, seed: int) 
     if noise:
         rng = np.random.default_rng([seed, 19])
         wrong = rng.random(len(rows)) < noise
-        other = (labels + rng.integers(1, len(classes), len(rows))) % len(classes)
-        labels = np.where(wrong, other, labels)
+        labels = np.where(wrong, (labels + rng.integers(1, len(classes), len(rows))) % len(classes), labels)
         labels = labels[[row.copy_of if row.copy_of >= 0 else k for k, row in enumerate(rows)]]  # a copy has no other
     return labels
 

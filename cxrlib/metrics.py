@@ -41,14 +41,11 @@ def evaluate(
     model: nn.Module, data: CxrDataset, *, threshold: float | CxrDataset | None = None, bootstrap: int = 1000,
     seed: int = 0, tta: Sequence = (), batch_size: int = 64, precision: str = "fp32", progress: bool = False,
 ) -> Report:  # fmt: skip
-    """Score a model on a data set.
-
-    Raises ValueError for empty data, classes that are not the model's, a threshold for more than two classes.
+    """Score a model on a data set with the same classes in the same order.
 
     Parameters
     ----------
     model, data : CxrNet, CxrDataset
-        With the same classes in the same order.
     threshold : float or CxrDataset, optional
         Two classes only. A number, or a *validation* data set on which the threshold with the highest balanced accuracy
         is chosen and carried over. None decides at 0.5.
@@ -62,10 +59,9 @@ def evaluate(
     known = tuple(getattr(model, "classes", data.classes))
     for name, given in (("data", data), ("threshold", threshold)):
         if tuple(getattr(given, "classes", known)) != known:
-            remedy = (
-                f"the model was built for {list(known)}; {name}.with_classes(model.classes) takes them in this order"
-            )
-            raise ValueError(f"{name}: its classes are {list(given.classes)}; {remedy}")
+            remedy = f"{name}.with_classes(model.classes) takes them in this order"
+            built = f"the model was built for {list(known)}; {remedy}"
+            raise ValueError(f"{name}: its classes are {list(given.classes)}; {built}")
     options = {"tta": tta, "batch_size": batch_size, "precision": precision, "progress": progress}
     cut, source = 0.5, "default"
     if threshold is not None:
@@ -233,7 +229,7 @@ class Report:
         specificity, recall = (self[f"recall[{c}]"] for c in self.classes)
         return 1 - specificity, recall
 
-    def _bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _bins(self) -> tuple[np.ndarray, ...]:
         """Of every image its bin of confidence, its confidence, and whether the most probable class is right."""
         confidence = self.probs.max(1)
         return np.clip((confidence * BINS).astype(int), 0, BINS - 1), confidence, self.probs.argmax(1) == self.labels
@@ -264,14 +260,13 @@ class Report:
     @property
     def mistakes(self) -> pd.DataFrame:
         """The misclassified images (row, true, predicted, probability, patient), the most confident mistake first."""
-        rows = np.flatnonzero(self.predicted != self.labels)
-        rows = rows[np.argsort(-self.probs[rows, self.predicted[rows]])]
-        true, called = ([self.classes[i] for i in found[rows]] for found in (self.labels, self.predicted))
-        frame = pd.DataFrame({"row": rows, "true": true, "predicted": called})
-        frame["probability"], frame["patient"] = self.probs[rows, self.predicted[rows]], self.patients[rows]
+        names, sure = np.array(self.classes), self.probs[np.arange(len(self.labels)), self.predicted]
+        frame = pd.DataFrame({"true": names[self.labels], "predicted": names[self.predicted]}, dtype=object)
+        frame["probability"], frame["patient"] = sure, self.patients
         if self.data is not None and "file" in self.data.table:
-            frame["file"] = self.data.table["file"].to_numpy()[rows]
-        return frame
+            frame["file"] = self.data.table["file"].to_numpy()
+        wrong = frame[self.predicted != self.labels].sort_values("probability", ascending=False, kind="stable")
+        return wrong.rename_axis("row").reset_index()
 
     def show_mistakes(self, n: int = 12) -> plot.Figure:
         """Show the ``n`` most confident mistakes as pictures."""

@@ -77,10 +77,8 @@ class Run:
             if recipe.size != model.config["size"] or not has_shape(record, _RECORD):
                 raise ValueError("the record is not that of the model")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{folder}: {RESULT}, {PREDICTIONS} and {MODEL} do not fit together ({type(error).__name__}: {error}); "
-                "run `cxr train` again"
-            ) from error
+            files, reason = f"{RESULT}, {PREDICTIONS} and {MODEL}", f"{type(error).__name__}: {error}"
+            raise ValueError(f"{folder}: {files} do not fit together ({reason}); run `cxr train` again") from error
         return run
 
     def save(self, folder: str | Path) -> Path:
@@ -178,10 +176,8 @@ class Run:
         size = self.recipe.size
         if data.size == size:
             return data
-        warnings.warn(
-            f"images of {data.size} px were scaled to the run's {size} px; load(..., {size}) reads them at that size",
-            stacklevel=3,
-        )
+        scaled = f"images of {data.size} px were scaled to the run's {size} px"
+        warnings.warn(f"{scaled}; load(..., {size}) reads them at that size", stacklevel=3)
         images = torch.from_numpy(np.ascontiguousarray(data.batch(np.arange(len(data)))))
         images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True).numpy()
         rows = np.arange(size) * data.size // size

@@ -43,7 +43,9 @@ def fit(
 
     Processes that ``torchrun`` or ``accelerate launch`` has started divide each batch: same steps, learning rates and
     images per step. Batch norm, dropout and augmentation see the part of their process, so the numbers differ a little.
-    The global random state of torch is left as it was.
+    Ctrl-C (or the notebook's stop button) ends the training early and returns what there is. The global random state of
+    torch is left as it was. Raises ValueError where data, model, recipe and checkpoint do not belong together; a class
+    without images is a warning.
 
     Parameters
     ----------
@@ -57,20 +59,8 @@ def fit(
     checkpoint : path, optional
         It is written after every epoch (atomically); when it exists the run continues from it. The head's own epochs
         (``recipe.head_epochs``) have another one beside it.
-    progress : bool
-        Show a progress bar and, in a notebook, a live curve.
-    **changes
-        Fields of the recipe to change: ``fit(model, train, val, epochs=3, lr=1e-4)``.
-
-    Returns
-    -------
-    History
-        Ctrl-C (or the notebook's stop button) ends the training early and returns what there is.
-
-    Raises
-    ------
-    ValueError
-        Data, model, recipe and checkpoint that do not belong together; a class without images is a warning.
+    progress, **changes
+        Show a progress bar and, in a notebook, a live curve; fields of the recipe to change: ``epochs=3, lr=1e-4``.
     """
     recipe = (recipe or Recipe()).replace(**changes)
     _check(model, train, val, recipe)
@@ -115,31 +105,26 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         if len(data) == 0:
             raise ValueError(f"{name} is empty: there are no images to {use} on")
         if tuple(model.classes) != tuple(data.classes):
-            raise ValueError(
-                f"the model was built for the classes {list(model.classes)}, {name} has {list(data.classes)}: "
-                f"build it with build(recipe, {name}.classes)"
-            )
+            known = f"the model was built for the classes {list(model.classes)}, {name} has {list(data.classes)}"
+            raise ValueError(f"{known}: build it with build(recipe, {name}.classes)")
         if missing := [c for k, c in enumerate(data.classes) if not (data.labels == k).any()]:
             warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
     if recipe.trainable != "all" or recipe.freeze_norms:
         asked = {"head": "all", "all": model.config["freeze"]}.get(recipe.trainable, recipe.trainable)
         if (model.config["freeze"], model.config["freeze_norms"]) != (asked, recipe.freeze_norms):
-            raise ValueError(
-                f"the recipe trains only a part of the network (trainable={recipe.trainable!r}, "
-                f"freeze_norms={recipe.freeze_norms}), but the model is not frozen so: build(recipe, classes) makes "
-                "it, or fit(..., trainable='all', freeze_norms=False) takes it as it is"
+            part = f"a part of the network (trainable={recipe.trainable!r}, freeze_norms={recipe.freeze_norms})"
+            remedy = (
+                "build(recipe, classes) makes it, or fit(..., trainable='all', freeze_norms=False) takes it as it is"
             )
+            raise ValueError(f"the recipe trains only {part}, but the model is not frozen so: {remedy}")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
     if val is None and (recipe.early_stopping or recipe.monitor != "val_loss"):
         raise ValueError("the recipe monitors a validation value, but val is missing: fit(model, train, val, ...)")
     if undefined(recipe, val):
-        warnings.warn(
-            f"{recipe.monitor} is undefined on these validation images: the weights of the last epoch are kept, and "
-            'training does not stop early; a "plateau" keeps its learning rate. Take another monitor, other '
-            "class_weights, or validation images of every class",
-            stacklevel=3,
-        )
+        follows = 'the weights of the last epoch are kept, and training does not stop early; a "plateau" keeps its '
+        follows += "learning rate. Take another monitor, other class_weights, or validation images of every class"
+        warnings.warn(f"{recipe.monitor} is undefined on these validation images: {follows}", stacklevel=3)
 
 
 class _Training:
@@ -149,20 +134,15 @@ class _Training:
         from accelerate import Accelerator, DataLoaderConfiguration  # takes half a second to import
 
         # the recipe's batch is divided among the processes, and the recipe alone says in which numbers to compute
-        self.accelerator = Accelerator(
-            mixed_precision="no",
-            dataloader_config=DataLoaderConfiguration(split_batches=True),
-            cpu=processes_started() > 1 and not torch.cuda.is_available(),
-        )
+        started, divided = processes_started(), DataLoaderConfiguration(split_batches=True)
+        on_cpu = started > 1 and not torch.cuda.is_available()
+        self.accelerator = Accelerator(mixed_precision="no", dataloader_config=divided, cpu=on_cpu)
         self.device, self.processes = self.accelerator.device, self.accelerator.num_processes
-        if self.processes != processes_started():
-            raise ValueError(
-                f"WORLD_SIZE says that {processes_started()} processes train together, but only {self.processes} "
-                "can find each other: start them with torchrun or accelerate launch"
-            )
+        if self.processes != started:
+            found = f"{started} processes train together, but only {self.processes} can find each other"
+            raise ValueError(f"WORLD_SIZE says that {found}: start them with torchrun or accelerate launch")
         self.model, self.train, self.val, self.recipe = model, train, val, recipe
-        self.dtype = autocast_dtype(recipe.precision, self.device)
-        self.layout = memory_layout(self.device)
+        self.dtype, self.layout = autocast_dtype(recipe.precision, self.device), memory_layout(self.device)
         model.to(device=self.device, memory_format=self.layout)
         self.batch = _batch_size(recipe, len(train), self.processes)
         self.steps = len(train) // self.batch  # of one epoch
@@ -174,10 +154,8 @@ class _Training:
             self.weights = self.weights.to(self.device)
         self.averaged = moving_average(model, recipe.ema_decay)
         self.history = History(recipe, hardware=describe(self.device) | {"processes": self.processes}, head=head)
-        self.best: dict | None = None  # the weights of the best epoch
-        self.best_value: float | None = None
-        self.waited = 0  # epochs without an improvement
-        self.finished = False
+        self.best = self.best_value = None  # the weights of the best epoch, and what it was judged by
+        self.waited, self.finished = 0, False  # epochs without an improvement; whether to stop
 
     def run(self, checkpoint: Path | None, progress: bool) -> History:
         """Train until the recipe's end, from where the checkpoint is."""
@@ -198,9 +176,9 @@ class _Training:
                 row = self.train_epoch(epoch, bar)
                 if self.val is not None:
                     row |= self.validate()
-                row["seconds"] = time.perf_counter() - start
-                row["cpu_seconds"] = time.process_time() - cpu_start
-                row["images_per_second"] = row.pop("images_per_second")  # last, as in the table
+                speed = row.pop("images_per_second")
+                row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+                row["images_per_second"] = speed  # last, as in the table
                 history.epochs.append(row)
                 self.judge(row)
                 if checkpoint is not None and accelerator.is_main_process:
@@ -210,9 +188,8 @@ class _Training:
                 live.update(history)
             history.stopped = history.stopped or "finished"
         except KeyboardInterrupt:
-            history.stopped = "interrupted"
-            done = len(history.epochs)
-            warnings.warn(f"training was interrupted in epoch {done + 1}; returning what there is", stacklevel=4)
+            history.stopped, epoch = "interrupted", len(history.epochs) + 1
+            warnings.warn(f"training was interrupted in epoch {epoch}; returning what there is", stacklevel=4)
         finally:
             bar.close()
             live.clear()
@@ -226,7 +203,7 @@ class _Training:
         return history
 
     def batches(self, data: CxrDataset, batch: int, **options: object) -> DataLoader:
-        """Batches of (images, labels), for this process; ``CxrDataset.__getitems__`` makes tensors of a whole batch."""
+        """Make the loader of (images, labels) for this process; ``__getitems__`` makes tensors of a whole batch."""
         return self.accelerator.prepare(DataLoader(data, batch, collate_fn=lambda made: made, **options))
 
     def train_epoch(self, epoch: int, bar: object) -> dict:
@@ -277,13 +254,13 @@ class _Training:
 
         net = self.net if self.averaged is None else self.averaged
         if self.averaged is not None and self.processes > 1:  # each has seen its own images' batch statistics
-            broadcast([*self.averaged.module.buffers()])
+            broadcast(list(self.averaged.module.buffers()))
         batch = -(-max(self.recipe.batch_size, 64) // self.processes) * self.processes
         net.eval()
         found = []
         for images, labels in self.batches(self.val, batch):
-            logits = self.forward(net, images.to(dtype=torch.float32).div_(255))
-            found.append(self.accelerator.gather_for_metrics((logits.float(), labels)))
+            logits = self.forward(net, images.to(dtype=torch.float32).div_(255)).float()
+            found.append(self.accelerator.gather_for_metrics((logits, labels)))
         logits, labels = (torch.cat(part) for part in zip(*found, strict=True))
         loss = self.loss(logits, nn.functional.one_hot(labels, logits.shape[1]).float())
         if self.weights is not None and not self.weights[labels].any():  # 0 would be the best value of all
@@ -301,10 +278,11 @@ class _Training:
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
-            raise ValueError(
-                f"a batch of {len(x)} image gives batch norm a single value per channel, which has no variance: "
+            problem = f"a batch of {len(x)} image gives batch norm a single value per channel, which has no variance"
+            remedy = (
                 "take a batch_size of at least 2 per process (--batch-size of `cxr train`), or freeze the batch norms"
-            ) from error
+            )
+            raise ValueError(f"{problem}: {remedy}") from error
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross-entropy with the recipe's class weights and label smoothing."""
@@ -319,11 +297,8 @@ class _Training:
             self.schedule.step(plateau)
         if not np.isfinite(row["loss"]):
             history.stopped, self.finished = "diverged", True
-            warnings.warn(
-                f"the loss became {row['loss']} in epoch {row['epoch']}: training stopped. "
-                f"A lower learning rate than {recipe.lr:g} usually helps",
-                stacklevel=5,
-            )
+            ended = f"the loss became {row['loss']} in epoch {row['epoch']}: training stopped"
+            warnings.warn(f"{ended}. A lower learning rate than {recipe.lr:g} usually helps", stacklevel=5)
         elif not np.isnan(value):
             value = value if recipe.monitor == "val_loss" else -value
             if self.best_value is None or value < self.best_value:
@@ -361,10 +336,8 @@ class _Training:
             now, then, data = _as_json(self.recipe), saved["recipe"], saved["data"]
             different = sorted(k for k in now if k != "about" and now[k] != then.get(k))
         except Exception as error:  # torch raises many kinds for a damaged or foreign file
-            raise ValueError(
-                f"{path} is not a training checkpoint of this version of cxrlib, or it is damaged "
-                f"({type(error).__name__}); {remedy}"
-            ) from error
+            reason = f"of this version of cxrlib, or it is damaged ({type(error).__name__})"
+            raise ValueError(f"{path} is not a training checkpoint {reason}; {remedy}") from error
         if different:
             changes = "; ".join(f"{k} was {then.get(k)!r}, is {now[k]!r}" for k in different)
             raise ValueError(f"{path} was made with other settings ({changes[:400]}); {remedy}")
@@ -385,10 +358,9 @@ class _Training:
 def _batch_size(recipe: Recipe, images: int, processes: int) -> int:
     """Images per step, over all processes together."""
     if recipe.batch_size % processes:
-        raise ValueError(
-            f"recipe: a batch of {recipe.batch_size} images cannot be shared by {processes} processes; "
-            f"take a batch_size that {processes} divides (--batch-size of `cxr train`)"
-        )
+        remedy = f"take a batch_size that {processes} divides (--batch-size of `cxr train`)"
+        problem = f"a batch of {recipe.batch_size} images cannot be shared by {processes} processes"
+        raise ValueError(f"recipe: {problem}; {remedy}")
     if images < processes:
         raise ValueError(f"there are only {images} images to train on, fewer than the {processes} processes")
     return min(recipe.batch_size, images - images % processes)

@@ -54,9 +54,8 @@ class ConfusionExplorer(PageWidget):
     def __init__(self, reports: Mapping[str, Report] | Report) -> None:
         _, page = _read(reports)
         if len(page["classes"]) < 3:
-            raise ValueError(
-                f"reports: give at least 3 classes, got {page['classes']}; for 2 there is ThresholdExplorer"
-            )
+            more = f"got {page['classes']}; for 2 there is ThresholdExplorer"
+            raise ValueError(f"reports: give at least 3 classes, {more}")
         super().__init__(page=page)
 
 

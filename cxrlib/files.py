@@ -12,26 +12,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+@contextmanager
+def full_disk_told(place: str, remedy: str = "write to another one") -> Iterator[None]:
+    """Have an OSError of a full disk name the place and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        what = f"The disk of {place} is full. Free some space, or {remedy}"
+        raise OSError(error.errno, f"{what}. Nothing half-written was kept") from None
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on an error removed.
-
-    Raises OSError that names the folder when its disk is full.
-    """
+    """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on an error removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        remedy = "Free some space, or write to another one; nothing half-written was kept"
-        raise OSError(error.errno, f"The disk of {path.parent} is full. {remedy}") from None
+        with full_disk_told(str(path.parent)):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -40,7 +40,7 @@ _NOTES = {
 
 @dataclass(frozen=True)
 class Audit:
-    """What ``audit`` found. Shows itself in a notebook; ``print`` it in a terminal."""
+    """What ``audit`` found: sentences and tables. Shows itself in a notebook; ``print`` it in a terminal."""
 
     name: str
     fingerprint: str
@@ -64,37 +64,35 @@ class Audit:
 
     def figure(self) -> plot.Figure:
         """Draw counts, brightness and the near-black fraction, split by split."""
-        counts = self.counts.pivot(index="split", columns="class", values="images")
-        splits, classes, groups = ordered(counts.index), self.counts["class"].unique(), self.exposure["group"].unique()
-        near = {(r.group, r.split): r.near_black for r in self.exposure.itertuples()}
+        splits, classes = ordered(self.counts["split"]), self.counts["class"].unique()
+        counts = self.counts.pivot(index="class", columns="split", values="images").loc[classes, splits]
+        near = self.exposure.pivot_table("near_black", "group", "split", "last", sort=False).reindex(columns=splits)
         known = {"train": plot.BLUE, "val": plot.GREEN, "test": plot.ORANGE}
         spare = iter([plot.PURPLE, plot.SKY, plot.VERMILION] * len(splits))
-        color = {s: known.get(s) or next(spare) for s in splits}
-        many = "; ".join(f"{c} {', '.join(f'{counts.loc[s, c]:,} {s}' for s in splits)}" for c in classes)
-        dark = "; ".join(f"{g} {', '.join(f'{near[g, s]:.1%} {s}' for s in splits if (g, s) in near)}" for g in groups)
+        colors = [known.get(s) or next(spare) for s in splits]
+
+        def told(table: pd.DataFrame, form: str) -> str:
+            rows = ((name, row.dropna().items()) for name, row in table.iterrows())
+            return "; ".join(f"{name} " + ", ".join(f"{x:{form}} {split}" for split, x in row) for name, row in rows)
+
         alt = (
-            f"Three panels. Images per class: {many}. Distribution of the mean gray level of the images, one curve per "
-            f"split. Fraction of near-black pixels: {dark}."
+            f"Three panels. Images per class: {told(counts, ',')}. Distribution of the mean gray level of the images, "
+            f"one curve per split. Fraction of near-black pixels: {told(near, '.1%')}."
         )
         fig, axes = plot.subplots(1, 3, figsize=(11, 3.2), alt=alt)
         centers = (np.arange(_BINS) + 0.5) * 256 / _BINS
-        left, width = np.zeros(len(classes)), 0.8 / len(splits)
+        bars = {"width": 0.8, "color": colors, "legend": False}
         with plot.style():
-            for k, split in enumerate(splits):
-                images, levels = counts.loc[split, classes].to_numpy(), self._levels[split]
-                axes[0].barh(classes, images, left=left, label=split, color=color[split])
-                left += images
-                axes[1].plot(centers, levels / max(levels.sum(), 1), color=color[split], drawstyle="steps-mid")
-                at = np.array([i for i, g in enumerate(groups) if (g, split) in near])
-                heights = [100 * near[groups[i], split] for i in at]
-                axes[2].bar(at + (k - (len(splits) - 1) / 2) * width, heights, width, color=color[split])
+            counts.plot.barh(stacked=True, ax=axes[0], **bars)
             axes[0].invert_yaxis()
-            axes[0].set(xlabel="images", title="Images per class")
+            axes[0].set(xlabel="images", ylabel="", title="Images per class")
             axes[0].grid(axis="y", visible=False)
+            for split, color in zip(splits, colors, strict=True):
+                levels = self._levels[split]
+                axes[1].plot(centers, levels / max(levels.sum(), 1), color=color, drawstyle="steps-mid")
             axes[1].set(xlabel="mean gray level of an image", ylabel="fraction of images", title="Brightness")
-            turned = {"rotation": 30, "ha": "right"} if sum(map(len, groups)) > 30 else {}
-            axes[2].set_xticks(range(len(groups)), groups, **turned)
-            axes[2].set(ylabel=f"% of pixels below {NEAR_BLACK}", title="Near-black pixels")
+            (100 * near).plot.bar(ax=axes[2], rot=30 if sum(map(len, near.index)) > 30 else 0, **bars)
+            axes[2].set(xlabel="", ylabel=f"% of pixels below {NEAR_BLACK}", title="Near-black pixels")
             axes[2].grid(axis="x", visible=False)
             if len(splits) > 1:
                 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(splits))

@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ..device import cores
-from ..files import FULL, atomic_path
+from ..files import atomic_path, full_disk_told
 from ..progress import bar as progress_bar
 from .decode import DECODE_VERSION, decode_mask, read_picture
 from .dicom import BURNED_IN, Header, decoders, read_header
@@ -88,10 +88,7 @@ def _temporary_cache() -> Path:
 
 
 def entry(key: str, build: Callable[[Path], None]) -> Path:
-    """Give the folder of the entry ``key``; when it is missing, ``build`` writes its files into an empty folder.
-
-    Raises OSError with a remedy when the disk is full.
-    """
+    """Give the folder of the entry ``key``; when it is missing, ``build`` writes its files into an empty folder."""
     parent = cache_dir() / "entries"
     parent.mkdir(parents=True, exist_ok=True)
     final = parent / key
@@ -102,18 +99,13 @@ def entry(key: str, build: Callable[[Path], None]) -> Path:
             return final
         _remove_stale(parent, key)
         shutil.rmtree(final, ignore_errors=True)
-        work = parent / f"{key}.tmp-{secrets.token_hex(8)}"
+        work, remedy = parent / f"{key}.tmp-{secrets.token_hex(8)}", "set CXR_CACHE_DIR to a folder on a larger disk"
         try:
-            work.mkdir()
-            build(work)
-            _write_json(work / "sizes.json", {f.name: f.stat().st_size for f in work.iterdir()})
-            os.replace(work, final)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            remedy = "Free some space, or set CXR_CACHE_DIR to a folder on a larger disk"
-            text = f"The disk of the cache folder {parent.parent} is full. {remedy}. Nothing half-written was kept."
-            raise OSError(error.errno, text) from None
+            with full_disk_told(f"the cache folder {parent.parent}", remedy):
+                work.mkdir()
+                build(work)
+                _write_json(work / "sizes.json", {f.name: f.stat().st_size for f in work.iterdir()})
+                os.replace(work, final)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return final

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from .decode import is_image, what_is_it
 from .names import read_name
@@ -242,49 +243,43 @@ def by_folder(root: Path) -> Layout:
     masks, images = [f for f in found if _is_mask(f) or f.rel in loose], [f for f in images if f.rel not in loose]
 
     forms = {f.rel: _form(f.folders[depth:]) for f in images}
-    shapes = set(forms.values())
-    has_splits = any(split for _, split, _ in shapes)
+    has_splits = any(form.split for form in forms.values())
     # CLASS/train/..., or other data sets, each complete with its splits, inside of this one?
     tops = defaultdict(set)
-    for top, split, inside in shapes:
-        if split:
-            tops[top] |= {inside} - {""}
+    for form in forms.values():
+        if form.split:
+            tops[form.top] |= {form.inside} - {""}
     within = set().union(*tops.values())
     apart = sum(map(len, tops.values())) == len(within)  # no two of them hold the same folders
     class_first = bool(tops) and "" not in tops and apart and (len(tops) > 1 or not within)
 
-    def place(form: tuple[str, str, str]) -> tuple[str, str] | None:
-        top, split, inside = form
-        folder = top if class_first or not has_splits else inside
-        return (folder, split or "all") if folder and bool(split) == has_splits else None
+    def class_folder(form: _Form) -> str:
+        return (form.top if class_first or not has_splits else form.inside) if bool(form.split) == has_splits else ""
 
     files, origin, folders, spelled = [], {}, {}, defaultdict(set)
     told = {f.rel: name.label for f in images if (name := read_name(f.rel)) and name.label}
-    named = set(told.values())
-    places = set(filter(None, map(place, shapes)))
-    by_names = not places and bool(named) or len({folder for folder, _ in places}) == 1 and len(named) > 1
+    named, placed = set(told.values()), {class_folder(form) for form in forms.values()} - {""}
+    by_names = not placed and bool(named) or len(placed) == 1 and len(named) > 1
     for f in images:
-        form, where = forms[f.rel], place(forms[f.rel])
-        if by_names:
-            where = (told[f.rel], form[1] or "all") if f.rel in told else None
-        if where is None:
-            outside = _NO_SPLIT if has_splits and form[0] and not form[1] else OUTSIDE
+        form = forms[f.rel]
+        if not (folder := told.get(f.rel, "") if by_names else class_folder(form)):
+            outside = _NO_SPLIT if has_splits and form.top and not form.split else OUTSIDE
             skipped.append((f.rel, "neither a folder nor the file name tells the class" if by_names else outside))
             continue
-        spelled[_class_name(where[0])].add(where[0])
-        start = f.folders.index(form[0], depth) + 1 if form[0] and has_splits and not class_first else depth
+        spelled[_class_name(folder)].add(folder)
+        start = f.folders.index(form.top, depth) + 1 if form.top and has_splits and not class_first else depth
         parts = f.rel.split("/")
         origin[f.rel] = ("/".join(parts[:start]), "/".join(parts[start:]))
-        files.append(replace(f, split=where[1], label=_class_name(where[0])))
+        files.append(replace(f, split=form.split or "all", label=_class_name(folder)))
     files = _without_nested_copies(files, origin)
 
-    for folder in all_folders if not by_names else ():
+    for folder in all_folders if not by_names else ():  # those without an image, too
         parts = folder.split("/")[depth:]
         form = _form(parts)
         if class_first:
-            name = form[0] if len(parts) == 1 else None
+            name = form.top if len(parts) == 1 else ""
         else:
-            name = (place(form) or [None])[0] if not (form[0] and has_splits) else None
+            name = class_folder(form) if not (form.top and has_splits) else ""
         in_masks = any(map(_mask_of, parts))  # masks/normal beside images/normal
         if name and parts[-1] == name and form != _form(parts[:-1]) and not in_masks:
             folders[folder] = _class_name(name)
@@ -296,17 +291,27 @@ def by_folder(root: Path) -> Layout:
     return _with_masks(Layout(files, folders, skipped, notes), masks)
 
 
-def _form(folders: list[str]) -> tuple[str, str, str]:
-    """Read the folders of a file: (folder before the split, split, folder after it); "" for what is not there.
+class _Form(NamedTuple):
+    """The folders of a file: the one before the split, the split, the one after it; "" for what is not there."""
 
-    Folders named images or masks are passed over. Without a split the first folder is the one "before".
-    """
-    names = [name for name in folders if _plain(name) not in _IMAGES and not _mask_of(name)]
+    top: str
+    split: str = ""
+    inside: str = ""
+
+
+def _without_images(folders: list[str]) -> list[str]:
+    """Leave out the folders that are named images or masks."""
+    return [name for name in folders if _plain(name) not in _IMAGES and not _mask_of(name)]
+
+
+def _form(folders: list[str]) -> _Form:
+    """Read the folders of a file. Without a split the first one is the one "before"."""
+    names = _without_images(folders)
     first = next((i for i, name in enumerate(names[:2]) if split_of(name)), None)
     if first is None:
-        return (names[0] if names else ""), "", ""
+        return _Form("".join(names[:1]))
     halves = list(itertools.takewhile(split_of, names[first:]))  # train/train
-    return (names[0] if first else ""), split_of(halves[-1]), "".join(names[first + len(halves) :][:1])
+    return _Form("".join(names[:first]), split_of(halves[-1]), "".join(names[first + len(halves) :][:1]))
 
 
 def _unwrap(folders: list[str], files: list[File]) -> str:
@@ -355,9 +360,8 @@ def _notes(
 
 def _pair_key(f: File, cut: bool = False) -> str:
     """Give the path without folders for images and masks and without the extension: equal for an image and its mask."""
-    folders = [name for name in f.folders if _plain(name) not in _IMAGES and not _mask_of(name)]
     stem = PurePosixPath(f.rel).stem.lower()
-    return "/".join([*folders, _MASK_NAME.sub("", stem) if cut else stem])
+    return "/".join([*_without_images(f.folders), _MASK_NAME.sub("", stem) if cut else stem])
 
 
 def _with_masks(layout: Layout, masks: list[File]) -> Layout:

@@ -25,23 +25,20 @@ _OTHER = "across classes"
 
 def pixel_statistics(data: CxrDataset) -> dict[str, np.ndarray]:
     """Measure per image the mean, the SD, and the fractions near black and in a black border; float64 (N,) each."""
-    n, area = len(data), int(np.prod(data.batch([0]).shape[2:]))
-    result = {name: np.empty(n) for name in ("mean", "sd", "near_black", "border")}
-    values = np.arange(256, dtype=np.float64)
-    for start in range(0, n, 256):
-        rows = np.arange(start, min(start + 256, n))
-        images = data.batch(rows)[:, 0]
+    measured, values = [], np.arange(256, dtype=np.float64)
+    for start in range(0, len(data), 256):
+        images = data.batch(range(start, min(start + 256, len(data))))[:, 0]
+        area = images[0].size
         # The histogram of an image holds its exact mean, SD and near-black fraction.
         counted = np.stack([np.bincount(image.ravel(), minlength=256) for image in images])
         mean = counted @ values / area
-        result["mean"][rows] = mean
-        result["sd"][rows] = np.sqrt(np.maximum(counted @ values**2 / area - mean**2, 0))
-        result["near_black"][rows] = counted[:, :NEAR_BLACK].sum(axis=1) / area
+        sd = np.sqrt(np.maximum(counted @ values**2 / area - mean**2, 0))
+        near_black = counted[:, :NEAR_BLACK].sum(axis=1) / area
         dark = images < _BORDER_LEVEL
         height = _bright_extent(dark.mean(axis=2) >= _BORDER_FRACTION)
         width = _bright_extent(dark.mean(axis=1) >= _BORDER_FRACTION)
-        result["border"][rows] = 1 - height * width / area
-    return result
+        measured.append([mean, sd, near_black, 1 - height * width / area])
+    return dict(zip(("mean", "sd", "near_black", "border"), np.concatenate(measured, axis=1), strict=True))
 
 
 def _bright_extent(dark: np.ndarray) -> np.ndarray:

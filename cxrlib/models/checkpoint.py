@@ -69,7 +69,7 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
     if into is None:
         try:
             offline = {"pretrained": False} if "pretrained" in config else {}
-            into = build_model(**{**config, **offline}).to(device, memory_format=memory_layout(torch.device(device)))
+            into = build_model(**config | offline).to(device, memory_format=memory_layout(torch.device(device)))
         except (TypeError, ValueError) as error:
             name = short(config.get("name"))
             raise ValueError(f"{path}: this version cannot rebuild the model {name}: {str(error)[:400]}") from error
@@ -77,9 +77,8 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
         _check_same(path, config, into)
     _check_state(path, config["name"], state, into)
     into.load_state_dict(state)
-    into.config["pretrained"] = config.get("pretrained", False)
-    if "pretrained" not in config:
-        del into.config["pretrained"]
+    if "pretrained" in config:
+        into.config["pretrained"] = config["pretrained"]
     into.extra = content.get("extra", {})
     return into.eval()
 

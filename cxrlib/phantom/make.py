@@ -35,14 +35,9 @@ _MOST_PIXELS = 20_000_000_000  # of a set: with its masks three times as many by
 class Confounder:
     """A shortcut to plant: something that is not disease but goes with the class, as {class: number}.
 
-    Parameters
-    ----------
-    marker : float or dict
-        Probability of a side marker; classes left out keep 0.85.
-    gamma : dict
-        Exponent on the display curve, 0.2 to 10; above 1 is darker in the lungs.
-    blur : dict
-        Standard deviation of a blur in pixels of a 224-pixel image, 0 to 10.
+    ``marker`` is the probability of a side marker (classes left out keep 0.85; one number holds for all), ``gamma`` an
+    exponent on the display curve, 0.2 to 10 (above 1 is darker in the lungs), ``blur`` the standard deviation of a blur
+    in pixels of a 224-pixel image, 0 to 10.
     """
 
     marker: float | dict = field(default_factory=dict)

@@ -16,64 +16,42 @@ if TYPE_CHECKING:
     from .reproduce import Row
 
 # The rest is imported inside the commands, so that `cxr --help` answers at once.
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
 @click.argument("exercise")
 @click.argument("submissions", type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the grades [default: graded/EXERCISE]."
-)
+@click.option("--out", type=FOLDER, help="Folder for the grades [default: graded/EXERCISE].")
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Submissions at a time [default: one per processor core].")
 @click.option(
-    "--roster",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    "--roster", type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Class list: the Canvas gradebook or Moodle grading worksheet as exported, or a CSV with id, name, "
     "email. Comes back as roster.csv with the points filled in.",
-)
+)  # fmt: skip
 @click.option("--column", default="", help="Title of the roster's column for the points [default: the exercise's].")
 @click.option("--resume", is_flag=True, help="Continue a batch; what is graded is kept.")
 @click.option("--seed", type=click.IntRange(0), help="Of the checks' inputs [default: drawn once per batch].")
 @click.option(
-    "--timeout",
-    type=click.FloatRange(1),
-    default=180,
-    show_default=True,
+    "--timeout", type=click.FloatRange(1), default=180, show_default=True,
     help="Seconds that one submission may take in all; one cell a third of it, one call a sixth.",
-)
+)  # fmt: skip
 @click.option(
-    "--course",
-    "courses",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    multiple=True,
+    "--course", "courses", type=click.Path(path_type=Path, exists=True, file_okay=False), multiple=True,
     help="Folder with exercises/ and solutions/ [default: this one]. Repeatable: the first that has the "
     "exercise counts, so name a private overlay before the public course.",
-)
+)  # fmt: skip
 @click.option("--dask", metavar="ADDRESS", help="Judge on the workers of this Dask scheduler, e.g. tcp://HOST:8786.")
 @click.option("--unsafe", is_flag=True, help="Without a sandbox: every submission runs with all your rights.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
+    "--json", "as_json", is_flag=True,
     help="For a continuous integration: print the result of one notebook as JSON; exit code 0 for all points, else 1.",
-)
+)  # fmt: skip
 def grade(
-    exercise: str,
-    submissions: Path,
-    out: Path | None,
-    jobs: int | None,
-    roster: Path | None,
-    column: str,
-    resume: bool,
-    seed: int | None,
-    timeout: float,
-    courses: tuple[Path, ...],
-    dask: str | None,
-    unsafe: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+    exercise: str, submissions: Path, out: Path | None, seed: int | None, timeout: float, courses: tuple[Path, ...],
+    unsafe: bool, quiet: bool, as_json: bool, **batched,
+) -> None:  # fmt: skip
     """Grade the SUBMISSIONS of an EXERCISE in a sandbox.
 
     EXERCISE is a name in exercises/, or its beginning: 03. SUBMISSIONS is a folder of notebooks, or of folders, one per
@@ -89,28 +67,16 @@ def grade(
     """
     from .grade import Limits, SandboxMissing, grade_batch, load_exercise
 
-    loaded = load_exercise(exercise, *(courses or (Path("."),)))
+    loaded, limits = load_exercise(exercise, *(courses or (Path("."),))), Limits.within(timeout)
     if as_json:
-        _grade_one(loaded, submissions, seed, Limits.within(timeout), unsafe)
+        _grade_one(loaded, submissions, seed, limits, unsafe)
         return
     out = out or Path("graded") / loaded.name
     if unsafe:
         click.secho("note: --unsafe: the submissions run with all your rights", fg="yellow", err=True)
     try:
-        batch = grade_batch(
-            loaded,
-            submissions,
-            out,
-            jobs=jobs,
-            seed=seed,
-            roster=roster,
-            column=column,
-            resume=resume,
-            dask=dask,
-            limits=Limits.within(timeout),
-            unsafe=unsafe,
-            progress=not quiet,
-        )
+        how = {"seed": seed, "limits": limits, "unsafe": unsafe, "progress": not quiet}
+        batch = grade_batch(loaded, submissions, out, **how, **batched)  # jobs, roster, column, resume, dask
     except SandboxMissing as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -121,9 +87,8 @@ def grade(
         click.secho(f"note: {warning}", fg="yellow", err=True)
     if batch.pairs:
         click.echo(f"{len(batch.pairs)} pairs of near-identical answers: see the summary")
-    click.echo(
-        f"wrote {out / 'summary.html'}, grades.csv beside it, and one page per student in {out / 'feedback'}", err=True
-    )
+    pages = f"grades.csv beside it, and one page per student in {out / 'feedback'}"
+    click.echo(f"wrote {out / 'summary.html'}, {pages}", err=True)
 
 
 def _grade_one(exercise: Exercise, notebook: Path, seed: int | None, limits: Limits, unsafe: bool) -> None:
@@ -154,28 +119,19 @@ def _grade_one(exercise: Exercise, notebook: Path, seed: int | None, limits: Lim
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[A|B|C|D|E|all]...")
 @click.option("--list", "show", is_flag=True, help="Print the plan (with sources or rows: that part) and run nothing.")
+@click.option("--row", "ids", multiple=True, metavar="ID", help="One row instead of a whole source. Repeatable.")
 @click.option(
-    "--row", "ids", multiple=True, metavar="ID", help="One row of the plan instead of a whole source. Repeatable."
-)
-@click.option(
-    "--data-root",
-    "--root",
-    "root",
-    type=click.Path(path_type=Path),
+    "--data-root", "--root", "root", type=click.Path(path_type=Path),
     help="Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, else a download).",
-)
+)  # fmt: skip
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    "--out", type=FOLDER,
     help="Folder for the records [default: results; with --fast, --epochs, --size or --data: runs/tries].",
-)
+)  # fmt: skip
 @click.option(
-    "--work",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/reproduce"),
-    show_default=True,
+    "--work", type=FOLDER, default=Path("runs/reproduce"), show_default=True,
     help="Folder for models, and for the checkpoints that a killed run continues from.",
-)
+)  # fmt: skip
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Instead of the plan's seeds. Repeatable.")
 @click.option("--force", is_flag=True, help="Run again what is recorded.")
 @click.option("--fast", is_flag=True, help="To try it: one epoch, 64 px, one seed.")
@@ -185,21 +141,9 @@ def _grade_one(exercise: Exercise, notebook: Path, seed: int | None, limits: Lim
 @option_load
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def reproduce(
-    sources: tuple[str, ...],
-    show: bool,
-    ids: tuple[str, ...],
-    root: Path | None,
-    out: Path | None,
-    work: Path,
-    seeds: tuple[int, ...],
-    force: bool,
-    fast: bool,
-    epochs: int | None,
-    size: int | None,
-    data: str | None,
-    options: tuple[str, ...],
-    quiet: bool,
-) -> None:
+    sources: tuple[str, ...], show: bool, ids: tuple[str, ...], out: Path | None, seeds: tuple[int, ...], fast: bool,
+    epochs: int | None, size: int | None, data: str | None, options: tuple[str, ...], quiet: bool, **rest,
+) -> None:  # fmt: skip
     """Run the experiments of the course's five source projects again, and record them.
 
     Each run becomes one JSON file in --out: recipe, data, split, seed, versions, hardware, time, curves, and the scores
@@ -232,27 +176,13 @@ def reproduce(
     count, failed = {}, []
 
     def announce(row: Row, seed: int, recipe: Recipe) -> None:
-        click.echo(
-            f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {row.experiment}; {recipe.model}, "
-            f"{recipe.size} px, up to {recipe.epochs} epochs"
-        )
+        what = f"{row.experiment}; {recipe.model}, {recipe.size} px, up to {recipe.epochs} epochs"
+        click.echo(f"[{sum(count.values()) + 1}/{total}] {row.id}, seed {seed}: {what}")
 
+    rest |= {"seeds": seeds or None, "fast": fast, "epochs": epochs, "size": size, "data": data, "out": out}
+    rest |= {"options": read_options(options), "progress": not quiet, "announce": announce}
     try:
-        for done in runs(
-            rows,
-            root=root,
-            data=data,
-            options=read_options(options),
-            out=out,
-            work=work,
-            seeds=seeds or None,
-            epochs=epochs,
-            size=size,
-            fast=fast,
-            force=force,
-            progress=not quiet,
-            announce=announce,
-        ):
+        for done in runs(rows, **rest):  # root, work and force among them
             count[done.status] = count.get(done.status, 0) + 1
             line = f"[{sum(count.values())}/{total}] {done.row.id}, seed {done.seed}: {done.status}"
             if done.record and "test" in done.record:
@@ -260,11 +190,9 @@ def reproduce(
                 line += f", test accuracy {values['accuracy']:.3f}"
                 if done.status == "ran":
                     line += f", {done.record['training']['seconds'] / 60:.1f} min"
-            click.secho(
-                line + (f" ({done.reason})" if done.reason else ""),
-                err=done.status == "failed",
-                fg={"failed": "red", "not run": "yellow"}.get(done.status),
-            )
+            line += f" ({done.reason})" if done.reason else ""
+            color = {"failed": "red", "not run": "yellow"}.get(done.status)
+            click.secho(line, err=done.status == "failed", fg=color)
             if done.status == "failed":
                 failed.append(done.row.id)
     except KeyboardInterrupt:
@@ -284,18 +212,9 @@ def _plan_table(rows: list[Row]) -> str:
     lines = [("row", "experiment", "model", "data", "split", "px", "epochs", "seeds", "reported")]
     for row in rows:
         recipe, accuracy = recipes[row.recipe], figures[row.source, row.experiment]
-        lines.append(
-            (
-                row.id,
-                row.experiment,
-                recipe.model,
-                row.data,
-                row.protocol + (" by image" if row.by == "image" else ""),
-                str(recipe.size),
-                str(recipe.epochs),
-                " ".join(map(str, row.seeds)),
-                "" if accuracy != accuracy else f"{accuracy:.3f}",
-            )
-        )
+        split = row.protocol + (" by image" if row.by == "image" else "")
+        length = (str(recipe.size), str(recipe.epochs), " ".join(map(str, row.seeds)))
+        figure = "" if accuracy != accuracy else f"{accuracy:.3f}"
+        lines.append((row.id, row.experiment, recipe.model, row.data, split, *length, figure))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)

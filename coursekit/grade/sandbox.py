@@ -117,48 +117,24 @@ class Session:
         self._home = None
         settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(LIBRARY.parent)]})
         python = [sys.executable, "-I", "-B", "-X", "utf8"]
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "MPLBACKEND": "Agg",
-            "PYTHONHASHSEED": "0",
-            "TQDM_DISABLE": "1",
-        }
+        environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TQDM_DISABLE"), "1")
+        environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
         descriptors: list[int] = []
         try:
             if sandbox:
                 environment["HOME"] = "/tmp/home"
                 rules = [*_namespace(), *(w for k, v in environment.items() for w in ("--setenv", k, v))]
                 descriptors = [_readable("\0".join(rules).encode()), _readable(seccomp.program())]
-                command = [
-                    sandbox,
-                    "--args",
-                    str(descriptors[0]),
-                    "--seccomp",
-                    str(descriptors[1]),
-                    *python,
-                    "/inside/runner.py",
-                    settings,
-                ]
+                walls = ["--args", str(descriptors[0]), "--seccomp", str(descriptors[1])]
+                command = [sandbox, *walls, *python, "/inside/runner.py", settings]
                 environment = {}
             else:
                 self._home = tempfile.TemporaryDirectory(prefix="cxr-grade-", ignore_cleanup_errors=True)
                 environment["HOME"] = self._home.name
                 command = [*python, str(INSIDE / "runner.py"), settings]
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                cwd=self._home.name if self._home else "/",
-                pass_fds=descriptors,
-                start_new_session=True,
-                bufsize=0,
-            )
+            pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+            where = {"env": environment, "cwd": self._home.name if self._home else "/", "pass_fds": descriptors}
+            self._process = subprocess.Popen(command, **pipes, **where, start_new_session=True, bufsize=0)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -192,13 +168,8 @@ class Session:
                 return
 
     def _rlimits(self) -> dict[str, int]:
-        return {
-            "AS": self.limits.memory * 2**20,
-            "FSIZE": self.limits.files * 2**20,
-            "NOFILE": 256,
-            "CORE": 0,
-            "CPU": int(self.limits.total) + 1,
-        }
+        sizes = {"AS": self.limits.memory * 2**20, "FSIZE": self.limits.files * 2**20}
+        return {**sizes, "NOFILE": 256, "CORE": 0, "CPU": int(self.limits.total) + 1}
 
     def __enter__(self) -> Session:
         return self
@@ -254,8 +225,8 @@ class Session:
         incoming, wanted, header = bytearray(), codec.LENGTHS.size, None
         with selectors.DefaultSelector() as ready:
             ready.register(self._process.stdin, selectors.EVENT_WRITE)
-            ready.register(self._process.stdout, selectors.EVENT_READ)
-            ready.register(self._process.stderr, selectors.EVENT_READ)
+            for pipe in (self._process.stdout, self._process.stderr):
+                ready.register(pipe, selectors.EVENT_READ)
             while True:
                 left = until - time.monotonic()
                 if left <= 0:
@@ -331,11 +302,9 @@ class Session:
         if not self._answered and self._complaint.startswith(b"bwrap:"):  # later anybody could write that
             return Stopped("crashed", self._complaint.decode("utf-8", "replace").strip() + ".")
         how = {
-            signal.SIGKILL: "was killed (too much memory?)",
-            signal.SIGXCPU: "used too much processor time",
-            signal.SIGXFSZ: "wrote a file that is too large",
-            signal.SIGSEGV: "crashed the interpreter",
-        }
+            signal.SIGKILL: "was killed (too much memory?)", signal.SIGXCPU: "used too much processor time",
+            signal.SIGXFSZ: "wrote a file that is too large", signal.SIGSEGV: "crashed the interpreter",
+        }  # fmt: skip
         number = -code if code and code < 0 else (code or 0) - 128
         if self._excess:
             return Stopped("crashed", f"{what} {self._excess}")
@@ -348,28 +317,9 @@ def _namespace() -> list[str]:
     /proc is read-only: where the superuser grades, /proc/sys would change this machine (core_pattern even runs a
     program outside), and /proc/1/mem would rewrite the process that ends the sandbox.
     """
-    rules = [
-        "--unshare-all",
-        "--die-with-parent",
-        "--new-session",
-        "--clearenv",
-        "--cap-drop",
-        "ALL",
-        "--hostname",
-        "sandbox",
-        "--proc",
-        "/proc",
-        "--remount-ro",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--size",
-        str(16 * 2**20),
-        "--tmpfs",
-        "/dev/shm",
-        "--remount-ro",
-        "/dev",
-    ]
+    rules = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    rules += ["--hostname", "sandbox", "--proc", "/proc", "--remount-ro", "/proc"]
+    rules += ["--dev", "/dev", "--size", str(16 * 2**20), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     for path in SYSTEM:
         if os.path.islink(path):
             rules += ["--symlink", os.readlink(path), path]
@@ -379,11 +329,9 @@ def _namespace() -> list[str]:
         rules += ["--ro-bind", path, path]
     # after the interpreter, which may live below /tmp
     rules += ["--ro-bind", str(LIBRARY), "/course/cxrlib", "--ro-bind", str(INSIDE), "/inside"]
-    if not any(path.startswith("/tmp/") for path in _interpreter()):
-        rules += ["--size", str(64 * 2**20), "--tmpfs", "/tmp", "--dir", "/tmp/home", "--chdir", "/tmp/home"]
-    else:
-        rules += ["--size", str(64 * 2**20), "--tmpfs", "/tmp/home", "--chdir", "/tmp/home"]
-    return [*rules, "--remount-ro", "/"]
+    below_tmp = any(path.startswith("/tmp/") for path in _interpreter())
+    home = ["--tmpfs", "/tmp/home"] if below_tmp else ["--tmpfs", "/tmp", "--dir", "/tmp/home"]
+    return [*rules, "--size", str(64 * 2**20), *home, "--chdir", "/tmp/home", "--remount-ro", "/"]
 
 
 def _innermost(process: int) -> int | None:
@@ -426,10 +374,5 @@ def _student_error(fields: object) -> StudentError:
 
     kind, line = text("kind"), fields.get("line")
     known = isinstance(getattr(builtins, kind, None), type) or kind == "value"
-    return StudentError(
-        kind if known else "Exception",
-        text("text"),
-        line if type(line) is int and 0 <= line < 10**6 else 0,
-        text("cell"),
-        text("name"),
-    )
+    line = line if type(line) is int and 0 <= line < 10**6 else 0
+    return StudentError(kind if known else "Exception", text("text"), line, text("cell"), text("name"))

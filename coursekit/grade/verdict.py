@@ -17,28 +17,11 @@ from .student import Student
 def judge(
     exercise: Exercise, data: bytes, *, seed: int = 0, limits: Limits | None = None, unsafe: bool = False
 ) -> dict:
-    """Judge one submission; the same bytes and seed give the same result.
+    """Judge one submission, the bytes of a notebook; the same bytes and seed give the same result.
 
-    Parameters
-    ----------
-    exercise : Exercise
-    data : bytes
-        The notebook.
-    seed : int
-        Of the inputs that the checks draw, and of the order of the checks.
-    limits : Limits, optional
-    unsafe : bool
-        Without a sandbox.
-
-    Returns
-    -------
-    dict
-        Ready for JSON. Whatever the submission does becomes part of it.
-
-    Raises
-    ------
-    SandboxMissing, SandboxFailed
-        The grader cannot work here, or could not this time.
+    ``seed`` is that of the inputs that the checks draw, and of the order of the checks; ``unsafe`` does without a
+    sandbox. The result is ready for JSON. Whatever the submission does becomes part of it; SandboxMissing and
+    SandboxFailed say that the grader cannot work here, or could not this time.
     """
     sandbox = None if unsafe else find_sandbox()
     result = empty_result(exercise, "graded") | {"digest": hashlib.sha256(data).hexdigest()}
@@ -52,14 +35,10 @@ def judge(
     except Unreadable as error:
         return {**result, "status": "unreadable", "review": [str(error)], "tasks": _untouched(exercise, str(error))}
     status = next((reason for reason in ("timeout", "crashed") if reason in student.stops), "graded")
-    result.update(
-        status=status,
-        review=list(dict.fromkeys(clean(reason, 1000) for reason in student.review)),
-        notes=[clean(note) for note in dict.fromkeys(student.notes)],
-        printed=clean(student.printed),
-        answers=student.spliced.answers,
-        killed=student.killed,
-    )
+    result |= {"status": status, "answers": student.spliced.answers, "killed": student.killed}
+    result["review"] = list(dict.fromkeys(clean(reason, 1000) for reason in student.review))
+    result["notes"] = [clean(note) for note in dict.fromkeys(student.notes)]
+    result["printed"] = clean(student.printed)
     for task in exercise.tasks:
         found = [outcomes[check.name] for check in checks if check.task == task]
         result["tasks"].append(_task(task, student.state(task), found, student.errors.get(task, "")))
@@ -70,33 +49,15 @@ def judge(
 def empty_result(exercise: Exercise, status: str, reason: str = "") -> dict:
     """Return a result with nothing in it: no points, no tasks."""
     return {
-        "exercise": exercise.name,
-        "student": "",
-        "key": "",
-        "file": "",
-        "ids": {},
-        "digest": "",
-        "status": status,
-        "review": [reason] if reason else [],
-        "points": 0.0,
-        "max_points": exercise.max_points,
-        "tasks": [],
-        "notes": [],
-        "printed": "",
-        "answers": {},
-        "killed": False,
-    }
+        "exercise": exercise.name, "student": "", "key": "", "file": "", "ids": {}, "digest": "", "status": status,
+        "review": [reason] if reason else [], "points": 0.0, "max_points": exercise.max_points, "tasks": [],
+        "notes": [], "printed": "", "answers": {}, "killed": False,
+    }  # fmt: skip
 
 
 def _task(task: str, state: str, checks: list[dict], error: str) -> dict:
-    return {
-        "task": task,
-        "state": state,
-        "points": sum(check["points"] for check in checks),
-        "max_points": sum(check["max_points"] for check in checks),
-        "error": error,
-        "checks": checks,
-    }
+    points = {name: sum(check[name] for check in checks) for name in ("points", "max_points")}
+    return {"task": task, "state": state, **points, "error": error, "checks": checks}
 
 
 def _untouched(exercise: Exercise, message: str) -> list[dict]:
@@ -109,14 +70,10 @@ def _untouched(exercise: Exercise, message: str) -> list[dict]:
 def _judged(check: Check, message: str, detail: str = "") -> dict:
     """Return the outcome of a check: passed where there is no message. The detail is for the teacher alone."""
     return {
-        "check": check.name,
-        "title": check.title,
-        "points": 0.0 if message else check.points,
-        "max_points": check.points,
-        "passed": not message,
-        "message": clean(message, MAX_MESSAGE),
+        "check": check.name, "title": check.title, "points": 0.0 if message else check.points,
+        "max_points": check.points, "passed": not message, "message": clean(message, MAX_MESSAGE),
         "detail": clean(detail, 1000),
-    }
+    }  # fmt: skip
 
 
 def _outcome(exercise: Exercise, check: Check, student: Student, seed: int) -> dict:

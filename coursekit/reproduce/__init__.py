@@ -10,16 +10,6 @@ from .run import NOT_RUN, Outcome, command, reproduce
 from .sources import settings
 
 __all__ = [
-    "NOT_RUN",
-    "PLAN",
-    "Outcome",
-    "Row",
-    "command",
-    "differing",
-    "recipes",
-    "reproduce",
-    "select",
-    "settings",
-    "used",
+    "NOT_RUN", "PLAN", "Outcome", "Row", "command", "differing", "recipes", "reproduce", "select", "settings", "used",
     "why",
-]
+]  # fmt: skip

@@ -8,29 +8,15 @@ from cxrlib.source_projects import reported
 from .sources import settings
 
 WORDS = {
-    "data": "data",
-    "protocol": "split",
-    "model": "model",
-    "trainable": "layers that learn",
-    "size": "image size",
-    "epochs": "epochs",
-    "epochs_run": "epochs until it stopped",
-    "batch_size": "batch",
-    "optimizer": "optimizer",
-    "lr": "learning rate",
-    "early_stopping": "early stopping",
-    "label_smoothing": "label smoothing",
-    "augment": "augmentation",
-    "schedule": "schedule",
-    "schedule_options.base_lr": "lowest learning rate",
-    "schedule_options.step_epochs": "epochs of half a cycle",
-    "model_options.head_dropout": "dropout",
-    "model_options.head_batchnorm": "batch norm in the head",
-    "model_options.dropout": "dropout",
-    "model_options.pretrained": "ImageNet weights",
-    "model_options.filters": "filters",
+    "data": "data", "protocol": "split", "model": "model", "trainable": "layers that learn", "size": "image size",
+    "epochs": "epochs", "epochs_run": "epochs until it stopped", "batch_size": "batch", "optimizer": "optimizer",
+    "lr": "learning rate", "early_stopping": "early stopping", "label_smoothing": "label smoothing",
+    "augment": "augmentation", "schedule": "schedule", "schedule_options.base_lr": "lowest learning rate",
+    "schedule_options.step_epochs": "epochs of half a cycle", "model_options.head_dropout": "dropout",
+    "model_options.head_batchnorm": "batch norm in the head", "model_options.dropout": "dropout",
+    "model_options.pretrained": "ImageNet weights", "model_options.filters": "filters",
     "model_options.hidden": "dense units",
-}
+}  # fmt: skip
 SPLIT_WORDS = {
     "val10": "a tenth of train for validation, official test images",
     "train82": "train split 8:2, official test images",
@@ -60,9 +46,8 @@ def differing(record: dict) -> list[tuple[str, object, object]]:
     known = settings(what["source"], what["experiment"])
     if "epochs_run" not in ours:
         known.pop("epochs_run", None)
-    return [
-        (name, theirs, ours.get(name)) for name, theirs in known.items() if _plain(theirs) != _plain(ours.get(name))
-    ]
+    both = [(name, theirs, ours.get(name)) for name, theirs in known.items()]
+    return [(name, theirs, here) for name, theirs, here in both if _plain(theirs) != _plain(here)]
 
 
 def why(records: list[dict]) -> str:
@@ -75,11 +60,8 @@ def why(records: list[dict]) -> str:
         f"{WORDS[name]} {_say(name, lengths if name == 'epochs_run' else here)} instead of {_say(name, theirs)}"
         for name, theirs, here in differing(records[0])
     ]
-    parts.append(
-        "unlike the source: " + "; ".join(changed)
-        if changed
-        else "nothing that is known of the source's setting differs"
-    )
+    unlike = f"unlike the source: {'; '.join(changed)}"
+    parts.append(unlike if changed else "nothing that is known of the source's setting differs")
     asked = [name for name in ASKED if name in ours and name not in known]
     words = WORDS | {"epochs": "epochs planned"} if "epochs_run" in known else WORDS
     if unknown := [f"{words[name]} (here {_say(name, ours[name])})" for name in asked]:

@@ -18,20 +18,9 @@ recipes = course_recipes | source_recipes
 class Row:
     """One line of the plan: an experiment of a source, and the run that repeats it.
 
-    Parameters
-    ----------
-    id : str
-        Its name, and the name of its records.
-    source, experiment : str
-        Those of ``cxrlib.reported()``.
-    recipe : str
-        A name in ``recipes``.
-    data : str
-        A name for ``cxrlib.load``.
-    protocol, by : str
-        Those of ``cxrlib.split``.
-    seeds : tuple of int
-        One run for each.
+    ``id`` is its name and that of its records; source and experiment are those of ``cxrlib.reported()``, ``recipe`` is
+    a name in ``recipes``, ``data`` one for ``cxrlib.load``; protocol and by are those of ``cxrlib.split``, and each of
+    the ``seeds`` is a run.
     """
 
     id: str
@@ -90,20 +79,7 @@ PLAN: tuple[Row, ...] = tuple(_plan())
 
 
 def select(sources: Iterable[str] = (), ids: Iterable[str] = ()) -> list[Row]:
-    """Return the rows of some sources and the rows with these ids, in the order of the plan.
-
-    Parameters
-    ----------
-    sources : iterable of str
-        Letters, "A" to "E", or "all".
-    ids : iterable of str
-        Names of rows.
-
-    Raises
-    ------
-    ValueError
-        For a letter or an id that is not there.
-    """
+    """Return the rows of some sources ("A" to "E", or "all") and the rows with these ids, in the order of the plan."""
     letters, ids = {s.upper() for s in sources}, set(ids)
     if unknown := letters - {*SOURCES, "ALL"}:
         raise ValueError(f"there is no source {', '.join(sorted(unknown))}; sources are {', '.join(SOURCES)}, or all")

@@ -37,22 +37,11 @@ class Outcome:
 
 
 def reproduce(
-    rows: Iterable[Row],
-    *,
-    root: str | Path | None = None,
-    data: str | None = None,
-    options: dict | None = None,
-    out: str | Path = "results",
-    work: str | Path = "runs/reproduce",
-    seeds: Iterable[int] | None = None,
-    epochs: int | None = None,
-    size: int | None = None,
-    fast: bool = False,
-    bootstrap: int = 1000,
-    force: bool = False,
-    progress: bool = True,
-    announce: Callable[[Row, int, Recipe], None] | None = None,
-) -> Iterator[Outcome]:
+    rows: Iterable[Row], *, root: str | Path | None = None, data: str | None = None, options: dict | None = None,
+    out: str | Path = "results", work: str | Path = "runs/reproduce", seeds: Iterable[int] | None = None,
+    epochs: int | None = None, size: int | None = None, fast: bool = False, bootstrap: int = 1000,
+    force: bool = False, progress: bool = True, announce: Callable[[Row, int, Recipe], None] | None = None,
+) -> Iterator[Outcome]:  # fmt: skip
     """Run rows of the plan one after another; yield an Outcome for each row and seed.
 
     A run writes ``out``/reproduce-ID-seedN.json when it is complete. A run whose record is there with the same recipe,
@@ -69,23 +58,12 @@ def reproduce(
         Another data set for all rows, e.g. "phantom" with {"n": 200}.
     out, work : path
         Folders of the records, and of models and checkpoints.
-    seeds : iterable of int, optional
-        Instead of each row's own.
-    epochs, size : int, optional
-        Instead of the recipe's.
-    fast : bool
-        One epoch, 64 px, one seed, few bootstrap resamples.
-    bootstrap : int
-        Resamples for the intervals.
-    force : bool
-        Run again what is recorded.
+    seeds, epochs, size : iterable of int, int, int, optional
+        Instead of each row's own, and of the recipe's.
+    fast, bootstrap, force : bool, int, bool
+        One epoch, 64 px, one seed, few resamples; resamples for the intervals; run again what is recorded.
     announce : callable, optional
         Called with row, seed and recipe before a run that takes time.
-
-    Raises
-    ------
-    ValueError
-        ``root`` is not a folder.
     """
     if root is not None and not Path(root).expanduser().is_dir():
         raise ValueError(f"{root} is not a folder; give the folder that holds the data set")
@@ -101,29 +79,16 @@ def reproduce(
                 recipe = recipe.replace(head_epochs=min(recipe.head_epochs, 1))
             if fast and size is None and recipe.model in BACKBONES:
                 recipe = recipe.replace(size=max(recipe.size, BACKBONES[recipe.model].smallest))
-            job = _Job(
-                row,
-                recipe,
-                data or row.data,
-                dict(options or {}),
-                Path(out),
-                Path(work),
-                bootstrap,
-                command(row, seed, data=data, options=options, epochs=epochs, size=size, fast=fast),
-            )
+            said = command(row, seed, data=data, options=options, epochs=epochs, size=size, fast=fast)
+            folders = Path(out), Path(work)
+            job = _Job(row, recipe, data or row.data, dict(options or {}), *folders, bootstrap, said)
             yield job.do(shop, force, progress, announce)
 
 
 def command(
-    row: Row,
-    seed: int | None = None,
-    *,
-    data: str | None = None,
-    options: dict | None = None,
-    epochs: int | None = None,
-    size: int | None = None,
-    fast: bool = False,
-) -> str:
+    row: Row, seed: int | None = None, *, data: str | None = None, options: dict | None = None,
+    epochs: int | None = None, size: int | None = None, fast: bool = False,
+) -> str:  # fmt: skip
     """Return the command that runs one row, without any folder of this machine."""
     words = ["cxr", "reproduce", "--row", row.id]
     for name, value in (("seed", seed), ("data", data and public_name(data)), ("epochs", epochs), ("size", size)):
@@ -165,10 +130,8 @@ class _Shop:
             except FileNotFoundError:
                 if own:
                     raise
-        self.no_data[name] = (
-            f"the data set {name} ({DATA[name].title}, Kaggle: {DATA[name].handle}) is not here "
-            "and could not be downloaded"
-        )
+        known = f"{name} ({DATA[name].title}, Kaggle: {DATA[name].handle})"
+        self.no_data[name] = f"the data set {known} is not here and could not be downloaded"
         raise _CannotRun(self.no_data[name])
 
     def check_weights(self, recipe: Recipe) -> None:
@@ -228,18 +191,9 @@ class _Job:
         if force:
             shutil.rmtree(folder, ignore_errors=True)
         try:
-            done = run(
-                self.data,
-                self.recipe,
-                data=images,
-                protocol=self.row.protocol,
-                by=self.row.by,
-                folder=folder,
-                options=self.options,
-                bootstrap=self.bootstrap,
-                name=self.name,
-                progress=progress,
-            )
+            how = {"protocol": self.row.protocol, "by": self.row.by, "options": self.options, "name": self.name}
+            how |= {"bootstrap": self.bootstrap, "progress": progress}
+            done = run(self.data, self.recipe, data=images, folder=folder, **how)
         except (ValueError, RuntimeError, OSError, MemoryError) as error:  # one bad row must not end a long night
             text = str(error).strip() or type(error).__name__
             return self._outcome("failed", text.splitlines()[0])
@@ -260,10 +214,9 @@ class _Job:
     def _check_split(self, images: CxrDataset) -> None:
         needed = {"train", "test", *PROTOCOLS[self.row.protocol][0]} if self.row.protocol != "pooled" else set()
         if missing := needed - set(images.table["split"].astype(str)):
-            raise _CannotRun(
-                f"the split {self.row.protocol} needs the official {' and '.join(sorted(missing))} "
-                f"images, which this copy of {self.data.partition(':')[0]} does not have"
-            )
+            what = f"the official {' and '.join(sorted(missing))} images"
+            where = f"this copy of {self.data.partition(':')[0]} does not have"
+            raise _CannotRun(f"the split {self.row.protocol} needs {what}, which {where}")
 
     def _is_same(self, record: dict, fingerprint: str) -> bool:
         ours = {"fingerprint": fingerprint, "protocol": self.row.protocol, "by": self.row.by}
@@ -283,15 +236,11 @@ class _Job:
         if before and "training" in before:  # measured elsewhere: that is worth more than "not here"
             return self._outcome("kept", reason, before)
         record = {
-            "format": RESULT_FORMAT,
-            "kind": NOT_RUN,
-            "name": self.name,
-            "reproduction": self._what(),
+            "format": RESULT_FORMAT, "kind": NOT_RUN, "name": self.name, "reproduction": self._what(),
             "recipe": _as_json(self.recipe.to_dict()),
             "data": {"source": public_name(self.data), "protocol": self.row.protocol, "by": self.row.by},
-            "reason": reason,
-            "command": self.command,
-        }
+            "reason": reason, "command": self.command,
+        }  # fmt: skip
         if record != before:
             write_json(self.path, record)
         return self._outcome(NOT_RUN, reason, record)

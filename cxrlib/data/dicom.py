@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pydicom
 from numpy.typing import ArrayLike
 from PIL import Image
+from pydicom import uid
+from pydicom.encaps import generate_frames
+from pydicom.filereader import read_dataset
+from pydicom.pixels import get_decoder
 
 from ..validate import number, one_of, whole
 from .pixels import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, square, strips
@@ -119,12 +124,7 @@ def read_dicom(
 
 def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read the bytes of a DICOM file as ``read_dicom`` does: (uint8 (H, W), what it would warn of)."""
-    try:
-        import pydicom
-    except ImportError:
-        needs = "reading these needs the package pydicom 3 (pip install pydicom)"
-        raise BadImage(f"it is a DICOM file, and {needs}, or export it as PNG") from None
-    notes: list[str] = []
+    notes = []
     try:
         file = _opened(content, [*_READ.split(), _OVERLAY_BIT], force=is_dicom(content))
         gray = _shown(file, _stored(file, len(content), notes), asked, notes)
@@ -164,23 +164,17 @@ def read_header(content: bytes) -> Header:
 
 
 def decoders() -> list[list[str]]:
-    """List the compressions that can be read here: name, and the packages that read it. [] without pydicom."""
+    """List the compressions that can be read here: name, and the packages that read it."""
     found = []
-    with suppress(ImportError):
-        from pydicom.pixels import get_decoder
-        from pydicom.uid import AllTransferSyntaxes
-
-        for syntax in AllTransferSyntaxes:
-            with suppress(NotImplementedError):
-                if syntax.is_encapsulated and get_decoder(syntax).is_available:
-                    found.append([syntax.name, *get_decoder(syntax).available_plugins])
+    for syntax in uid.AllTransferSyntaxes:
+        with suppress(NotImplementedError):
+            if syntax.is_encapsulated and get_decoder(syntax).is_available:
+                found.append([syntax.name, *get_decoder(syntax).available_plugins])
     return found
 
 
 def _opened(content: bytes, tags: list, **how: bool) -> Any:
     """Parse the elements with these tags."""
-    import pydicom
-
     if content.startswith(b"\x02\0\0\0UL"):  # it begins with its meta elements
         content = bytes(128) + b"DICM" + content
     _refuse_inflated(content)
@@ -189,9 +183,6 @@ def _opened(content: bytes, tags: list, **how: bool) -> Any:
 
 def _refuse_inflated(content: bytes) -> None:
     """Raise BadImage for a file that is deflated as a whole and unpacks to far more: pydicom would unpack all of it."""
-    from pydicom.filereader import read_dataset
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
     if content[128:132] != b"DICM":
         return
     stream = io.BytesIO(content)
@@ -199,7 +190,7 @@ def _refuse_inflated(content: bytes) -> None:
         stream.seek(132)
         meta = read_dataset(stream, implicit, True, stop_when=lambda tag, *_: tag.group != 2)
         with suppress(NotImplementedError):
-            if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            if meta.get("TransferSyntaxUID") != uid.DeflatedExplicitVRLittleEndian:
                 return
             break
     most = max(50_000_000, min(MAX_BYTES, MAX_RATIO * len(content)))
@@ -214,8 +205,6 @@ def _refuse_inflated(content: bytes) -> None:
 
 def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
     """Give the stored values (H, W); ``packed`` is the size of the file in bytes."""
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
-
     if not any(name in file for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadImage("the DICOM file holds no picture (no pixel data); it may be a report or an index")
     if lacks := [name for name in ("Rows", "Columns", "BitsAllocated") if not file.get(name)]:
@@ -230,16 +219,16 @@ def _stored(file: Any, packed: int, notes: list[str]) -> np.ndarray:
     kind = str(file.get("PhotometricInterpretation") or "not given").strip()
     file.PhotometricInterpretation = kind.upper()
     if int(file.get("SamplesPerPixel") or 1) != 1 or kind.upper() not in ("MONOCHROME1", "MONOCHROME2"):
-        what = f"is not a gray picture (PhotometricInterpretation {kind})"
-        raise BadImage(f"the DICOM file {what}; an X-ray is MONOCHROME1 or MONOCHROME2")
+        what = f"the DICOM file is not a gray picture (PhotometricInterpretation {kind})"
+        raise BadImage(f"{what}; an X-ray is MONOCHROME1 or MONOCHROME2")
     if "TransferSyntaxUID" not in file.file_meta:  # a data set without meta elements: as pydicom guessed it
-        implicit = file.original_encoding[0]
-        file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        guessed = uid.ImplicitVRLittleEndian if file.original_encoding[0] else uid.ExplicitVRLittleEndian
+        file.file_meta.TransferSyntaxUID = guessed
     syntax = file.file_meta.TransferSyntaxUID
     file.SamplesPerPixel, file.PixelRepresentation = 1, file.get("PixelRepresentation") or 0
     bits, allocated = int(file.get("BitsStored") or 0), int(file.BitsAllocated)
     high = bits - 1 if file.get("HighBit") is None else int(file.HighBit)
-    plain = "PixelData" in file and allocated >= 8 and (not syntax.is_encapsulated or syntax == RLELossless)
+    plain = "PixelData" in file and allocated >= 8 and (not syntax.is_encapsulated or syntax == uid.RLELossless)
     if plain:
         file.BitsStored = allocated  # pydicom would cut the values to BitsStored, wherever they stand
     values = _decompressed(file, syntax) if syntax.is_encapsulated else file.pixel_array
@@ -265,8 +254,6 @@ def _aligned(values: np.ndarray, bits: int, high: int, allocated: int, overlay: 
 
 
 def _decompressed(file: Any, syntax: Any) -> np.ndarray:
-    from pydicom.pixels import get_decoder
-
     what, remedy = f"the DICOM file is compressed as {syntax.name}", "export it uncompressed or as PNG"
     try:
         decoder = get_decoder(syntax)
@@ -290,8 +277,6 @@ def _decompressed(file: Any, syntax: Any) -> np.ndarray:
 
 def _refuse_endless(file: Any) -> None:
     """Raise BadImage for a JPEG 2000 file inside that has a box of length 0: pydicom 3.0 would look at it for ever."""
-    from pydicom.encaps import generate_frames
-
     table = [file.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
     offsets = tuple(table) if all(table) else None
     for frame in generate_frames(file.PixelData, number_of_frames=1, extended_offsets=offsets):

@@ -122,12 +122,9 @@ def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_j
 
     found = audit(load(name, size, root=root, **read_options(options)))
     if html:
-        from .files import atomic_path
+        from .files import write_page
 
-        head = f"<!doctype html><meta charset=utf-8><title>Audit of {name}</title>"
-        body = f"<body style='font-family:sans-serif;max-width:60rem;margin:auto'>{found._repr_html_()}"
-        with atomic_path(html) as temporary:
-            temporary.write_text(head + body, encoding="utf-8")
+        write_page(html, f"Audit of {name}", f"<div style='font-family:sans-serif'>{found._repr_html_()}</div>")
         click.echo(f"wrote {html}", err=True)
     click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import html
 import io
 import json
 import os
@@ -43,6 +44,20 @@ def write_json(path: str | Path, value: object) -> Path:
     """Write ``value`` as indented JSON, atomically; returns the path."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def write_page(path: str | Path, title: str, content: str) -> Path:
+    """Write HTML as a page of its own, which opens in any browser, atomically; returns the path."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{html.escape(title)}</title><style>:root {{ color-scheme: light dark }} "
+            "body { margin: 1rem auto; max-width: 68rem; padding: 0 .6rem }</style></head>"
+            f"<body><main>{content}</main></body></html>",
+            encoding="utf-8",
+        )
     return Path(path)
 
 

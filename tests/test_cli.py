@@ -98,10 +98,11 @@ def test_train_on_the_phantom(tmp_path):
 
 
 def test_data_shows_an_audit(folder, tmp_path):
-    page = tmp_path / "audit.html"
-    text = cxr("data", f"folder:{folder}", "--size", "32", "--html", page)
+    page, odd = tmp_path / "audit.html", folder.rename(tmp_path / "<i>of & me")
+    text = cxr("data", f"folder:{odd}", "--size", "32", "--html", page)
     assert "normal" in text and "pneumonia" in text
-    assert "<img" in page.read_text()
+    assert "<img" in page.read_text() and "<i>" not in page.read_text()
+    folder = odd.rename(folder)
     (folder / "train" / "scan.heic").write_bytes(b"\0\0\0\x20ftypheic")
     text = cxr("data", f"folder:{folder}", "--size", "32", "--json")
     assert "note:" in text and "images is not known" in text  # on stderr

@@ -13,6 +13,8 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from ..files import write_page
+
 # What the widget's own module needs of an ipywidgets model, for a page where there is none. The module ends in
 # `export default { render }`; an inline module may export, and `render` is in scope. Two widgets with equal
 # content have equal ids, so each script takes the first place that is still free.
@@ -90,19 +92,9 @@ class StaticWidget(anywidget.AnyWidget):
 
         An existing file is replaced. The title is by default the class's name.
         """
-        path = Path(path)
-        if path.is_dir():
+        if Path(path).is_dir():
             raise ValueError(f"path: {path} is a folder; give the name of a file")
-        title = html.escape(title or type(self).__name__)
-        path.write_text(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{title}</title><style>:root {{ color-scheme: light dark }}"
-            "body { margin: 1rem auto; max-width: 68rem; padding: 0 .6rem }</style></head>"
-            f"<body><main>{self.to_html()}</main></body></html>",
-            encoding="utf-8",
-        )
-        return path
+        return write_page(path, title or type(self).__name__, self.to_html())
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)

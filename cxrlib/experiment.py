@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 from pathlib import Path
@@ -29,10 +30,9 @@ def run(
     Parameters
     ----------
     source : str
-        The name for ``load``, e.g. "phantom" or "folder:PATH"; ``options`` are passed on to it, ``root`` too.
-    recipe : Recipe
-    data : CxrDataset, optional
-        What ``load`` gave for ``source``, where it is at hand already.
+        The name for ``load``, e.g. "phantom" or "folder:PATH"; ``options`` and ``root`` are passed on to it.
+    recipe, data : Recipe, CxrDataset
+        How to train; what ``load`` gave for ``source``, where it is at hand already.
     protocol, val, by
         How to split, see ``split``.
     folder : path, optional
@@ -59,14 +59,10 @@ def run(
         return None
     on_validation = score(model, validation, recipe, bootstrap, progress)
     on_test = score(model, test, recipe, bootstrap, progress)  # the one time the test images are looked at
-    parts = (("train", train), ("val", validation), ("test", test))
-    sizes = {
-        part: {
-            "images": len(d), "patients": len(np.unique(d.patients)),
-            "classes": {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)},
-        }
-        for part, d in parts
-    }  # fmt: skip
+    sizes = {}
+    for part, d in (("train", train), ("val", validation), ("test", test)):
+        counts = {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)}
+        sizes[part] = {"images": len(d), "patients": len(np.unique(d.patients)), "classes": counts}
     record = {
         "format": RESULT_FORMAT, "name": name or f"{recipe.model}-{public_name(source)}-seed{recipe.seed}",
         "data": {
@@ -93,8 +89,6 @@ def versions() -> dict[str, str]:
 
     found = {"cxrlib": __version__, "python": platform.python_version()}
     for package in RECORDED:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package).split("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found

@@ -19,20 +19,9 @@ from .values import plain
 class History:
     """What happened in each epoch of a training run; shows itself as curves.
 
-    Attributes
-    ----------
-    recipe : Recipe
-    epochs : list of dict
-        One per epoch, see ``frame``.
-    stopped : str
-        Why it ended: "finished", "early", "interrupted" or "diverged".
-    best_epoch : int or None
-        The epoch with the best monitored value; None where that value was never defined.
-    hardware : dict
-    resumed_at : int or None
-        How many epochs a checkpoint held.
-    head : list of dict
-        The epochs before, in which only the head learned.
+    ``epochs`` has a dictionary for each, see ``frame``; ``head`` those before, in which only the head learned.
+    ``stopped`` says why it ended: "finished", "early", "interrupted" or "diverged". ``best_epoch`` has the best
+    monitored value; None where that was never defined. ``resumed_at`` is how many epochs a checkpoint held.
     """
 
     recipe: Recipe
@@ -100,19 +89,18 @@ class LiveCurve:
 
     def update(self, history: History) -> None:
         """Draw what there is by now."""
-        if not self.enabled or len(history.epochs) < 2:
-            return
-        from IPython.display import HTML, display
-
-        content = HTML(history.plot().to_html())
-        if self.handle is None:
-            self.handle = display(content, display_id=True)
-        else:
-            self.handle.update(content)
+        if self.enabled and len(history.epochs) > 1:
+            self._show(history.plot().to_html())
 
     def clear(self) -> None:
         """Take the curve away: the History shows the final one, and two in one cell would be one too many."""
         if self.handle is not None:
-            from IPython.display import HTML
+            self._show("")
 
-            self.handle.update(HTML(""))
+    def _show(self, content: str) -> None:
+        from IPython.display import HTML, display
+
+        if self.handle is None:
+            self.handle = display(HTML(content), display_id=True)
+        else:
+            self.handle.update(HTML(content))

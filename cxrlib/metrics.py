@@ -108,18 +108,9 @@ class Report:
         Group keys for the bootstrap; None counts every image as its own patient.
     threshold, threshold_source : float, str
         Two classes only: class 1 is predicted where its probability is at least this; where it comes from, in words.
-    bootstrap, seed : int
-        Resamples behind the intervals (0: none), and their seed.
-    data, precision : CxrDataset and str, optional
-        The images, to show the mistakes; the number format in which the probabilities were computed.
-
-    Attributes
-    ----------
-    values : dict of str to float
-        accuracy, macro_recall (also called balanced accuracy), macro_precision, macro_f1, auc, average_precision, ece,
-        and for every class precision[c], recall[c], f1[c]; NaN where undefined.
-    intervals : dict of str to (float, float)
-        95 % intervals of these; those of undefined values are left out.
+    bootstrap, seed, data, precision
+        Resamples behind the intervals (0: none), and their seed; the images (CxrDataset), to show the mistakes; the
+        number format in which the probabilities were computed.
     """
 
     labels: np.ndarray
@@ -180,12 +171,16 @@ class Report:
 
     @cached_property
     def values(self) -> dict[str, float]:
-        """Every value by name; NaN where it is undefined."""
+        """Every value by name; NaN where it is undefined.
+
+        accuracy, macro_recall (also called balanced accuracy), macro_precision, macro_f1, auc, average_precision, ece,
+        and for every class precision[c], recall[c], f1[c].
+        """
         return {name: float(v[0]) for name, v in self._measure([np.ones((1, len(self.labels)))]).items()}
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % percentile intervals from a bootstrap over patients; see ``cxrlib.bootstrap``.
+        """95 % percentile intervals of the defined values, from a bootstrap over patients; see ``cxrlib.bootstrap``.
 
         A resample in which a value is undefined is left out for that value. The resamples of the expected calibration
         error lie too high, because images drawn twice add chance; their spread is therefore laid around the value.

@@ -32,16 +32,9 @@ class Run:
     ``Run.open(folder)`` reads what ``cxr train`` wrote. ``predict``, ``evaluate`` and ``explain`` apply the recipe's
     image size, normalization and test-time augmentation, in float32, and the threshold that was chosen on validation.
 
-    Attributes
-    ----------
-    model : CxrNet
-    recipe : Recipe
-    record : dict
-        What ``result.json`` holds: data, split, curves, versions, scores.
-    validation, test : Report
-        The recorded predictions, uncalibrated and decided at 0.5, with whole patients behind the intervals.
-    history : History or None
-        The curves, where the run was trained in this process.
+    ``record`` is what ``result.json`` holds: data, split, curves, versions, scores. ``validation`` and ``test`` are the
+    recorded predictions, uncalibrated and decided at 0.5, with whole patients behind the intervals. ``history`` are the
+    curves, where the run was trained in this process.
     """
 
     model: CxrNet

@@ -1,5 +1,6 @@
 """Fixtures for all tests: an own cache, the real images where they are, small data."""
 
+import base64
 import os
 import shutil
 from pathlib import Path
@@ -28,6 +29,13 @@ def real_root() -> Path:
     if not (REAL / "train").is_dir():
         pytest.skip(f"the real images are not here (looked for {REAL.name}/train; set CXR_DATA_DIR)")
     return REAL
+
+
+def dequantize(record):
+    """What the page makes of the maps that ``cxrlib.widgets.encode.quantize`` wrote: (K, h, w) float64."""
+    low, high = (np.array(record[k], float)[:, None, None] for k in ("low", "high"))
+    steps = np.frombuffer(base64.b64decode(record["steps"]), np.uint8).reshape(len(low), *record["grid"])
+    return low + steps * ((high - low) / 255)
 
 
 def toy(n=48, size=16, classes=("normal", "pneumonia"), seed=0, per_patient=2, noise=12):

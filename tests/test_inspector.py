@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+from conftest import dequantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,7 +23,7 @@ from cxrlib.data import CxrDataset
 from cxrlib.localization import score_maps
 from cxrlib.phantom import make_phantoms
 from cxrlib.widgets import CamInspector, StaticWidget
-from cxrlib.widgets.encode import dequantize, energy_fractions, quantize
+from cxrlib.widgets.encode import energy_fractions, quantize
 from cxrlib.widgets.inspector import MAX_UPLOAD
 
 SIZE = 32

@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from conftest import dequantize
 from jupyter_lab import open_notebook, serve
 from PIL import Image
 from test_book import SmallBook
@@ -264,8 +265,6 @@ def test_the_map_is_drawn_where_the_library_says(reader, inspector):
     }""",
         [height, width],
     )
-    from cxrlib.widgets.encode import dequantize
-
     raw = dequantize(record)[CLASSES.index(name)].ravel()
     order = np.argsort(raw)[::-1]
     top = [i for i in order if raw[i] >= 0.6 * raw.max()][:4]

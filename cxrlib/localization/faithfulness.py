@@ -138,15 +138,10 @@ def _ranks(up: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class SanityCheck:
     """How much of the maps survives when the weights are replaced by random ones; shows itself as a figure.
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row per stage, from the untouched network to the fully random one: rank_correlation (mean over the images),
-        low, high (95 % over patients), absolute (mean absolute value), images (with a defined correlation).
-    reference, undefined : float, int
-        Of the untouched network: the same correlation between *different* images, and its maps with one value only.
-    per_image : DataFrame
-        Correlations, one row per image, one column per stage; NaN where undefined.
+    ``table`` has one row per stage, from the untouched network to the fully random one: rank_correlation (mean over the
+    images), low, high (95 % over patients), absolute (mean absolute value), images (with a defined correlation);
+    ``per_image`` has the correlations, one row per image, one column per stage. Of the untouched network there are the
+    same correlation between *different* images, ``reference``, and how many maps have one value only, ``undefined``.
     """
 
     table: pd.DataFrame

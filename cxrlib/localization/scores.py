@@ -51,11 +51,10 @@ def score_maps(
         Raw values of one class; see ``explain(..., target=...)``.
     masks : bool array, (N, H, W)
         The lesions.
-    lungs : bool array, (N, H, W), optional
+    lungs, patients : bool array (N, H, W), array (N,), optional
     markers : array or DataFrame, optional
         (N, 4) x0, y0, x1, y1 in pixels, x1 and y1 excluded, -1 where there is none; or a table with the columns
         marker_x0, ... as ``data.table``; or bool (N, H, W).
-    patients : array, (N,), optional
     images : CxrDataset or array, optional
         Only to check that the masks have their size.
     threshold : float or pair, optional
@@ -99,7 +98,7 @@ def score_maps(
     frames = {kind: pd.concat(parts, ignore_index=True).set_index(rows) for kind, parts in measured.items()}
     blank = int(frames["map"]["blank"].sum())
     floor_is = "centered blob" if floor is None else f"mean of {len(floor)} training lesions"
-    scores = (frame.drop(columns="blank") for frame in frames.values())
+    scores = [frame.drop(columns="blank") for frame in frames.values()]
     return MapScores(*scores, patients[rows], n - len(rows), blank, grid, size, floor_is, cuts["map"], bootstrap, seed)
 
 
@@ -218,19 +217,10 @@ def _marker_masks(markers: object, masks: np.ndarray) -> np.ndarray | None:
 class MapScores:
     """Scores of class activation maps; shows itself as a table.
 
-    Attributes
-    ----------
-    per_image, ceiling, floor : DataFrame
-        One row per image with a lesion (the index is its position among the images given), one column per score; NaN
-        where it is undefined.
-    patients : ndarray, (n,)
-        Of these rows.
-    left_out, blank : int
-        Images without a lesion; maps without a positive value, which score 0.
-    grid, size : (int, int)
-        Of the maps and of the images.
-    floor_is, threshold : str, float or None
-        What the floor is, in words; the threshold of the tuned IoU.
+    ``per_image``, ``ceiling`` and ``floor`` have one row per image with a lesion (the index is its position among the
+    images given; ``patients`` are of these rows), one column per score; NaN where it is undefined. ``left_out`` counts
+    images without a lesion, ``blank`` maps without a positive value, which score 0. ``grid`` and ``size`` are those of
+    maps and images; ``floor_is`` says what the floor is; ``threshold`` is that of the tuned IoU.
     """
 
     per_image: pd.DataFrame

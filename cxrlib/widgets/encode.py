@@ -63,13 +63,6 @@ def quantize(maps: np.ndarray) -> dict:
     return {"grid": list(maps.shape[1:]), "low": six_digits[0], "high": six_digits[1], "steps": packed(steps)}
 
 
-def dequantize(record: dict) -> np.ndarray:
-    """Return the maps (K, h, w) float64 of a record made by ``quantize``."""
-    low, high = (np.array(record[k], float)[:, None, None] for k in ("low", "high"))
-    steps = np.frombuffer(base64.b64decode(record["steps"]), np.uint8).reshape(len(low), *record["grid"])
-    return low + steps * ((high - low) / 255)
-
-
 def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
     """Measure the fraction of each map's energy inside a region, 0 to 1; None for a map without a positive value.
 

@@ -7,6 +7,7 @@ import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
@@ -195,17 +196,10 @@ def _grad_cam(batch: _Batch) -> torch.Tensor:
     return torch.einsum(sums, used, maps) / (maps.shape[2] * maps.shape[3])
 
 
-def _grad_cam_plus_plus(batch: _Batch) -> torch.Tensor:
-    def combine(maps: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        # equation 19 of the paper; the small number is that of pytorch-grad-cam
-        alpha = g**2 / (2 * g**2 + maps.sum((2, 3), keepdim=True) * g**3 + 1e-6)
-        return ((alpha * g.clamp(min=0)).sum((2, 3), keepdim=True) * maps).sum(1)
-
-    return _by_gradients(batch, combine)
-
-
-def _layer_cam(batch: _Batch) -> torch.Tensor:
-    return _by_gradients(batch, lambda maps, g: (g.clamp(min=0) * maps).sum(1))
+def _plus_plus(maps: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    # Equation 19 of the paper; the small number is that of pytorch-grad-cam.
+    alpha = g**2 / (2 * g**2 + maps.sum((2, 3), keepdim=True) * g**3 + 1e-6)
+    return ((alpha * g.clamp(min=0)).sum((2, 3), keepdim=True) * maps).sum(1)
 
 
 def _by_gradients(batch: _Batch, combine: Callable) -> torch.Tensor:
@@ -271,9 +265,13 @@ def _spans(side: int) -> Iterator[slice]:
 
 
 METHODS: dict[str, Callable[[_Batch], torch.Tensor]] = {
-    "grad-cam": _grad_cam, "grad-cam++": _grad_cam_plus_plus, "layer-cam": _layer_cam, "eigen-cam": _eigen_cam,
-    "score-cam": _score_cam, "occlusion": _occlusion,
-}  # fmt: skip
+    "grad-cam": _grad_cam,
+    "grad-cam++": partial(_by_gradients, combine=_plus_plus),
+    "layer-cam": partial(_by_gradients, combine=lambda maps, g: (g.clamp(min=0) * maps).sum(1)),
+    "eigen-cam": _eigen_cam,
+    "score-cam": _score_cam,
+    "occlusion": _occlusion,
+}
 
 
 def _full(x: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from .validate import one_of
 from .values import UNDEFINED, text
 
 if TYPE_CHECKING:
@@ -138,36 +139,35 @@ def curves(histories: Mapping[str, History], metrics: Sequence[str] = ("loss", "
 
     ``histories`` maps a name to a History. Raises ValueError where no epoch was finished.
     """
-    if not histories or all(h.frame.empty for h in histories.values()):
+    frames = {name: history.frame for name, history in histories.items() if not history.frame.empty}
+    if not frames:
         raise ValueError("histories: give at least one run; there is no finished epoch to draw")
-    several, ends = len(histories) > 1, []
-    for name, history in histories.items():
-        last, values = history.frame.iloc[-1], []
-        for metric in metrics:
-            kinds = {"training": metric, "validation": f"val_{metric}"}
-            found = [f"{text(last[column])} {kind}" for kind, column in kinds.items() if column in last]
-            values.append(f"{metric} {', '.join(found)}")
-        ends.append(f"{name + ': ' if several else ''}after epoch {int(last['epoch'])}, {'; '.join(values)}")
-    alt = "Learning curves. " + ". ".join(ends) + "."
-    fig, axes = subplots(1, len(metrics), figsize=(4.4 * len(metrics), 3.1), squeeze=False, alt=alt)
+    colors, ends = _cycle(len(frames)), []
+    fig, axes = subplots(1, len(metrics), figsize=(4.4 * len(metrics), 3.1), squeeze=False)
     with style():
+        for color, (name, frame) in zip(colors, frames.items(), strict=True):
+            look, said = {"color": color, "marker": "o" if len(frame) < 12 else None, "ms": 3.5}, []
+            for ax, metric in zip(axes.flat, metrics, strict=True):
+                one_of("metrics", metric, [column for column in frame if not column.startswith("val_")])
+                kinds = {"training": metric, "validation": f"val_{metric}"}
+                drawn = {kind: frame[column] for kind, column in kinds.items() if column in frame}
+                for kind, values in drawn.items():
+                    dashed = {"ls": "--", "alpha": 0.65} if kind == "training" and len(drawn) > 1 else {}
+                    label = f"{name} {kind}" if len(frames) > 1 else kind
+                    ax.plot(frame["epoch"], values, label=label, **look, **dashed)
+                said.append(f"{metric} " + ", ".join(f"{text(v.iloc[-1])} {kind}" for kind, v in drawn.items()))
+            run = f"{name}: " if len(frames) > 1 else ""
+            ends.append(f"{run}after epoch {int(frame['epoch'].iloc[-1])}, {'; '.join(said)}")
         for ax, metric in zip(axes.flat, metrics, strict=True):
-            for color, (name, history) in zip(_cycle(len(histories)), histories.items(), strict=True):
-                frame, label = history.frame, f"{name} " if several else ""
-                look = {"color": color, "marker": "o" if len(frame) < 12 else None, "ms": 3.5}
-                both = "val_" + metric in frame
-                dashed = {"ls": "--", "alpha": 0.65} if both else {}
-                ax.plot(frame["epoch"], frame[metric], label=f"{label}training", **look, **dashed)
-                if both:
-                    ax.plot(frame["epoch"], frame["val_" + metric], label=f"{label}validation", **look)
             ax.set(xlabel="epoch", title=metric)
             ax.xaxis.get_major_locator().set_params(integer=True)
-        if len(histories) <= 3:
+        if len(frames) <= 3:
             axes.flat[0].legend()
         else:  # one entry per run is enough: dashed and solid are explained in the caption
-            handles = [mpl.lines.Line2D([], [], color=c) for c in _cycle(len(histories))]
+            handles = [mpl.lines.Line2D([], [], color=c) for c in colors]
             caption = {"title": "solid: validation\ndashed: training", "title_fontsize": 8}
-            fig.legend(handles, list(histories), loc="outside right center", **caption)
+            fig.legend(handles, list(frames), loc="outside right center", **caption)
+    fig.alt = "Learning curves. " + ". ".join(ends) + "."
     return fig
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from .augment import Augment
 from .models import CxrNet, build_model, freeze, leaves
 from .validate import number, one_of, short, whole
+from .values import plain
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "plateau", "cyclic", "onecycle", "cosine")
@@ -118,8 +119,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).copy().items():
-            if isinstance(value, np.generic | dict):
-                object.__setattr__(self, name, _python(value))
+            object.__setattr__(self, name, _kept(value))
         for name, check in _CHECKS.items():
             check(f"recipe: {name}", getattr(self, name))
         if self.trainable not in ("all", "head"):
@@ -131,7 +131,7 @@ class Recipe:
             ("model", str, "text"), ("about", str, "text"), ("freeze_norms", bool, "True or False"),
             ("restore_best", bool, "True or False"), ("model_options", dict, "a dictionary of options"),
             ("schedule_options", dict, "a dictionary of options"), ("augment", Augment | None, "an Augment or None"),
-            ("tta", list | tuple, "a list of views"),
+            ("tta", tuple, "a list of views"),
         ):  # fmt: skip
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"recipe: {name}: give {what}, got {short(getattr(self, name))}")
@@ -143,8 +143,7 @@ class Recipe:
         weights = self.class_weights
         if weights is None or (isinstance(weights, str) and weights == "balanced"):
             return
-        listed = isinstance(weights, list | tuple | np.ndarray)
-        if not listed or not any(number("recipe: each of class_weights", w, 0) for w in weights):
+        if not isinstance(weights, tuple) or not any(number("recipe: each of class_weights", w, 0) for w in weights):
             allowed = 'None, "balanced" or one number (0 or more, not all 0) for each class'
             raise ValueError(f"recipe: class_weights: give {allowed}, got {short(weights)}")
         object.__setattr__(self, "class_weights", tuple(map(float, weights)))
@@ -158,24 +157,22 @@ class Recipe:
 
     def to_dict(self) -> dict:
         """Return plain values only, for JSON."""
-        return _python(dataclasses.asdict(self))
+        return plain(dataclasses.asdict(self), None)
 
     @classmethod
     def from_dict(cls, values: dict) -> Recipe:
-        """Return the recipe that ``to_dict`` wrote, also after JSON has made lists of its tuples."""
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        if isinstance(values.get("augment"), dict):
-            values["augment"] = Augment(**values["augment"])
-        return cls().replace(**values)
+        """Return the recipe that ``to_dict`` wrote."""
+        augment = values.get("augment")
+        return cls().replace(**values | {"augment": Augment(**augment) if isinstance(augment, dict) else augment})
 
 
-def _python(value: object) -> object:
-    """Turn the numbers of numpy into Python's: a checkpoint with others could not be read again."""
+def _kept(value: object) -> object:
+    """Make lists and arrays tuples, and numpy's numbers Python's: so a recipe equals itself, read again from JSON."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, dict):
-        return {name: _python(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_python, value))
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        return {name: _kept(part) for name, part in value.items()}
+    return tuple(map(_kept, value)) if isinstance(value, list | tuple) else value
 
 
 def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:

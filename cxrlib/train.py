@@ -8,7 +8,6 @@ with the same weights as one that was not.
 from __future__ import annotations
 
 import copy
-import json
 import time
 import warnings
 from pathlib import Path
@@ -323,7 +322,7 @@ class _Training:
         content["schedule"] = {k: v for k, v in content["schedule"].items() if not callable(v)}
         content |= {name: getattr(self, name) for name in ("best", "best_value", "waited", "finished")}
         content["history"] = {name: getattr(self.history, name) for name in ("epochs", "best_epoch", "stopped")}
-        about = {"format": CHECKPOINT_FORMAT, "recipe": _as_json(self.recipe), "data": self.train.fingerprint}
+        about = {"format": CHECKPOINT_FORMAT, "recipe": self.recipe.to_dict(), "data": self.train.fingerprint}
         write_torch(path, about | content)
 
     def load(self, path: Path) -> None:
@@ -333,7 +332,7 @@ class _Training:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             if saved["format"] != CHECKPOINT_FORMAT:
                 raise ValueError("another format")
-            now, then, data = _as_json(self.recipe), saved["recipe"], saved["data"]
+            now, then, data = self.recipe.to_dict(), saved["recipe"], saved["data"]
             different = sorted(k for k in now if k != "about" and now[k] != then.get(k))
         except Exception as error:  # torch raises many kinds for a damaged or foreign file
             reason = f"of this version of cxrlib, or it is damaged ({type(error).__name__})"
@@ -377,8 +376,3 @@ def _same_everywhere(accelerator: object, epochs: int) -> int:
         where = "the checkpoint must lie in a folder that all of them share"
         raise ValueError(f"the processes continue after different epochs ({short(found)}): {where}")
     return epochs
-
-
-def _as_json(recipe: Recipe) -> dict:
-    """Return the recipe's values after JSON, which knows no tuples: so it compares equal to its saved form."""
-    return json.loads(json.dumps(recipe.to_dict(), default=str))

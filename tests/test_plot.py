@@ -44,6 +44,15 @@ def test_every_figure_shows_itself_with_a_computed_alternative_text():
     assert pyplot.get_fignums() == [], "the figures must not pile up in pyplot's global list"
 
 
+def test_a_run_without_an_epoch_is_left_out_of_the_curves():
+    runs = histories()
+    empty = type(runs["one"])(runs["one"].recipe)
+    figure = plot.curves({"none": empty, "one": runs["one"]})
+    assert figure.alt == plot.curves({"one": runs["one"]}).alt and len(figure.axes[0].lines) > 0
+    with pytest.raises(ValueError, match="metrics: give one of .*loss"):
+        plot.curves({"one": runs["one"]}, ["auc"])
+
+
 def test_what_is_undefined_is_not_drawn_as_a_number():
     figure = plot.intervals({"x": (np.nan, np.nan, np.nan), "y": (0.7, np.nan, np.nan), "z": (0.5, 0.4, 0.6)}, "AUC")
     assert "x: undefined. y: 0.700. z: 0.500 (0.400 to 0.600)" in figure.alt

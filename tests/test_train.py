@@ -1,6 +1,7 @@
 """Training: it learns, it is repeatable, it survives being killed, and each field of a recipe does what it says."""
 
 import gc
+import json
 import multiprocessing
 import os
 import signal
@@ -598,3 +599,11 @@ def test_frozen_norms_are_asked_of_the_model_and_survive_saving(tmp_path):
     again = cxr.load_model(cxr.save_model(model, tmp_path / "m.pt"))
     frozen = [sum(not p.requires_grad for p in net.parameters()) for net in (model, again)]
     assert frozen[0] == frozen[1] > 0 and again.config["freeze_norms"]
+
+
+def test_a_recipe_equals_itself_after_json():
+    options = {"filters": np.array([4, 8]), "dropout": np.float32(0.25)}
+    changes = {"tta": ["flip"], "class_weights": [1, np.int64(2)], "augment": cxr.Augment(flip=0.5)}
+    recipe = Recipe(model="CPFDD", model_options=options, **changes)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert recipe.model_options == {"filters": (4, 8), "dropout": 0.25} and recipe.class_weights == (1.0, 2.0)

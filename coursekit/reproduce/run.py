@@ -237,7 +237,7 @@ class _Job:
             return self._outcome("kept", reason, before)
         record = {
             "format": RESULT_FORMAT, "kind": NOT_RUN, "name": self.name, "reproduction": self._what(),
-            "recipe": _as_json(self.recipe.to_dict()),
+            "recipe": self.recipe.to_dict(),
             "data": {"source": public_name(self.data), "protocol": self.row.protocol, "by": self.row.by},
             "reason": reason, "command": self.command,
         }  # fmt: skip
@@ -253,13 +253,8 @@ class _Job:
         return Outcome(self.row, self.recipe.seed, status, reason, record, self.path if record else None)
 
 
-def _as_json(value: dict) -> dict:
-    """Return it as it would come back from a file: tuples are lists."""
-    return json.loads(json.dumps(value))
-
-
 def _decisions(recipe: dict) -> dict:
-    return {k: v for k, v in _as_json(recipe).items() if k != "about"}
+    return {k: v for k, v in recipe.items() if k != "about"}
 
 
 def _read(path: Path) -> dict | None:

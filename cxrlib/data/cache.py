@@ -34,6 +34,7 @@ from ..files import atomic_path, full_disk_told
 from ..progress import bar as progress_bar
 from .decode import DECODE_VERSION, decode_mask, read_picture
 from .dicom import BURNED_IN, Header, decoders, read_header
+from .layout import File
 from .pixels import BadImage, is_dicom
 
 #: Raise this number when the files inside an entry change their meaning.
@@ -142,33 +143,30 @@ def _remove_stale(parent: Path, key: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def digests(root: Path, files: list, progress: bool = True) -> list[str]:
+def digests(root: Path, files: list[File], progress: bool = True) -> list[str]:
     """Hash the content of every file (blake2b, 128 bit, hex); "" for a file that cannot be read.
 
     A table in the cache, keyed by path and state, saves reading unchanged files again.
     """
     name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
-    store, known, result, now = cache_dir() / "digests" / f"{name}.json", {}, [], time.time_ns()
+    store, known, now = cache_dir() / "digests" / f"{name}.json", {}, time.time_ns()
     with suppress(OSError, ValueError):
         known = _read_json(store)
-    for f in files:
-        *state, value = known.get(f.rel) or [""]
-        result.append(value if state == f.state else "")
-    missing = [i for i, value in enumerate(result) if not value]
-    if not missing:
-        return result
 
-    def digest(i: int) -> str:
+    def digest(f: File) -> str:
+        *state, value = known.get(f.rel) or [""]
+        if value and state == f.state:
+            return value
         with suppress(OSError):
-            return _digest((root / files[i].rel).read_bytes())
+            return _digest((root / f.rel).read_bytes())
         return ""
 
-    for i, value in zip(missing, _parallel(digest, missing, progress, "Checking files"), strict=True):
-        result[i] = value
-    settled = [now - max(f.state[1:3]) > _SETTLED_NS for f in files]
-    rows = zip(files, result, settled, strict=True)
-    with suppress(OSError):  # it only saves time
-        _write_json(store, {f.rel: [*f.state, value] for f, value, sure in rows if value and sure})
+    result = list(_parallel(digest, files, progress, "Checking files"))
+    rows = zip(files, result, strict=True)
+    table = {f.rel: [*f.state, value] for f, value in rows if value and now - max(f.state[1:3]) > _SETTLED_NS}
+    if table != known:
+        with suppress(OSError):  # it only saves time
+            _write_json(store, table)
     return result
 
 
@@ -177,7 +175,7 @@ def _digest(content: bytes) -> str:
 
 
 def decoded(
-    root: Path, files: list, file_digests: list[str], size: int, progress: bool = True, masks: bool = False
+    root: Path, files: list[File], file_digests: list[str], size: int, progress: bool = True, masks: bool = False
 ) -> tuple[np.ndarray, dict[str, list], str]:
     """Give the pixels of the usable files, from the cache or decoded now.
 
@@ -202,7 +200,7 @@ def decoded(
 
 
 def _decode_into(
-    root: Path, files: list, file_digests: list[str], size: int, progress: bool, masks: bool, work: Path
+    root: Path, files: list[File], file_digests: list[str], size: int, progress: bool, masks: bool, work: Path
 ) -> None:
     def one(i: int) -> tuple[np.ndarray | None, tuple, Header | None]:
         """Decode a file: pixels, the row of (width, height, note, reason), and what its DICOM header says."""

@@ -50,15 +50,12 @@ def _bright_extent(dark: np.ndarray) -> np.ndarray:
 
 def counts(table: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]) -> pd.DataFrame:
     """Count images and patients per split and class, and images per subtype."""
-    subtypes = []
-    if "subtype" in table and not (table["subtype"].astype(str) == table["class"].astype(str)).all():
-        subtypes = sorted(table["subtype"].dropna().astype(str).unique())
-    rows = []
-    for split, label in itertools.product(split_names, classes):
-        part = table[(table["split"] == split) & (table["class"] == label)]
-        row = {"split": split, "class": label, "images": len(part), "patients": part["patient"].nunique()}
-        rows.append({**row, **{s: int((part["subtype"].astype(str) == s).sum()) for s in subtypes}})
-    return pd.DataFrame(rows)
+    places = [table["split"], table["class"]]
+    found = table.groupby(places)["patient"].agg(images="size", patients="nunique")
+    if "subtype" in table and (table["subtype"].astype(str) != table["class"].astype(str)).any():
+        found = found.join(pd.crosstab(places, table["subtype"].map(str, na_action="ignore")))
+    every = pd.MultiIndex.from_product([split_names, classes], names=["split", "class"])
+    return found.reindex(every).fillna(0).astype(int).reset_index()
 
 
 def sizes(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:

@@ -220,7 +220,7 @@ def _labels(rows: list[Row], classes: tuple[str, ...], noise: float, seed: int) 
 
 
 _PREFIX = {"normal": "IM", "bacterial": "bacteria", "viral": "virus", "covid-19": "covid", "tuberculosis": "tb"}
-_CORNERS = ["marker_x0", "marker_y0", "marker_x1", "marker_y1"]
+_MARKER = ["marker_text", "marker_x0", "marker_y0", "marker_x1", "marker_y1"]
 
 
 def _table(rows: list[Row], devices: list, names: list[str], images: np.ndarray, options: Options) -> pd.DataFrame:
@@ -236,7 +236,5 @@ def _table(rows: list[Row], devices: list, names: list[str], images: np.ndarray,
         "age": options.age, "bedside": bedside,
         "label_wrong": [name != row.label for name, row in zip(names, rows, strict=True)],
         "marker": [marker is not None for marker in markers],
-        "marker_text": [marker[0] if marker else "" for marker in markers],
     })  # fmt: skip
-    table[_CORNERS] = np.array([marker[1:] if marker else (-1,) * 4 for marker in markers], np.int64)
-    return table
+    return table.join(pd.DataFrame([marker or ("", -1, -1, -1, -1) for marker in markers], columns=_MARKER))

@@ -86,6 +86,12 @@ def test_identical_files():
     assert "leak" in " ".join(found.findings)
 
 
+def test_a_comma_in_the_name_of_a_class_makes_no_two_classes_of_it():
+    d = make(digest=["same"] * 3 + [f"d{i}" for i in range(3, 240)])
+    d = CxrDataset(d.images, d.labels * 0, ("pneumonia, viral",), d.patients, d.table, name="made")
+    assert "1 across splits, none across classes" in told(d)
+
+
 def test_identical_pixels_are_found_without_file_digests():
     d = make()
     images = d.images.copy()

@@ -149,7 +149,7 @@ def audit(data: CxrDataset) -> Audit:
     findings = [
         *say.about_counts(counts, data.classes),
         *say.about_patients(data.unknown_patients, len(data), patients, crossings),
-        *say.about_duplicates(duplicates),
+        *say.about_duplicates(duplicates, split_names, data.classes),
         *say.about_exposure(table, pixels, exposure, split_names),
         *say.about_metadata(metadata),
         *say.about_skipped(data.skipped),

@@ -120,7 +120,8 @@ def duplicates(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
         row = {"files": len(part), "patients": part["patient"].nunique(), "splits": ", ".join(ordered(part["split"]))}
         row["classes"] = ", ".join(sorted(set(part["class"].astype(str))))
         rows.append({**row, "names": ", ".join(names.loc[same.index])})
-    rows.sort(key=lambda r: ("," not in r["splits"], "," not in r["classes"]))  # the harmful ones first
+    splits = set(table["split"])
+    rows.sort(key=lambda r: (r["splits"] in splits, r["classes"] in data.classes))  # the harmful ones first
     return pd.DataFrame(rows, columns=["files", "patients", "splits", "classes", "names"])
 
 

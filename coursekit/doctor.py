@@ -32,14 +32,9 @@ class Finding:
 
 def interpreter() -> Finding:
     """Look at this Python."""
-    version = platform.python_version()
-    good = sys.version_info >= (3, 11)
-    return Finding(
-        "Python",
-        f"{version} ({sys.executable})",
-        "" if good else "Python 3.11 or newer is needed: make PYTHON=python3.12 book",
-        needed=True,
-    )
+    found = f"{platform.python_version()} ({sys.executable})"
+    remedy = "Python 3.11 or newer is needed: make PYTHON=python3.12 book"
+    return Finding("Python", found, "" if sys.version_info >= (3, 11) else remedy, needed=True)
 
 
 def packages(root: Path = ROOT) -> list[Finding]:
@@ -47,27 +42,15 @@ def packages(root: Path = ROOT) -> list[Finding]:
     if not (root / ".venv").exists():
         return [Finding("packages", "no .venv yet", "nothing to do: `make book` or `make test` makes it", needed=False)]
     pins = dict(line.split("==") for line in (root / "constraints.txt").read_text().splitlines() if "==" in line)
-    have = {
-        dist.metadata["Name"].lower().replace("_", "-"): dist.version
-        for dist in importlib.metadata.distributions()
-        if dist.metadata["Name"]
-    }
-    missing = [name for name in pins if name.lower().replace("_", "-") not in have]
-    other = [
-        f"{name} {version.split('+')[0]} instead of {pins[name]}"
-        for name in pins
-        if (version := have.get(name.lower().replace("_", "-"))) and version.split("+")[0] != pins[name]
-    ]
+    there = [(dist.metadata["Name"], dist.version) for dist in importlib.metadata.distributions()]
+    have = {name.lower().replace("_", "-"): version.split("+")[0] for name, version in there if name}
+    ours = {name: have.get(name.lower().replace("_", "-")) for name in pins}
+    missing = [name for name, version in ours.items() if not version]
+    other = [f"{name} {v} instead of {pins[name]}" for name, v in ours.items() if v and v != pins[name]]
     found = f"{len(pins) - len(missing)} of {len(pins)} of the tested set"
     if missing:
-        return [
-            Finding(
-                "packages",
-                f"{found}; missing: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}",
-                "rm -f .venv/.installed, then `make install`",
-                needed=True,
-            )
-        ]
+        found += f"; missing: {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}"
+        return [Finding("packages", found, "rm -f .venv/.installed, then `make install`", needed=True)]
     return [Finding("packages", found + (f"; differing: {', '.join(other[:5])}" if other else ""))]
 
 
@@ -85,13 +68,9 @@ def sandbox(needed: bool = False) -> Finding:
     command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        return Finding(
-            "bubblewrap",
-            f"{found.found} does not work here: {done.stderr.strip()[:100]}",
-            "`cxr grade` needs user namespaces (Docker: --security-opt seccomp=unconfined --security-opt "
-            "apparmor=unconfined --security-opt systempaths=unconfined; or use the host)",
-            needed,
-        )
+        docker = " ".join(f"--security-opt {it}=unconfined" for it in ("seccomp", "apparmor", "systempaths"))
+        remedy = f"`cxr grade` needs user namespaces (Docker: {docker}; or use the host)"
+        return Finding("bubblewrap", f"{found.found} does not work here: {done.stderr.strip()[:100]}", remedy, needed)
     return Finding("bubblewrap", f"{found.found}, works")
 
 
@@ -108,11 +87,8 @@ def data() -> Finding:
     splits = [name for name in ("train", "test") if (place / name).is_dir()]
     if not place.is_dir() or not splits:
         wrong = "no train/ or test/ there" if place.is_dir() else "no such folder"
-        return Finding(
-            "real X-rays",
-            f"CXR_DATA_DIR={folder}: {wrong}",
-            "it must hold train/NORMAL, train/PNEUMONIA, test/NORMAL, test/PNEUMONIA",
-        )
+        remedy = "it must hold train/NORMAL, train/PNEUMONIA, test/NORMAL, test/PNEUMONIA"
+        return Finding("real X-rays", f"CXR_DATA_DIR={folder}: {wrong}", remedy)
     return Finding("real X-rays", f"{place}: {' and '.join(splits)}")
 
 
@@ -122,35 +98,23 @@ def machine(root: Path = ROOT) -> list[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
     enough = free > (1 if (root / ".venv" / ".installed").exists() else 7)
-    findings = [
-        Finding(
-            "disk", f"{free:.0f} GB free", "" if enough else "the set-up takes 2 GB, with CUDA 7 GB: make room", True
-        ),
+    remedy = "" if enough else "the set-up takes 2 GB, with CUDA 7 GB: make room"
+    return [
+        Finding("disk", f"{free:.0f} GB free", remedy, needed=True),
         Finding("processor, memory", f"{cores} cores, {memory:.0f} GB"),
+        Finding("GPU", "nvidia-smi found" if shutil.which("nvidia-smi") else "none (not needed)"),
     ]
-    gpu = shutil.which("nvidia-smi")
-    findings.append(Finding("GPU", "nvidia-smi found" if gpu else "none (not needed)"))
-    return findings
 
 
 def examine(grading: bool = False) -> list[Finding]:
     """Look at everything; with ``grading`` a sandbox is needed."""
-    apt = "Debian, Ubuntu: sudo apt install"
-    return [
-        interpreter(),
-        *packages(),
+    apt, browsers = "Debian, Ubuntu: sudo apt install", ("chromium", "chromium-browser", "google-chrome")
+    programs = [
         program("make", ("make", "gmake"), "everything starts with it", f"{apt} make"),
         program("git", ("git",), "to get and send changes", f"{apt} git"),
-        program(
-            "Chromium",
-            ("chromium", "chromium-browser", "google-chrome"),
-            "the browser tests are skipped without it",
-            f"{apt} chromium",
-        ),
-        sandbox(needed=grading),
-        data(),
-        *machine(),
+        program("Chromium", browsers, "the browser tests are skipped without it", f"{apt} chromium"),
     ]
+    return [interpreter(), *packages(), *programs, sandbox(needed=grading), data(), *machine()]
 
 
 def report(findings: list[Finding]) -> tuple[str, int]:

@@ -41,13 +41,7 @@ BRANCH = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{))[A-Za-z0-9._/@+-]{1,200}(?<!
 
 @dataclass(frozen=True)
 class Site:
-    """Where the repository and the book are, from `_config.yml`.
-
-    Raises
-    ------
-    ValueError
-        The address is not one of GitHub, or the branch is no name that links can hold.
-    """
+    """Where the repository and the book are, from `_config.yml`."""
 
     url: str
     branch: str
@@ -270,22 +264,14 @@ class Markdown:
 
 
 def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str, str] | None = None) -> str:
-    """Return the notebook of one chapter, as JSON text.
-
-    Raises
-    ------
-    ValueError
-        It names the chapter and the construct that Colab could not show.
-    """
+    """Return the notebook of one chapter, as JSON text; ValueError names the construct that Colab could not show."""
     labels = find_labels(root) if labels is None else labels
     chapter = jupytext.reads(with_bootstrap(source.read_text(encoding="utf-8"), site), fmt="md:myst")
     markdown = Markdown(source, root, site, labels)
     docname = source.relative_to(root).with_suffix("").as_posix()
-    badge = (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n"
-        f"*Made from `{docname}.md`. [Read this chapter in the book]({site.page(docname)}).*"
-    )
+    picture = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    made = f"*Made from `{docname}.md`. [Read this chapter in the book]({site.page(docname)}).*"
+    badge = f"{picture}({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n{made}"
     cells = [nbformat.v4.new_markdown_cell(badge)]
     for cell in chapter.cells:
         if cell.cell_type == "markdown":
@@ -307,10 +293,8 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
 def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:
     """Write every chapter's notebook into `target` and remove those of chapters that are gone."""
     labels = find_labels(root)
-    made = {
-        target / f"{source.stem}.ipynb": to_notebook(source, site, root=root, labels=labels)
-        for source in sorted(root.glob("chapters/*.md"))
-    }
+    chapters = sorted(root.glob("chapters/*.md"))
+    made = {target / f"{it.stem}.ipynb": to_notebook(it, site, root=root, labels=labels) for it in chapters}
     target.mkdir(parents=True, exist_ok=True)
     for stale in set(target.glob("*.ipynb")) - made.keys():
         stale.unlink()

@@ -126,22 +126,14 @@ def load_exercise(name: str, *folders: Path) -> Exercise:
     for path in (checks, solution):
         if not path.is_file():
             raise FileNotFoundError(f"the exercise {name} has no {path}: a grader needs it")
-    notebook = (folder / "exercises" / f"{name}.ipynb").read_text(encoding="utf-8")
-    exercise = Exercise(
-        name,
-        _title(notebook),
-        notebook,
-        checks.read_text(encoding="utf-8"),
-        tuple(read_solution(solution.read_text(encoding="utf-8")).items()),
-    )
-    missing = [task for task in exercise.tasks if task not in dict(exercise.reference)]
-    if missing:
+    files = (folder / "exercises" / f"{name}.ipynb", checks, solution)
+    notebook, source, answers = (path.read_text(encoding="utf-8") for path in files)
+    exercise = Exercise(name, _title(notebook), notebook, source, tuple(read_solution(answers).items()))
+    if missing := [task for task in exercise.tasks if task not in dict(exercise.reference)]:
         raise ValueError(f"{solution} has no answer for {', '.join(missing)}: run `make generated`")
-    strange = [check.name for check in exercise.checks if check.task not in exercise.tasks]
-    if strange:
+    if strange := [check.name for check in exercise.checks if check.task not in exercise.tasks]:
         raise ValueError(f"{checks}: {', '.join(strange)} check a task that the notebook does not have")
-    unchecked = [task for task in exercise.tasks if task not in {check.task for check in exercise.checks}]
-    if unchecked:
+    if unchecked := [task for task in exercise.tasks if task not in check_points(name, source)]:
         raise ValueError(f"{checks} has no check of {', '.join(unchecked)}")
     return exercise
 

@@ -16,33 +16,15 @@ from .exercise import Check, Exercise
 from .inside import codec
 
 CONSTANTS = {
-    "nothing": None,
-    "0": 0,
-    "1": 1,
-    "one half": 0.5,
-    "nan": float("nan"),
-    "an empty list": [],
-    "an empty text": "",
-    "an empty dictionary": {},
-    "a zero in a list": [0],
-    "two zeros": (0, 0),
-    "two halves": (0.5, 0.5),
-    "0 and 1": (0.0, 1.0),
-    "an empty pair": ([], []),
-    "three numbers": (0, 1, 0.5),
+    "nothing": None, "0": 0, "1": 1, "one half": 0.5, "nan": float("nan"), "an empty list": [], "an empty text": "",
+    "an empty dictionary": {}, "a zero in a list": [0], "two zeros": (0, 0), "two halves": (0.5, 0.5),
+    "0 and 1": (0.0, 1.0), "an empty pair": ([], []), "three numbers": (0, 1, 0.5),
     "an extreme and one half": (-1e300, 0.5),
-}
+}  # fmt: skip
 
 
 class Imitation:
-    """What a check sees as `student`: answers made here, with the given cells around them as they are handed out.
-
-    Parameters
-    ----------
-    exercise : Exercise
-    answers : dict of str to callable
-        Task -> its function.
-    """
+    """What a check sees as `student`: answers made here (task -> function), and the given cells around them."""
 
     def __init__(self, exercise: Exercise, answers: dict[str, Callable]) -> None:
         self._space: dict = {}
@@ -85,11 +67,7 @@ def passes(check: Check, student: Imitation, seed: int) -> bool:
 def unearned(exercise: Exercise, seeds: tuple[int, int] = (1, 2)) -> list[str]:
     """Return the answers that earn points without looking at their arguments; none where the checks are good.
 
-    Parameters
-    ----------
-    exercise : Exercise
-    seeds : tuple of int
-        The seed that values are recorded with, and the one that they are tried with.
+    ``seeds`` are the one that values are recorded with, and the one that they are tried with.
     """
     found = []
     right = reference(exercise)
@@ -129,15 +107,11 @@ def _answers(recorded: list[tuple]) -> Iterator[tuple[str, Callable]]:
     yield "the values of another seed, call by call", _replay(lambda i, args: values[i % len(values)])
     yield "the last value of another seed", _replay(lambda i, args: values[-1])
     for first in range(1, min(4, len(values))):
-        yield (
-            f"the values of another seed from call {first}",
-            _replay(lambda i, args, k=first: values[(i + k) % len(values)]),
-        )
-    table = {shapes: entry for entry in values for shapes in [entry[0]]}
-    yield (
-        "the values of another seed, by the arguments' shapes",
-        _replay(lambda i, args: table.get(_shapes(args), values[0])),
-    )
+        later = _replay(lambda i, args, k=first: values[(i + k) % len(values)])
+        yield f"the values of another seed from call {first}", later
+    table = {entry[0]: entry for entry in values}
+    by_shapes = _replay(lambda i, args: table.get(_shapes(args), values[0]))
+    yield "the values of another seed, by the arguments' shapes", by_shapes
     for i in range(min((len(entry[0]) for entry in values), default=0)):
         yield f"argument {i + 1} itself", lambda *args, i=i, **_: args[i]
         yield f"zeros in the shape of argument {i + 1}", lambda *args, i=i, **_: np.zeros(np.shape(args[i]))

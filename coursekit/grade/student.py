@@ -18,16 +18,7 @@ _LATER = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError"
 
 
 class Student:
-    """One submission.
-
-    Parameters
-    ----------
-    exercise : Exercise
-    handed_in : HandedIn
-    sandbox : str or None
-        The path of bubblewrap; None runs without one.
-    limits : Limits
-    """
+    """One submission. ``sandbox`` is the path of bubblewrap; None runs without one."""
 
     def __init__(self, exercise: Exercise, handed_in: HandedIn, sandbox: str | None, limits: Limits) -> None:
         self.exercise, self.handed_in, self.sandbox, self.limits = exercise, handed_in, sandbox, limits
@@ -74,10 +65,8 @@ class Student:
             seen = self.session.look([*pristine, *sources], list(self.exercise.libraries))
             seen, foreign = seen["cells"], seen["foreign"]
             code = [cell["code"] for cell in seen[: len(pristine)]]
-            facts = [
-                Facts(cell["code"], tuple(cell["binds"]), tuple(map(tuple, cell["parts"])))
-                for cell in seen[len(pristine) :]
-            ]
+            theirs = seen[len(pristine) :]
+            facts = [Facts(it["code"], tuple(it["binds"]), tuple(map(tuple, it["parts"]))) for it in theirs]
         except (Stopped, StudentError):  # a text that takes the parser too long; the text is guessed at
             foreign = []
             self._close()
@@ -146,8 +135,7 @@ class Student:
                 return False
             if again:
                 self._complain(cell, error)
-        for task, stop in self.lost.items():
-            self.errors[task] = stop
+        self.errors |= self.lost
         return True
 
     def _run(self, i: int, cell: Cell) -> StudentError | bool | None:

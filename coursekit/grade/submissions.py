@@ -98,10 +98,8 @@ def collect(path: str | Path, exercise: str) -> list[Submission]:
     elif path.is_file() and zipfile.is_zipfile(path):
         return _collect_zip(path, exercise, budget)
     elif path.exists():
-        raise ValueError(
-            f"{path} is no folder, no zip and no notebook: give the folder with the submissions, or the "
-            "zip that Canvas or Moodle exported"
-        )
+        remedy = "give the folder with the submissions, or the zip that Canvas or Moodle exported"
+        raise ValueError(f"{path} is no folder, no zip and no notebook: {remedy}")
     else:
         raise ValueError(f"{path} does not exist: give the folder or the zip with the submissions")
     return _finish(found, path, exercise)
@@ -115,9 +113,6 @@ def _collect_zip(path: Path, exercise: str, budget: list[int]) -> list[Submissio
     with archive:
         files, folders = scan_zip(archive, path, budget)
         return _finish(_students(files, folders, exercise, path.stem), path, exercise)
-
-
-# ------------------------------------------------------------------------------------------------- whose file it is
 
 
 def _students(files: list[File], folders: list[tuple[str, ...]], exercise: str, root: str) -> list[_Student]:
@@ -255,9 +250,6 @@ def _unwrap(files: list[File], folders: list[tuple[str, ...]], exercise: str, ro
     return files, folders
 
 
-# ------------------------------------------------------------------------------------------- the one that is graded
-
-
 def _again(name: str) -> tuple[str, int]:
     """01_topic-2.ipynb, 01_topic (2).ipynb -> 01_topic, 2."""
     m = _AGAIN.match(_NOTEBOOK.sub("", name))
@@ -267,31 +259,19 @@ def _again(name: str) -> tuple[str, int]:
 def _rank(notebook: _Notebook, exercise: str) -> tuple:
     base, attempt = _again(notebook.name)
     named = _same(base, exercise) or _same(_NOTEBOOK.sub("", notebook.name), exercise)
-    return (
-        notebook.name.lower().endswith(".ipynb"),
-        not notebook.unclear,
-        named,
-        attempt,
-        -len(notebook.file.parts),
-        _natural(notebook.name),
-        notebook.file.parts,
-    )
+    usual, parts = notebook.name.lower().endswith(".ipynb"), notebook.file.parts
+    return usual, not notebook.unclear, named, attempt, -len(parts), _natural(notebook.name), parts
 
 
 def _natural(text: str) -> list:
-    return [
-        (0, int(p), "") if p.isdecimal() and p.isascii() and len(p) < 19 else (1, 0, p)
-        for p in re.split(r"([0-9]+)", text)
-        if p
-    ]
+    parts = filter(None, re.split(r"([0-9]+)", text))
+    return [(0, int(p), "") if p.isdecimal() and p.isascii() and len(p) < 19 else (1, 0, p) for p in parts]
 
 
 def _finish(students: list[_Student], path: Path, exercise: str) -> list[Submission]:
     if not students:
-        raise ValueError(
-            f"{path} holds no notebook (.ipynb): give the folder or the zip with the submissions, such as "
-            f"anna.ipynb, anna/{exercise}.ipynb, or the zip that Canvas or Moodle exported"
-        )
+        such = f"such as anna.ipynb, anna/{exercise}.ipynb, or the zip that Canvas or Moodle exported"
+        raise ValueError(f"{path} holds no notebook (.ipynb): give the folder or the zip with the submissions, {such}")
     made, keys = [], set()
     for submission in sorted((_one(s, exercise) for s in students), key=lambda s: (s.key, s.file, s.problem)):
         key, n = submission.key, 1
@@ -344,17 +324,13 @@ def _no_notebook(student: _Student) -> str:
     if not student.others:
         return "nothing was handed in: there is no notebook (.ipynb) in the folder"
     listed = ", ".join(_short(n) for n in sorted(student.others)[:3]) + (" …" if len(student.others) > 3 else "")
+    needed = "the notebook (.ipynb) itself is needed"
     for kind, what in (("link.htm", "a link"), ("text.htm", "a text")):
         if any(kind in n for n in student.others):
-            return (
-                f"{what} was handed in ({listed}), and what it says is not read: the notebook (.ipynb) itself is needed"
-            )
+            return f"{what} was handed in ({listed}), and what it says is not read: {needed}"
     if any(_ARCHIVE.search(n) for n in student.others):
-        return f"an archive was handed in ({listed}) and not opened: the notebook (.ipynb) itself is needed"
+        return f"an archive was handed in ({listed}) and not opened: {needed}"
     return f"no notebook (.ipynb) was handed in, only: {listed}"
-
-
-# -------------------------------------------------------------------------------------------------------------- names
 
 
 def fold(text: str) -> str:
@@ -370,13 +346,9 @@ def _digest(name: str, ids: dict[str, str]) -> str:
 
 def _key(name: str, ids: dict[str, str]) -> str:
     """Return a safe file name. A name that is one already stays; every other gets a hash, so that no two meet."""
-    plain = (
-        re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", name)
-        and len(name) <= 60
-        and name.split(".")[0] not in _RESERVED
-        and not re.search(r"-(?:[0-9a-f]{10}|\d+)\Z", name)
-    )
-    if plain and not set(ids) & {"canvas_id", "moodle_id"}:
+    safe = re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", name) and len(name) <= 60
+    hashed = re.search(r"-(?:[0-9a-f]{10}|\d+)\Z", name)  # or it looks like that
+    if safe and not hashed and name.split(".")[0] not in _RESERVED and not set(ids) & {"canvas_id", "moodle_id"}:
         return name
     slug = re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-")[:40].strip("-")
     return f"{slug or 'student'}-{_digest(name, ids)[:10]}"

@@ -48,7 +48,7 @@ class _Friendly(click.Group):
             warnings.showwarning = lambda message, *_, **__: note(str(message))
             try:
                 return super().invoke(ctx)
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, ModuleNotFoundError) as error:
                 if ctx.params.get("debug"):
                     raise
                 raise click.ClickException(str(error)) from error
@@ -254,18 +254,19 @@ def evaluate(
                 "this is not the data set that the run was trained on, or it was changed since, so that images of its "
                 f"training may be among these: {part} is what the data set itself calls so"
             )
-        half = 0.5 if len(opened.classes) == 2 else None
+        half, chosen = 0.5 if len(opened.classes) == 2 else None, opened.threshold
         reports = [opened.evaluate(_part(own, data, part), threshold=half, progress=not quiet)]
-        cuts = {"at_validation_threshold": opened.threshold, "at_threshold": threshold}
     else:
         model = load_model(run)
         data = load(source or "phantom", model.config["size"], root=root, progress=not quiet, **read_options(options))
         reports = [score(model, _part(None, data, part).with_classes(model.classes), progress=not quiet)]
-        cuts = {"at_threshold": threshold}
+        chosen = None
     content = reports[0].to_dict()
-    for name, cut in cuts.items():
+    for name, cut, source in (
+        ("at_validation_threshold", chosen, "chosen on the validation images of the run"),
+        ("at_threshold", threshold, "given"),
+    ):
         if cut is not None:
-            source = "chosen on the validation images of the run" if "validation" in name else "given"
             reports.append(reports[0].at(cut, source))
             content[name] = reports[-1].to_dict()
     click.echo(reports[0].table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="–"))
@@ -301,12 +302,9 @@ def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
     """
     from .app import demo, serve
 
-    try:
-        folder = run or demo(Path("runs/app"), progress=not quiet)
-        click.echo("Starting: the address of the page follows, Ctrl-C ends it.")
-        serve(folder, port=port, browser=not no_browser)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
+    folder = run or demo(Path("runs/app"), progress=not quiet)
+    click.echo("Starting: the address of the page follows, Ctrl-C ends it.")
+    serve(folder, port=port, browser=not no_browser)
 
 
 @main.command("recipes")

@@ -8,7 +8,7 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -235,39 +235,23 @@ def by_folder(root: Path) -> Layout:
     class. What is not plain is said in ``.notes``.
     """
     found, all_folders, skipped = scan(root)
-    inner = _unwrap(all_folders, found)
-    depth = len(PurePosixPath(inner).parts)
-    images = [f for f in found if not _is_mask(f)]
-    keys = {_pair_key(f) for f in images}
-    loose = {f.rel for f in images if (key := _pair_key(f, cut=True)) != _pair_key(f) and key in keys}  # a_mask.png
-    masks, images = [f for f in found if _is_mask(f) or f.rel in loose], [f for f in images if f.rel not in loose]
-
+    depth = len(PurePosixPath(_unwrap(all_folders, found)).parts)
+    images, masks = _apart(found)
     forms = {f.rel: _form(f.folders[depth:]) for f in images}
-    has_splits = any(form.split for form in forms.values())
-    # CLASS/train/..., or other data sets, each complete with its splits, inside of this one?
-    tops = defaultdict(set)
-    for form in forms.values():
-        if form.split:
-            tops[form.top] |= {form.inside} - {""}
-    within = set().union(*tops.values())
-    apart = sum(map(len, tops.values())) == len(within)  # no two of them hold the same folders
-    class_first = bool(tops) and "" not in tops and apart and (len(tops) > 1 or not within)
-
-    def class_folder(form: _Form) -> str:
-        return (form.top if class_first or not has_splits else form.inside) if bool(form.split) == has_splits else ""
+    plan = _understood(forms.values())
 
     files, origin, folders, spelled = [], {}, {}, defaultdict(set)
     told = {f.rel: name.label for f in images if (name := read_name(f.rel)) and name.label}
-    named, placed = set(told.values()), {class_folder(form) for form in forms.values()} - {""}
+    named, placed = set(told.values()), set(map(plan.class_folder, forms.values())) - {""}
     by_names = not placed and bool(named) or len(placed) == 1 and len(named) > 1
     for f in images:
         form = forms[f.rel]
-        if not (folder := told.get(f.rel, "") if by_names else class_folder(form)):
-            outside = _NO_SPLIT if has_splits and form.top and not form.split else OUTSIDE
+        if not (folder := told.get(f.rel, "") if by_names else plan.class_folder(form)):
+            outside = _NO_SPLIT if plan.has_splits and form.top and not form.split else OUTSIDE
             skipped.append((f.rel, "neither a folder nor the file name tells the class" if by_names else outside))
             continue
         spelled[_class_name(folder)].add(folder)
-        start = f.folders.index(form.top, depth) + 1 if form.top and has_splits and not class_first else depth
+        start = f.folders.index(form.top, depth) + 1 if plan.is_set(form) else depth
         parts = f.rel.split("/")
         origin[f.rel] = ("/".join(parts[:start]), "/".join(parts[start:]))
         files.append(replace(f, split=form.split or "all", label=_class_name(folder)))
@@ -276,19 +260,27 @@ def by_folder(root: Path) -> Layout:
     for folder in all_folders if not by_names else ():  # those without an image, too
         parts = folder.split("/")[depth:]
         form = _form(parts)
-        if class_first:
+        if plan.class_first:
             name = form.top if len(parts) == 1 else ""
         else:
-            name = class_folder(form) if not (form.top and has_splits) else ""
+            name = "" if plan.is_set(form) else plan.class_folder(form)
         in_masks = any(map(_mask_of, parts))  # masks/normal beside images/normal
         if name and parts[-1] == name and form != _form(parts[:-1]) and not in_masks:
             folders[folder] = _class_name(name)
-    notes = list(_notes(files, spelled, skipped, class_first, by_names, has_splits, depth))
+    notes = list(_notes(files, spelled, skipped, plan, by_names, depth))
     halves = {forms[f.rel][:2] for f in files}
     pooled = sorted({top for top, split in halves for other, same in halves if top and other != top and same == split})
-    if has_splits and not class_first and pooled:
+    if plan.has_splits and not plan.class_first and pooled:
         notes.append(f"The sets in the folders {', '.join(pooled)} are read as one.")
     return _with_masks(Layout(files, folders, skipped, notes), masks)
+
+
+def _apart(found: list[File]) -> tuple[list[File], list[File]]:
+    """Tell images from masks, in folders of their own or beside their image (a.png, a_mask.png)."""
+    images = [f for f in found if not _is_mask(f)]
+    keys = {_pair_key(f) for f in images}
+    loose = {f.rel for f in images if (key := _pair_key(f, cut=True)) != _pair_key(f) and key in keys}
+    return [f for f in images if f.rel not in loose], [f for f in found if _is_mask(f) or f.rel in loose]
 
 
 class _Form(NamedTuple):
@@ -314,6 +306,34 @@ def _form(folders: list[str]) -> _Form:
     return _Form("".join(names[:first]), split_of(halves[-1]), "".join(names[first + len(halves) :][:1]))
 
 
+class _Plan(NamedTuple):
+    """How the folders of a data set are understood."""
+
+    has_splits: bool
+    class_first: bool  # CLASS/train/..., not train/CLASS/...
+
+    def class_folder(self, form: _Form) -> str:
+        """Give the folder that is named for a class; "" where a file is in none."""
+        if bool(form.split) != self.has_splits:
+            return ""
+        return form.inside if self.has_splits and not self.class_first else form.top
+
+    def is_set(self, form: _Form) -> bool:
+        """Tell whether the first folder is a data set of its own, with its splits."""
+        return bool(form.top) and self.has_splits and not self.class_first
+
+
+def _understood(forms: Iterable[_Form]) -> _Plan:
+    # CLASS/train/..., or other data sets, each complete with its splits, inside of this one?
+    tops = defaultdict(set)
+    for form in forms:
+        if form.split:
+            tops[form.top] |= {form.inside} - {""}
+    within = set().union(*tops.values())
+    apart = sum(map(len, tops.values())) == len(within)  # no two of them hold the same folders
+    return _Plan(bool(tops), bool(tops) and "" not in tops and apart and (len(tops) > 1 or not within))
+
+
 def _unwrap(folders: list[str], files: list[File]) -> str:
     """Find the folder that really holds the data, when it is wrapped in folders with nothing else beside it."""
     children = defaultdict(list)
@@ -332,14 +352,12 @@ def _unwrap(folders: list[str], files: list[File]) -> str:
     return here if len(children[here]) > 1 or any(map(split_of, children[here])) else ""
 
 
-def _notes(
-    files: list[File], spelled: dict, skipped: list, class_first: bool, by_names: bool, has_splits: bool, depth: int
-) -> Iterator[str]:
-    if class_first:
+def _notes(files: list[File], spelled: dict, skipped: list, plan: _Plan, by_names: bool, depth: int) -> Iterator[str]:
+    if plan.class_first:
         yield "The folders are understood as CLASS/SPLIT, such as normal/train."
     if by_names:
         yield "There are no class folders: the classes are read from the file names."
-    words = {name for f in files for name in f.folders if has_splits and split_of(name)}
+    words = {name for f in files for name in f.folders if plan.has_splits and split_of(name)}
     if odd := sorted(w for w in words if _plain(w) not in _USUAL):
         yield "Taken as splits: " + ", ".join(f"{w!r} as {split_of(w)}" for w in odd) + "."
     for names in spelled.values():
@@ -349,7 +367,7 @@ def _notes(
     for f in files:
         inside[f.label].add("".join(f.folders[depth + 1 : depth + 2]))
     common = set.intersection(*inside.values()) - {""} if len(inside) > 1 else set()
-    if len(common) > 1 and not has_splits and not by_names:
+    if len(common) > 1 and not plan.has_splits and not by_names:
         what = f"The classes are {', '.join(sorted(inside))}, and each holds folders {', '.join(sorted(common))}"
         yield f"{what}. If these are the classes, and the others splits, call the others train, val and test."
     if len(inside) == 1:

@@ -283,7 +283,7 @@ def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:
         return data
     if own is not None:
         return own[PARTS.index(part)]
-    if (data.table["split"] == part).any():
+    if part in data.splits:
         return data.where(split=part)
     note(f"{data.name} has no split {part}; all {len(data)} images are scored")
     return data

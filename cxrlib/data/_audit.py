@@ -138,9 +138,8 @@ def audit(data: CxrDataset) -> Audit:
     if len(data) == 0:
         raise ValueError("The data set is empty: there is nothing to audit.")
     named = np.array(data.classes, dtype=object)[data.labels]
-    table = data.table.assign(**{"class": named, "patient": data.patients})
-    table["split"] = table["split"].astype(str) if "split" in table else "all"
-    split_names, pixels = ordered(table["split"]), measure.pixel_statistics(data)
+    table = data.table.assign(**{"class": named, "patient": data.patients, "split": data.splits})
+    split_names, pixels = ordered(data.splits), measure.pixel_statistics(data)
 
     duplicates, metadata = measure.duplicates(table, data), measure.metadata(table, pixels, data)
     counts, sizes = measure.counts(table, split_names, data.classes), measure.sizes(table, data)
@@ -154,8 +153,8 @@ def audit(data: CxrDataset) -> Audit:
         *say.about_metadata(metadata),
         *say.about_skipped(data.skipped),
     ]
-    mean, split = pixels["mean"], table["split"].to_numpy()
-    levels = {name: np.histogram(mean[split == name], bins=_BINS, range=(0, 256))[0] for name in split_names}
+    shades = {name: pixels["mean"][data.splits == name] for name in split_names}
+    levels = {name: np.histogram(means, bins=_BINS, range=(0, 256))[0] for name, means in shades.items()}
     return Audit(
         data.name, data.fingerprint, len(data), findings, counts, sizes, patients, crossings, duplicates, exposure,
         metadata, data.skipped.reset_index(drop=True), levels,

@@ -58,8 +58,7 @@ def split(
         official split is missing, or a class has too few patients.
     """
     one_of("by", by, ("patient", "image"))
-    rng = np.random.default_rng(whole("seed", seed))
-    official = data.table["split"].astype(str).to_numpy() if "split" in data.table else np.full(len(data), "all")
+    rng, official = np.random.default_rng(whole("seed", seed)), data.splits
     if protocol is not None:
         parts, val, test = PROTOCOLS[one_of("protocol", protocol, PROTOCOLS)]
         needed = {"train", "test"} | ({"val"} if protocol == "merged82" else set())

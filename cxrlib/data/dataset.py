@@ -180,6 +180,11 @@ class CxrDataset(Dataset):
         return self._patients[self.rows]
 
     @property
+    def splits(self) -> np.ndarray:
+        """Official split of each image, str (N,): train, val, test, or "all" where there is none."""
+        return self.table["split"].to_numpy(dtype=str) if "split" in self._table else np.full(len(self), "all")
+
+    @property
     def table(self) -> pd.DataFrame:
         """The metadata, one row per image, numbered from 0."""
         if self._cached_table is None:
@@ -212,10 +217,9 @@ class CxrDataset(Dataset):
 
     def counts(self) -> pd.DataFrame:
         """Count the images: one row per split, one column per class, and the total."""
-        table = self.table
-        split = table["split"].astype(str).to_numpy() if "split" in table else np.full(len(self), "all")
-        names, labels, k = ordered(split), self.labels, len(self.classes)
-        rows = [np.bincount(labels[split == name], minlength=k) for name in names]
+        splits, labels, k = self.splits, self.labels, len(self.classes)
+        names = ordered(splits)
+        rows = [np.bincount(labels[splits == name], minlength=k) for name in names]
         counts = pd.DataFrame(rows, pd.Index(names, name="split"), list(self.classes), np.int64)
         counts["total"] = counts.sum(axis=1)
         return counts

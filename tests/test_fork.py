@@ -48,7 +48,7 @@ print("bones")
 SOLUTION = (
     HEADER
     + """\
-# Exercise 11: bones
+# Exercise 20: bones
 
 ```{code-cell} ipython3
 import numpy as np
@@ -72,7 +72,7 @@ assert darkest(np.array([[3, 1], [2, 4]])) == 1, "the darkest of 3, 1, 2 and 4 i
 """
 )
 CHECKS = '''\
-"""Checks of exercise 11."""
+"""Checks of exercise 20."""
 
 from coursekit.grade.checks import check, close
 
@@ -123,15 +123,15 @@ def private(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("beside") / "private"
     (folder / "solutions").mkdir(parents=True)
     (folder / "tests" / "answers").mkdir(parents=True)
-    (folder / "solutions" / "11_bones.md").write_text(SOLUTION)
-    (folder / "solutions" / "11_bones_checks.py").write_text(CHECKS)
-    (folder / "tests" / "answers" / "11_bones.py").write_text(ANSWERS)
+    (folder / "solutions" / "20_bones.md").write_text(SOLUTION)
+    (folder / "solutions" / "20_bones_checks.py").write_text(CHECKS)
+    (folder / "tests" / "answers" / "20_bones.py").write_text(ANSWERS)
     run(sys.executable, "-m", "coursekit.exercises", "--course", folder, cwd=ROOT)
     return folder
 
 
 def test_a_private_exercise_has_no_button_that_leads_nowhere(private):
-    text = (private / "exercises" / "11_bones.ipynb").read_text()
+    text = (private / "exercises" / "20_bones.ipynb").read_text()
     first = "".join(json.loads(text)["cells"][0]["source"])
     assert "colab.research" not in text and "Download this notebook" in first
 
@@ -148,7 +148,7 @@ def test_a_private_exercise_is_proved(sandbox, private, tmp_path, wrong):
     """`make proof COURSE=../private` runs the course's own proof there; a check that finds nothing fails it."""
     course = shutil.copytree(private, tmp_path / "private")
     if wrong:
-        checks = course / "solutions" / "11_bones_checks.py"
+        checks = course / "solutions" / "20_bones_checks.py"
         checks.write_text(CHECKS.replace("it is the brightest", "no"))
     make = subprocess.run(["make", "-n", "proof", f"COURSE={course}"], cwd=ROOT, capture_output=True, text=True)
     assert f'CXR_COURSE="$(cd "{course}" && pwd)"' in make.stdout and "tests/test_exercises.py" in make.stdout
@@ -186,12 +186,12 @@ def make_fork(folder: Path) -> Path:
     contents = yaml.safe_load(toc.read_text())
     (part,) = [part for part in contents["parts"] if {"file": f"chapters/{gone}"} in part["chapters"]]
     part["chapters"].remove({"file": f"chapters/{gone}"})
-    part["chapters"].append({"file": "chapters/11_bones"})
+    part["chapters"].append({"file": "chapters/20_bones"})
     toc.write_text(yaml.safe_dump(contents, sort_keys=False))
     for name in (f"chapters/{gone}.md", f"solutions/{exercise}.md", f"solutions/{exercise}_checks.py"):
         (folder / name).unlink()
     (folder / "tests" / "answers" / f"{exercise}.py").unlink()
-    (folder / "chapters" / "11_bones.md").write_text(CHAPTER.replace("FIRST", first))
+    (folder / "chapters" / "20_bones.md").write_text(CHAPTER.replace("FIRST", first))
     for page in [*folder.glob("*.md"), *folder.glob("book/*.md"), *folder.glob("chapters/*.md")]:
         text = page.read_text(encoding="utf-8")
         rows = "\n".join(line for line in text.split("\n") if not (line.startswith("| ") and f"{gone}.md" in line))
@@ -218,9 +218,9 @@ def test_a_fork_passes_what_its_workflow_runs(tmp_path):
     config = fork / "_config.yml"
     config.write_text(config.read_text().replace("execute_notebooks: cache", 'execute_notebooks: "off"'))
     run(*make, "book", cwd=fork, CXR_FAST="1")
-    page = (fork / "_build" / "html" / "chapters" / "11_bones.html").read_text()
+    page = (fork / "_build" / "html" / "chapters" / "20_bones.html").read_text()
     assert (
-        "https://colab.research.google.com/github/Instructor-1/lungs.course/blob/spring%2F2027/notebooks/11_bones"
+        "https://colab.research.google.com/github/Instructor-1/lungs.course/blob/spring%2F2027/notebooks/20_bones"
         in page
     )
     assert "OWNER/REPOSITORY" not in page

@@ -136,7 +136,7 @@ def two_outlines(rng):
 
 @check("hausdorff95", points=2)
 def larger_of_both_directions(student, rng):
-    """The 95 % percentile of the distances between the edges, the larger one of both directions."""
+    """The 95th percentile of the distances between the edges, the larger one of both directions."""
 
     def make(there_is_larger):
         found, truth = two_outlines(rng)
@@ -155,7 +155,7 @@ def larger_of_both_directions(student, rng):
             {
                 "it is the smaller one of the two directions; take the larger one": min(a, b),
                 "it is the mean of the two directions; take the larger one": (a + b) / 2,
-                "it is the largest distance; take the 95 % percentile": both.max(),
+                "it is the largest distance; take the 95th percentile": both.max(),
                 "the distances of both directions were put together; take a percentile for each": np.percentile(
                     both, 95
                 ),
@@ -166,8 +166,8 @@ def larger_of_both_directions(student, rng):
                     np.percentile(there, 0.95), np.percentile(back, 0.95)
                 ),
                 "distance_transform_edt measures to False pixels: give it ~edge(mask)": max(inverted),
-                "it is the mean distance; take the 95 % percentile": max(there.mean(), back.mean()),
-                "it is the median distance; take the 95 % percentile": max(np.median(there), np.median(back)),
+                "it is the mean distance; take the 95th percentile": max(there.mean(), back.mean()),
+                "it is the median distance; take the 95th percentile": max(np.median(there), np.median(back)),
                 "the distance was counted in steps; measure it in a straight line": max(
                     np.percentile(d, 95) for d in steps
                 ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import html
 import io
 import json
@@ -38,6 +39,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hashed(*parts: bytes) -> str:
+    """Hash bytes, all parts one after the other: blake2b, 128 bit, in hex."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def write_json(path: str | Path, value: object) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import phantom
+from ..files import hashed
 from ..validate import one_of, whole
 from . import cache
 from .assemble import PatientFinder, assemble
@@ -166,10 +166,8 @@ def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
 
 def _source_hash(package: Path) -> str:
     """Hash the generator's own source: an edited generator makes new images."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(package.rglob("*.py")):
-        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    files = {file.relative_to(package).as_posix(): file.read_bytes() for file in package.rglob("*.py")}
+    return hashed(*(name.encode() + b"\0" + content for name, content in sorted(files.items())))
 
 
 def _plain(value: Any) -> Any:

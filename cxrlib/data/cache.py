@@ -7,7 +7,6 @@ for an entry.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -30,7 +29,7 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from ..device import cores
-from ..files import atomic_path, full_disk_told
+from ..files import atomic_path, full_disk_told, hashed
 from ..progress import bar as progress_bar
 from .decode import DECODE_VERSION, decode_mask, read_picture
 from .dicom import BURNED_IN, Header, decoders, read_header
@@ -148,7 +147,7 @@ def digests(root: Path, files: list[File], progress: bool = True) -> list[str]:
 
     A table in the cache, keyed by path and state, saves reading unchanged files again.
     """
-    name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
+    name = hashed(os.fsencode(root.resolve()))
     store, known, now = cache_dir() / "digests" / f"{name}.json", {}, time.time_ns()
     with suppress(OSError, ValueError):
         known = _read_json(store)
@@ -158,7 +157,7 @@ def digests(root: Path, files: list[File], progress: bool = True) -> list[str]:
         if value and state == f.state:
             return value
         with suppress(OSError):
-            return _digest((root / f.rel).read_bytes())
+            return hashed((root / f.rel).read_bytes())
         return ""
 
     result = list(_parallel(digest, files, progress, "Checking files"))
@@ -168,10 +167,6 @@ def digests(root: Path, files: list[File], progress: bool = True) -> list[str]:
         with suppress(OSError):  # it only saves time
             _write_json(store, table)
     return result
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def decoded(
@@ -207,7 +202,7 @@ def _decode_into(
         if not file_digests[i]:
             return None, (0, 0, "", "the file cannot be read (check its permissions)"), None
         content = (root / files[i].rel).read_bytes()
-        if _digest(content) != file_digests[i]:
+        if hashed(content) != file_digests[i]:
             changed = f"{files[i].rel} changed while it was read"
             raise RuntimeError(f"{changed}. Wait until the files are complete and load again.")
         try:
@@ -283,7 +278,7 @@ def _parallel(function: Callable, items: Iterable, progress: bool, what: str) ->
 
 def make_key(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """Hash a JSON value; ``default`` as in ``json.dumps``."""
-    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=default).encode(), digest_size=16).hexdigest()
+    return hashed(json.dumps(value, sort_keys=True, default=default).encode())
 
 
 def _read_json(path: Path) -> Any:

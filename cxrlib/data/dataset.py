@@ -19,6 +19,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from ..files import hashed
 from ..validate import array
 
 SPLIT_ORDER = ("train", "val", "test")
@@ -134,7 +135,7 @@ class CxrDataset(Dataset):
             raise ValueError(f"there are images of {absent}, which is none of {list(classes)}: leave them out")
         labels = np.array([place.get(name, -1) for name in self.classes])[self._labels]
         part._labels, part.classes = labels, tuple(place)
-        part._fingerprint = hashlib.blake2b(f"{self.fingerprint}{part.classes}".encode(), digest_size=16).hexdigest()
+        part._fingerprint = hashed(f"{self.fingerprint}{part.classes}".encode())
         return part
 
     def _positions(self, key: Any) -> np.ndarray:
@@ -213,7 +214,7 @@ class CxrDataset(Dataset):
             self._fingerprint = digest.hexdigest()
         if len(self.rows) == len(self._images) and (np.diff(self.rows) == 1).all():
             return self._fingerprint
-        return hashlib.blake2b(self._fingerprint.encode() + self.rows.tobytes(), digest_size=16).hexdigest()
+        return hashed(self._fingerprint.encode(), self.rows.tobytes())
 
     def counts(self) -> pd.DataFrame:
         """Count the images: one row per split, one column per class, and the total."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import warnings
 from typing import Any
@@ -14,6 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
+from ..files import hashed
 from .dataset import CxrDataset, ordered
 
 #: A pixel below this value (of 255) counts as near-black.
@@ -111,7 +111,7 @@ def duplicates(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
         digest = table["digest"].astype(str)
     else:
         rows = (data.batch([i]) for i in range(len(data)))
-        digest = pd.Series([hashlib.blake2b(pixels, digest_size=16).hexdigest() for pixels in rows])
+        digest = pd.Series([hashed(pixels) for pixels in rows])
     names = table["file"].astype(str) if "file" in table else pd.Series([f"image {i}" for i in range(len(data))])
     repeated = digest[digest.duplicated(keep=False)]
     rows = []

@@ -94,15 +94,19 @@ def _read(path: Path) -> dict:
         raise ValueError(f"{path} is empty; save the model again")
     if start != b"PK":  # torch writes zip archives
         raise ValueError(f"{path} is not a checkpoint; give a file that save_model wrote")
-    _refuse_bomb(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types here, pickle and runtime errors among them
-        text = str(error)
-        if "weights_only" in text or "Unsupported" in text:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        fits = size <= path.stat().st_size  # torch packs nothing
+        content = torch.load(path, map_location="cpu", weights_only=True) if fits else None
+    except Exception as error:  # both raise many types here, pickle and runtime errors among them
+        if "weights_only" in str(error) or "Unsupported" in str(error):
             why = "holds Python objects, not only weights, and is not loaded because it could run code"
             raise ValueError(f"{path} {why}; give a file that save_model wrote") from error
         raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
+    if not fits:
+        why = f"unpacks to {size:,} bytes, more than the file has, and is not loaded"
+        raise ValueError(f"{path} {why}; give a file that save_model wrote")
     known = isinstance(content, dict) and str(content.get("format")) == _FORMAT
     if not known or not isinstance(content.get("config"), dict) or not isinstance(content.get("state"), dict):
         raise ValueError(f"{path} is not a checkpoint of this library; give a file that save_model wrote")
@@ -111,18 +115,6 @@ def _read(path: Path) -> dict:
     if not plain or not has_shape(config, {"name": str, "classes": [str]}):
         raise ValueError(f"{path} is damaged: its settings are not those of a model; copy or save it again")
     return content
-
-
-def _refuse_bomb(path: Path) -> None:
-    """Raise a ValueError for a file that unpacks to more than it is: torch packs nothing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except Exception as error:  # zipfile raises many types, too
-        raise ValueError(f"{path} is damaged or incomplete; copy or save it again") from error
-    if size > path.stat().st_size:
-        why = f"unpacks to {size:,} bytes, more than the file has, and is not loaded"
-        raise ValueError(f"{path} {why}; give a file that save_model wrote")
 
 
 def _check_same(path: Path, config: dict, model: CxrNet) -> None:

@@ -14,10 +14,6 @@ from urllib.parse import urlsplit
 import torch
 from torch import nn
 
-from .._torchvision import heal
-
-heal()
-
 # What CxrNet does to an image with values in [0, 1] when normalize="fixed".
 GRAY_MEAN, GRAY_SD = 0.449, 0.226
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

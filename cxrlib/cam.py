@@ -33,13 +33,14 @@ def explain(
     target: int | str | Sequence | None = None, method: str = "grad-cam", batch_size: int = 32, *,
     relu: bool = True, precision: str = "fp32",
 ) -> np.ndarray:  # fmt: skip
-    """Compute class activation maps; the model is left as it was found: mode, gradients, hooks.
+    """Compute class activation maps, float32: (N, K, h, w) for all classes, (N, h, w) with a target.
 
-    The maps have the size of the layer and keep their raw values, so that maps of several images and classes can be
-    compared. For Grad-CAM at the end of a network with global average pooling and one linear layer, the maps of all
-    classes come from one forward pass, without any gradient. For other layers, only the part of the network behind the
-    layer is differentiated. Raises ValueError for an unknown layer, target or method, images of another kind or scale,
-    no spatial maps, activations that are not finite; warns where maps of the target are zero everywhere after ReLU.
+    The model is left as it was found: mode, gradients, hooks. The maps have the size of the layer and keep their raw
+    values, so that maps of several images and classes can be compared. For Grad-CAM at the end of a network with global
+    average pooling and one linear layer, the maps of all classes come from one forward pass, without any gradient. For
+    other layers, only the part of the network behind the layer is differentiated. Raises ValueError for an unknown
+    layer, target or method, images of another kind or scale, no spatial maps, activations that are not finite; warns
+    where maps of the target are zero everywhere after ReLU.
 
     Parameters
     ----------
@@ -62,10 +63,6 @@ def explain(
         As for ``predict``; for Score-CAM and occlusion, changed copies in one pass.
     relu : bool
         Set negative values to zero, as the papers do: what speaks against the class is not shown.
-
-    Returns
-    -------
-    ndarray, float32, (N, K, h, w) for all classes, (N, h, w) with a target
     """
     network("model", model)
     one_of("method", method, METHODS)

@@ -25,7 +25,9 @@ def run(
 ) -> Run | None:  # fmt: skip
     """Load, split, build, train and evaluate: all is chosen on the validation split, the test split is scored once.
 
-    Under ``torchrun`` the processes train together; the first one scores and writes, the others return None.
+    Under ``torchrun`` the processes train together; the first one scores and writes, the others return None. The record
+    names no folder of this machine, no file and no patient. KeyboardInterrupt says that Ctrl-C ended the training:
+    nothing was scored.
 
     Parameters
     ----------
@@ -39,12 +41,6 @@ def run(
         Where the run is saved, and the checkpoint; a run that was killed continues from there. None writes nothing.
     bootstrap, name, progress
         Resamples behind the intervals; of the record (default: model, data and seed); show progress bars.
-
-    Returns
-    -------
-    Run
-        Its record names no folder of this machine, no file and no patient. KeyboardInterrupt where Ctrl-C ended the
-        training: nothing was scored.
     """
     progress = progress and is_main_process()
     if data is None:

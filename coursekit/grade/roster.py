@@ -125,8 +125,7 @@ class Roster:
 
         A number from the export (Canvas, Moodle) counts first, and the name must not be another person's: a team's
         submission has the number of one member. Who has another number is another person, also with the same name. Then
-        an id, a login or an e-mail address as the name; then the name, without accents and
-        in any order of its parts.
+        an id, a login or an e-mail address as the name; then the name, without accents and in any order of its parts.
         """
         rows = self._fitting(*_who(submission))
         return rows.pop() if len(rows) == 1 and not self.conflict(submission) else None

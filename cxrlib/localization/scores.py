@@ -35,8 +35,9 @@ def score_maps(
     The maps are enlarged to the size of the masks (bilinear) and their negative part is cut off. Images without a
     lesion are left out and counted. A map without any positive value is blank: it points nowhere and finds nothing, so
     by this rule all of its scores are 0; blank maps are counted, too. What is undefined (energy inside the lungs where
-    a mask is empty) is NaN and left out of the means. Raises ValueError for arrays that do not fit together, NaN, and
-    no lesion at all.
+    a mask is empty) is NaN and left out of the means. The ceiling is what a perfect map on the same grid scores, not a
+    bound: a map that lights one pixel of the lesion has more energy inside. Raises ValueError for arrays that do not
+    fit together, NaN, and no lesion at all.
 
     - pointing game: is the largest value inside the lesion? (Zhang et al., ECCV 2016, without a tolerance; among equal
       largest values, the fraction that is inside)
@@ -65,12 +66,6 @@ def score_maps(
         looking at the image. None: a centered Gaussian blob, which a map beats more easily.
     bootstrap, seed : int
         Resamples of the patients behind the 95 % intervals (0: none), and their seed.
-
-    Returns
-    -------
-    MapScores
-        Its ceiling is what a perfect map on the same grid scores, not a bound: a map that lights one pixel of the
-        lesion has more energy inside.
     """
     maps, masks = _check_maps(maps, masks)
     n, grid, size = len(masks), maps.shape[1:], masks.shape[1:]

@@ -242,7 +242,7 @@ def _save(out: Path, exercise: Exercise, result: dict) -> None:
 
 
 def _summarize(
-    out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int, column: str
+    out: Path, exercise: Exercise, results: list[dict], people: Roster | None, seed: int, column: str = ""
 ) -> Batch:
     given = {cell.task: cell.source for cell in exercise.cells if cell.kind == "answer"}
     pairs = near_identical({result["key"]: result["answers"] for result in results if result["answers"]}, given)

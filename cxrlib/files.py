@@ -90,7 +90,9 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{name} is no number")
 
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+        found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate can be read, and never be written
+        return found
     except (RecursionError, ValueError) as error:
         words = {RecursionError: "it is nested too deep", UnicodeDecodeError: "it is not UTF-8 text"}
         reason = words.get(type(error), str(error)[:200])

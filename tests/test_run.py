@@ -11,6 +11,7 @@ from conftest import toy
 import cxrlib as cxr
 from cxrlib import calibration, experiment
 from cxrlib.cli import main
+from cxrlib.files import read_json
 
 OPTIONS = {"n": 80}
 
@@ -124,3 +125,10 @@ def test_images_that_lack_a_class_or_have_another_order_are_scored(finished):
         run.evaluate(more)
     assert (run.evaluate(more[np.flatnonzero(data.labels == 0)]).labels == 0).all()
     assert only.with_classes((a, b)).fingerprint not in (only.fingerprint, data.fingerprint)
+
+
+def test_json_that_could_not_be_written_again_is_refused(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text('{"name": "\\ud800"}')  # half of a pair: it can be read, and no file can hold it
+    with pytest.raises(ValueError, match="record.json cannot be read as JSON"):
+        read_json(path)

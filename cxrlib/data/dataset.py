@@ -183,7 +183,7 @@ class CxrDataset(Dataset):
     @property
     def splits(self) -> np.ndarray:
         """Official split of each image, str (N,): train, val, test, or "all" where there is none."""
-        return self.table["split"].to_numpy(dtype=str) if "split" in self._table else np.full(len(self), "all")
+        return self.table["split"].to_numpy(dtype=str) if "split" in self.table else np.full(len(self), "all")
 
     @property
     def table(self) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from .cam import explain
 from .data import CxrDataset
 from .localization import MapScores, perfect_maps, score_maps, show_map, show_scale
 from .localization.maps import filled
+from .localization.maps import marker_boxes as boxes_in
 from .metrics import evaluate
 from .models import CxrNet
 from .phantom import counterfactual, make_phantoms
@@ -147,7 +148,7 @@ def marker_boxes(data: CxrDataset, margin: int = 0) -> np.ndarray:
 
     A map cannot be sharper than a cell of its grid, by which the laboratory grows the box.
     """
-    boxes = data.table[["marker_x0", "marker_y0", "marker_x1", "marker_y1"]].to_numpy()
+    boxes = boxes_in(data.table).astype(int)
     grown = np.clip(boxes + margin * np.array([-1, -1, 1, 1]), 0, data.size)
     return np.where(boxes[:, :1] >= 0, grown, -1)
 

@@ -13,10 +13,12 @@ from matplotlib.colors import Normalize
 from .. import plot
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 BLOB_SIGMA = 0.25  # of the centered blob, in sides of the image
 COLORS = "viridis"
+MARKER = ["marker_x0", "marker_y0", "marker_x1", "marker_y1"]  # columns of a table
 
 
 def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -36,6 +38,12 @@ def centered_blobs(n: int, grid: tuple[int, int], sigma: float = BLOB_SIGMA) -> 
     y, x = ((np.arange(k) + 0.5) / k - 0.5 for k in grid)
     blob = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
     return np.broadcast_to(blob.astype(np.float32), (n, *grid))
+
+
+def marker_boxes(table: pd.DataFrame) -> np.ndarray:
+    """Give x0, y0, x1, y1 (N, 4) of the side markers that a table knows, in pixels; -1 where there is none."""
+    boxes = table.reindex(columns=MARKER).to_numpy(float)
+    return np.where((np.isfinite(boxes) & (boxes >= 0)).all(1, keepdims=True), boxes, -1)
 
 
 def filled(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from .. import plot
 from ..bootstrap import groups, mean_intervals
 from ..validate import array, number, short
 from ..values import UNDEFINED, plain, table, text
-from .maps import centered_blobs, enlarge, filled, otsu, perfect_maps
+from .maps import MARKER, centered_blobs, enlarge, filled, otsu, perfect_maps
 
 HIT_LEVELS = (0.1, 0.3, 0.5)  # of the overlaps that Wang et al. (CVPR 2017) report, three
 NAMES = {
@@ -193,10 +193,9 @@ def _marker_masks(markers: object, masks: np.ndarray) -> np.ndarray | None:
     if markers is None:
         return None
     if isinstance(markers, pd.DataFrame):
-        columns = [f"marker_{c}" for c in ("x0", "y0", "x1", "y1")]
-        if missing := [c for c in columns if c not in markers]:
+        if missing := [c for c in MARKER if c not in markers]:
             raise ValueError(f"markers: the table has no column {', '.join(missing)}")
-        markers = markers[columns].to_numpy()
+        markers = markers[MARKER].to_numpy()
     if np.ndim(markers) == 3:
         return array("markers", markers, masks.shape, "b")
     boxes = array("markers (x0, y0, x1, y1)", markers, (len(masks), 4))

@@ -8,7 +8,6 @@ from functools import cache
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -79,9 +78,3 @@ def color_tables() -> dict[str, str]:
     """Return 256 colors of each color map, three bytes each, in base 64."""
     colors = {name: mpl.colormaps[name](np.arange(256))[:, :3] for name in COLOR_MAPS}
     return {name: packed(np.rint(values * 255).astype(np.uint8)) for name, values in colors.items()}
-
-
-def marker_box(row: pd.Series) -> list[float] | None:
-    """Return x0, y0, x1, y1 of the side marker from a row of a table, in pixels; None where there is none."""
-    corners = [float(row.get(f"marker_{corner}", np.nan)) for corner in ("x0", "y0", "x1", "y1")]
-    return corners if all(np.isfinite(value) and value >= 0 for value in corners) else None

@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from .. import cam
 from .._predict import predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, decode
 from ..inputs import network
-from ..localization.maps import filled
+from ..localization.maps import filled, marker_boxes
 from ..models import CxrNet
 from ..progress import bar
 from ..validate import number, one_of, several, short, text, whole
 from .base import StaticWidget, kit
-from .encode import averaged, color_tables, energy_fractions, marker_box, picture, quantize, reduced
+from .encode import averaged, color_tables, energy_fractions, picture, quantize, reduced
 
 SHOWN = 12  # images, when none are named
 MOST = 60  # thumbnails on a page
@@ -146,8 +147,7 @@ class CamInspector(StaticWidget):
         probs = self._probabilities(part, rows)
         known = {"lesion": part.masks, "lung": part.lungs}
         if "marker_x0" in part.table:
-            boxes = [marker_box(row) or [-1] * 4 for _, row in part.table.iterrows()]
-            known["marker"] = filled(np.array(boxes).astype(int), part.images.shape[2:])
+            known["marker"] = filled(marker_boxes(part.table).astype(int), part.images.shape[2:])
         for i, row in enumerate(rows):
             regions = {name: np.asarray(masks[i]) for name, masks in known.items() if masks is not None}
             label = int(part.labels[i]) if self._truth else None
@@ -317,11 +317,9 @@ def _check_images(images: Iterable[int], n: int) -> list[int]:
 
 def _spread(data: CxrDataset) -> list[int]:
     """List positions spread evenly over each class, in the order of the data; not chosen by what a model says."""
-    of_class = [rows for k in range(len(data.classes)) if len(rows := np.flatnonzero(data.labels == k))]
-    counts = [0] * len(of_class)
-    while sum(counts) < min(SHOWN, len(data)):  # one more for the class with the fewest, while it has any left
-        counts[min((i for i, rows in enumerate(of_class) if counts[i] < len(rows)), key=counts.__getitem__)] += 1
+    turn = pd.Series(data.labels).groupby(data.labels).cumcount()  # the classes take turns, while they have any left
     picked = []
-    for rows, count in zip(of_class, counts, strict=True):
+    for k, count in enumerate(np.bincount(data.labels[np.lexsort((data.labels, turn))[:SHOWN]])):
+        rows = np.flatnonzero(data.labels == k)
         picked += rows[np.linspace(0, len(rows) - 1, count).round().astype(int)].tolist()
     return sorted(picked)

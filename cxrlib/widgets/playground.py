@@ -6,10 +6,11 @@ import numpy as np
 
 from ..augment import Augment
 from ..data import CxrDataset, load
+from ..localization.maps import marker_boxes
 from ..recipe import recipes
 from ..validate import short, whole
 from .base import PageWidget, kit
-from .encode import marker_box, picture
+from .encode import picture
 
 SIDE = 160  # pixels of the phantom that is made when no data are given
 LARGEST = 320  # a larger image makes the page slow
@@ -96,10 +97,8 @@ def _angles(lungs: np.ndarray) -> list[list[float]]:
 
 def _marker(part: CxrDataset) -> dict | None:
     """Return letter and middle [x, y] in [-1, 1] of the side marker, where it is known."""
-    row = part.table.iloc[0]
-    box, text = marker_box(row), row.get("marker_text")
-    if box is None or not isinstance(text, str) or not text:
+    text, (x0, y0, x1, y1) = part.table.iloc[0].get("marker_text"), marker_boxes(part.table)[0].tolist()
+    if x0 < 0 or not isinstance(text, str) or not text:
         return None
-    x0, y0, x1, y1 = box
     height, width = part.images.shape[2:]
     return {"text": text, "at": [(x0 + x1) / width - 1, (y0 + y1) / height - 1]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import zipfile
 from collections.abc import Iterator
@@ -27,11 +26,12 @@ def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
     Missing folders are made. ``extra`` are plain values to keep with it (numbers, text, tensors, lists and dicts of
     these); ``load_model`` gives them back as ``net.extra``. Returns the path.
     """
-    for key, value in itertools.chain.from_iterable(_leaves(*item) for item in extra.items()):
-        if type(value) not in (*_PLAIN, torch.Tensor):
-            kinds = f"numbers, text, tensors, lists and dicts, got {type(value).__name__}"
-            remedy = "convert it first, for example with float(...) or .tolist()"
-            raise ValueError(f"{key}: a checkpoint keeps only {kinds}; {remedy}")
+    for name, given in extra.items():
+        for key, value in _leaves(name, given):
+            if type(value) not in (*_PLAIN, torch.Tensor):
+                kinds = f"numbers, text, tensors, lists and dicts, got {type(value).__name__}"
+                remedy = "convert it first, for example with float(...) or .tolist()"
+                raise ValueError(f"{key}: a checkpoint keeps only {kinds}; {remedy}")
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"path: {path} is a folder; give the name of a file")

@@ -215,10 +215,13 @@ def _check_options(given: dict, is_layers: bool) -> None:
         raise ValueError(f"pretrained: give True, False or 'imagenet', got {short(given['pretrained'])}")
     for key in ("dropout", "head_dropout"):
         number(key, given[key], 0, 1, open_high=True)
-    for key in ("hidden", "kernel", *(["head_hidden"] if given["head_hidden"] is not None else [])):
-        whole(key, given[key], 1)
+    for key in ("hidden", "kernel", "head_hidden"):
+        if given[key] is not None or key != "head_hidden":
+            whole(key, given[key], 1)
 
 
 def _check_filters(filters: int | Sequence[int] | None, default: tuple[int, ...]) -> list[int]:
-    values = default if filters is None else filters if isinstance(filters, Sequence) and filters else [filters]
+    if filters is None:
+        return list(default)
+    values = filters if isinstance(filters, Sequence) and filters else [filters]
     return [whole("filters: each", value, 1) for value in values]

@@ -92,7 +92,7 @@ def sample_pose(rng: np.random.Generator, build: Build, sick: bool = False) -> P
 
 
 class Chest:
-    """Geometry of one exposure: coordinate grids, lung fields and helpers to draw in patient coordinates."""
+    """Geometry of one exposure: coordinate grids and lung fields."""
 
     def __init__(self, build: Build, pose: Pose, size: int):
         self.build, self.pose, self.size = build, pose, size
@@ -141,26 +141,38 @@ class Chest:
         self.core = self.side - np.float32(w * 0.75)  # spine and great vessels: no lung at all
         self.lungs = (self.side < self.wall) & (y < self.dome) & (self.medial > 0) & (t > 0)
 
-    def canvas(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-        """Return a fresh drawing surface at twice the resolution."""
-        image = Image.new("L", (2 * self.size, 2 * self.size))
-        return image, ImageDraw.Draw(image)
 
-    def draw(self, draw: ImageDraw.ImageDraw, points: Sequence, width: float, value: float) -> None:
-        """Draw a polyline given in patient coordinates; width in the same unit."""
-        line = (self.pixels(points) * 2).ravel().tolist()
-        draw.line(line, fill=int(value), width=max(1, round(width * self.size * self.pose.zoom)), joint="curve")
+class Film:
+    """A drawing surface over a chest, in twice its resolution. Points are patient coordinates, values 0 to 255."""
 
-    def disk(self, draw: ImageDraw.ImageDraw, center: Sequence, rx: float, ry: float, value: float) -> None:
-        """Draw an ellipse around a point in patient coordinates; its radii are pixels of the drawing surface."""
-        x, y = self.pixels([center])[0] * 2
-        draw.ellipse([x - rx, y - ry, x + rx, y + ry], fill=int(value))
+    def __init__(self, chest: Chest):
+        self.chest, self.image = chest, Image.new("L", (2 * chest.size, 2 * chest.size))
+        self.pen = ImageDraw.Draw(self.image)
 
-    def read(self, image: Image.Image, sigma: float = 0.0) -> np.ndarray:
-        """Turn a drawing surface into float32 (size, size) from 0 to 1, blurred by sigma pixels."""
-        a = np.asarray(image, dtype=np.uint8).reshape(self.size, 2, self.size, 2)
+    def pixels(self, points: Sequence) -> np.ndarray:
+        """Turn points (n, 2) into pixels of this surface."""
+        return self.chest.pixels(points) * 2
+
+    def thickness(self, width: float) -> int:
+        """Turn the width of a line in the patient into pixels of this surface."""
+        return max(1, round(width * self.chest.size * self.chest.pose.zoom))
+
+    def line(self, points: Sequence, width: float, value: float) -> None:
+        """Draw a polyline."""
+        line = self.pixels(points).ravel().tolist()
+        self.pen.line(line, fill=int(value), width=self.thickness(width), joint="curve")
+
+    def disk(self, center: Sequence, rx: float, ry: float, value: float) -> None:
+        """Draw an ellipse around a point; its radii are pixels of this surface."""
+        x, y = self.pixels([center])[0]
+        self.pen.ellipse([x - rx, y - ry, x + rx, y + ry], fill=int(value))
+
+    def read(self, sigma: float) -> np.ndarray:
+        """Give what is drawn as float32 (size, size) from 0 to 1, blurred by sigma pixels of a 224-pixel image."""
+        size = self.chest.size
+        a = np.asarray(self.image, dtype=np.uint8).reshape(size, 2, size, 2)
         rows = a[:, 0].astype(np.uint16) + a[:, 1]
-        return blur((rows[:, :, 0] + rows[:, :, 1]) * np.float32(1 / 1020), sigma)
+        return blur((rows[:, :, 0] + rows[:, :, 1]) * np.float32(1 / 1020), sigma * size / 224)
 
 
 def soft_tissue(chest: Chest) -> np.ndarray:
@@ -235,10 +247,10 @@ def bones(chest: Chest, rng: np.random.Generator) -> np.ndarray:
         wave = np.cos((y + rng.uniform(0, 0.1)) * (2 * np.pi / (0.125 if b.adult else 0.105)))
         body = step(0.080 - side, 0.03) * (0.60 + 0.28 * wave) * step(1.1 - y, 0.3)
         out[:, cols] += body + 0.35 * bump(side, 0.058, 0.020) * np.maximum(wave, 0)
-    image, draw = chest.canvas()
+    film = Film(chest)
     for sign in (-1, 1):
-        _shoulder(chest, draw, rng, sign)
-    out += 2.0 * chest.read(image, 0.8 * chest.size / 224)
+        _shoulder(film, rng, sign)
+    out += 2.0 * film.read(0.8)
     return out * b.bone
 
 
@@ -250,23 +262,23 @@ def _rib(height: np.ndarray, spacing: float, fraction: float) -> np.ndarray:
     return tube * (0.62 + 0.38 * np.minimum(f, 1) ** 2)
 
 
-def _shoulder(chest: Chest, draw: ImageDraw.ImageDraw, rng: np.random.Generator, sign: int) -> None:
-    b, pose = chest.build, chest.pose
+def _shoulder(film: Film, rng: np.random.Generator, sign: int) -> None:
+    b, pose, size = film.chest.build, film.chest.pose, film.chest.size
     w, top, u = b.width, b.apex, rng.uniform
     t = np.linspace(0, 1, 9)
     lift = {"up": -0.22, "out": -0.10, "down": -0.02}[pose.arms] + u(-0.03, 0.03)
     clav = np.stack([sign * (0.10 + t * w * 0.72), top + 0.10 + lift * t + 0.05 * np.sin(t * 2 * np.pi)], 1)
-    chest.draw(draw, clav, 0.050, 150)
-    chest.draw(draw, clav + [0, 0.006], 0.022, 115)
+    film.line(clav, 0.050, 150)
+    film.line(clav + [0, 0.006], 0.022, 115)
     out = {"up": 0.16, "out": 0.10, "down": 0.04}[pose.arms]
     sx = sign * (w * 0.86 + out)
     blade = [(sx, top + 0.16), (sx - sign * 0.22, top + 0.22), (sx - sign * 0.06, top + 0.62), (sx, top + 0.20)]
-    draw.polygon([tuple(p) for p in (chest.pixels(blade) * 2).tolist()], fill=38)
-    chest.draw(draw, blade[1:], 0.026, 80)
+    film.pen.polygon([tuple(p) for p in film.pixels(blade).tolist()], fill=38)
+    film.line(blade[1:], 0.026, 80)
     *_, ((x0, y0, _), (x1, y1, _), _) = _limbs(b, pose, sign)
-    chest.draw(draw, [(x0, y0), (x1, y1)], 0.095, 75)
-    chest.draw(draw, [(x0, y0), (x1, y1)], 0.055, 50)
-    chest.disk(draw, (x0, y0), 0.065 * chest.size, 0.065 * chest.size, 70)
+    film.line([(x0, y0), (x1, y1)], 0.095, 75)
+    film.line([(x0, y0), (x1, y1)], 0.055, 50)
+    film.disk((x0, y0), 0.065 * size, 0.065 * size, 70)
 
 
 def vessels(chest: Chest, rng: np.random.Generator) -> np.ndarray:
@@ -274,11 +286,11 @@ def vessels(chest: Chest, rng: np.random.Generator) -> np.ndarray:
     b = chest.build
     points, width = _tree(b, rng)
     order = np.argsort(width, kind="stable")  # thick ones last, on top
-    pixels = chest.pixels(points[order].reshape(-1, 2)).reshape(len(order), -1) * 2
-    image, draw = chest.canvas()
+    film = Film(chest)
+    pixels = film.pixels(points[order].reshape(-1, 2)).reshape(len(order), -1)
     for line, w in zip(pixels.tolist(), width[order].tolist(), strict=True):
-        draw.line(line, fill=int(min(255, 45 + 5200 * w)), width=max(1, round(w * chest.size * chest.pose.zoom)))
-    return chest.read(image, 0.5 * chest.size / 224) * (1.7 * b.vessels)
+        film.pen.line(line, fill=int(min(255, 45 + 5200 * w)), width=film.thickness(w))
+    return film.read(0.5) * (1.7 * b.vessels)
 
 
 def _tree(build: Build, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -313,14 +325,14 @@ def _tree(build: Build, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 def airways(chest: Chest) -> np.ndarray:
     """Return the air (cm) in trachea and main bronchi."""
     b = chest.build
-    image, draw = chest.canvas()
+    film = Film(chest)
     cy, half = -0.16, np.deg2rad(b.carina / 2)
     shift = chest.pose.turn * 0.6
-    chest.draw(draw, [(shift * 0.3, b.apex - 0.35), (shift, cy)], 0.085 if b.adult else 0.075, 150)
+    film.line([(shift * 0.3, b.apex - 0.35), (shift, cy)], 0.085 if b.adult else 0.075, 150)
     for sign, tilt in ((-1, -0.12), (1, 0.12)):
         a = half + sign * tilt
-        chest.draw(draw, [(shift, cy), (shift + sign * np.sin(a) * 0.20, cy + np.cos(a) * 0.20)], 0.055, 95)
-    return chest.read(image, 1.3 * chest.size / 224) * 2.6
+        film.line([(shift, cy), (shift + sign * np.sin(a) * 0.20, cy + np.cos(a) * 0.20)], 0.055, 95)
+    return film.read(1.3) * 2.6
 
 
 def stomach(chest: Chest, rng: np.random.Generator) -> np.ndarray | float:

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .anatomy import Chest, capsule
+from .anatomy import Chest, Film, capsule
 from .physics import step
 
 #: text, x0, y0, x1, y1 (x1 and y1 lie outside the box), heavy, brightness
@@ -57,7 +57,7 @@ def stamp_marker(image: np.ndarray, marker: Marker) -> None:
 
 def leads(chest: Chest, rng: np.random.Generator) -> np.ndarray:
     """Draw monitoring leads with electrodes and sometimes a tube, as metal thickness (cm of bone)."""
-    image, draw = chest.canvas()
+    film = Film(chest)
     for _ in range(int(rng.integers(1, 4))):
         side = rng.choice([-1, 1])
         x, y = side * rng.uniform(0.25, 0.8), rng.uniform(-0.5, 0.5)
@@ -65,16 +65,16 @@ def leads(chest: Chest, rng: np.random.Generator) -> np.ndarray:
         mid = ((x + end[0]) / 2 + rng.normal(0, 0.15), (y + end[1]) / 2 + rng.normal(0, 0.2))
         t = np.linspace(0, 1, 14)[:, None]
         curve = (1 - t) ** 2 * [x, y] + 2 * t * (1 - t) * np.array(mid) + t**2 * np.array(end)
-        chest.draw(draw, curve, 0.010, rng.uniform(120, 220))
+        film.line(curve, 0.010, rng.uniform(120, 220))
         if rng.random() < 0.6:
             radius = chest.size * rng.uniform(0.03, 0.05)
-            chest.disk(draw, (x, y), radius * 0.7, radius, rng.uniform(100, 230))
+            film.disk((x, y), radius * 0.7, radius, rng.uniform(100, 230))
     if rng.random() < 0.35:  # a gastric or endotracheal tube
         t = np.linspace(0, 1, 12)[:, None]
         x0 = rng.normal(0, 0.04)
         curve = np.hstack([x0 + 0.05 * np.sin(3 * t + x0 * 30), -1.2 + t * rng.uniform(0.9, 1.8)])
-        chest.draw(draw, curve, 0.016, 110)
-    return 2.4 * chest.read(image, 0.5 * chest.size / 224)
+        film.line(curve, 0.016, 110)
+    return 2.4 * film.read(0.5)
 
 
 def hand(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -82,13 +82,13 @@ def hand(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     side = rng.choice([-1, 1])
     y0 = rng.uniform(-0.9, 0.6)
     soft = np.zeros_like(chest.x)
-    image, draw = chest.canvas()
+    film = Film(chest)
     for k in range(4):
         y = y0 + 0.13 * k
         a, b = (side * 1.15, y), (side * (0.84 + 0.03 * abs(k - 1.5)), y + rng.normal(0, 0.04))
         soft = np.maximum(soft, capsule(chest.x, chest.y, (*a, 0.06), (*b, 0.05)))
-        chest.draw(draw, [a, b], 0.035, 90)
-    return 1.6 * soft, 0.9 * chest.read(image, 0.6 * chest.size / 224)
+        film.line([a, b], 0.035, 90)
+    return 1.6 * soft, 0.9 * film.read(0.6)
 
 
 def collimation(size: int, rng: np.random.Generator) -> np.ndarray:

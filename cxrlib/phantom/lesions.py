@@ -7,7 +7,7 @@ sits in the upper lobe in 91 %, with a cavity in 45 % and an effusion in 18 %.
 
 import numpy as np
 
-from .anatomy import Chest
+from .anatomy import Chest, Film
 from .physics import ellipse, smooth_noise, step
 
 
@@ -45,13 +45,13 @@ def _bacterial(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     d = 1 - np.sqrt(ellipse(x, y, cx, cy, r, r * rng.uniform(0.8, 1.3))) + ragged
     core = step(d, 0.30) * region * side
     texture = 1 + 0.10 * smooth_noise(rng, chest.size, 18) + 0.08 * smooth_noise(rng, chest.size, 40)
-    image, draw = chest.canvas()
+    film = Film(chest)
     hx, hy = sx * (b.upper * b.width + 0.03), -0.05
     for k in range(5):  # air bronchogram: open bronchi inside the consolidation
         tx, ty = cx + rng.normal(0, 0.4) * r, cy + rng.normal(0, 0.4) * r
         mid = ((hx + tx) / 2 + rng.normal(0, 0.03), (hy + ty) / 2 + rng.normal(0, 0.03))
-        chest.draw(draw, [(hx, hy), mid, (tx, ty)], 0.016 + 0.003 * k, 200)
-    bronchi = chest.read(image, 0.7 * chest.size / 224)
+        film.line([(hx, hy), mid, (tx, ty)], 0.016 + 0.003 * k, 200)
+    bronchi = film.read(0.7)
     fill = core * rng.uniform(0.55, 1.0) * texture * (1 - 0.45 * bronchi)
     around = np.exp(-ellipse(x, y, cx, cy, 1.7 * r, 1.7 * r)) * side  # partly filled, not in the mask
     fill = np.maximum(fill, around * rng.uniform(0.10, 0.40))

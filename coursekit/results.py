@@ -13,7 +13,7 @@ from pathlib import Path
 from cxrlib.files import read_json
 from cxrlib.source_projects import LITERATURE, reported
 
-from . import performance, scaling
+from . import lung_results, performance, scaling
 from .course import ROOT
 from .performance import table
 from .records import (
@@ -74,6 +74,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 
 {phantom}
 
+{lungs}
+
 {choices}
 
 {sources}
@@ -96,7 +98,8 @@ def _record(path: Path) -> dict:
     found = read_json(path)
     try:
         record = found | {"file": path.stem}
-        for make in (training_table, threshold_table, phantom_text, choices_text, sources_text, readme_block):
+        makers = (training_table, threshold_table, phantom_text, choices_text, lung_results.text, sources_text)
+        for make in (*makers, readme_block):
             make([record]).encode()
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {str(error)[:100]}"
@@ -194,7 +197,8 @@ def readme_block(records: list[dict]) -> str:
     for runs in by_recipe(records):
         minutes = f"{statistics.mean(map(training_minutes, runs)):.0f} min"
         rows.append([name_of(runs), runs[0]["training"]["recipe"]["model"], *_scores(runs), minutes])
-    return "\n\n".join([table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows), README_NOTE])
+    scores = table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows)
+    return "\n\n".join(filter(None, [scores, README_NOTE, lung_results.line(records)]))
 
 
 def time_to_accuracy(records: list[dict]) -> dict | None:
@@ -231,7 +235,8 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     page = BOOK_PAGE.format(
         footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
         thresholds=threshold_table(records), machines="\n".join(machine(r) for r in records if is_training(r)),
-        phantom=phantom_text(records), choices=choices_text(records), sources=sources_text(records),
+        phantom=phantom_text(records), lungs=lung_results.text(records), choices=choices_text(records),
+        sources=sources_text(records),
     )  # fmt: skip
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):
@@ -241,6 +246,8 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
         root / "book" / "results.md": re.sub(r"\n{3,}", "\n\n", page).rstrip() + "\n",  # a part may be empty
         root / "book" / "performance.md": performance.page(measured),
     }
+    if drawn := lung_results.picture(records):
+        made[root / "book" / lung_results.PICTURE] = drawn
     resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
     if resnet and set(scaling.NEEDED) <= set(measured) and measured["grading"]["cores"] > 1:
         made[root / "book" / "scaling.md"] = scaling.page(measured, resnet)

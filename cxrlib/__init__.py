@@ -22,6 +22,7 @@ _NAMES = {
     "history": "History",
     "run": "Run",
     "_predict": "predict",
+    "_lungs": "lungs",
     "metrics": "evaluate Report best_threshold",
     "cam": "explain",
     "localization": "score_maps MapScores",

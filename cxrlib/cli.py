@@ -307,6 +307,44 @@ def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
     serve(folder, port=port, browser=not no_browser)
 
 
+@main.command("lungs")
+@click.argument("path", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder for masks/, contact sheets and lungs.csv.")
+@click.option("--weights", type=FILE, help="A file of `cxr train-lungs` instead of the weights that come with cxrlib.")
+@option_quiet
+def find_lungs(path: Path, out: Path, weights: Path | None, quiet: bool) -> None:
+    """Find the lungs in a folder of chest X-rays: a mask per image, and contact sheets with the outlines.
+
+    For frontal views. An image in which no two lungs are found gets an empty mask and is named. The sheets show your
+    images: keep them where those may be.
+    """
+    from .lung_folder import write_lungs
+
+    table = write_lungs(path, out, weights=weights, progress=not quiet)
+    missing = table[table["reason"] != ""]
+    click.echo(f"lungs found in {len(table) - len(missing)} of {len(table)} files; masks, sheets, lungs.csv in {out}")
+    if len(missing):
+        told = "; ".join(f"{row.file}: {row.reason}" for row in missing.head(5).itertuples())
+        note(f"{len(missing)} without lungs: {told}{'; ...' if len(missing) > 5 else ''}. All are in lungs.csv")
+
+
+@main.command("train-lungs")
+@click.option("--out", type=FILE, required=True, help="The weights, an .npz file of half a megabyte.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+@click.option("--steps", type=click.IntRange(1), help="Optimizer steps instead of the recipe's.")
+@click.option("--phantoms", type=click.IntRange(1), help="Phantoms of each age instead of the recipe's.")
+@option_quiet
+def train_lungs(out: Path, quiet: bool, **changes: int | None) -> None:
+    """Train the network behind `cxr lungs` on phantoms alone; seed 0 gives the weights that come with cxrlib."""
+    from ._lungs import save_weights
+    from .lung_training import LungsRecipe
+    from .lung_training import train_lungs as train_network
+
+    recipe = LungsRecipe(**{name: value for name, value in changes.items() if value is not None})
+    save_weights(train_network(recipe, progress=not quiet), out)
+    click.echo(f"wrote {out}", err=True)
+
+
 @main.command("recipes")
 def list_recipes() -> None:
     """List the named recipes of the course; `cxr reproduce --list` shows those of the source projects."""

@@ -19,6 +19,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from .._lungs import lungs
 from ..files import hashed
 from ..validate import array
 
@@ -167,8 +168,19 @@ class CxrDataset(Dataset):
 
     @property
     def lungs(self) -> np.ndarray | None:
-        """Lung pixels, bool (N, H, W), or None."""
+        """Lung pixels, bool (N, H, W), or None; ``with_lungs`` finds them."""
         return self._restrict(self._lungs)
+
+    def with_lungs(self, progress: bool = True) -> CxrDataset:
+        """Give the same images with ``lungs``: the data set's own, else those that ``cxr.lungs`` finds.
+
+        A mask is empty where no lungs are found; a warning counts such images.
+        """
+        part = self[:]
+        if self._lungs is None:
+            part._lungs = np.zeros((len(self._images), *self._images.shape[2:]), bool)
+            part._lungs[self.rows] = lungs(self, progress=progress)
+        return part
 
     @property
     def labels(self) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import unicodedata
 import warnings
 
@@ -53,6 +54,17 @@ def splits(data):
 NFD = unicodedata.normalize("NFD", "Neumonía")
 TWO = ("normal", "pneumonia")
 HALVES = {"train": 8, "test": 8}
+
+
+@pytest.mark.slow
+def test_a_folder_for_each_patient_takes_no_longer_than_its_files(tmp_path):
+    """Such folders are taken for classes. What is asked of each pair of them would take minutes."""
+    for i in range(4000):
+        (tmp_path / "x" / f"patient{i}").mkdir(parents=True)
+        (tmp_path / "x" / f"patient{i}" / "1.pgm").write_bytes(b"P5 1 2 255\n" + bytes([i % 251, i // 251]))
+    start = time.process_time()
+    data, _ = read(tmp_path / "x")
+    assert len(data) == len(data.classes) == 4000 and time.process_time() - start < 4
 
 
 def both(*patterns, a="NORMAL", b="PNEUMONIA"):

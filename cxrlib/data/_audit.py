@@ -91,7 +91,9 @@ class Audit:
                 levels = self._levels[split]
                 axes[1].plot(centers, levels / max(levels.sum(), 1), color=color, drawstyle="steps-mid")
             axes[1].set(xlabel="mean gray level of an image", ylabel="fraction of images", title="Brightness")
-            (100 * near).plot.bar(ax=axes[2], rot=30 if sum(map(len, near.index)) > 30 else 0, **bars)
+            (100 * near).plot.bar(ax=axes[2], **bars)
+            turned = {"rotation": 30, "ha": "right"} if sum(map(len, near.index)) > 24 else {"rotation": 0}
+            axes[2].set_xticks(range(len(near)), near.index, **turned)
             axes[2].set(xlabel="", ylabel=f"% of pixels below {NEAR_BLACK}", title="Near-black pixels")
             axes[2].grid(axis="x", visible=False)
             if len(splits) > 1:

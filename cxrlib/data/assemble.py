@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from . import cache
 from .dataset import SPLIT_ORDER, CxrDataset
-from .layout import DOCUMENT, File, Layout
+from .layout import DOCUMENT, Layout
 from .names import FileName, read_name
 from .sources import Source
 
@@ -84,11 +85,11 @@ def assemble(
 
 
 def _refuse_empty(root: Path, layout: Layout) -> None:
-    reasons = dict(layout.skipped)
+    reasons, held = dict(layout.skipped), _below(f.rel for f in layout.files)
+    ends = Counter(_end(folder) for folder in layout.folders)
     for folder in layout.folders:
         # In a copy of the set nested in itself the files were dropped.
-        copy = any(f != folder and f.split("/")[-2:] == folder.split("/")[-2:] for f in layout.folders)
-        if not copy and not _inside(folder, layout.files):
+        if not held[folder] and ends[_end(folder)] == 1:
             why = f": it is {reasons[folder]}" if folder in reasons else ""
             if left := [row for row in layout.skipped if row[0].startswith(folder + "/")]:
                 raise ValueError(f"No image in the class folder {root / folder} can be used. {_examples(left)}")
@@ -102,17 +103,22 @@ def _refuse_unusable(root: Path, layout: Layout, table: pd.DataFrame, skipped: p
     reasons = list(skipped.itertuples(index=False))
     if len(table) == 0:
         raise ValueError(f"None of the {len(layout.files)} images in {root} can be used. {_examples(reasons)}")
-    usable = set(table["file"])
+    held, usable = _below(f.rel for f in layout.files), _below(table["file"])
     for folder in layout.folders:
-        mine = _inside(folder, layout.files)
-        if mine and not any(f.rel in usable for f in mine):
+        if held[folder] and not usable[folder]:
             bad = _examples([row for row in reasons if row[0].startswith(folder + "/")])
-            what = f"None of the {len(mine)} images in the class folder {root / folder} can be used"
+            what = f"None of the {held[folder]} images in the class folder {root / folder} can be used"
             raise ValueError(f"{what}. {bad} Repair or remove the folder.")
 
 
-def _inside(folder: str, files: list[File]) -> list[File]:
-    return [f for f in files if f.rel.startswith(folder + "/")]
+def _below(files: Iterable[str]) -> Counter:
+    """Count the files in each folder, those further inside, too."""
+    parts = (file.split("/") for file in files)
+    return Counter("/".join(names[:depth]) for names in parts for depth in range(1, len(names)))
+
+
+def _end(folder: str) -> tuple[str, ...]:
+    return tuple(folder.split("/")[-2:])
 
 
 def _one_sided(table: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:

@@ -268,10 +268,12 @@ def by_folder(root: Path) -> Layout:
         if name and parts[-1] == name and form != _form(parts[:-1]) and not in_masks:
             folders[folder] = _class_name(name)
     notes = list(_notes(files, spelled, skipped, plan, by_names, depth))
-    halves = {forms[f.rel][:2] for f in files}
-    pooled = sorted({top for top, split in halves for other, same in halves if top and other != top and same == split})
+    sets = defaultdict(set)
+    for f in files:
+        sets[f.split].add(forms[f.rel].top)
+    pooled = set().union(*(tops for tops in sets.values() if len(tops) > 1)) - {""}
     if plan.has_splits and not plan.class_first and pooled:
-        notes.append(f"The sets in the folders {', '.join(pooled)} are read as one.")
+        notes.append(f"The sets in the folders {', '.join(sorted(pooled))} are read as one.")
     return _with_masks(Layout(files, folders, skipped, notes), masks)
 
 

@@ -28,9 +28,9 @@ WEIGHTS = Path(__file__).with_name("lungs.npz")
 SIZE = 128  # height and width at which the network works
 SMALLEST = 32  # side of an image in pixels below which nothing is looked for
 _BATCH, _PIXELS = 8, 2**22  # images and pixels of one batch, at most: what a processor's cache holds
-#: What a pair of lungs looks like: the least and most of the image's area, of the larger lung's area, of the image's
-#: width from middle to middle, and the least mean probability inside. Read off phantoms and real images: children and
-#: adults keep away from all of them, most phantoms and adults with one half painted over do not reach the last.
+#: What a pair of lungs is, read off phantoms and real X-rays of children and adults: its fraction of the image, least
+#: and most; the smaller lung's area over the larger one's; how far apart they lie, in widths of the image; and the mean
+#: probability inside. Nearly all chests pass; pages, noise and chests with one half painted over do not.
 AREA, OTHER, APART, SURE = (0.05, 0.70), 0.30, 0.18, 0.88
 NOTHING, ONE, UNSURE, SMALL = "no lungs seen", "not two lungs side by side", "unsure", f"smaller than {SMALLEST} px"
 

@@ -42,7 +42,7 @@ class LungsRecipe:
     """
 
     phantoms: int = 1500
-    steps: int = 1600
+    steps: int = 1500
     batch_size: int = 32
     lr: float = 3e-3
     weight_decay: float = 0.01

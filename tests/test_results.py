@@ -3,11 +3,12 @@
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from coursekit import lung_results, reproduce
 from coursekit import records as summary
-from coursekit import reproduce
 from coursekit import results as tool
 from coursekit.reproduce import recipes
 from coursekit.source_tables import sources_text
@@ -284,3 +285,20 @@ def test_the_paper_calculation_is_right():
 def test_no_calculation_without_its_measurements(monkeypatch):
     monkeypatch.setattr(tool.performance, "read", lambda folder: {})
     assert "scaling.md" not in {path.name for path in tool.outputs()}
+
+
+def test_the_lungs_on_the_page_are_those_of_the_record():
+    record = next(r for r in RECORDS if r.get("kind") == "lungs")
+    changed = json.loads(json.dumps(record))
+    changed["runs"][0]["reporting"]["dice"]["mean"] = changed["runs"][0]["all"]["dice"]["mean"] = 0.1234
+    assert "0.123 (" in lung_results.text([changed]) and "0.123 (" not in lung_results.text([record])
+    assert "0.123 to" in lung_results.line([changed])
+    assert lung_results.text(TRAINING) == lung_results.line(TRAINING) == "" and lung_results.picture(TRAINING) is None
+
+
+def test_the_worst_outlines_are_a_picture_without_an_image_in_it():
+    record = next(r for r in RECORDS if r.get("kind") == "lungs")
+    svg = ElementTree.fromstring(lung_results.picture([record]))
+    names = {element.tag.rpartition("}")[2] for element in svg.iter()}
+    assert names <= {"svg", "style", "path", "g", "rect", "text"}
+    assert len([e for e in svg.iter() if e.tag.endswith("}g")]) == len(record["worst"]) == 6

@@ -26,8 +26,8 @@ over images.
 
 {scores}
 
-Training took at most {minutes} minutes of processor time, on one thread. The lungs in {speed:.0f} images of 128 by 128
-pixels are found in a second of one processor's time. Reported by others, who trained on real masks, on images of the
+Training took at most {minutes} minutes of processor time, on one thread. In a second, on {threads} threads, the lungs
+in {speed:.0f} images of 128 by 128 pixels are found. Reported by others, who trained on real masks, on images of the
 same set:
 
 {anchors}
@@ -122,7 +122,7 @@ def _part(r: dict) -> str:
         children = CHILDREN.format(**kids | dice, below=kids["below_80"], none=none)
     return TEXT.format(
         images=r["images"], side=r["side"], phantoms=r["recipe"]["phantoms"], scores=table(head, rows), picture=PICTURE,
-        minutes=f"{max(minutes):.1f}", speed=r["speed"]["images_per_cpu_second"],
+        minutes=f"{max(minutes):.1f}", speed=r["speed"]["images_per_second"], threads=r["speed"]["threads"],
         worst=len(r["worst"]),
         anchors=table(["others", "trained on", "Dice", "IoU"], anchors),
         children=children, command=r["command"],

@@ -33,7 +33,7 @@ WIDGETS = {
     "FreezeExplorer": lambda make: make(build_model("resnet18", ("normal", "pneumonia"), size=64, seed=0), 4),
     "LadderExplorer": lambda make: make(steps()),
     "LayerBuilder": lambda make: make(size=64, examples=["CCPFDD", "CPC"]),
-    "PhantomDials": lambda make: make(("viral", "tuberculosis"), size=64, seed=2),
+    "PhantomDials": lambda make: make(("viral",), find={"all": lambda x: x[:, 0] > -1}, size=64),
     "ThresholdExplorer": lambda make: make({"validation": make_report(), "test": make_report(1, 50)}),
     "WindowExplorer": lambda make: explorer(),
 }

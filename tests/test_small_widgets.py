@@ -251,3 +251,60 @@ def test_every_dial_changes_the_picture(show, dials, width, scheme):
     assert "tuberculosis" in picture.get_attribute("alt") and "adult" in picture.get_attribute("alt")
     page.get_by_label("show where the lesion is").check()
     assert page.locator(".lesion").is_visible()
+
+
+def nothing(images):
+    return np.zeros((len(images), *images.shape[2:]), bool)
+
+
+def everything(images):
+    return ~nothing(images)
+
+
+@pytest.fixture(scope="module")
+def seekers():
+    return PhantomDials(("viral",), size=64, find={"nothing": nothing, "everything": everything})
+
+
+def test_the_dials_say_how_well_each_segmenter_finds_the_lungs(seekers):
+    page = seekers.page
+    assert len(page["images"]) == len(page["lungs"]) == 5 * 2 * 2 * 3
+    for key, png in page["lungs"].items():
+        area = (decode(f"data:,{png}") > 127).mean()
+        assert 0.05 < area < 0.7, key
+        assert page["found"]["nothing"][key] == {"mask": None, "dice": 0}
+        assert page["found"]["everything"][key]["dice"] == pytest.approx(2 * area / (1 + area), abs=1e-4)
+    straight, turned = (decode(page["images"][f"viral/2/0/0{end}"]) for end in ("", "/20"))
+    assert np.abs(straight - turned).mean() > 10
+
+
+def test_the_dials_refuse_what_finds_no_masks():
+    for find in (nothing, ["lungs"], {"lungs": "cxr.lungs"}):
+        with pytest.raises(ValueError, match="find: give functions by name"):
+            PhantomDials(("viral",), size=64, find=find)
+    for wrong in (lambda x: x[:, 0], lambda x: nothing(x)[:3], lambda x: None):
+        with pytest.raises(ValueError, match="what wrong finds: give true or false of the shape"):
+            PhantomDials(("viral",), size=64, find={"wrong": wrong})
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(900, "light"), (360, "dark")])
+def test_the_outlines_and_the_score_follow_the_dials(show, seekers, width, scheme):
+    page = show(seekers, width, scheme)
+    said, drawn = page.get_by_role("status"), set()
+    canvas = page.locator("canvas")
+    for way, mask in (("nothing", "no lungs found, "), ("everything", "")):
+        page.get_by_label("Who looks for the lungs").select_option(way)
+        for turn, degrees in enumerate(seekers.page["turns"]):
+            page.get_by_role("slider", name="Turned").fill(str(turn))
+            key = f"viral/2/0/0/{degrees}" if degrees else "viral/2/0/0"
+            dice = seekers.page["found"][way][key]["dice"]
+            assert said.inner_text().endswith(f"{way}: {mask}Dice {dice:.3f}.")
+            assert said.inner_text() in page.locator("img").get_attribute("alt")
+            for _ in range(50):  # until the outlines are decoded
+                if (seen := canvas.evaluate("canvas => canvas.toDataURL()")) not in drawn:
+                    break
+                page.wait_for_timeout(50)
+            assert seen not in drawn
+            drawn.add(seen)

@@ -86,8 +86,8 @@ def png(pixels, **options) -> bytes:
 def test_quantized_maps_come_back_within_half_a_step(maps):
     record = json.loads(json.dumps(quantize(maps)))
     back = dequantize(record)
-    span = np.ptp(maps, (1, 2), keepdims=True)
-    rounding = 6e-6 * np.abs(maps).max()  # six digits of the range itself
+    span = np.ptp(maps.astype(float), (1, 2), keepdims=True)
+    rounding = 6e-6 * float(np.abs(maps).max())  # six digits of the range itself
     assert back.shape == maps.shape
     assert (np.abs(back - maps) <= span / 510 + span * 1e-5 + rounding).all()
 

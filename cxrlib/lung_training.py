@@ -17,7 +17,7 @@ from .device import autocast_dtype, memory_layout
 from .models.unet import UNet
 from .phantom import make_phantoms
 from .progress import bar
-from .validate import number, one_of, whole
+from .validate import number, one_of, short, whole
 
 KINDS = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")
 
@@ -36,6 +36,8 @@ class LungsRecipe:
         Of AdamW, under a one-cycle schedule.
     lesion_contrast : float
         How dense the lesions are; see ``make_phantoms``.
+    variety : bool
+        Vary the phantoms (``vary``); False shows what that is worth.
     seed : int
         Of phantoms, weights, order and variation.
     precision : {"auto", "bf16", "fp32"}
@@ -47,6 +49,7 @@ class LungsRecipe:
     lr: float = 3e-3
     weight_decay: float = 0.01
     lesion_contrast: float = 1.4
+    variety: bool = True
     seed: int = 0
     precision: str = "auto"
 
@@ -56,6 +59,8 @@ class LungsRecipe:
         whole("seed", self.seed, 0, 2**31 - 1)
         number("lr", self.lr, 0, open_low=True)
         number("weight_decay", self.weight_decay, 0)
+        if not isinstance(self.variety, bool):
+            raise ValueError(f"variety: give True or False, got {short(self.variety)}")
         one_of("precision", self.precision, ("auto", "bf16", "fp32"))
 
 
@@ -86,7 +91,9 @@ def _fit(recipe: LungsRecipe, images: torch.Tensor, targets: torch.Tensor, progr
         shown = bar(range(recipe.steps), desc="train-lungs", unit="step", show=progress)
         for _ in shown:
             rows = torch.randint(len(images), (recipe.batch_size,))
-            x, y = vary(images[rows].float() / 255, targets[rows].float())
+            x, y = images[rows].float() / 255, targets[rows].float()
+            if recipe.variety:
+                x, y = vary(x, y)
             with torch.autocast("cpu", dtype, enabled=dtype is not None):
                 logits = network(x.contiguous(memory_format=memory_layout(cpu)))
             loss = overlap_loss(logits.float(), y)

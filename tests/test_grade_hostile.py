@@ -450,7 +450,7 @@ def test_no_network():
 import socket, urllib.request
 for attempt in (lambda: socket.create_connection(("1.1.1.1", 53), 2), lambda: socket.socket(socket.AF_INET),
                 lambda: socket.socket(socket.AF_UNIX), lambda: socket.socket(40, socket.SOCK_STREAM),
-                lambda: urllib.request.urlopen("http://127.0.0.1", timeout=2), lambda: socket.getaddrinfo("pypi.org", 80)):
+                lambda: urllib.request.urlopen("http://127.0.0.1", timeout=2), lambda: socket.getaddrinfo("example.org", 80)):
     try:
         attempt()
         print("REACHED")

@@ -4,9 +4,9 @@
 
 A network per seed is trained on phantoms alone (`cxr train-lungs --seed N`) and scored on the 138 images of the
 Montgomery set (Jaeger et al. 2014). Every second image in the order of the names was looked at while the training was
-designed (`choosing`); the others (`reporting`) were only ever scored. On the children's set, which has no masks, two
-networks of different seeds are compared with each other. A network whose file lies in the folder of `--keep` is not
-trained again.
+designed (`choosing`); the others (`reporting`) were scored along the way, but nothing was chosen by them. On the
+children's set, which has no masks, two networks of different seeds are compared with each other. A network whose file
+lies in the folder of `--keep` is not trained again.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from .performance import table
 PICTURE = "_static/lungs-worst.svg"
 #: what others reported on the Montgomery images: name -> what it learned from, Dice, IoU (None: not given)
 ANCHORS = {
-    "atlases and graph cuts (Candemir et al., IEEE TMI 33(2), 2014)": ("other images of the set", None, 0.941),
+    "atlases, graph cuts (Candemir et al., TMI 33(2), 2014; called accuracy)": ("other images of the set", None, 0.941),
     "a U-Net (github.com/imlab-uiip/lung-segmentation-2d)": ("the set and JSRT, five folds", 0.972, 0.956),
     "a U-Net of 25.8 million weights (Idiap, bob.ip.binseg)": ("other images of the set", 0.982, None),
     "the same U-Net, trained on JSRT": ("adults in Japan", 0.973, None),
@@ -20,14 +20,14 @@ TEXT = """\
 `cxr.lungs` finds the lung fields with a U-Net that has only ever seen phantoms: {phantoms:,} of children, as many of
 adults, varied far beyond what a phantom is. Here it is scored on {images} X-rays of adults with manual masks
 (Montgomery County; Jaeger et al., *Quant. Imaging Med. Surg.* 4(6), 2014), masks compared at {side} by {side} pixels.
-Every second image was looked at while the training was designed (*choosing*); the others were only scored
-(*reporting*). The distance is the 95 % Hausdorff distance, of the image's side. In brackets: 95 % intervals, bootstrap
-over images.
+Every second image was looked at while the training was designed (*choosing*); the others were scored along the way,
+but nothing was chosen by them (*reporting*). The distance is the 95 % Hausdorff distance, of the image's side. In
+brackets: 95 % intervals, bootstrap over images.
 
 {scores}
 
-Training took at most {minutes} minutes of processor time, on one thread. In a second, on {threads} threads, the lungs
-in {speed:.0f} images of 128 by 128 pixels are found. Reported by others, who trained on real masks, on images of the
+Training took at most {minutes} minutes of processor time, on one thread. With {threads} threads, the lungs in
+{speed:.0f} images of 128 by 128 pixels are found per second. Others, who trained on real masks, report on images of the
 same set:
 
 {anchors}

@@ -58,8 +58,10 @@ def fit(
     checkpoint : path, optional
         It is written after every epoch (atomically); when it exists the run continues from it. The head's own epochs
         (``recipe.head_epochs``) have another one beside it.
-    progress, **changes
-        Show a progress bar and, in a notebook, a live curve; fields of the recipe to change: ``epochs=3, lr=1e-4``.
+    progress : bool
+        Show a progress bar and, in a notebook, a live curve.
+    **changes
+        Fields of the recipe to change: ``epochs=3, lr=1e-4``.
     """
     recipe = (recipe or Recipe()).replace(**changes)
     _check(model, train, val, recipe)

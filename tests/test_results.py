@@ -296,6 +296,12 @@ def test_the_lungs_on_the_page_are_those_of_the_record():
     assert lung_results.text(TRAINING) == lung_results.line(TRAINING) == "" and lung_results.picture(TRAINING) is None
 
 
+def test_chapter_11_gives_the_range_of_what_others_report():
+    reported = [dice for _, dice, _ in lung_results.ANCHORS.values() if dice]
+    chapter = " ".join((ROOT / "chapters" / "11_where_are_the_lungs.md").read_text(encoding="utf-8").split())
+    assert f"real masks gets {min(reported):.2f} to {max(reported):.2f}." in chapter
+
+
 def test_the_worst_outlines_are_a_picture_without_an_image_in_it():
     record = next(r for r in RECORDS if r.get("kind") == "lungs")
     svg = ElementTree.fromstring(lung_results.picture([record]))

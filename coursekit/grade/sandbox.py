@@ -32,6 +32,7 @@ INSIDE = Path(__file__).resolve().parent / "inside"
 LIBRARY = Path(importlib.util.find_spec("cxrlib").origin).resolve().parent
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/alternatives", "/nix/store")
 PRINTED = 4096
+HOME = "/tmp/home"  # as the submission sees it
 
 
 class SandboxMissing(RuntimeError):
@@ -122,7 +123,7 @@ class Session:
         descriptors: list[int] = []
         try:
             if sandbox:
-                environment["HOME"] = "/tmp/home"
+                environment["HOME"] = HOME
                 rules = [*_namespace(), *(w for k, v in environment.items() for w in ("--setenv", k, v))]
                 descriptors = [_readable("\0".join(rules).encode()), _readable(seccomp.program())]
                 walls = ["--args", str(descriptors[0]), "--seccomp", str(descriptors[1])]
@@ -156,7 +157,7 @@ class Session:
                 if process is None:
                     continue
                 threads = len(os.listdir(f"/proc/{process}/task"))
-                home = os.statvfs(f"/proc/{process}/root/tmp/home")
+                home = os.statvfs(f"/proc/{process}/root{HOME}")
             except OSError:
                 continue
             if threads > self.limits.threads:
@@ -330,8 +331,8 @@ def _namespace() -> list[str]:
     # after the interpreter, which may live below /tmp
     rules += ["--ro-bind", str(LIBRARY), "/course/cxrlib", "--ro-bind", str(INSIDE), "/inside"]
     below_tmp = any(path.startswith("/tmp/") for path in _interpreter())
-    home = ["--tmpfs", "/tmp/home"] if below_tmp else ["--tmpfs", "/tmp", "--dir", "/tmp/home"]
-    return [*rules, "--size", str(64 * 2**20), *home, "--chdir", "/tmp/home", "--remount-ro", "/"]
+    home = ["--tmpfs", HOME] if below_tmp else ["--tmpfs", "/tmp", "--dir", HOME]
+    return [*rules, "--size", str(64 * 2**20), *home, "--chdir", HOME, "--remount-ro", "/"]
 
 
 def _innermost(process: int) -> int | None:

@@ -23,6 +23,7 @@ _NAMES = {
     "run": "Run",
     "_predict": "predict",
     "_lungs": "lungs",
+    "_prepare": "prepare crop_to_lungs",
     "metrics": "evaluate Report best_threshold",
     "cam": "explain",
     "localization": "score_maps MapScores",

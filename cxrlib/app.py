@@ -68,14 +68,16 @@ def page(folder: str | Path | None = None) -> ipywidgets.Widget:
     classes = run.classes
     known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
     names = classes if known else CLASSES[:2]
-    made = load("phantom", run.recipe.size, n=EXAMPLES, classes=names, progress=False)
+    made = load("phantom", run.recipe.read_size, n=EXAMPLES, classes=names, progress=False)
     examples = CxrDataset(made.images, made.labels, classes, made.patients, made.table, made.masks, made.lungs)
+    examples = run.prepare(examples)
     two = len(classes) == 2
     predictions = {"validation": run.validation, "test": run.test}.items()
     reports = {name: Report(it.labels, run.calibrate(it.probs), classes, bootstrap=0) for name, it in predictions}
     inspector = CamInspector(
         run.model, examples, images=range(len(examples)), names=[run.model.name], truth=known, precompute=False,
         decision=0.5 if two else None, predict=lambda model, data: run.predict(data, calibrated=True),
+        prepare=run.prepare, upload_size=run.recipe.read_size,
     )  # fmt: skip
     if two:
         explorer = ThresholdExplorer(reports, threshold=0.5)

@@ -141,6 +141,7 @@ Started again with the same folder, a killed run continues."""
 @click.option("--recipe", "recipe_name", default="baseline", show_default=True, help="One of `cxr recipes`.")
 @click.option("--model", help="Another model than the recipe's, e.g. resnet18 or CPCPCPFDD.")
 @click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
+@click.option("--crop", type=click.Choice(["lungs"]), help="Cut each image to the box around its lungs first.")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
@@ -203,7 +204,7 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
     from .run import public_name
 
     words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
-    for name in ("model", "size", "epochs", "batch_size", "lr", "seed", "protocol", "by"):
+    for name in ("model", "size", "crop", "epochs", "batch_size", "lr", "seed", "protocol", "by"):
         if (value := settings[name]) is not None and (name, value) != ("by", "patient"):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(word for option in options for word in ("-o", option))])

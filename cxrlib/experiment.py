@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._prepare import prepare
 from .data import PROTOCOLS, CxrDataset, load, split
 from .device import is_main_process
 from .recipe import Recipe, build
@@ -44,8 +45,9 @@ def run(
     """
     progress = progress and is_main_process()
     if data is None:
-        data = load(source, recipe.size, root=root, progress=progress, **(options or {}))
-    train, validation, test = split(data, val=val, by=by, seed=recipe.seed, protocol=protocol)
+        data = load(source, recipe.read_size, root=root, progress=progress, **(options or {}))
+    parts = split(data, val=val, by=by, seed=recipe.seed, protocol=protocol)
+    train, validation, test = (prepare(part, recipe, progress) for part in parts)
     model = build(recipe, train.classes)
     checkpoint = None if folder is None else Path(folder) / "checkpoint.pt"
     history = fit(model, train, validation, recipe, checkpoint=checkpoint, progress=progress)
@@ -59,6 +61,8 @@ def run(
     for part, d in (("train", train), ("val", validation), ("test", test)):
         counts = {c: int((d.labels == k).sum()) for k, c in enumerate(d.classes)}
         sizes[part] = {"images": len(d), "patients": len(np.unique(d.patients)), "classes": counts}
+        if recipe.crop:  # images that are taken whole: no lungs were found
+            sizes[part]["not_cut"] = int((~d.lungs.any((1, 2))).sum())
     record = {
         "format": RESULT_FORMAT, "name": name or f"{recipe.model}-{public_name(source)}-seed{recipe.seed}",
         "data": {

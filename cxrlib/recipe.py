@@ -28,7 +28,7 @@ _CHECKS = {
     **dict.fromkeys(("epochs", "batch_size", "size"), partial(whole, low=1)),
     **dict.fromkeys(("head_epochs", "seed"), whole),
     **dict.fromkeys(("lr", "head_lr"), partial(number, low=0, open_low=True)),
-    "weight_decay": partial(number, low=0),
+    **dict.fromkeys(("weight_decay", "crop_margin"), partial(number, low=0)),
     **dict.fromkeys(("label_smoothing", "ema_decay"), partial(number, low=0, high=1, open_high=True)),
 }  # fmt: skip
 MODEL_OPTIONS = sorted({*inspect.signature(build_model).parameters} - {"name", "classes", "size", "seed"})
@@ -52,6 +52,8 @@ class Recipe:
         weights that were good; then come the ``epochs``.
     size : int
         Image height and width in pixels.
+    crop, crop_margin : {"lungs"}, optional, and float
+        Cut each image to the box around its lungs before the network sees it, see ``crop_to_lungs``.
     epochs, batch_size : int
         Passes over the training images; images per step.
     optimizer : {"adam", "adamw", "sgd"}
@@ -98,6 +100,8 @@ class Recipe:
     head_epochs: int = 0
     head_lr: float = 1e-3
     size: int = 128
+    crop: str | None = None
+    crop_margin: float = 0.06
     epochs: int = 8
     batch_size: int = 32
     optimizer: str = "adam"
@@ -125,6 +129,8 @@ class Recipe:
         if self.trainable not in ("all", "head"):
             words = '"all", "head" or the number of top layers of the body that learn'
             whole(f"recipe: trainable ({words})", self.trainable, 1)
+        if self.crop is not None:
+            one_of("recipe: crop", self.crop, ["lungs"])
         if self.early_stopping is not None:
             whole("recipe: early_stopping (epochs, or None)", self.early_stopping, 1)
         for name, kind, what in (
@@ -147,6 +153,11 @@ class Recipe:
             allowed = 'None, "balanced" or one number (0 or more, not all 0) for each class'
             raise ValueError(f"recipe: class_weights: give {allowed}, got {short(weights)}")
         object.__setattr__(self, "class_weights", tuple(map(float, weights)))
+
+    @property
+    def read_size(self) -> int:
+        """The size in pixels at which to ``load`` images: larger than ``size`` where they are cut first."""
+        return self.size if self.crop is None else -(-self.size * 7 // 5)  # lungs take up some 70 % of a side
 
     def replace(self, **changes) -> Recipe:
         """Return this recipe with some fields changed."""

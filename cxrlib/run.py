@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from . import calibration
 from ._predict import predict
+from ._prepare import prepare
 from .cam import explain
 from .data import CxrDataset, load, split
 from .files import has_shape, read_json, write_json
@@ -104,13 +103,17 @@ class Run:
         """The temperature fitted on the validation predictions (Guo et al., ICML 2017)."""
         return calibration.temperature(calibration.logits_of(self.validation.probs), self.validation.labels)
 
+    def prepare(self, data: CxrDataset, progress: bool = False) -> CxrDataset:
+        """Give images as the network takes them: cut as the recipe says, and scaled; maps are maps of these."""
+        return prepare(data, self.recipe, progress)
+
     def predict(self, data: CxrDataset, *, calibrated: bool = False, progress: bool = False) -> np.ndarray:
         """Compute the class probabilities (N, K) of images, as the run was scored.
 
-        Images of another size are scaled to the recipe's, with a warning. ``calibrated`` applies the temperature; the
-        recorded scores are of probabilities as they are.
+        Images are prepared as the recipe says: cut, and scaled where they have another size, with a warning.
+        ``calibrated`` applies the temperature; the recorded scores are of probabilities as they are.
         """
-        probs = predict(self.model, self._sized(data), tta=self.recipe.tta, progress=progress)
+        probs = predict(self.model, self.prepare(data), tta=self.recipe.tta, progress=progress)
         return self.calibrate(probs) if calibrated else probs
 
     def calibrate(self, probs: np.ndarray) -> np.ndarray:
@@ -127,13 +130,13 @@ class Run:
         at, source = threshold, "default" if threshold == 0.5 else "given"
         if threshold is None:
             at, source = self.threshold, f"chosen on {len(self.validation.labels)} validation images"
-        data = self._sized(data).with_classes(self.classes)
+        data = self.prepare(data).with_classes(self.classes)
         report = score(self.model, data, self.recipe, self.test.bootstrap, progress)
         return report if at is None else report.at(at, source)
 
     def explain(self, data: CxrDataset, **options) -> np.ndarray:
         """Compute class activation maps; ``options`` go to ``explain``."""
-        return explain(self.model, self._sized(data), **options)
+        return explain(self.model, self.prepare(data), **options)
 
     def load(
         self, source: str | None = None, *, root: str | Path | None = None, progress: bool = True, **options
@@ -147,7 +150,7 @@ class Run:
                 raise ValueError(f"the run was trained on {source}, and {remedy}")
         if public_name(source) == recorded["source"] and not options:
             options = recorded["options"]
-        return load(source, self.recipe.size, root=root, progress=progress, **options)
+        return load(source, self.recipe.read_size, root=root, progress=progress, **options)
 
     def trained_on(self, data: CxrDataset) -> bool:
         """Tell whether these are the images that the run was trained, validated and tested on."""
@@ -164,18 +167,6 @@ class Run:
             if not np.array_equal(part.labels, report.labels):
                 raise ValueError("this version of cxrlib splits otherwise than the run's did: train it again")
         return parts
-
-    def _sized(self, data: CxrDataset) -> CxrDataset:
-        size = self.recipe.size
-        if data.size == size:
-            return data
-        scaled = f"images of {data.size} px were scaled to the run's {size} px"
-        warnings.warn(f"{scaled}; load(..., {size}) reads them at that size", stacklevel=3)
-        images = torch.from_numpy(np.ascontiguousarray(data.batch(np.arange(len(data)))))
-        images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True).numpy()
-        rows = np.arange(size) * data.size // size
-        masks = [m if m is None else m[:, rows][:, :, rows] for m in (data.masks, data.lungs)]
-        return CxrDataset(images, data.labels, data.classes, data.patients, data.table, *masks, name=data.name)
 
 
 def score(model: CxrNet, data: CxrDataset, recipe: Recipe, bootstrap: int = 1000, progress: bool = False) -> Report:

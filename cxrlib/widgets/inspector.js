@@ -513,8 +513,12 @@ function inspect(root, page, ask) {
     const rows = [];
     for (const name of page.regions) {
       const region = item.regions[name];
-      if (!region) continue;
-      const label = `in the ${name === "lung" ? "lungs" : name}`;
+      const label = `in the ${name === "lung" ? "lungs" : name}${name === "lung" && item.lungs === "found" ? " (found)" : ""}`;
+      if (!region) {
+        if (name !== "lung") continue;
+        rows.push(h("tr", {}, h("th", { scope: "row" }, label), h("td", { colspan: facts.length + 1 }, `– (${item.lungs})`)));
+        continue;
+      }
       const cells = facts.map((fact, i) => {
         const value = fact.map?.inside[name]?.[shown[i].cls];
         return h("td", {}, region.png ? percent(value) : "none");

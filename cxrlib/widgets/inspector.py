@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .. import cam
+from .._lungs import find_lungs
 from .._predict import predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, decode
@@ -45,6 +47,7 @@ class CamInspector(StaticWidget):
         what it shows.
     data : CxrDataset
         Its ``masks``, ``lungs`` and table columns ``marker_x0 .. marker_y1`` give outlines and fractions, where known.
+        Lungs that are not known are looked for, as ``cxrlib.lungs`` does; in pictures of the reader's own, too.
     images : sequence of int, optional
         Positions in ``data``, at most 60. Default: 12, spread evenly over the classes, whatever the model says about
         them.
@@ -57,6 +60,9 @@ class CamInspector(StaticWidget):
     predict : function, optional
         (model, CxrDataset of N images) -> probabilities (N, K): how the probabilities are made, for example calibrated
         ones. Default: ``cxrlib.predict``.
+    prepare, upload_size : function and int, optional
+        What to do with pictures of the reader's own before they are shown, for example ``Run.prepare``: CxrDataset ->
+        CxrDataset of the size of ``data``; and the size at which they are read first. Default: only scaled.
     decision : float, optional
         Two classes only: the second is what the model "says" where its probability is at least this. ``decide`` changes
         it later. Default: the class with the larger probability.
@@ -80,12 +86,14 @@ class CamInspector(StaticWidget):
     def __init__(
         self, model: CxrNet, data: CxrDataset, *, images: Sequence[int] | None = None,
         layers: Sequence[str] | None = None, other: CxrNet | None = None, methods: Sequence[str] = ("grad-cam",),
-        names: Sequence[str] | None = None, predict: Callable = predict, decision: float | None = None,
-        truth: bool = True, precompute: bool = True, progress: bool = True,
+        names: Sequence[str] | None = None, predict: Callable = predict, prepare: Callable | None = None,
+        upload_size: int | None = None, decision: float | None = None, truth: bool = True, precompute: bool = True,
+        progress: bool = True,
     ) -> None:  # fmt: skip
         if not isinstance(data, CxrDataset) or not len(data):
             raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
         self._data, self._predict, self._truth = data, predict, truth
+        self._prepare, self._upload_size = prepare, upload_size or data.size
         given = {"model": model} if other is None else {"model": model, "other": other}
         self._models = [_own_copy(name, net, data) for name, net in given.items()]
         self._lock = threading.Lock()
@@ -138,20 +146,21 @@ class CamInspector(StaticWidget):
             "models": [{"name": name, "layers": chosen, "known": known} for name, chosen, known in models],
             "methods": [{"id": key, "name": METHOD_NAMES[key], "saved": key in self._methods} for key in methods],
             "images": list(self._images.values()), "maps": {}, "tops": tops, "colors": color_tables(),
-            "regions": [name for name in REGIONS if any(name in known for known in self._regions.values())],
+            "regions": [r for r in REGIONS if r == "lung" or any(r in known for known in self._regions.values())],
             "upload": MAX_UPLOAD, "decision": self._decision,
         }  # fmt: skip
 
     def _add_rows(self, rows: Sequence[int]) -> None:
         part = self._data[list(rows)]
         probs = self._probabilities(part, rows)
-        known = {"lesion": part.masks, "lung": part.lungs}
+        known, lungs = {"lesion": part.masks}, _lungs_of(part)
         if "marker_x0" in part.table:
             known["marker"] = filled(marker_boxes(part.table).astype(int), part.images.shape[2:])
         for i, row in enumerate(rows):
             regions = {name: np.asarray(masks[i]) for name, masks in known.items() if masks is not None}
             label = int(part.labels[i]) if self._truth else None
-            self._add_image(str(row), part.images[i], [p[i] for p in probs], regions, row=int(row), label=label)
+            facts = {"row": int(row), "label": label}
+            self._add_image(str(row), part.images[i], [p[i] for p in probs], regions, *lungs[i], **facts)
 
     def _probabilities(self, part: CxrDataset, names: Sequence) -> list[np.ndarray]:
         probs = [np.asarray(self._predict(net, part)) for net in self._models]
@@ -159,15 +168,18 @@ class CamInspector(StaticWidget):
             _check_finite(f"{argument}: its probabilities", values, names)
         return probs
 
-    def _add_image(self, name: str, pixels: np.ndarray, probs: list, regions: Mapping, **facts) -> None:
-        self._pixels[name], self._regions[name] = np.array(pixels), dict(regions)
+    def _add_image(
+        self, name: str, pixels: np.ndarray, probs: list, regions: Mapping, lungs: np.ndarray | None, told: str, **facts
+    ) -> None:
+        regions = {**regions, **({} if lungs is None else {"lung": lungs})}
+        self._pixels[name], self._regions[name] = np.array(pixels), regions
         shown = {}
         for key, mask in regions.items():  # an empty region is known to be empty, which is not the same as unknown
             png = picture(reduced(mask)) if mask.any() else None
             shown[key] = {"png": png, "area": round(float(mask.mean()), 5)}
         rounded = [[round(float(value), 5) for value in values] for values in probs]
         png = picture(reduced(pixels[0]))
-        self._images[name] = {"id": name, **facts, "probs": rounded, "png": png, "regions": shown}
+        self._images[name] = {"id": name, **facts, "probs": rounded, "png": png, "regions": shown, "lungs": told}
 
     def _compute(self, m: int, names: list[str], layer: str, method: str) -> None:
         """Compute and keep the maps of these images, all classes."""
@@ -243,16 +255,20 @@ class CamInspector(StaticWidget):
 
     def _add_upload(self, content: bytes) -> dict:
         try:
-            pixels, *of_file = decode(content, self._data.size)
+            pixels, *of_file = decode(content, self._upload_size)
         except BadImage as error:
             reason = str(error)
             it = "it " if reason.split()[0] in ("is", "has", "holds") else ""
             raise BadImage(f"This file cannot be used: {it}{reason}.") from None
         one = CxrDataset(pixels[None, None], np.zeros(1, np.int64), self._data.classes, ["own"])
+        if self._prepare:
+            with warnings.catch_warnings():  # that no lungs were found stands beside the picture
+                warnings.simplefilter("ignore")
+                one = self._prepare(one)
         probs = [p[0] for p in self._probabilities(one, ["own picture"])]
         self._opened += 1
         name = f"u{self._opened}"
-        self._add_image(name, pixels[None], probs, {}, row=None, label=None, file=of_file)
+        self._add_image(name, one.images[0], probs, {}, *_lungs_of(one)[0], row=None, label=None, file=of_file)
         return self._images[name]
 
     def _on_remove(self, content: dict, buffers: list) -> dict:
@@ -266,6 +282,14 @@ class CamInspector(StaticWidget):
         if decision is not None and len(self._data.classes) != 2:
             raise ValueError(f"decision: a threshold needs two classes, data has {len(self._data.classes)}")
         return None if decision is None else number("decision", decision, 0, 1)
+
+
+def _lungs_of(part: CxrDataset) -> list[tuple[np.ndarray | None, str]]:
+    """Give the lungs of each image: its own or those that are found; and what is to be told about them."""
+    if part.lungs is not None:
+        return [(mask, "") for mask in part.lungs]
+    masks, reasons = find_lungs(part)
+    return [(None, reason) if reason else (mask, "found") for mask, reason in zip(masks, reasons, strict=True)]
 
 
 def _key(m: int, name: str, layer: str, method: str) -> str:

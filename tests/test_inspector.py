@@ -185,9 +185,37 @@ def test_probabilities_and_regions_are_those_of_the_data(inspector, model, data)
         assert image["regions"]["marker"]["area"] == pytest.approx(area / SIZE**2, abs=1e-5)
 
 
-def test_what_the_data_does_not_know_is_not_offered(model, data):
-    bare = CxrDataset(data.images, data.labels, data.classes, data.patients)
-    assert page(CamInspector(model, bare, images=[0, 1]))["regions"] == []
+def test_what_the_data_does_not_know_is_not_offered_but_lungs_are_looked_for():
+    known = dataset(size=96)
+    bare = CxrDataset(known.images, known.labels, known.classes, known.patients)
+    shown = page(CamInspector(network(size=96), bare, images=[0, 1], precompute=False))
+    assert shown["regions"] == ["lung"]
+    found = [image["regions"]["lung"]["area"] for image in shown["images"]]
+    np.testing.assert_allclose(found, known.lungs[:2].mean((1, 2)), rtol=0.1)
+    assert [image["lungs"] for image in shown["images"]] == ["found", "found"]
+
+
+def test_lungs_are_found_in_an_own_picture_too_or_it_is_said_that_there_are_none():
+    known = dataset(size=96)
+    widget = CamInspector(network(size=96), known, images=[4], precompute=False)
+    upload = {"type": "upload", "part": 0, "last": True}
+    chest, gray = (
+        talk(widget, upload, [png(p)])[0]["image"] for p in (known.images[7, 0], np.full((96, 96), 99, "u1"))
+    )
+    assert chest["lungs"] == "found" and abs(chest["regions"]["lung"]["area"] - known.lungs[7].mean()) < 0.05
+    assert gray["lungs"] == "no lungs seen" and gray["regions"] == {}
+
+
+def test_an_own_picture_is_shown_as_it_is_prepared():
+    known = dataset(size=96)
+    recipe = cxrlib.Recipe(size=96, crop="lungs")
+    widget = CamInspector(
+        network(size=96), known, images=[4], precompute=False, upload_size=recipe.read_size,
+        prepare=lambda data: cxrlib.prepare(data, recipe),
+    )  # fmt: skip
+    large = make_phantoms(1, size=140, seed=3, progress=False)
+    image = talk(widget, {"type": "upload", "part": 0, "last": True}, [png(large.images[0, 0])])[0]["image"]
+    assert image["regions"]["lung"]["area"] > 1.2 * large.lungs.mean(), "the lungs take up more of the cut picture"
 
 
 def test_the_page_weight_stays_below_the_limit():

@@ -76,7 +76,7 @@ def test_probabilities_are_calibrated_on_validation_images(finished):
 
 def test_images_of_another_size_are_scaled_and_that_is_said(finished):
     _, run = finished
-    with pytest.warns(UserWarning, match="images of 64 px were scaled to the run's 48 px"):
+    with pytest.warns(UserWarning, match="images of 64 px were scaled to the recipe's 48 px"):
         probs = run.predict(toy(n=6, size=64))
     assert probs.shape == (6, 2)
     with warnings.catch_warnings():

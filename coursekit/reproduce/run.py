@@ -175,16 +175,18 @@ class _Job:
         before = _read(self.path)
         if before and "training" in before and not force:
             try:
-                if self._is_same(before, shop.data(self.data, self.recipe.size).fingerprint):
+                if self._is_same(before, shop.data(self.data, self.recipe.read_size).fingerprint):
                     return self._outcome("kept", record=before)
             except _CannotRun:
                 pass
         reasons = self._missing(lambda: shop.check_weights(self.recipe))
         # Where the weights are missing, images of any size tell whether the data is there.
-        reasons += self._missing(lambda: self._check_split(shop.data(self.data, self.recipe.size, exactly=not reasons)))
+        reasons += self._missing(
+            lambda: self._check_split(shop.data(self.data, self.recipe.read_size, exactly=not reasons))
+        )
         if reasons:
             return self._cannot("; ".join(reversed(reasons)), before)
-        images = shop.data(self.data, self.recipe.size)
+        images = shop.data(self.data, self.recipe.read_size)
         if announce:
             announce(self.row, self.recipe.seed, self.recipe)
         folder = self._folder(images.fingerprint)

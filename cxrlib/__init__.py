@@ -23,10 +23,11 @@ _NAMES = {
     "run": "Run",
     "_predict": "predict",
     "_lungs": "lungs",
+    "_anatomy": "anatomy",
     "_prepare": "prepare crop_to_lungs",
     "metrics": "evaluate Report best_threshold",
     "cam": "explain",
-    "localization": "score_maps MapScores",
+    "localization": "score_maps MapScores map_energy MapEnergy",
     "widgets": "CamInspector",
     "source_projects": "reported",
 }

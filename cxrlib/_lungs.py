@@ -117,10 +117,15 @@ def _pair(p: np.ndarray) -> tuple[np.ndarray, str]:
 
 def _seen(x: torch.Tensor) -> torch.Tensor:
     """Find where images (B, 1, H, W) show a body: neither black up to the image's edge, nor of a single gray."""
-    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
-    outside = np.stack([_up_to_the_edge(black) for black in (x <= low + 0.05 * (high - low))[:, 0].numpy()])
     flat = F.max_pool2d(x, 8) + F.max_pool2d(-x, 8) < 1 / 512
-    return ~(torch.from_numpy(outside)[:, None] | flat.repeat_interleave(8, 2).repeat_interleave(8, 3))
+    return ~(torch.from_numpy(black_border(x))[:, None] | flat.repeat_interleave(8, 2).repeat_interleave(8, 3))
+
+
+def black_border(x: torch.Tensor) -> np.ndarray:
+    """Find where images (B, 1, H, W) are black up to the image's edge, beyond the body: bool (B, H, W)."""
+    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    black = (x <= low + 0.05 * (high - low))[:, 0].numpy()
+    return np.array([_up_to_the_edge(one) for one in black], bool).reshape(black.shape)
 
 
 def _up_to_the_edge(mask: np.ndarray) -> np.ndarray:

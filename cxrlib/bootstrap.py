@@ -56,11 +56,28 @@ def mean_intervals(values: np.ndarray, patients: object = None, resamples: int =
     ``values`` (N, C) or (N,) have one row per image; undefined entries (NaN) are left out of the means. ``patients``
     are (N,) keys; no resamples leave the intervals undefined.
     """
+    return ends(_means(values, patients, resamples, seed))
+
+
+def difference_intervals(
+    one: np.ndarray, two: np.ndarray, patients: object = None, resamples: int = 1000, seed: int = 0
+) -> tuple:
+    """Give the 95 % intervals (low, high) of the mean of ``one`` minus that of ``two``, as ``mean_intervals`` does.
+
+    Both have a row for each of the same images, NaN where an image is not of the group: patients with images in both
+    groups are drawn once.
+    """
+    return ends(_means(one, patients, resamples, seed) - _means(two, patients, resamples, seed))
+
+
+def _means(values: np.ndarray, patients: object, resamples: int, seed: int) -> np.ndarray:
+    """Means over images in each resample, (resamples, C) or (resamples,); a row of NaN where there is nothing."""
     values = np.asarray(values, dtype=float)
     if not resamples or not len(values):
-        return tuple(np.full((2, *values.shape[1:]), np.nan))
+        return np.full((1, *values.shape[1:]), np.nan)
     known = np.isfinite(values)
     filled, counted = np.where(known, values, 0), known.astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = [w @ filled / (w @ counted) for w in draws(groups(patients, len(values)), resamples, seed)]
-    return ends(np.concatenate(means))
+        return np.concatenate(
+            [w @ filled / (w @ counted) for w in draws(groups(patients, len(values)), resamples, seed)]
+        )

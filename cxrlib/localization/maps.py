@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from .. import plot
+from ..validate import array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,25 @@ def centered_blobs(n: int, grid: tuple[int, int], sigma: float = BLOB_SIGMA) -> 
     y, x = ((np.arange(k) + 0.5) / k - 0.5 for k in grid)
     blob = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
     return np.broadcast_to(blob.astype(np.float32), (n, *grid))
+
+
+def one_class(maps: object) -> np.ndarray:
+    """Check that maps are those of one class: floating point (N, h, w)."""
+    if np.ndim(maps) == 4:
+        given = f"maps of {np.shape(maps)[1]} classes; choose one class: maps[:, k], or explain(..., target=k)"
+        raise ValueError(f"maps: got the shape {np.shape(maps)}, {given}")
+    return array("maps", maps, ("images", "h", "w"), "f")
+
+
+def chunks(rows: np.ndarray, size: int = 64) -> list[np.ndarray]:
+    """Give parts of the rows that are enlarged at once, to bound the memory."""
+    return np.split(rows, range(size, len(rows), size))
+
+
+def fraction_inside(weights: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Measure which fraction (N,) of weights (N, H, W) lies in a region; 0 for a blank map."""
+    total = weights.sum((1, 2), dtype=float)
+    return (weights * region).sum((1, 2), dtype=float) / np.where(total > 0, total, 1)
 
 
 def marker_boxes(table: pd.DataFrame) -> np.ndarray:

@@ -14,7 +14,7 @@ from .. import plot
 from ..bootstrap import groups, mean_intervals
 from ..validate import array, number, short
 from ..values import UNDEFINED, plain, table, text
-from .maps import MARKER, centered_blobs, enlarge, filled, otsu, perfect_maps
+from .maps import MARKER, centered_blobs, chunks, enlarge, filled, fraction_inside, one_class, otsu, perfect_maps
 
 HIT_LEVELS = (0.1, 0.3, 0.5)  # of the overlaps that Wang et al. (CVPR 2017) report, three
 NAMES = {
@@ -84,7 +84,7 @@ def score_maps(
 
     rows = np.flatnonzero(masks.any((1, 2)))
     measured = {"map": [], "ceiling": [], "floor": []}
-    for part in _chunks(rows):
+    for part in chunks(rows):
         truth = masks[part]
         inside = {name: region[part] for name, region in regions.items()}
         kinds = {"map": maps[part], "ceiling": perfect_maps(truth, grid), "floor": np.tile(blind, (len(part), 1, 1))}
@@ -107,15 +107,10 @@ def tune_threshold(maps: np.ndarray, masks: np.ndarray) -> float:
     rows = np.flatnonzero(masks.any((1, 2)))
     candidates = np.arange(1, 20) / 20
     total = np.zeros(len(candidates))
-    for part in _chunks(rows):
+    for part in chunks(rows):
         positive = np.clip(enlarge(maps[part], masks.shape[1:]), 0, None)
         total += [_iou(_above(positive, fraction), masks[part]).sum() for fraction in candidates]
     return float(candidates[total.argmax()]) if (maps[rows] > 0).any() else np.nan
-
-
-def _chunks(rows: np.ndarray, size: int = 64) -> list[np.ndarray]:
-    """Parts of the rows that are enlarged at once, to bound the memory."""
-    return np.split(rows, range(size, len(rows), size))
 
 
 def _blind_map(floor: object, grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -131,9 +126,12 @@ def _blind_map(floor: object, grid: tuple[int, int], size: tuple[int, int]) -> n
 def _measure(up: np.ndarray, masks: np.ndarray, regions: dict, threshold: float | None) -> pd.DataFrame:
     """Scores of maps (n, H, W) that have the size of the masks; one row per image."""
     positive = np.clip(up, 0, None)
-    row = {"pointing": _fraction(_above(positive, 1 - 1e-6), masks), "energy_lesion": _fraction(positive, masks)}
+    row = {
+        "pointing": fraction_inside(_above(positive, 1 - 1e-6), masks),
+        "energy_lesion": fraction_inside(positive, masks),
+    }
     for name, region in regions.items():
-        row[name] = np.where(region.any((1, 2)), _fraction(positive, region), np.nan)
+        row[name] = np.where(region.any((1, 2)), fraction_inside(positive, region), np.nan)
     row["iou_otsu"] = best = _iou(positive > otsu(positive)[:, None, None], masks)
     if threshold is not None:
         found = _iou(_above(positive, threshold), masks)
@@ -147,11 +145,6 @@ def _above(positive: np.ndarray, fraction: float) -> np.ndarray:
     """Where a map is above a fraction of its maximum; nowhere for a blank map."""
     peak = positive.max((1, 2), keepdims=True)
     return (positive >= fraction * peak) & (peak > 0)
-
-
-def _fraction(weights: np.ndarray, region: np.ndarray) -> np.ndarray:
-    total = weights.sum((1, 2), dtype=float)
-    return (weights * region).sum((1, 2), dtype=float) / np.where(total > 0, total, 1)  # 0 for a blank map
 
 
 def _iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -175,10 +168,7 @@ def _thresholds(threshold: object, blind: np.ndarray, masks: np.ndarray) -> dict
 
 
 def _check_maps(maps: object, masks: object) -> tuple[np.ndarray, np.ndarray]:
-    if np.ndim(maps) == 4:
-        given = f"maps of {np.shape(maps)[1]} classes; choose one class: maps[:, k], or explain(..., target=k)"
-        raise ValueError(f"maps: got the shape {np.shape(maps)}, {given}")
-    maps, masks = array("maps", maps, ("images", "h", "w"), "f"), array("masks", masks, ("images", "H", "W"), "b")
+    maps, masks = one_class(maps), array("masks", masks, ("images", "H", "W"), "b")
     (n, *grid), (count, *size) = maps.shape, masks.shape
     if n != count or grid[0] > size[0] or grid[1] > size[1]:
         given = f"{n} maps of {grid[0]} x {grid[1]} do not fit {count} masks of {size[0]} x {size[1]} px"

@@ -28,6 +28,19 @@ def prepare(data: CxrDataset, recipe: Recipe, progress: bool = False) -> CxrData
 
     Images that are so already come back as they are. Scaling images of another size than ``recipe.read_size`` is a
     warning: ``load(..., recipe.read_size)`` keeps more of the original.
+
+    Parameters
+    ----------
+    data : CxrDataset
+        Best at ``recipe.read_size``.
+    recipe : Recipe
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    CxrDataset
+        Its masks, lungs and marker boxes are cut and scaled, too.
     """
     done = data.size == recipe.size and (recipe.crop is None) == (BOX[0] not in data.table)
     if done:

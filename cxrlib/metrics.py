@@ -80,8 +80,23 @@ def evaluate(
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     """Find the threshold with the highest balanced accuracy (Youden's J): predict class 1 where score >= threshold.
 
-    ``labels`` (N,) 0 or 1, ``scores`` (N,). The middle between two neighboring scores is taken, so that a tiny change
-    of a score does not flip a decision. Raises ValueError where a class has no image.
+    The middle between two neighboring scores is taken, so that a tiny change of a score does not flip a decision.
+
+    Parameters
+    ----------
+    labels : int array, (N,)
+        0 or 1.
+    scores : float array, (N,)
+        Such as probabilities of class 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        A class has no image.
     """
     labels, scores = array("labels", labels, ("images",), "biu"), array("scores", scores, ("images",)).astype(float)
     if set(np.unique(labels)) != {0, 1}:

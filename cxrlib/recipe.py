@@ -189,8 +189,21 @@ def _kept(value: object) -> object:
 def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:
     """Build the network of a recipe, with so much of it frozen as ``recipe.trainable`` says; it is not trained yet.
 
-    ``classes`` are names in the order of the outputs, such as ``data.classes``. The weights are drawn from
-    ``recipe.seed``, or pretrained; ConnectionError where those cannot be downloaded.
+    Parameters
+    ----------
+    recipe : Recipe
+    classes : sequence of str
+        Names in the order of the outputs, such as ``data.classes``.
+
+    Returns
+    -------
+    CxrNet
+        Its weights are drawn from ``recipe.seed``, or pretrained.
+
+    Raises
+    ------
+    ConnectionError
+        Pretrained weights cannot be downloaded.
     """
     for name in recipe.model_options:
         one_of("recipe: model_options", name, MODEL_OPTIONS)

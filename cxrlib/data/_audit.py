@@ -136,6 +136,15 @@ def audit(data: CxrDataset) -> Audit:
     for byte-identical files and for patients that are in two splits, by each column that may name a patient
     (``patient`` and ``key_*``); and cross-validates a classifier that sees only metadata (file extension, width,
     height, bytes, black border): what it scores above chance, a network could score without looking at the lungs.
+
+    Parameters
+    ----------
+    data : CxrDataset
+
+    Returns
+    -------
+    Audit
+        Its findings as sentences; shows itself as text, and as a page in a notebook.
     """
     if len(data) == 0:
         raise ValueError("The data set is empty: there is nothing to audit.")

@@ -21,10 +21,20 @@ _FREE = ("pretrained", "seed", "freeze", "freeze_norms", "dropout", "head_dropou
 
 
 def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
-    """Write a network to one file, usually ``*.pt``; an existing one is replaced only when the new one is complete.
+    """Write a network to one file; an existing one is replaced only when the new one is complete.
 
-    Missing folders are made. ``extra`` are plain values to keep with it (numbers, text, tensors, lists and dicts of
-    these); ``load_model`` gives them back as ``net.extra``. Returns the path.
+    Parameters
+    ----------
+    model : CxrNet
+    path : path
+        Usually ``*.pt``; missing folders are made.
+    **extra
+        Plain values to keep with it (numbers, text, tensors, lists and dicts of these); ``load_model`` gives them back
+        as ``net.extra``.
+
+    Returns
+    -------
+    Path
     """
     for name, given in extra.items():
         for key, value in _leaves(name, given):

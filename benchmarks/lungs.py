@@ -21,12 +21,12 @@ from contourpy import contour_generator
 from scipy import ndimage
 
 import cxrlib as cxr
+from coursekit.lung_training import LungsRecipe, train_lungs
 from cxrlib._lungs import WEIGHTS, find_lungs, save_weights
 from cxrlib.bootstrap import mean_intervals
 from cxrlib.device import describe
 from cxrlib.experiment import versions
 from cxrlib.files import write_json
-from cxrlib.lung_training import LungsRecipe, train_lungs
 from cxrlib.values import plain
 
 SIDE = 256  # pixels at which the masks are compared

@@ -15,11 +15,11 @@ import torch
 from lungs import dice
 
 import cxrlib as cxr
+from coursekit.lung_training import LungsRecipe, train_lungs
 from cxrlib.bootstrap import mean_intervals
 from cxrlib.device import describe
 from cxrlib.experiment import versions
 from cxrlib.files import write_json
-from cxrlib.lung_training import LungsRecipe, train_lungs
 from cxrlib.values import plain
 
 

@@ -1,4 +1,4 @@
-"""`cxr grade` and `cxr reproduce`. Found by `cxr` through the entry points of this package."""
+"""`cxr grade`, `cxr reproduce` and `cxr train-lungs`. Found by `cxr` through the entry points of this package."""
 
 from __future__ import annotations
 
@@ -218,3 +218,26 @@ def _plan_table(rows: list[Row]) -> str:
         lines.append((row.id, row.experiment, recipe.model, row.data, split, *length, figure))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+@click.command("train-lungs")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The weights, an .npz file of half a megabyte.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+@click.option("--steps", type=click.IntRange(1), help="Optimizer steps instead of the recipe's.")
+@click.option("--phantoms", type=click.IntRange(1), help="Phantoms of each age instead of the recipe's.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train_lungs(out: Path, quiet: bool, **changes: int | None) -> None:
+    """Train the network behind `cxr lungs` on phantoms alone; seed 0 gives the weights that come with cxrlib."""
+    from cxrlib._lungs import save_weights
+
+    from .lung_training import LungsRecipe
+    from .lung_training import train_lungs as train_network
+
+    recipe = LungsRecipe(**{name: value for name, value in changes.items() if value is not None})
+    save_weights(train_network(recipe, progress=not quiet), out)
+    click.echo(f"wrote {out}", err=True)

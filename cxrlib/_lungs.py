@@ -1,6 +1,6 @@
 """lungs: the lung fields of any chest X-ray, by a small network that has only ever seen phantoms.
 
-Its weights come with the package (`lungs.npz`); `lung_training` makes them.
+Its weights come with the package (`lungs.npz`); `coursekit/lung_training.py` makes them.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class _Friendly(click.Group):
         for entry in _added("commands"):
             if entry.name == name:
                 return entry.load()
-        if name in ("grade", "reproduce"):
+        if name in ("grade", "reproduce", "train-lungs"):
             remedy = "from a copy of the course's repository, pip install ./coursekit"
             raise click.UsageError(f"`cxr {name}` comes with the package coursekit, which is not installed: {remedy}")
         return None
@@ -327,23 +327,6 @@ def find_lungs(path: Path, out: Path, weights: Path | None, quiet: bool) -> None
     if len(missing):
         told = "; ".join(f"{row.file}: {row.reason}" for row in missing.head(5).itertuples())
         note(f"{len(missing)} without lungs: {told}{'; ...' if len(missing) > 5 else ''}. All are in lungs.csv")
-
-
-@main.command("train-lungs")
-@click.option("--out", type=FILE, required=True, help="The weights, an .npz file of half a megabyte.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
-@click.option("--steps", type=click.IntRange(1), help="Optimizer steps instead of the recipe's.")
-@click.option("--phantoms", type=click.IntRange(1), help="Phantoms of each age instead of the recipe's.")
-@option_quiet
-def train_lungs(out: Path, quiet: bool, **changes: int | None) -> None:
-    """Train the network behind `cxr lungs` on phantoms alone; seed 0 gives the weights that come with cxrlib."""
-    from ._lungs import save_weights
-    from .lung_training import LungsRecipe
-    from .lung_training import train_lungs as train_network
-
-    recipe = LungsRecipe(**{name: value for name, value in changes.items() if value is not None})
-    save_weights(train_network(recipe, progress=not quiet), out)
-    click.echo(f"wrote {out}", err=True)
 
 
 @main.command("recipes")

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ._lungs import SIZE
-from .device import autocast_dtype, memory_layout
-from .models.unet import UNet
-from .phantom import make_phantoms
-from .progress import bar
-from .validate import number, one_of, short, whole
+from cxrlib._lungs import SIZE
+from cxrlib.device import autocast_dtype, memory_layout
+from cxrlib.models.unet import UNet
+from cxrlib.phantom import make_phantoms
+from cxrlib.progress import bar
+from cxrlib.validate import number, one_of, short, whole
 
 KINDS = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")
 

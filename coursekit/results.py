@@ -13,7 +13,7 @@ from pathlib import Path
 from cxrlib.files import read_json
 from cxrlib.source_projects import LITERATURE, reported
 
-from . import lung_results, performance, scaling
+from . import crop_results, lung_results, performance, scaling
 from .course import ROOT
 from .performance import table
 from .records import (
@@ -78,6 +78,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 
 {choices}
 
+{crop}
+
 {sources}
 """
 
@@ -98,7 +100,15 @@ def _record(path: Path) -> dict:
     found = read_json(path)
     try:
         record = found | {"file": path.stem}
-        makers = (training_table, threshold_table, phantom_text, choices_text, lung_results.text, sources_text)
+        makers = (
+            training_table,
+            threshold_table,
+            phantom_text,
+            choices_text,
+            crop_results.text,
+            lung_results.text,
+            sources_text,
+        )
         for make in (*makers, readme_block):
             make([record]).encode()
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -236,7 +246,7 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
         footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
         thresholds=threshold_table(records), machines="\n".join(machine(r) for r in records if is_training(r)),
         phantom=phantom_text(records), lungs=lung_results.text(records), choices=choices_text(records),
-        sources=sources_text(records),
+        crop=crop_results.text(records), sources=sources_text(records),
     )  # fmt: skip
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import lung_results, reproduce
+from coursekit import crop_results, lung_results, reproduce
 from coursekit import records as summary
 from coursekit import results as tool
 from coursekit.reproduce import recipes
@@ -308,3 +308,19 @@ def test_the_worst_outlines_are_a_picture_without_an_image_in_it():
     names = {element.tag.rpartition("}")[2] for element in svg.iter()}
     assert names <= {"svg", "style", "path", "g", "rect", "text"}
     assert len([e for e in svg.iter() if e.tag.endswith("}g")]) == len(record["worst"]) == 6
+
+
+def test_the_part_about_cropping_says_what_its_record_says():
+    def seed(number, low, high):
+        score = {"whole": 0.97, "cut": 0.98, "difference": 0.01, "interval": [low, high]}
+        places = {p: {name: score for name in crop_results.SCORES} for p in crop_results.PLACES}
+        counts = {"images": {"validation": 22, "test": 80}, "not_cut": {"train": 3, "val": 0, "test": 7, "stress": 1}}
+        return {"seed": number} | counts | places
+
+    record = {"kind": "crop", "command": "made", "rows": [seed(0, 0.002, 0.02), seed(1, -0.01, 0.02)]}
+    page = crop_results.text([record, {"kind": "lungs"}])
+    assert "0.970, 0.980; +0.010 (+0.002 to +0.020)" in page
+    assert "Test: the AUC is higher with the cut in 1, not told apart in 1 of 2 seeds." in page
+    assert "3, 0 and 7" in page
+    record["rows"] = [seed(0, -0.02, -0.01)]
+    assert "Test: the AUC is lower with the cut in 1 of 1 seeds." in crop_results.text([record])

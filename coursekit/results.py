@@ -13,7 +13,7 @@ from pathlib import Path
 from cxrlib.files import read_json
 from cxrlib.source_projects import LITERATURE, reported
 
-from . import crop_results, lung_results, performance, scaling
+from . import crop_results, lung_results, map_results, performance, scaling
 from .course import ROOT
 from .performance import table
 from .records import (
@@ -76,6 +76,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 
 {lungs}
 
+{maps}
+
 {choices}
 
 {crop}
@@ -107,6 +109,7 @@ def _record(path: Path) -> dict:
             choices_text,
             crop_results.text,
             lung_results.text,
+            map_results.text,
             sources_text,
         )
         for make in (*makers, readme_block):
@@ -245,7 +248,7 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     page = BOOK_PAGE.format(
         footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
         thresholds=threshold_table(records), machines="\n".join(machine(r) for r in records if is_training(r)),
-        phantom=phantom_text(records), lungs=lung_results.text(records), choices=choices_text(records),
+        phantom=phantom_text(records), lungs=lung_results.text(records), maps=map_results.text(records), choices=choices_text(records),
         crop=crop_results.text(records), sources=sources_text(records),
     )  # fmt: skip
     measured = performance.read(root / "benchmarks")

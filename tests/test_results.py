@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import crop_results, lung_results, reproduce
+from coursekit import crop_results, lung_results, map_results, reproduce
 from coursekit import records as summary
 from coursekit import results as tool
 from coursekit.reproduce import recipes
@@ -324,3 +324,82 @@ def test_the_part_about_cropping_says_what_its_record_says():
     assert "3, 0 and 7" in page
     record["rows"] = [seed(0, -0.02, -0.01)]
     assert "Test: the AUC is lower with the cut in 1 of 1 seeds." in crop_results.text([record])
+
+
+# -- where the maps look ------------------------------------------------------------------------------------------
+
+
+def energies(images=40, **values):
+    """Rows of a region table: name=(energy, uniform); the intervals are 0.01 wide to each side."""
+    rows = {}
+    for name, (energy, uniform) in values.items():
+        ends = {"energy_low": energy - 0.01, "energy_high": energy + 0.01}
+        gain = {"gain": energy - uniform, "gain_low": energy - uniform - 0.01, "gain_high": energy - uniform + 0.01}
+        rows[name.replace("_", " ")] = (
+            {"energy": energy, "uniform": uniform, "ceiling": 0.8, "images": images} | ends | gain
+        )
+    return rows
+
+
+def maps_record(**changed):
+    """A small record of benchmarks/maps.py."""
+    parts = {
+        "lungs": (0.4, 0.25),
+        "between": (0.1, 0.2),
+        "below": (0.1, 0.1),
+        "above": (0.2, 0.2),
+        "beside": (0.1, 0.15),
+    }
+    parts |= {"outside": (0.1, 0.1), "right_edge": (0.05, 0.1), "rib_edge": (0.2, 0.1), **changed}
+    table = energies(**parts)
+    change = {"one": 0.3, "two": 0.2, "difference": 0.1234, "low": 0.05, "high": 0.2, "images_one": 9, "images_two": 1}
+    maps = {
+        "regions": table, "blank": 3, "nowhere": 2, "grid": [4, 4], "size": [128, 128],
+        "by_class": {name: table for name in ("normal", "pneumonia")},
+        "right_minus_wrong": {
+            name: dict.fromkeys(table, change if name != "pneumonia" else dict.fromkeys(change))
+            for name in ("all", "normal", "pneumonia")
+        },
+    }  # fmt: skip
+    run = {
+        "name": "baseline-seed0", "recipe": {"model": "cnn5", "crop": None}, "epochs": 8, "images": 40, "patients": 30,
+        "classes": ["normal", "pneumonia"], "right": {"normal": [9, 10], "pneumonia": [30, 30]},
+        "test": {"accuracy": 0.9, "auc": 0.95},
+        "maps": dict.fromkeys(("grad-cam, predicted", "grad-cam, pneumonia", "layer-cam, predicted"), maps),
+    }  # fmt: skip
+    pair = {"one": "baseline-seed0", "two": "baseline-seed1", "mean": 0.512, "interval": [0.48, 0.54]}
+    alike = [pair | {"other_images": [0.3, 0.4]}]
+    return {
+        "kind": "maps",
+        "band": 0.04,
+        "edge": 0.1,
+        "runs": [run],
+        "alike": alike,
+        "command": "python x",
+        "file": "maps",
+    }
+
+
+def test_the_part_about_maps_says_what_its_record_says():
+    text = map_results.text([maps_record()])
+    assert "0.400 (0.390 to 0.410) [0.250]" in text and "40% of the energy lies in the lungs" in text
+    assert "more than a uniform map: lungs; less: between, beside; no clear difference: below, above, outside" in text
+    assert "| A: the map lies mostly on the heart | 0.100 [0.200]: less |" in text
+    assert "| C: on the outer edge of the ribs | 0.200 [0.100]: more |" in text
+    assert "normal: 9 right, 1 wrong | +0.123 (+0.050 to +0.200)" in text
+    assert "more of the map lies in the lungs where the answer is right (normal)." in text
+    assert "pneumonia: 30 right, 0 wrong | – |" in text, "undefined is a dash"
+    assert "3 blank maps, 2 images in which no lungs were found" in text
+    assert "| baseline-seed0 | baseline-seed1 | 0.512 (0.480 to 0.540) | 0.300, 0.400 |" in text
+
+
+def test_the_marker_is_told_only_where_it_was_measured():
+    without, measured = (map_results.text([maps_record(**more)]) for more in ({}, {"marker": (0.3, 0.04)}))
+    assert "was not measured" in without and "| C: on the R marker | – |" in without
+    assert "was not measured" not in measured and "| C: on the R marker | 0.300 [0.040]: more |" in measured
+
+
+def test_other_energies_change_the_verdict():
+    text = map_results.text([maps_record(between=(0.6, 0.2))])
+    assert "| A: the map lies mostly on the heart | 0.600 [0.200]: more |" in text
+    assert map_results.text([]) == ""

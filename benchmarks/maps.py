@@ -1,0 +1,141 @@
+"""Where do the maps of real networks lie? Energy per region of the anatomy, by class, for right and for wrong answers.
+
+    python benchmarks/maps.py RUN... --root PATH/chest_xray
+
+RUN is a folder that `cxr train` wrote. Its own test images are prepared as it took them, lungs are found, and the
+regions of `cxr.anatomy` drawn around them. Answers are those at a probability of 0.5, as recorded. Maps choose nothing
+here, and no network was chosen by its maps. A run that is recorded already is replaced, the others stay. Runs of one
+model, size and crop are also compared map by map: another seed, another number of epochs.
+"""
+
+import argparse
+import itertools
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from cxrlib._controls import find_markers
+from scipy import ndimage
+from scipy.stats import rankdata
+
+import cxrlib as cxr
+from cxrlib.bootstrap import mean_intervals
+from cxrlib.device import describe
+from cxrlib.experiment import versions
+from cxrlib.files import write_json
+from cxrlib.values import plain
+
+BAND, EDGE = 0.04, 0.10  # widths, in sides of the image: of the band along the ribs, and of the strip on the right
+#: name of the maps -> the options of `explain`, but for the target
+METHODS = {"grad-cam": {}, "layer-cam": {"method": "layer-cam"}}
+
+
+def regions_of(data: cxr.CxrDataset) -> dict[str, np.ndarray]:
+    """The anatomy, and two places that people spoke of: the outer edge of the ribs, and the right edge."""
+    regions = cxr.anatomy(data)
+    around = {"axes": (1, 2), "iterations": round(BAND * data.size)}
+    lungs, wall = (ndimage.binary_dilation(regions[name], **around) for name in ("lungs", "beside"))
+    strip = np.zeros_like(lungs)
+    strip[lungs.any((1, 2)), :, round((1 - EDGE) * data.size) :] = True
+    return regions | {"rib edge": lungs & wall, "right edge": strip}
+
+
+def described(energy: cxr.MapEnergy, labels: np.ndarray, right: np.ndarray, classes: tuple) -> dict:
+    """Energies of all maps, per true class, and right against wrong answers, as plain values."""
+    groups = {"all": np.full(len(labels), True)} | {name: labels == k for k, name in enumerate(classes)}
+    keep = ["energy", "energy_low", "energy_high", "uniform", "gain_low", "gain_high", "images"]
+    by_class = {name: energy.where(rows).table[keep].to_dict("index") for name, rows in groups.items() if name != "all"}
+    compared = {name: energy.difference(rows & right, rows & ~right).to_dict("index") for name, rows in groups.items()}
+    return energy.to_dict() | {"by_class": by_class, "right_minus_wrong": compared}
+
+
+def markers_of(data: cxr.CxrDataset, grid: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What looks like a marker, and one cell of a map around it; and the same place mirrored, where none is.
+
+    An image without a marker has empty regions.
+    """
+    cell = [-(-data.size // side) for side in grid]
+    images = zip(np.asarray(data.images)[:, 0], data.lungs, strict=True)
+    found = [find_markers(image, lungs) & lungs.any() for image, lungs in images]
+    marker = ndimage.maximum_filter(np.stack(found), (1, *(2 * side + 1 for side in cell)))
+    return {"marker": marker, "mirrored marker": marker[:, :, ::-1] & ~marker}
+
+
+def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
+    """The record of one run, its maps of the second class (N, h, w), and the patients (N,)."""
+    run = cxr.Run.open(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # images without lungs are counted in the record
+        test = run.prepare(run.split(run.load(f"folder:{root}", progress=False))[2]).with_lungs(progress=False)
+        regions = regions_of(test)
+    answers = run.test.probs.argmax(1)
+    right, second = answers == test.labels, run.classes[1]
+    maps = {
+        (name, kind): cxr.explain(run.model, test, target=target, relu=False, **options)
+        for name, options in METHODS.items()
+        for kind, target in (("predicted", answers), (second, second))
+    }
+    found = {}
+    for (name, kind), values in maps.items():
+        energy = cxr.map_energy(values, regions, test.patients)
+        all_of_it = name == "grad-cam"
+        found[f"{name}, {kind}"] = described(energy, test.labels, right, run.classes) if all_of_it else energy.to_dict()
+        marked = cxr.map_energy(values, markers_of(test, values.shape[1:]), test.patients)
+        found[f"{name}, {kind}"]["regions"] |= marked.to_dict()["regions"]
+    record = {
+        "name": folder.name, "recipe": run.recipe.to_dict(), "epochs": len(run.record["training"]["epochs"]),
+        "classes": list(run.classes), "images": len(test), "patients": len(np.unique(test.patients)),
+        "right": {name: [int(right[test.labels == k].sum()), int((test.labels == k).sum())]
+                  for k, name in enumerate(run.classes)},
+        "test": {name: run.record["test"]["values"][name] for name in ("accuracy", "auc")}, "maps": found,
+    }  # fmt: skip
+    return record, maps["grad-cam", second], test.patients
+
+
+def alike(one: np.ndarray, two: np.ndarray, patients: np.ndarray) -> dict:
+    """Rank correlation of two networks' maps (N, h, w) of the same images; and of maps of different images of one."""
+
+    def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        a, b = (rankdata(m.reshape(len(m), -1), axis=1) for m in (a, b))
+        a, b = (m - m.mean(1, keepdims=True) for m in (a, b))
+        with np.errstate(invalid="ignore"):
+            return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+
+    values = correlation(one, two)
+    others = [np.nanmean(correlation(maps, np.roll(maps, len(maps) // 2, 0))) for maps in (one, two)]
+    return {"mean": np.nanmean(values), "interval": list(mean_intervals(values, patients)), "other_images": others}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of `cxr train`")
+    parser.add_argument("--root", required=True, help="the set of Kermany et al.: train/ and test/")
+    parser.add_argument("--out", type=Path, default=Path("results/maps.json"))
+    options = parser.parse_args()
+
+    old = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    runs = {run["name"]: run for run in old.get("runs", [])}
+    pairs = {(pair["one"], pair["two"]): pair for pair in old.get("alike", [])}
+    known = {}
+    for folder in options.runs:
+        record, maps, patients = one_run(folder, options.root)
+        runs[folder.name] = record
+        known[folder.name] = (record["recipe"]["model"], record["recipe"]["size"], record["recipe"]["crop"]), maps
+        for one, two in itertools.combinations(known, 2):
+            if two == folder.name and known[one][0] == known[two][0]:
+                pairs[one, two] = {"one": one, "two": two} | alike(known[one][1], maps, patients)
+        record = {
+            "kind": "maps", "band": BAND, "edge": EDGE, "runs": list(runs.values()), "alike": list(pairs.values()),
+            "command": f"python benchmarks/maps.py {' '.join(runs)} --root chest_xray",
+            "machine": describe(), "versions": versions(),
+        }  # fmt: skip
+        write_json(options.out, plain(record))
+        columns = ["energy", "gain_low", "gain_high", "uniform"]
+        shown = pd.DataFrame(runs[folder.name]["maps"]["grad-cam, predicted"]["regions"]).T
+        print(f"{folder.name}\n{shown[columns].astype(float).round(3)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The part of the results page about maps on real X-rays: where they lie, by class, right against wrong, and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cxrlib.values import UNDEFINED
+from cxrlib.values import text as shown
+
+from .performance import table
+
+REGIONS = ("lungs", "between", "below", "above", "beside", "outside")
+OWN, SECOND, LAYER = "grad-cam, predicted", "grad-cam, pneumonia", "layer-cam, predicted"
+#: what the sources said of single maps -> where that is: (region, which images)
+CLAIMS = {
+    "A: the map lies mostly on the heart": ("between", "all"),
+    "B: normal images, on the chin": ("above", "normal"),
+    "B: normal images, on the diaphragm": ("below", "normal"),
+    "B: a hand at the right edge": ("right edge", "all"),
+    "C: on the outer edge of the ribs": ("rib edge", "all"),
+    "C: on the R marker": ("marker", "all"),
+    "(the marker's place, mirrored)": ("mirrored marker", "all"),
+}
+
+TEXT = """\
+## Where the maps look
+
+`cxr.anatomy` divides each image by three lines through the lungs that `cxr.lungs` finds: the lungs; *between* them,
+where heart, great vessels and spine lie; *below* (diaphragm, belly), *above* (neck, chin, shoulders), *beside* (chest
+wall, arms), and *outside*, the black border. `map_energy` measures which fraction of a map's positive values lies in
+each. The maps are Grad-CAM at the end of the network's body, of the class that it predicts at a probability of 0.5, on
+the {images} test images of {patients} patients. In round brackets: 95 % intervals, bootstrap over patients. In square
+brackets: a map that is the same everywhere, which has in each region what the region covers.
+
+{energies}
+
+{said}
+
+By true class:
+
+{classes}
+
+{left_out}
+
+### Right and wrong answers
+
+Right minus wrong, for images of one true class: does a map warn of a mistake? The map is that of *{second}*, whatever
+the answer, so that the same map is compared.
+
+{compared}
+
+{warns}
+
+### What others saw in their maps
+
+They looked at single images, of their own networks. Here is the mean over all images, of the course's: the energy in
+the place, in square brackets what the place covers, and whether the interval of the difference is above 0 (more), below
+0 (less), or includes it. The right edge is the last {edge:.0%} of the image; nobody knows which show a hand there.
+The ribs' outer edge is a band, {band:.0%} of the image to each side of the lungs' outer border. {marker}
+
+{claims}
+
+{training}
+
+### What these numbers do not show
+
+- Where the disease is: these images have no lesion masks. A map in the lungs may still miss the lesion.
+- The heart itself. *Between* is geometry, drawn from lungs that were found, not outlined by hand.
+- What made the network answer. Each value of a map has seen far more of the image than its own cell, and a network may
+  answer by what its map does not show.
+- A cause. Wrong answers come from other images than right ones, which differ in more than the map.
+- Another seed, or another hospital. The intervals are for other patients of this source.
+
+Made by `{command}`."""
+
+MARKER = """\
+Markers are what a detector takes for letters, tags and ends of wires, with one cell of the map around them; only
+images where it finds some count. Maps are often strong at an edge or in a corner, whatever lies there: therefore the
+same place on the other side stands below."""
+NO_MARKER = "Where the marker lies on these images was not measured."
+TRAINING = """\
+Source C also saw that *maps change with the state of training*. Two networks' maps of *pneumonia* on the same images,
+in rank correlation (1: the same order of places), mean over images; beside it, the same for one network's maps of
+*different* images, which is how alike its maps are anyway:"""
+
+
+def text(records: list[dict]) -> str:
+    """Write the part about maps, or nothing where there is no record."""
+    return "\n\n".join(_part(r) for r in records if r.get("kind") == "maps")
+
+
+def verdict(row: dict) -> str:
+    """Compare the energy in a region with that of a uniform map: the interval of the difference decides."""
+    return "more" if row["gain_low"] > 0 else "less" if row["gain_high"] < 0 else "unclear"
+
+
+def _part(r: dict) -> str:
+    runs = r["runs"]
+    head = ["network", *REGIONS]
+    classes = [(f"{run['name']}, {name}", part) for run in runs for name, part in run["maps"][OWN]["by_class"].items()]
+    compared = [
+        [f"{run['name']}, {name}: {right} right, {total - right} wrong", *map(_change, map(part.get, REGIONS))]
+        for run in runs
+        for name, (right, total) in run["right"].items()
+        for part in [run["maps"][SECOND]["right_minus_wrong"][name]]
+    ]
+    marked = all("marker" in run["maps"][OWN]["regions"] for run in runs)
+    claims = [[claim, *(_claimed(run, *place) for run in runs)] for claim, place in CLAIMS.items()]
+    return TEXT.format(
+        images=runs[0]["images"], patients=runs[0]["patients"], second=runs[0]["classes"][1], edge=r["edge"],
+        energies=table(head, [[run["name"], *_cells(run["maps"][OWN]["regions"])] for run in runs]),
+        said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(part)] for name, part in classes]),
+        left_out="\n".join(map(_left_out, runs)), compared=table(head, compared), warns="\n".join(map(_warns, runs)),
+        band=r["band"], marker=MARKER if marked else NO_MARKER, command=r["command"],
+        claims=table(["what was said", *(run["name"] for run in runs)], claims), training=_training(r["alike"]),
+    )  # fmt: skip
+
+
+def _cells(regions: dict) -> Iterator[str]:
+    for row in map(regions.get, REGIONS):
+        yield f"{shown(row['energy'], *_ends(row, 'energy_low', 'energy_high'))} [{shown(row['uniform'])}]"
+
+
+def _ends(row: dict, *names: str) -> list[float]:
+    return [float("nan") if row[name] is None else row[name] for name in names]
+
+
+def _change(row: dict) -> str:
+    return shown(row["difference"], *_ends(row, "low", "high"), "+.3f")
+
+
+def _said(run: dict) -> str:
+    """Say of one network which regions have more or less of its maps than of a uniform map."""
+    rows = run["maps"][OWN]["regions"]
+    words = {"more": "more than a uniform map", "less": "less", "unclear": "no clear difference"}
+    found = {word: [name for name in REGIONS if verdict(rows[name]) == how] for how, word in words.items()}
+    parts = [f"{word}: {', '.join(names)}" for word, names in found.items() if names]
+    lungs, other = rows["lungs"], run["maps"][LAYER]["regions"]["lungs"]
+    share = f"{lungs['energy']:.0%} of the energy lies in the lungs, where a perfect map of the lungs on the same grid"
+    scores = f"{run['recipe']['model']}, {run['epochs']} epochs, test accuracy {run['test']['accuracy']:.3f}"
+    return (
+        f"- {run['name']} ({scores}): {share} has {lungs['ceiling']:.0%} (by LayerCAM: {other['energy']:.0%}); "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _left_out(run: dict) -> str:
+    own = run["maps"][OWN]
+    grid = " by ".join(map(str, own["grid"]))
+    cut = "; the images are cut to the lungs" if run["recipe"]["crop"] else ""
+    none = f"{own['blank']} blank maps, {own['nowhere']} images in which no lungs were found"
+    return f"- {run['name']}: maps of {grid} on {own['size'][0]} px{cut}. Left out: {none}."
+
+
+def _warns(run: dict) -> str:
+    """Say whether maps in the lungs go with right answers, among the images of each class."""
+    parts = []
+    for name, change in run["maps"][SECOND]["right_minus_wrong"].items():
+        row = change["lungs"]
+        if name == "all" or row["low"] is None:
+            continue
+        how = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither clearly more nor clearly less"
+        parts.append(f"{how} of the map lies in the lungs where the answer is right ({name})")
+    return f"- {run['name']}: {'; '.join(parts) or UNDEFINED}."
+
+
+def _claimed(run: dict, region: str, images: str) -> str:
+    maps = run["maps"][OWN]
+    row = maps["regions" if images == "all" else "by_class"]
+    row = (row if images == "all" else row.get(images, {})).get(region)
+    return UNDEFINED if row is None else f"{shown(row['energy'])} [{shown(row['uniform'])}]: {verdict(row)}"
+
+
+def _training(pairs: list[dict]) -> str:
+    if not pairs:
+        return ""
+    rows = [
+        [p["one"], p["two"], shown(p["mean"], *p["interval"]), ", ".join(map(shown, p["other_images"]))] for p in pairs
+    ]
+    return f"{TRAINING}\n\n{table(['one network', 'the other', 'same images', 'different images'], rows)}"

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cxrlib._controls import find_markers
 from scipy import ndimage
 from scipy.stats import rankdata
 
@@ -51,18 +50,6 @@ def described(energy: cxr.MapEnergy, labels: np.ndarray, right: np.ndarray, clas
     return energy.to_dict() | {"by_class": by_class, "right_minus_wrong": compared}
 
 
-def markers_of(data: cxr.CxrDataset, grid: tuple[int, int]) -> dict[str, np.ndarray]:
-    """What looks like a marker, and one cell of a map around it; and the same place mirrored, where none is.
-
-    An image without a marker has empty regions.
-    """
-    cell = [-(-data.size // side) for side in grid]
-    images = zip(np.asarray(data.images)[:, 0], data.lungs, strict=True)
-    found = [find_markers(image, lungs) & lungs.any() for image, lungs in images]
-    marker = ndimage.maximum_filter(np.stack(found), (1, *(2 * side + 1 for side in cell)))
-    return {"marker": marker, "mirrored marker": marker[:, :, ::-1] & ~marker}
-
-
 def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
     """The record of one run, its maps of the second class (N, h, w), and the patients (N,)."""
     run = cxr.Run.open(folder)
@@ -82,8 +69,6 @@ def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
         energy = cxr.map_energy(values, regions, test.patients)
         all_of_it = name == "grad-cam"
         found[f"{name}, {kind}"] = described(energy, test.labels, right, run.classes) if all_of_it else energy.to_dict()
-        marked = cxr.map_energy(values, markers_of(test, values.shape[1:]), test.patients)
-        found[f"{name}, {kind}"]["regions"] |= marked.to_dict()["regions"]
     record = {
         "name": folder.name, "recipe": run.recipe.to_dict(), "epochs": len(run.record["training"]["epochs"]),
         "classes": list(run.classes), "images": len(test), "patients": len(np.unique(test.patients)),

@@ -102,17 +102,7 @@ def _record(path: Path) -> dict:
     found = read_json(path)
     try:
         record = found | {"file": path.stem}
-        makers = (
-            training_table,
-            threshold_table,
-            phantom_text,
-            choices_text,
-            crop_results.text,
-            lung_results.text,
-            map_results.text,
-            sources_text,
-        )
-        for make in (*makers, readme_block):
+        for make in (*PARTS.values(), readme_block):
             make([record]).encode()
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {str(error)[:100]}"
@@ -149,6 +139,11 @@ def threshold_table(records: list[dict]) -> str:
         recall = " / ".join(number(cut["values"][f"recall[{c}]"]) for c in cut["classes"])
         rows.append([name_of([r]), f"{cut['threshold']:.3f}", *both, recall])
     return table(["recipe, seed", "threshold", "accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
+
+
+def machines(records: list[dict]) -> str:
+    """Write one line per run: where it was made."""
+    return "\n".join(machine(r) for r in records if is_training(r))
 
 
 def machine(record: dict) -> str:
@@ -241,16 +236,26 @@ def fill(text: str, block: str) -> str:
     return f"{text.partition(BEGIN)[0]}{BEGIN}\n{block}\n{END}{text.partition(END)[2]}"
 
 
+#: the page's parts -> what makes each from the records
+PARTS = {
+    "training": training_table,
+    "thresholds": threshold_table,
+    "machines": machines,
+    "phantom": phantom_text,
+    "lungs": lung_results.text,
+    "maps": map_results.text,
+    "choices": choices_text,
+    "crop": crop_results.text,
+    "sources": sources_text,
+}
+
+
 def outputs(root: Path = ROOT) -> dict[Path, str]:
     """Return what README.md and the generated pages of the book should hold."""
     records = load(root / "results")
     readme = root / "README.md"
-    page = BOOK_PAGE.format(
-        footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), training=training_table(records),
-        thresholds=threshold_table(records), machines="\n".join(machine(r) for r in records if is_training(r)),
-        phantom=phantom_text(records), lungs=lung_results.text(records), maps=map_results.text(records), choices=choices_text(records),
-        crop=crop_results.text(records), sources=sources_text(records),
-    )  # fmt: skip
+    made_of = {name: make(records) for name, make in PARTS.items()}
+    page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), **made_of)
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy

@@ -33,6 +33,12 @@ BOOTSTRAP_TAGS = "[bootstrap, remove-cell]"
 
 ADMONITIONS = ("note", "tip", "hint", "important", "attention", "warning", "caution", "danger", "error", "seealso")
 HEADLINE = {"seealso": "See also"}
+HIDDEN = {
+    "hide-input",
+    "hide-cell",
+    "remove-cell",
+    "remove-input",
+}  # tags of cells whose code the book folds or leaves out
 
 
 ADDRESS = re.compile(r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
@@ -182,6 +188,9 @@ class Markdown:
                 opened = f"<details><summary><b>{title}</b></summary>"
                 return [opened, "", *self.lines(body), "", "</details>"]
             return ["> " + line if line else ">" for line in [f"**{title}**", "", *self.lines(body)]]
+        if name == "predict":
+            choices = [f"- {choice.strip()}" for choice in options.get("choices", "").split("|") if choice.strip()]
+            return self.lines([f"**Predict first.** {body[0]}", *body[1:], *([""] if choices else []), *choices])
         if name in ("figure", "image"):
             picture = f"![{options.get('alt', '')}]({self.picture(title)})"
             caption = "\n".join(self.lines(body)).strip()
@@ -278,7 +287,7 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
             if text := markdown.convert(cell.source):
                 cells.append(nbformat.v4.new_markdown_cell(text))
         elif cell.cell_type == "code":
-            cells.append(nbformat.v4.new_code_cell(cell.source))
+            cells += code_cell(cell)
     for cell in cells:
         del cell["id"]
     notebook = nbformat.v4.new_notebook(cells=cells, nbformat_minor=4)
@@ -288,6 +297,18 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
     }
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
+
+
+def code_cell(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return a chapter's code cell for Colab: folded where the book hides it; none where it guards the book's text."""
+    tags = set(cell.metadata.get("tags", ()))
+    if "claims" in tags:
+        return []
+    made = nbformat.v4.new_code_cell(cell.source)
+    if tags & HIDDEN and "bootstrap" not in tags:
+        made.source = f"# @title Code behind the lesson: run it, open it if you like\n{cell.source}"
+        made.metadata = {"cellView": "form", "jupyter": {"source_hidden": True}}
+    return [made]
 
 
 def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:

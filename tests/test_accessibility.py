@@ -309,12 +309,12 @@ def test_every_page_keeps_the_rules(html, chromium, scheme):
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("query", ["", "?class"])
-def test_a_chapter_keeps_the_rules_on_a_phone_and_in_class(chapter, chromium, scheme, query):
-    with Reader(chromium, 360, scheme) as reader:
-        page = reader.open(chapter, query)
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_chapter_keeps_the_rules_on_a_phone(chapter, chromium, scheme, waits):
+    with Reader(chromium, 360, scheme, waits) as reader:
+        page = reader.open(chapter)
         unfold(page)
-        assert not (found := faults(page, f"{chapter.name}{query} ({scheme}, 360 px)")), "\n".join(found)
+        assert not (found := faults(page, f"{chapter.name} ({scheme}, 360 px, waits {waits})")), "\n".join(found)
 
 
 @pytest.mark.slow

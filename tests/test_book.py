@@ -60,7 +60,10 @@ print("ran at", time.time_ns(), "with", os.environ.get("TQDM_DISABLE"))
 pd.DataFrame([[1.0] * 12], columns=[f"column {i}" for i in range(12)])
 ```
 
-**Predict first.** Which color has the point?
+:::{predict}
+:choices: black | white
+Which *color* has the point?
+:::
 
 ```{code-cell} ipython3
 from IPython.display import HTML
@@ -71,7 +74,9 @@ HTML(f'<img alt="one white point" src="data:image/gif;base64,{pixel}">')
 
 It is white.
 
-**A quiz. Predict first**, or rather: **Predict first.** Which number comes next?
+:::{predict}
+Which number comes next?
+:::
 
 ```{code-cell} ipython3
 :tags: [question]
@@ -366,13 +371,18 @@ def browser(chromium):
 
 
 class Reader:
-    """A browser without network. Whatever it asked for elsewhere, or complained about, is in `faults`."""
+    """A browser without network. Whatever it asked for elsewhere, or complained about, is in `faults`.
 
-    def __init__(self, browser, width=1280, scheme="light"):
+    With `waits`, results wait for a guess, as they do for a new reader.
+    """
+
+    def __init__(self, browser, width=1280, scheme="light", waits=False):
         self.faults: list[str] = []
         self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.context.route(re.compile(r"^(?!file:|data:|blob:)"), self._refuse)
         self.page = self.context.new_page()
+        if not waits:
+            self.page.add_init_script("localStorage.setItem('predict', 'off')")
         self.page.on("console", self._listen)
         self.page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
         self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url[:120]}"))
@@ -452,30 +462,54 @@ class TestInTheBrowser:
             assert min(page.locator(".cell_output img").first.evaluate(color)) > 220
             assert max(page.locator("body").evaluate(color)) < 60
 
-    def test_class_mode_hides_what_follows_a_question(self, small, browser):
+    def test_what_follows_a_question_waits_for_the_guess(self, small, browser):
         path = small.html / "chapters" / "01_small.html"
-        with Reader(browser) as reader:
+        with Reader(browser, waits=True) as reader:
             page = reader.open(path)
-            answers = [page.get_by_alt_text("one white point"), page.get_by_text("It is white.")]
-            button = page.get_by_role("button", name="Show the result")
-            assert all(a.is_visible() for a in answers) and not button.count()
-            reader.open(path, "?class")
-            answers.append(page.get_by_text("the number four").last)
-            assert not any(a.is_visible() for a in answers) and button.count() == 2
-            assert page.get_by_text("one, two, three").last.is_visible(), "the question needs it"
+            point, white = page.get_by_alt_text("one white point"), page.get_by_text("It is white.")
+            four = page.get_by_text("the number four").last
             assert page.get_by_text("Which color").is_visible() and page.get_by_text("ran at").last.is_visible()
-            button.first.click()
-            assert all(a.is_visible() for a in answers[:2]) and not answers[2].is_visible() and button.count() == 1
+            assert page.get_by_text("one, two, three").last.is_visible(), "the question needs it"
+            assert not any(e.is_visible() for e in (point, white, four))
+            page.get_by_role("button", name="black").click()
+            assert point.is_visible() and white.is_visible() and not four.is_visible()
+            assert page.get_by_text("Your guess: black").is_visible()
+            page.get_by_label("Your guess").fill("<b>4</b>")
+            page.keyboard.press("Enter")
+            assert four.is_visible() and page.get_by_text("Your guess: <b>4</b>").is_visible()
             reader.open(path)
-            assert not any(a.is_visible() for a in answers), "the tab remembers that it is in class"
-            reader.open(path, "?class=off")
-            assert all(a.is_visible() for a in answers) and not button.count()
-            reader.open(path, "?class")
-            page.get_by_role("button", name="Show all").click()
-            assert all(a.is_visible() for a in answers) and not button.count()
+            assert point.is_visible() and page.get_by_text("Your guess: black").is_visible(), "it is kept"
+            page.get_by_role("button", name="Guess again").first.click()
+            assert not point.is_visible() and four.is_visible()
+            page.get_by_role("button", name="Show the result").click()
+            assert point.is_visible() and page.get_by_text("Your guess:").count() == 1 + 1  # one of them hidden
+            assert not page.get_by_text("Your guess: black").is_visible()
             reader.open(path)
-            assert all(a.is_visible() for a in answers), "it was switched off"
+            assert not point.is_visible(), "nothing was guessed"
             assert not reader.faults
+
+    def test_the_switch_turns_the_waiting_off_on_every_page(self, small, browser):
+        path = small.html / "chapters" / "01_small.html"
+        with Reader(browser, waits=True) as reader:
+            page = reader.open(path)
+            point, switch = page.get_by_alt_text("one white point"), page.get_by_label("Results wait for my guess")
+            switch.uncheck()
+            assert point.is_visible() and not page.get_by_role("button", name="black").is_visible()
+            reader.open(path)
+            assert point.is_visible() and not switch.is_checked()
+            switch.check()
+            assert not point.is_visible()
+            page.emulate_media(media="print")
+            assert point.is_visible() and not switch.is_visible(), "paper does not wait"
+            assert not reader.faults
+
+    def test_without_scripts_nothing_waits(self, small, browser):
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto((small.html / "chapters" / "01_small.html").as_uri())
+        assert page.get_by_alt_text("one white point").is_visible()
+        assert page.locator(".predict-choices li").all_inner_texts() == ["black", "white"]
+        context.close()
 
     def test_a_phone_never_scrolls_sideways(self, html, browser):
         for path in pages(html):

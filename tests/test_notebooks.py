@@ -141,6 +141,12 @@ def test_admonitions_become_block_quotes(tmp_path):
     assert cell == "> **Note**\n>\n> First.\n>\n> - a\n> - b\n\n> **Predict first**\n>\n> Which?"
 
 
+def test_a_question_stands_with_its_choices(tmp_path):
+    body = ":::{predict}\n:choices: one | two *or* more\nHow\nmany?\n:::\n\n:::{predict}\nWhy?\n:::\n"
+    (cell,) = convert(tmp_path, body)
+    assert cell == "**Predict first.** How\nmany?\n\n- one\n- two *or* more\n\n**Predict first.** Why?"
+
+
 def test_a_dropdown_stays_closed_until_opened(tmp_path):
     (cell,) = convert(tmp_path, ":::{admonition} Answer\n:class: dropdown\nThe *second*.\n:::\n")
     assert cell == "<details><summary><b>Answer</b></summary>\n\nThe *second*.\n\n</details>"

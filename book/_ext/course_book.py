@@ -1,7 +1,7 @@
 """What the book adds to Jupyter Book.
 
-A chapter's buttons and reading time, glossary words that explain themselves, and the tags that the preview of a shared
-link is made from.
+Questions that wait for a guess, a chapter's buttons and reading time, glossary words that explain themselves, and the
+tags that the preview of a shared link is made from.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
 
 from coursekit.notebooks import Site
 
@@ -76,6 +78,32 @@ def _without_thebe(app: Sphinx) -> None:
         for listener in list(app.events.listeners[event]):
             if listener.handler.__module__ == "sphinx_thebe":
                 app.disconnect(listener.id)
+
+
+# --- questions
+
+
+class Predict(SphinxDirective):
+    """A question before an experiment: ``:choices: one | another``, or none for an answer in one's own words.
+
+    book/_static/course.js lets what follows wait for the guess. On paper and without scripts the choices are a list.
+    """
+
+    has_content = True
+    option_spec = {"choices": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        """Make a box of the question and its choices."""
+        self.assert_has_content()
+        box = nodes.container(classes=["predict"])
+        self.state.nested_parse(self.content, self.content_offset, box)
+        box[0].insert(0, [nodes.strong("", "Predict first."), nodes.Text(" ")])
+        if choices := self.options.get("choices"):
+            items = [nodes.list_item("", nodes.paragraph("", choice.strip())) for choice in choices.split("|")]
+            if len(items) < 2 or not all(item.astext() for item in items):
+                raise self.error(f":choices: {choices!r}: give at least two, with | between them")
+            box.append(nodes.bullet_list("", *items, bullet="-", classes=["predict-choices"]))
+        return [box]
 
 
 # --- glossary
@@ -161,6 +189,7 @@ def _add_social_tags(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it to Sphinx."""
+    app.add_directive("predict", Predict)
     app.add_config_value("show_solutions", False, "env")  # read by coursekit/build_book.py, which adds the pages
     app.connect("builder-inited", _without_thebe)
     app.connect("env-get-updated", _read_glossary)

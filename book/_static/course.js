@@ -1,37 +1,94 @@
-// In class: ?class in the address hides what follows a "Predict first", until it is asked for; ?class=off ends it. What the
-// question is about stays: cells with the tag "question", such as the pictures of a quiz or a widget to try it with.
+// A "Predict first" lets what follows wait for a guess; the guess then stands beside the result, also after a reload. The
+// switch below the title turns the waiting off on every page. What the question is about stays: cells with the tag
+// "question", such as the pictures of a quiz. Nothing leaves the browser.
 document.addEventListener("DOMContentLoaded", () => {
-  const given = new URLSearchParams(location.search).get("class");
-  if (given === "off") sessionStorage.removeItem("class");
-  else if (given !== null) sessionStorage.setItem("class", "on");
-  if (!sessionStorage.getItem("class")) return;
-  const button = (text, act) => Object.assign(document.createElement("button"),
-    { type: "button", className: "show-result", textContent: text, onclick: act });
-  const asks = (element) => [...element.querySelectorAll(":scope > strong")].some((s) => s.textContent.startsWith("Predict first"));
-  const ends = (element) => !element || element.tagName === "SECTION" || asks(element);
-  const shows = []; // one function for each question
-  for (const question of [...document.querySelectorAll("article p")].filter(asks)) {
-    let cell = question.nextElementSibling;
-    while (!ends(cell) && (!cell.querySelector(".cell_output") || cell.classList.contains("tag_question"))) cell = cell.nextElementSibling;
-    if (ends(cell)) continue;
-    const hidden = [cell.querySelector(".cell_output")];
-    for (let next = cell.nextElementSibling; !ends(next); next = next.nextElementSibling) hidden.push(next);
+  const questions = [...document.querySelectorAll("article .predict")];
+  if (!questions.length) return;
+  const store = (name, value) => { // a browser may forbid it, for pages from the disk for instance
+    try {
+      if (value === undefined) return localStorage.getItem(name);
+      if (value === null) localStorage.removeItem(name);
+      else localStorage.setItem(name, value);
+    } catch { /* then nothing is kept */ }
+    return null;
+  };
+  const make = (tag, properties, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const button = (text, act) => make("button", { type: "button", textContent: text, onclick: act });
+  const ends = (element) => !element || element.tagName === "SECTION" || element.classList.contains("predict");
+  const waiting = []; // {hide, show} of each question
+
+  for (const question of questions) {
+    const key = `guess: ${question.querySelector("p").textContent}`;
+    const after = [];
+    for (let next = question.nextElementSibling; !ends(next); next = next.nextElementSibling) after.push(next);
+    const cell = after.findIndex((e) => e.querySelector(".cell_output") && !e.classList.contains("tag_question"));
+    const results = cell < 0 ? after.filter((e) => !e.classList.contains("tag_question"))
+      : [after[cell].querySelector(".cell_output"), ...after.slice(cell + 1)];
+    const list = question.querySelector(".predict-choices");
+    list?.remove();
+    if (!results.length) continue;
+    const form = make("form", { className: "guess" });
+    form.setAttribute("aria-label", question.querySelector("p").textContent);
+    const told = make("p", { className: "guess", tabIndex: -1 });
     const show = () => {
-      for (const element of hidden) element.hidden = false;
-      ask.remove();
+      for (const element of results) element.classList.remove("waits");
+      form.hidden = true;
+      const guess = store(key);
+      told.hidden = !guess;
+      told.replaceChildren("Your guess: ", make("strong", { textContent: guess ?? "" }), " ", button("Guess again", () => {
+        store(key, null);
+        hide();
+        form.querySelector("button, input").focus();
+      }));
     };
-    const ask = button("Show the result", show);
-    shows.push(show);
-    for (const element of hidden) element.hidden = true;
-    hidden[0].before(ask);
+    const hide = () => {
+      if (store("predict") === "off" || store(key)) return show();
+      for (const element of results) element.classList.add("waits");
+      form.hidden = false;
+      told.hidden = true;
+    };
+    const give = (guess) => {
+      if (guess) store(key, guess);
+      show();
+      if (guess && told.hidden) { // nothing can be kept here: say it all the same
+        told.hidden = false;
+        told.replaceChildren("Your guess: ", make("strong", { textContent: guess }));
+      }
+      (told.hidden ? question : told).focus({ preventScroll: true });
+    };
+    question.tabIndex = -1;
+    if (list) {
+      for (const choice of list.querySelectorAll("li")) {
+        const text = choice.textContent.trim();
+        form.append(button(text, () => give(text)));
+      }
+    } else {
+      const field = make("input", { type: "text", maxLength: 300, placeholder: "Your guess" });
+      field.setAttribute("aria-label", "Your guess");
+      form.append(field, make("button", { textContent: "Guess" }));
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        if (field.value.trim()) give(field.value.trim());
+        else field.focus();
+      });
+    }
+    form.append(Object.assign(button("Show the result", () => give("")), { className: "skip" }));
+    results[0].before(form, told);
+    waiting.push({ hide, show });
+    hide();
   }
-  const note = Object.assign(document.createElement("p"), { className: "in-class", textContent: "In class: results wait for a click. " });
-  note.append(button("Show all, on every page", () => {
-    sessionStorage.removeItem("class");
-    for (const show of shows) show();
-    note.remove();
-  }));
-  document.querySelector("article h1")?.after(note);
+
+  const box = make("input", { type: "checkbox", checked: store("predict") !== "off" });
+  box.addEventListener("change", () => {
+    store("predict", box.checked ? null : "off");
+    for (const { hide, show } of waiting) (box.checked ? hide : show)();
+  });
+  const line = make("label", { className: "predict-switch" }, box, " Results wait for my guess");
+  (document.querySelector("article .reading-time") ?? document.querySelector("article h1"))?.after(line);
 });
 
 // A page opened from the disk may not fetch other pages, so the search shows titles there, without excerpts.

@@ -1,0 +1,43 @@
+"""The form of the chapters: little visible code that only prints, and an answer for every question."""
+
+import pytest
+
+from coursekit import form
+from coursekit.build_book import chapters
+
+#: Chapters of the course that have the form already.
+DONE = {"11_where_are_the_lungs.md"}
+
+
+@pytest.mark.parametrize("chapter", [c for c in chapters() if c.name in DONE], ids=lambda path: path.name)
+def test_a_chapter_shows_code_that_teaches_and_answers_its_questions(chapter):
+    shown, total = form.printing(chapter)
+    assert shown <= form.MOST * total
+    assert not form.unanswered(chapter)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'print("a",\n      b)',
+        "table.style.format(2)",
+        "for a in b:\n    print(a)\n    x = 1",
+        "if a:\n    fig.alt = (f'{b}'\n               'c')",
+    ],
+)
+def test_lines_that_only_show_are_counted(tmp_path, code):
+    chapter = tmp_path / "a.md"
+    fence = "```{code-cell} ipython3\n"
+    chapter.write_text(
+        f"# A\n\n{fence}{code}\n```\n\n{fence}:tags: [hide-input]\n\nprint(1)\n```\n\n{fence}# why\ny = 2\n```\n"
+    )
+    lines = code.count("\n") + 1
+    shown = {"for": 1, "if ": 2}.get(code[:3].strip() + (" " if code[:2] == "if" else ""), lines)
+    assert form.printing(chapter) == (shown, lines + 1)
+
+
+def test_a_question_needs_a_sentence_before_the_next_one(tmp_path):
+    chapter = tmp_path / "a.md"
+    asked = ":::{predict}\n:choices: a | b\nWhich?\n:::\n\n```{code-cell} ipython3\n# It is b.\n```\n\n"
+    chapter.write_text(f"# A\n\n{asked}It is a.\n\n{asked}## More\n\nText.\n\n{asked}")
+    assert form.unanswered(chapter) == ["Which?", "Which?"]

@@ -79,30 +79,36 @@ class Augment:
         return self._crops or any(getattr(self, name) for name in LARGEST)
 
     def __call__(
-        self, x: torch.Tensor, y: torch.Tensor | None = None, generator: torch.Generator | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Change a batch; x and y come back in the same shape, dtype and device, and are not changed in place.
+        self, x: torch.Tensor, y: torch.Tensor | None = None, generator: torch.Generator | None = None,
+        masks: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor | None, ...]:  # fmt: skip
+        """Change a batch: (x, y), or (x, y, masks); same shape, dtype and device, and not changed in place.
 
         ``x`` are images, float (B, C, H, W) in [0, 1], on any device; ``y`` one-hot labels or fractions, float (B, K),
         which only mixup needs and changes. The same state of ``generator``, a CPU one, gives the same result; the
-        default is torch's global generator.
+        default is torch's global generator. ``masks``, bool (B, H, W), are moved as the images are, and nothing else is
+        done to them. Mixup joins the masks of both images; where one of them is empty, the result is.
         """
-        self._check(x, y)
+        self._check(x, y, masks)
         if not self or len(x) == 0:
-            return x, y
+            return (x, y) if masks is None else (x, y, masks)
         u = torch.rand(len(x), 13, generator=generator, dtype=torch.float64)
         # Positions and smooth intensities need more than the 8 bits of bfloat16.
         out = x if x.dtype == torch.float64 else x.float()
         out = self._geometry(out, u)
         out = self._intensity(out, u, generator)
         out = (out.clamp(0, 1) if out is x else out.clamp_(0, 1)).to(x.dtype)
-        return self._mix(out, y, generator) if self.mixup else (out, y)
+        if masks is not None:
+            masks = self._geometry(masks[:, None].float(), u)[:, 0] > 0.5
+        if self.mixup:
+            out, y, masks = self._mix(out, y, masks, generator)
+        return (out, y) if masks is None else (out, y, masks)
 
     @property
     def _crops(self) -> bool:
         return self.crop is not None and self.crop < 1
 
-    def _check(self, x: torch.Tensor, y: torch.Tensor | None) -> None:
+    def _check(self, x: torch.Tensor, y: torch.Tensor | None, masks: torch.Tensor | None) -> None:
         if x.ndim != 4 or not x.is_floating_point():
             got = f"{x.dtype} {tuple(x.shape)}"
             raise ValueError(f"x: give float images (B, C, H, W), got {got}; divide uint8 images by 255")
@@ -112,6 +118,9 @@ class Augment:
         if self.mixup and (y is None or y.ndim != 2 or not y.is_floating_point() or len(y) != len(x)):
             got = None if y is None else f"{y.dtype} {tuple(y.shape)}"
             raise ValueError(f"y: mixup needs one-hot float labels (B, K) for {len(x)} images, got {got}")
+        if masks is not None and (masks.dtype != torch.bool or masks.shape != (len(x), *x.shape[2:])):
+            size, got = (len(x), *x.shape[2:]), f"{masks.dtype} {tuple(masks.shape)}"
+            raise ValueError(f"masks: give bool masks of the images' size, {size}, got {got}")
 
     def _geometry(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         if not (self.rotate or self.shift or self.zoom or self._crops):
@@ -158,13 +167,18 @@ class Augment:
             x = _normal(x, generator).mul_(column(u[:, _NOISE] * self.noise)).add_(x)
         return x
 
-    def _mix(self, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator | None) -> tuple:
+    def _mix(
+        self, x: torch.Tensor, y: torch.Tensor, masks: torch.Tensor | None, generator: torch.Generator | None
+    ) -> tuple:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         part = torch.from_numpy(np.random.default_rng(seed).beta(self.mixup, self.mixup, len(x))).to(x.device)
         partner = torch.randperm(len(x), generator=generator).to(x.device)
         x = torch.lerp(x[partner], x, part.to(x.dtype).view(-1, 1, 1, 1))
         y = torch.lerp(y[partner.to(y.device)], y, part.to(y.device, y.dtype).view(-1, 1))
-        return x, y
+        if masks is not None:
+            there = masks.any((1, 2))
+            masks = (masks | masks[partner]) & (there & there[partner]).view(-1, 1, 1)
+        return x, y, masks
 
 
 def gaussian_blur(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

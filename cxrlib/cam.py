@@ -184,7 +184,7 @@ class _Batch:
 
 
 def _grad_cam(batch: _Batch) -> torch.Tensor:
-    weights = _pooled_weights(batch.model) if _is_end_of_body(batch.model, batch.module) else None
+    weights = pooled_weights(batch.model) if _is_end_of_body(batch.model, batch.module) else None
     if weights is None:
         return _by_gradients(batch, lambda maps, g: (g.mean((2, 3), keepdim=True) * maps).sum(1))
     maps = _full(batch.activations())
@@ -276,7 +276,7 @@ def _full(x: torch.Tensor) -> torch.Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _pooled_weights(model: CxrNet) -> torch.Tensor | None:
+def pooled_weights(model: CxrNet) -> torch.Tensor | None:
     """Find the weights (K, C) from pooled maps to logits where the head is linear in them, else None."""
     parts = dict(model.head.named_children())
     if "pool" not in parts or not set(parts) <= {"pool", "flatten", "norm", "dropout", "output"}:

@@ -132,6 +132,7 @@ def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_j
 PROTOCOL_HELP = """A source project's split: val10, train82, merged82 or pooled. Default: the official test split, and
 a validation split from the rest by patient."""
 BY_HELP = "What a split keeps together. `image` leaks patients; it is there to show that."
+ATTEND_HELP = "Penalize what lies outside of this region in the class activation maps of training images."
 OUT_HELP = """Folder for model.pt, result.json, predictions.json and the checkpoint [default: runs/RECIPE-DATA-seedN].
 Started again with the same folder, a killed run continues."""
 
@@ -142,6 +143,8 @@ Started again with the same folder, a killed run continues."""
 @click.option("--model", help="Another model than the recipe's, e.g. resnet18 or CPCPCPFDD.")
 @click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
 @click.option("--crop", type=click.Choice(["lungs"]), help="Cut each image to the box around its lungs first.")
+@click.option("--attend", type=click.Choice(["lungs", "lesion"]), help=ATTEND_HELP)
+@click.option("--attend-weight", type=click.FloatRange(0), help="How much that counts instead of the recipe's 1.")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
@@ -204,7 +207,19 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
     from .run import public_name
 
     words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
-    for name in ("model", "size", "crop", "epochs", "batch_size", "lr", "seed", "protocol", "by"):
+    for name in (
+        "model",
+        "size",
+        "crop",
+        "attend",
+        "attend_weight",
+        "epochs",
+        "batch_size",
+        "lr",
+        "seed",
+        "protocol",
+        "by",
+    ):
         if (value := settings[name]) is not None and (name, value) != ("by", "patient"):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(word for option in options for word in ("-o", option))])

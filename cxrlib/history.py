@@ -37,7 +37,8 @@ class History:
         """One row per epoch.
 
         Columns: epoch, lr, loss, accuracy, val_loss, val_accuracy, val_auc, seconds, cpu_seconds (of this process, over
-        all its threads), images_per_second.
+        all its threads), images_per_second; where the recipe says ``attend``, outside: the mean fraction of a map that
+        lay outside the region. The loss is without it.
         """
         return pd.DataFrame(self.epochs)
 
@@ -64,7 +65,7 @@ class History:
         if not self.epochs:
             return f"{self.recipe.model}: no finished epoch ({self.stopped or 'not started'})"
         last = self.epochs[-1]
-        shown = ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
+        shown = ("loss", "accuracy", "outside", "val_loss", "val_accuracy", "val_auc")
         values = ", ".join(f"{k} {last[k]:.3f}" if last[k] == last[k] else f"{k} –" for k in shown if k in last)
         kept = self.best_epoch if self.recipe.restore_best else None
         best = f"; weights of epoch {kept} kept" if kept else ""

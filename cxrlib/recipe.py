@@ -28,7 +28,7 @@ _CHECKS = {
     **dict.fromkeys(("epochs", "batch_size", "size"), partial(whole, low=1)),
     **dict.fromkeys(("head_epochs", "seed"), whole),
     **dict.fromkeys(("lr", "head_lr"), partial(number, low=0, open_low=True)),
-    **dict.fromkeys(("weight_decay", "crop_margin"), partial(number, low=0)),
+    **dict.fromkeys(("weight_decay", "crop_margin", "attend_weight"), partial(number, low=0)),
     **dict.fromkeys(("label_smoothing", "ema_decay"), partial(number, low=0, high=1, open_high=True)),
 }  # fmt: skip
 MODEL_OPTIONS = sorted({*inspect.signature(build_model).parameters} - {"name", "classes", "size", "seed"})
@@ -78,6 +78,9 @@ class Recipe:
         At the end, return to the weights of the best epoch by ``monitor``.
     class_weights : "balanced" or sequence of float, optional
         Weights of the classes in the loss: inverse to their counts, or one number per class.
+    attend, attend_weight : {"lungs", "lesion"}, optional, and float
+        Add to the loss the fraction of an image's class activation map that lies outside this region, times the weight,
+        see ``cxrlib.attend``.
     label_smoothing : float
         The fraction of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016).
     augment : Augment, optional
@@ -114,6 +117,8 @@ class Recipe:
     monitor: str = "val_loss"
     restore_best: bool = True
     class_weights: str | tuple[float, ...] | None = None
+    attend: str | None = None
+    attend_weight: float = 1.0
     label_smoothing: float = 0.0
     augment: Augment | None = None
     tta: tuple[str, ...] = ()
@@ -129,8 +134,9 @@ class Recipe:
         if self.trainable not in ("all", "head"):
             words = '"all", "head" or the number of top layers of the body that learn'
             whole(f"recipe: trainable ({words})", self.trainable, 1)
-        if self.crop is not None:
-            one_of("recipe: crop", self.crop, ["lungs"])
+        for name, allowed in (("crop", ["lungs"]), ("attend", ["lungs", "lesion"])):
+            if getattr(self, name) is not None:
+                one_of(f"recipe: {name}", getattr(self, name), allowed)
         if self.early_stopping is not None:
             whole("recipe: early_stopping (epochs, or None)", self.early_stopping, 1)
         for name, kind, what in (

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from .attend import Attention
 from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import write_torch
 from .history import History, LiveCurve
@@ -67,8 +68,10 @@ def fit(
     _check(model, train, val, recipe)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     with torch.random.fork_rng():
-        head = _train_head(model, train, val, recipe, checkpoint, progress) if recipe.head_epochs else None
-        training = _Training(model, train, val, recipe, head.epochs if head else [])
+        attention = Attention(model, train, recipe, progress) if recipe.attend else None
+        parts = model, train, val, attention
+        head = _train_head(*parts, recipe, checkpoint, progress) if recipe.head_epochs else None
+        training = _Training(*parts, recipe, head.epochs if head else [])
         if head and head.stopped in ("interrupted", "diverged"):
             training.history.stopped = head.stopped
             return training.history
@@ -76,8 +79,9 @@ def fit(
 
 
 def _train_head(
-    model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Recipe, checkpoint: Path | None, progress: bool
-) -> History:
+    model: CxrNet, train: CxrDataset, val: CxrDataset | None, attention: Attention | None, recipe: Recipe,
+    checkpoint: Path | None, progress: bool,
+) -> History:  # fmt: skip
     """Train the head alone for its epochs; afterwards the same layers are trainable as before."""
     flags = [(p, p.requires_grad) for p in model.parameters()]
     frozen = {name: model.config[name] for name in ("freeze", "freeze_norms")}
@@ -87,7 +91,7 @@ def _train_head(
         schedule="constant", schedule_options={}, early_stopping=None,
     )  # fmt: skip
     try:
-        training = _Training(model, train, val, first, [])
+        training = _Training(model, train, val, attention, first, [])
         return training.run(checkpoint and checkpoint.with_name(f"{checkpoint.stem}-head{checkpoint.suffix}"), progress)
     finally:
         for parameter, flag in flags:
@@ -131,7 +135,10 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
 class _Training:
     """One run of the loop: the network, its data, and all that changes from epoch to epoch."""
 
-    def __init__(self, model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Recipe, head: list) -> None:
+    def __init__(
+        self, model: CxrNet, train: CxrDataset, val: CxrDataset | None, attention: Attention | None, recipe: Recipe,
+        head: list,
+    ) -> None:  # fmt: skip
         from accelerate import Accelerator, DataLoaderConfiguration  # takes half a second to import
 
         # the recipe's batch is divided among the processes, and the recipe alone says in which numbers to compute
@@ -142,7 +149,7 @@ class _Training:
         if self.processes != started:
             found = f"{started} processes train together, but only {self.processes} can find each other"
             raise ValueError(f"WORLD_SIZE says that {found}: start them with torchrun or accelerate launch")
-        self.model, self.train, self.val, self.recipe = model, train, val, recipe
+        self.model, self.train, self.val, self.attention, self.recipe = model, train, val, attention, recipe
         self.dtype, self.layout = autocast_dtype(recipe.precision, self.device), memory_layout(self.device)
         model.to(device=self.device, memory_format=self.layout)
         self.batch = _batch_size(recipe, len(train), self.processes)
@@ -170,6 +177,8 @@ class _Training:
         bar = progress_bar(total=total, initial=done, desc=recipe.model, unit="step", show=show)
         live = LiveCurve(enabled=show)
         try:
+            if self.attention is not None:
+                self.attention.open()
             for epoch in range(first + 1, recipe.epochs + 1):
                 if self.finished:
                     break
@@ -194,6 +203,8 @@ class _Training:
         finally:
             bar.close()
             live.clear()
+            if self.attention is not None:
+                self.attention.close()
             if self.best is not None:
                 self.model.load_state_dict(self.best)
             elif self.averaged is not None:
@@ -212,7 +223,8 @@ class _Training:
         recipe = self.recipe
         seed = int(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0])
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed)).tolist()
-        batches = self.batches(self.train, self.batch, sampler=order, drop_last=True)
+        shown = self.train if self.attention is None else self.attention
+        batches = self.batches(shown, self.batch, sampler=order, drop_last=True)
         seed += self.accelerator.process_index
         torch.manual_seed(seed)  # dropout
         generator = torch.Generator().manual_seed(seed)  # augmentation
@@ -220,15 +232,19 @@ class _Training:
         self.model.train()
         # filled in place: small tensors kept from every step would lie between large ones, and memory would grow
         losses, hits, seen = torch.empty(self.steps, device=self.device), 0.0, 0
-        for step, (images, labels) in enumerate(batches):
+        outside = torch.zeros(2, self.steps, device=self.device)  # fractions of maps, and how many
+        for step, (images, labels, *masks) in enumerate(batches):
             x = images.to(dtype=torch.float32).div_(255)
             y = nn.functional.one_hot(labels, len(self.train.classes)).to(x.dtype)
             if recipe.augment is not None:
-                x, y = recipe.augment(x, y, generator)
+                x, y, *masks = recipe.augment(x, y, generator, *masks)
             logits = self.forward(self.net, x)
-            loss = self.loss(logits, y)
+            loss = penalized = self.loss(logits, y)
+            if self.attention is not None:
+                outside[0, step], outside[1, step], penalty = self.attention.penalty(y, *masks)
+                penalized = loss + penalty
             self.optimizer.zero_grad(set_to_none=True)
-            self.accelerator.backward(self.scaler.scale(loss))
+            self.accelerator.backward(self.scaler.scale(penalized))
             self.scaler.step(self.optimizer)
             self.scaler.update()
             if self.averaged is not None:
@@ -242,10 +258,13 @@ class _Training:
             if step % 10 == 9:
                 bar.set_postfix(epoch=epoch, loss=f"{loss.item():.3f}", refresh=False)
         seconds = time.perf_counter() - start
-        totals = torch.tensor([float(losses.sum()), float(hits), seen, len(losses)], device=self.device)
-        loss, hits, seen, steps = self.accelerator.reduce(totals, "sum").tolist()
+        totals = [float(losses.sum()), float(hits), seen, len(losses), *outside.sum(1).tolist()]
+        totals = torch.tensor(totals, device=self.device)
+        loss, hits, seen, steps, outside, looked = self.accelerator.reduce(totals, "sum").tolist()
         lr = float(self.optimizer.param_groups[0]["lr"])
         means = {"loss": loss / steps, "accuracy": hits / seen, "images_per_second": seen / seconds}
+        if self.attention is not None:
+            means["outside"] = outside / looked if looked else float("nan")
         return {"epoch": epoch, "lr": lr, **means}
 
     @torch.no_grad()

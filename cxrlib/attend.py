@@ -48,7 +48,7 @@ class Attention(Dataset):
         if pooled_weights(model) is None:
             needed = "a network that ends in global average pooling and one linear layer"
             remedy = (
-                "take resnet18, efficientnet_lite0 or a layer string without F and D such as CPCPCPC, or attend=None"
+                "take resnet18, efficientnet_lite0 or a layer string without F such as CPCPCPC, or attend=None"
             )
             raise ValueError(f"recipe: attend needs {needed}, {model.name!r} does not: {remedy}")
         if recipe.attend == "lesion" and train.masks is None:
@@ -99,18 +99,13 @@ class Attention(Dataset):
             grid = tuple(self.model.body(self.model.input(image)).shape[2:])
         parts = np.split(self.masks, range(256, len(self.masks), 256))
         inside = torch.cat([touched(torch.from_numpy(part), grid).flatten(1) for part in parts])
-        counts = {
-            f"there is no {region} in {{}}": ~inside.any(1),
-            f"the {region} touch{'es' * (region == 'lesion')} all cells of the {grid[0]} x {grid[1]} map in {{}}": (
-                inside.all(1)
-            ),
-        }
-        told = [words.format(f"{int(n):,}") for words, found in counts.items() if (n := found.sum())]
+        empty, full = int((~inside.any(1)).sum()), int(inside.all(1).sum())
+        told = [f"{empty:,} have no {region.rstrip('s')}"] if empty else []
+        if full:
+            told.append(f"in {full:,} all cells of the {grid[0]} x {grid[1]} map are inside (larger images have more)")
         if told:
-            warnings.warn(
-                f"recipe: attend: of {len(inside):,} training images, {' and '.join(told)}: nothing is penalized there",
-                stacklevel=4,
-            )
+            given = f"recipe: attend: of {len(inside):,} training images {' and '.join(told)}"
+            warnings.warn(f"{given}: nothing is penalized there", stacklevel=4)
 
 
 def outside(maps: torch.Tensor, weights: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,7 @@
 
 Ross, Hughes and Doshi-Velez ("Right for the right reasons", IJCAI 2017) penalized input gradients outside of an
 annotated region, Li et al. ("Tell me where to look", CVPR 2018) trained with attention maps. Here it is the class
-activation map that ``explain`` shows, for networks in which it takes no gradient: W @ activations.
+activation map at the end of networks in which it takes no gradient: weights of the output layer times activations.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 class Attention(Dataset):
     """The training images with their regions, and the penalty of a batch.
 
-    The map is that of the image's own class (of its mixture of classes after mixup) at the end of the body, without its
-    negative part: what speaks for the right answer shall lie inside. Cells of the map's grid that the region touches
-    are inside. Images without a region are not penalized; a warning counts them.
+    The map is that of the image's own class (of its mixture of classes after mixup) minus the mean over the classes, at
+    the end of the body and without its negative part: what speaks for the right answer shall lie inside. The mean
+    changes no answer; without it a network could leave the map blank and speak through the other classes' negative
+    parts, and did. Cells of the map's grid that the region touches are inside. Images without a region are not
+    penalized; a warning counts them.
 
     Parameters
     ----------
@@ -47,9 +49,7 @@ class Attention(Dataset):
     def __init__(self, model: CxrNet, train: CxrDataset, recipe: Recipe, progress: bool = False) -> None:
         if pooled_weights(model) is None:
             needed = "a network that ends in global average pooling and one linear layer"
-            remedy = (
-                "take resnet18, efficientnet_lite0 or a layer string without F such as CPCPCPC, or attend=None"
-            )
+            remedy = "take resnet18, efficientnet_lite0 or a layer string without F such as CPCPCPC, or attend=None"
             raise ValueError(f"recipe: attend needs {needed}, {model.name!r} does not: {remedy}")
         if recipe.attend == "lesion" and train.masks is None:
             remedy = 'phantoms have them; attend="lungs" needs none'
@@ -87,7 +87,8 @@ class Attention(Dataset):
         Returns the sum of the fractions outside over images with a region, how many these are, and what is added to the
         loss.
         """
-        fractions, there = outside(self.maps, y @ pooled_weights(self.model), masks)
+        weights = pooled_weights(self.model)
+        fractions, there = outside(self.maps, y @ weights - weights.mean(0), masks)
         self.maps = None
         total, count = fractions.sum(), there.sum()
         return total.detach(), count, self.weight * total / count.clamp(min=1)

@@ -56,6 +56,29 @@ def test_part_of_a_map_outside_and_nothing_where_there_is_no_region_or_no_positi
     assert weights.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("bright, expected", [(slice(8, 16), 1.0), (slice(0, 8), 0.0)])
+@pytest.mark.parametrize("own, other", [(1.0, 0.0), (0.0, -1.0)])
+def test_the_penalty_of_a_known_network(bright, expected, own, other):
+    """The map of the class is its difference from the others: evidence cannot hide in their negative values."""
+    recipe = TINY.replace(model="C", model_options={"filters": (1,)}, attend_weight=3.0)
+    data = masked(4)
+    model = cxr.build(recipe, data.classes)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+        model.body.conv1.weight[0, 0, 1, 1] = 1.0  # the map is the image
+        model.head.output.weight.copy_(torch.tensor([[own], [other]]))
+    model.input.forward = lambda x: x
+    x = torch.zeros(4, 1, 16, 16)
+    x[:, :, bright] = 0.7
+    attention = Attention(model, data, recipe)
+    attention.open()
+    model(x)
+    total, count, penalty = attention.penalty(torch.tensor([[1.0, 0.0]] * 4), torch.from_numpy(data.lungs))
+    attention.close()
+    assert (float(total), int(count), float(penalty)) == pytest.approx((4 * expected, 4, 3 * expected))
+
+
 def test_a_small_step_against_the_penalty_makes_it_smaller():
     data = masked(32)
     model = cxr.build(TINY, data.classes)

@@ -110,6 +110,7 @@ def commands() -> st.SearchStrategy:
             st.tuples(st.just("--model"), LETTERS),
             st.tuples(st.just("--recipe"), odd),
             st.tuples(st.just("--lr"), odd),
+            st.tuples(st.just("--attend"), odd | st.just("lungs")),
             st.tuples(st.just("--batch-size"), odd),
             st.tuples(st.just("--protocol"), odd | st.just("val10")),
             st.tuples(st.just("--by"), odd),

@@ -139,6 +139,8 @@ def recipes() -> st.SearchStrategy:
         "class_weights": st.sampled_from(
             ["balanced", "x", None, [1, 2], [1], [0, 0], [-1, 1], ["a", "b"], 3, {}, [math.nan, 1], [[1], [2]]]
         ),
+        "attend": st.sampled_from(["lungs", "lesion", "heart", None, 1]),
+        "attend_weight": number,
         "label_smoothing": number,
         "augment": augment | value,
         "tta": st.lists(st.sampled_from(["identity", "flip", "x", 1]), max_size=3) | value,

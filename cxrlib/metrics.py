@@ -194,13 +194,18 @@ class Report:
         return {name: float(v[0]) for name, v in self._measure([np.ones((1, len(self.labels)))]).items()}
 
     @cached_property
+    def resamples(self) -> dict[str, np.ndarray]:
+        """Every value in each resample of the patients, (B,): the same patients in all reports of the same images."""
+        return self._measure(draws(self._group, self.bootstrap, self.seed))
+
+    @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """95 % percentile intervals of the defined values, from a bootstrap over patients; see ``cxrlib.bootstrap``.
 
         A resample in which a value is undefined is left out for that value. The resamples of the expected calibration
         error lie too high, because images drawn twice add chance; their spread is therefore laid around the value.
         """
-        found = self._measure(draws(self._group, self.bootstrap, self.seed))
+        found = dict(self.resamples)
         if "ece" in found:
             found["ece"] = np.maximum(found["ece"] - found["ece"].mean() + self["ece"], 0)
         defined = {n: v for n, v in found.items() if np.isfinite(self[n]) and np.isfinite(v).any()}

@@ -6,7 +6,7 @@ on the detector: it shows up in a fraction ``p`` of the ill and ``1 - p`` of the
 p = 1 it says all.
 
 Every image exists twice, with and without its marker, and differs nowhere else. All data sets are made by choosing one
-of the two.
+of the two. Where nothing can be switched, in real images, ``controls`` covers parts of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from . import plot
+from ._controls import controls as controls
+from ._controls import cover, train
 from ._predict import predict
 from .augment import Augment
 from .bootstrap import mean_intervals
@@ -29,8 +31,7 @@ from .localization.maps import marker_boxes as boxes_in
 from .metrics import evaluate
 from .models import CxrNet
 from .phantom import counterfactual, make_phantoms
-from .recipe import Recipe, build
-from .train import fit
+from .recipe import Recipe
 from .validate import array, number, whole
 from .values import UNDEFINED, text
 
@@ -89,27 +90,8 @@ def confounded(pairs: Pairs, p: float, seed: int = 0) -> CxrDataset:
 
 
 def blackout(data: CxrDataset) -> CxrDataset:
-    """Paint a black rectangle over the lungs: whatever a network still finds is not in the lungs.
-
-    An image whose lung mask is empty cannot be covered; raises ValueError for such data, and for data without masks.
-    """
-    if data.lungs is None:
-        raise ValueError("data: it has no lung masks, so the lungs cannot be covered")
-    if empty := int((~data.lungs.any((1, 2))).sum()):
-        raise ValueError(f"data: {empty} images have an empty lung mask and cannot be covered; leave them out")
-    images = data.images.copy()
-    for image, lung in zip(images[:, 0], data.lungs, strict=True):
-        y, x = np.nonzero(lung)
-        image[y.min() : y.max() + 1, x.min() : x.max() + 1] = 0
-    return CxrDataset(images, data.labels, data.classes, data.patients, data.table, data.masks, data.lungs, data.name)
-
-
-def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
-    """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
-    recipe = recipe.replace(size=data.size, **changes)
-    model = build(recipe, data.classes)
-    fit(model, data, None, recipe, progress=False)
-    return model
+    """Paint a black rectangle over the lungs: whatever a network still finds is not in the lungs; see ``cover``."""
+    return cover(data, "lungs black")
 
 
 def three_tests(pairs: Pairs, p: float, seed: int = 0) -> dict[str, CxrDataset]:

@@ -1,0 +1,316 @@
+"""controls: cover parts of the X-rays, train anew on each version, and see what still tells the classes apart.
+
+Maguolo and Nanni (Information Fusion 76, 2021) covered the lungs in sets of COVID-19 X-rays, and networks still told
+where an image came from. Whatever can be told without lungs is not read off the lungs.
+"""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from . import plot
+from ._predict import predict
+from ._prepare import lung_boxes
+from .bootstrap import ends
+from .data import CxrDataset
+from .localization.maps import filled
+from .metrics import Report
+from .models import CxrNet
+from .progress import bar
+from .recipe import Recipe, build
+from .train import fit
+from .validate import one_of, several, whole
+from .values import plain, table, text
+
+RECIPE = Recipe(
+    model="PCPCPCPFD", model_options={"filters": (16, 32, 64), "hidden": 64}, size=128, epochs=6, optimizer="adamw",
+    lr=2e-3, weight_decay=0.01, schedule="onecycle", batch_size=64, class_weights="balanced",
+    about="A small network for the controls: seconds to minutes on one core.",
+)  # fmt: skip
+LIMITS = """\
+A version shows what the images hold, not what a network of the untouched images looks at; and what is outside the lungs
+need not be a mistake of the set: the ill lie differently and carry tubes."""
+FEWEST = 10  # images of each class, for training and for scoring
+FRAME = 0.1  # of the side, by which the border is cut
+#: What a marker is: so much brighter than all that surrounds it (gray levels; at its edge, at its brightest place), and
+#: no wider or longer, as fractions of the side, than a stroke of a letter and than a letter or tag.
+EDGE, PEAK, STROKE, LETTER = 45, 75, 0.07, 0.14
+
+
+def _box(lung: np.ndarray) -> np.ndarray:
+    """Fill the box around a mask, bool (H, W)."""
+    return filled(lung_boxes(lung[None], 0), lung.shape)[0]
+
+
+def _frame(image: np.ndarray) -> np.ndarray:
+    """Find the frame, bool (H, W): a tenth of the side at each edge."""
+    dy, dx = (max(1, round(FRAME * side)) for side in image.shape)
+    frame = np.ones(image.shape, bool)
+    frame[dy:-dy, dx:-dx] = False
+    return frame
+
+
+def find_markers(image: np.ndarray, lung: np.ndarray) -> np.ndarray:
+    """Find what looks like a marker: bright, small and compact, and neither in the lungs nor between them.
+
+    Letters and tags of lead, ends of wires, and some ends of bones. ``image`` (H, W) uint8, ``lung`` (H, W) bool; gives
+    bool (H, W), with one pixel around each.
+    """
+    stroke = round(STROKE * len(image)) | 1
+    brighter = image.astype(np.float32) - ndimage.grey_opening(image, (stroke, stroke))  # a white top-hat
+    pieces, count = ndimage.label(brighter > EDGE, np.ones((3, 3)))
+    between = np.logical_or.accumulate(lung, 1) & np.logical_or.accumulate(lung[:, ::-1], 1)[:, ::-1]
+    kept = np.zeros(count + 1, bool)
+    for k, place in enumerate(ndimage.find_objects(pieces), 1):
+        piece = pieces[place] == k
+        small = max(piece.shape) <= LETTER * len(image)
+        kept[k] = small and brighter[place][piece].max() >= PEAK and not between[place][piece].any()
+    return ndimage.binary_dilation(kept[pieces], np.ones((3, 3)))
+
+
+def _markers_painted(image: np.ndarray, lung: np.ndarray) -> np.ndarray:
+    """Paint markers with a blurred mean of what lies around them."""
+    marked = find_markers(image, lung)
+    wide = STROKE * len(image) / 2
+    seen, weight = (ndimage.gaussian_filter(np.where(marked, 0.0, x), wide) for x in (image, 1.0))
+    return np.where(marked, seen / np.maximum(weight, 1e-6), image).astype(np.uint8)
+
+
+#: version -> function from an image (H, W) uint8 and its lungs (H, W) bool to a new image
+VERSIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "untouched": lambda image, lung: image,
+    "lungs black": lambda image, lung: image * ~_box(lung),
+    "only lungs": lambda image, lung: image * _box(lung),
+    "box alone": lambda image, lung: np.uint8(255) * ~_box(lung),
+    "border black": lambda image, lung: image * ~_frame(image),
+    "only border": lambda image, lung: image * _frame(image),
+    "markers painted": _markers_painted,
+}
+
+
+def cover(data: CxrDataset, version: str) -> CxrDataset:
+    """Paint over a part of every image.
+
+    Where lungs are covered or cut out it is by the box around them: their outline alone would show what is dense.
+
+    Parameters
+    ----------
+    data : CxrDataset
+        With lung masks, none of them empty; ``data.with_lungs()`` finds them.
+    version : str
+        "untouched"; "lungs black", the box around the lungs is black; "only lungs", all outside of it is black; "box
+        alone", a black box on white: where the lungs lie and how large they are, and nothing else; "border black", a
+        tenth of the side at each edge is black; "only border", all but that is black, in all images alike; "markers
+        painted", what looks like a side marker, a tag or the end of a wire is painted with its surroundings, see
+        ``find_markers``.
+
+    Raises
+    ------
+    ValueError
+        Another version, data without lung masks, or with an empty one.
+    """
+    paint = VERSIONS[one_of("version", version, VERSIONS)]
+    if data.lungs is None:
+        raise ValueError("data: it has no lung masks, so the lungs cannot be covered; data.with_lungs() finds them")
+    if empty := int((~data.lungs.any((1, 2))).sum()):
+        raise ValueError(f"data: {empty} images have an empty lung mask and cannot be covered; leave them out")
+    images = np.stack([paint(image, lung) for image, lung in zip(data.images[:, 0], data.lungs, strict=True)])
+    rest = data.labels, data.classes, data.patients, data.table, data.masks, data.lungs, data.name
+    return CxrDataset(images[:, None], *rest)
+
+
+def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
+    """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
+    recipe = recipe.replace(size=data.size, **changes)
+    model = build(recipe, data.classes)
+    fit(model, data, None, recipe, progress=False)
+    return model
+
+
+def controls(
+    training: CxrDataset, test: CxrDataset, recipe: Recipe = RECIPE, seeds: Sequence[int] = (0,), progress: bool = True
+) -> Controls:
+    """Train and test anew on every version of the images (see ``cover``), to see what still tells the classes apart.
+
+    Each version has networks of its own, trained and tested on that version by the same recipe at the size of the data.
+    An image in which no lungs are found is left out of all versions, and counted.
+
+    Parameters
+    ----------
+    training, test : CxrDataset
+        Images of different patients. The lungs are their own, where they have masks, else those that ``cxr.lungs``
+        finds in the untouched images. The fewer pixels, the quicker; markers need about 96.
+    recipe, seeds : Recipe, sequence of int
+        How to train; each version gets one network per seed.
+    progress : bool
+        Show progress bars.
+
+    Raises
+    ------
+    ValueError
+        No lungs in most of the images, or fewer than ten images of a class, to train on or to score.
+    """
+    seeds = several("seeds", seeds, whole)
+    found = [where_lungs(part, progress) for part in (training, test)]
+    left_out = len(training) + len(test) - sum(map(len, found))
+    if left_out > sum(map(len, found)):
+        told = f"no lungs were found in {left_out:,} of {len(training) + len(test):,} images"
+        raise ValueError(f"{told}: give frontal X-rays of whole chests of at least 64 px, or lung masks with them")
+    for part, what in zip(found, ("train on", "score"), strict=True):
+        counts = np.bincount(part.labels, minlength=len(part.classes))
+        if len(counts) < 2 or counts.min() < FEWEST:
+            told = ", ".join(f"{n} {name}" for n, name in zip(counts, part.classes, strict=True))
+            raise ValueError(
+                f"controls: give two classes or more, with {FEWEST} images with lungs of each to {what}, got {told}; "
+                "add images, or leave a class out"
+            )
+    reports = {version: [] for version in VERSIONS}
+    with bar(total=len(reports) * len(seeds), desc="controls", unit="network", show=progress) as shown:
+        for version, scored in reports.items():
+            shown.set_postfix_str(version)
+            learned, seen = (cover(part, version) for part in found)
+            for seed in seeds:
+                model = train(learned, recipe, seed=seed)
+                scored.append(Report(seen.labels, predict(model, seen), seen.classes, seen.patients))
+                shown.update()
+    return Controls(reports, recipe, tuple(seeds), len(found[0]), left_out, found[1][:1])
+
+
+def where_lungs(data: CxrDataset, progress: bool) -> CxrDataset:
+    """Give the images in which lungs are found, with their lungs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No lungs were found")  # they are counted
+        data = data.with_lungs(progress)
+    return data[data.lungs.any((1, 2))]
+
+
+@dataclass(eq=False)
+class Controls:
+    """What networks could still tell when parts of the images were covered; shows itself in a notebook.
+
+    Parameters
+    ----------
+    reports : dict of str to list of Report
+        The scores of every version's networks, one per seed; all of the same images.
+    recipe, seeds : Recipe, sequence of int
+        How the networks were trained.
+    training, left_out : int
+        Images that they were trained on; images without lungs, of training and scoring, which are in no version.
+    example : CxrDataset
+        An image with its lungs, for the picture.
+    """
+
+    reports: dict[str, list[Report]]
+    recipe: Recipe
+    seeds: Sequence[int]
+    training: int
+    left_out: int
+    example: CxrDataset
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Balanced accuracy, AUC and its difference to the untouched images, one row per version.
+
+        Each is the mean over the seeds, with low and high: 95 %, bootstrap over patients, the same patients in both
+        versions of a difference. ``auc_min`` and ``auc_max`` are of the lowest and the highest seed.
+        """
+        names = [name + end for name in ("balanced_accuracy", "auc", "difference") for end in ("", "_low", "_high")]
+        rows, untouched = {}, _drawn(self.reports["untouched"], "auc")
+        for version, reports in self.reports.items():
+            auc, seeds = _drawn(reports, "auc"), [report["auc"] for report in reports]
+            values = (_drawn(reports, "macro_recall"), auc, auc - untouched)
+            rows[version] = [*(x for v in values for x in (v[0], *ends(v[1:]))), min(seeds), max(seeds)]
+        return pd.DataFrame.from_dict(rows, "index", columns=[*names, "auc_min", "auc_max"]).rename_axis("version")
+
+    @cached_property
+    def beyond_box(self) -> tuple[float, float, float]:
+        """By how much the AUC with lungs black is above that of the box alone; with low and high."""
+        black, box = (_drawn(self.reports[version], "auc") for version in ("lungs black", "box alone"))
+        return float(black[0] - box[0]), *map(float, ends(black[1:] - box[1:]))
+
+    @property
+    def findings(self) -> list[str]:
+        """What the numbers say, in sentences."""
+        said = []
+        for version, what in _ALONE.items():
+            row = self.table.loc[version]
+            value = text(*row[["auc", "auc_low", "auc_high"]])
+            said.append(
+                f"{what} gives an AUC of {value}: {_judged(row['auc_low'] - 0.5, row['auc_high'] - 0.5)} than guessing."
+            )
+        for version, what in _WITHOUT.items():
+            value, low, high = self.table.loc[version, ["difference", "difference_low", "difference_high"]]
+            said.append(
+                f"Without {what} the AUC changes by {value:+.3f} ({low:+.3f} to {high:+.3f}): {_judged(low, high)}."
+            )
+        return said
+
+    def _about(self) -> str:
+        report, images = self.reports["untouched"][0], f"{self.left_out:,} images without lungs are left out"
+        networks = f"{len(self.seeds)} network{'s' if len(self.seeds) > 1 else ''} of each version"
+        counts = f"{len(report.labels):,} images of {len(np.unique(report.patients)):,} patients"
+        guess = f"AUC 0.5, balanced accuracy {1 / len(report.classes):.2f}"
+        said = f"{networks}, trained on {self.training:,} images and scored on {counts}; {images}. A network that knows"
+        return f"{said} nothing: {guess}. In brackets 95 %, bootstrap over patients. {LIMITS}"
+
+    def _rows(self) -> Iterator[tuple]:
+        for version, row in self.table.iterrows():
+            yield version, *(tuple(row[[name, f"{name}_low", f"{name}_high"]]) for name in _COLUMNS)
+
+    def __str__(self) -> str:
+        rows = [[version, *(text(*value) for value in values)] for version, *values in self._rows()]
+        shown = pd.DataFrame(rows, columns=["version", *_COLUMNS.values()]).to_string(index=False)
+        return "\n".join([shown, *self.findings, self._about()])
+
+    __repr__ = __str__
+
+    def plot(self) -> plot.Figure:
+        """Draw the AUC of every version with its interval."""
+        rows = {version: tuple(row[["auc", "auc_low", "auc_high"]]) for version, row in self.table.iterrows()}
+        return plot.intervals(rows, "AUC", reference=0.5)
+
+    def pictures(self) -> plot.Figure:
+        """Show every version of one image."""
+        shown = [cover(self.example, version).images for version in VERSIONS]
+        same = [np.repeat(values, len(VERSIONS)) for values in (self.example.labels, self.example.patients)]
+        return plot.xrays(CxrDataset(np.concatenate(shown), same[0], self.example.classes, same[1]), list(VERSIONS))
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.findings)
+        parts = [self.pictures().to_html(), self.plot().to_html(), table(["version", *_COLUMNS.values()], self._rows())]
+        return "".join(parts) + f"<ul>{said}</ul><p><small>{html.escape(self._about())}</small></p>"
+
+    def to_dict(self) -> dict:
+        """Give plain values for JSON: no image, no patient."""
+        report = self.reports["untouched"][0]
+        about = {"images": len(report.labels), "patients": len(np.unique(report.patients)), "training": self.training}
+        about |= {"left_out": self.left_out, "seeds": self.seeds, "recipe": self.recipe.to_dict()}
+        return plain(about | {"versions": self.table.to_dict("index"), "beyond_box": self.beyond_box})
+
+
+_ALONE = {
+    "lungs black": "What lies outside the box around the lungs, with the box's place and size,",
+    "box alone": "The place and size of that box alone", "only border": "The border alone",
+}  # fmt: skip
+_WITHOUT = {
+    "only lungs": "what lies outside the box", "border black": "the border",
+    "markers painted": "what looks like markers",
+}  # fmt: skip
+_COLUMNS = {"balanced_accuracy": "balanced accuracy", "auc": "AUC", "difference": "AUC, difference to untouched"}
+
+
+def _drawn(reports: list[Report], name: str) -> np.ndarray:
+    """Give the mean of reports in one value, followed by those of the resamples: (1 + B,)."""
+    return np.mean([np.r_[report[name], report.resamples[name]] for report in reports], axis=0)
+
+
+def _judged(low: float, high: float) -> str:
+    return "clearly more" if low > 0 else "clearly less" if high < 0 else "not clearly more or less"

@@ -23,7 +23,6 @@ from .bootstrap import ends
 from .data import CxrDataset
 from .localization.maps import filled
 from .metrics import Report
-from .models import CxrNet
 from .progress import bar
 from .recipe import Recipe, build
 from .train import fit
@@ -35,9 +34,6 @@ RECIPE = Recipe(
     lr=2e-3, weight_decay=0.01, schedule="onecycle", batch_size=64, class_weights="balanced",
     about="A small network for the controls: seconds to minutes on one core.",
 )  # fmt: skip
-LIMITS = """\
-A version shows what the images hold, not what a network of the untouched images looks at; and what is outside the lungs
-need not be a mistake of the set: the ill lie differently and carry tubes."""
 FEWEST = 10  # images of each class, for training and for scoring
 FRAME = 0.1  # of the side, by which the border is cut
 #: What a marker is: so much brighter than all that surrounds it (gray levels; at its edge, at its brightest place), and
@@ -77,7 +73,7 @@ def find_markers(image: np.ndarray, lung: np.ndarray) -> np.ndarray:
 
 
 def _markers_painted(image: np.ndarray, lung: np.ndarray) -> np.ndarray:
-    """Paint markers with a blurred mean of what lies around them."""
+    """Paint markers with a blurred mean of what lies around them; a smooth patch stays."""
     marked = find_markers(image, lung)
     wide = STROKE * len(image) / 2
     seen, weight = (ndimage.gaussian_filter(np.where(marked, 0.0, x), wide) for x in (image, 1.0))
@@ -89,7 +85,7 @@ VERSIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "untouched": lambda image, lung: image,
     "lungs black": lambda image, lung: image * ~_box(lung),
     "only lungs": lambda image, lung: image * _box(lung),
-    "box alone": lambda image, lung: np.uint8(255) * ~_box(lung),
+    "box alone": lambda image, lung: np.uint8(255) * _box(lung),
     "border black": lambda image, lung: image * ~_frame(image),
     "only border": lambda image, lung: image * _frame(image),
     "markers painted": _markers_painted,
@@ -107,7 +103,7 @@ def cover(data: CxrDataset, version: str) -> CxrDataset:
         With lung masks, none of them empty; ``data.with_lungs()`` finds them.
     version : str
         "untouched"; "lungs black", the box around the lungs is black; "only lungs", all outside of it is black; "box
-        alone", a black box on white: where the lungs lie and how large they are, and nothing else; "border black", a
+        alone", a white box on black: where the lungs lie and how large they are, and nothing else; "border black", a
         tenth of the side at each edge is black; "only border", all but that is black, in all images alike; "markers
         painted", what looks like a side marker, a tag or the end of a wire is painted with its surroundings, see
         ``find_markers``.
@@ -122,21 +118,14 @@ def cover(data: CxrDataset, version: str) -> CxrDataset:
         raise ValueError("data: it has no lung masks, so the lungs cannot be covered; data.with_lungs() finds them")
     if empty := int((~data.lungs.any((1, 2))).sum()):
         raise ValueError(f"data: {empty} images have an empty lung mask and cannot be covered; leave them out")
-    images = np.stack([paint(image, lung) for image, lung in zip(data.images[:, 0], data.lungs, strict=True)])
+    painted = [paint(image, lung) for image, lung in zip(data.images[:, 0], data.lungs, strict=True)]
+    images = np.array(painted, np.uint8).reshape(data.images.shape)
     rest = data.labels, data.classes, data.patients, data.table, data.masks, data.lungs, data.name
-    return CxrDataset(images[:, None], *rest)
-
-
-def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
-    """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
-    recipe = recipe.replace(size=data.size, **changes)
-    model = build(recipe, data.classes)
-    fit(model, data, None, recipe, progress=False)
-    return model
+    return CxrDataset(images, *rest)
 
 
 def controls(
-    training: CxrDataset, test: CxrDataset, recipe: Recipe = RECIPE, seeds: Sequence[int] = (0,), progress: bool = True
+    train: CxrDataset, test: CxrDataset, recipe: Recipe = RECIPE, seeds: Sequence[int] = (0,), progress: bool = True
 ) -> Controls:
     """Train and test anew on every version of the images (see ``cover``), to see what still tells the classes apart.
 
@@ -145,7 +134,7 @@ def controls(
 
     Parameters
     ----------
-    training, test : CxrDataset
+    train, test : CxrDataset
         Images of different patients. The lungs are their own, where they have masks, else those that ``cxr.lungs``
         finds in the untouched images. The fewer pixels, the quicker; markers need about 96.
     recipe, seeds : Recipe, sequence of int
@@ -159,10 +148,13 @@ def controls(
         No lungs in most of the images, or fewer than ten images of a class, to train on or to score.
     """
     seeds = several("seeds", seeds, whole)
-    found = [where_lungs(part, progress) for part in (training, test)]
-    left_out = len(training) + len(test) - sum(map(len, found))
+    if (train.classes, train.size) != (test.classes, test.size):
+        of = " and ".join(f"{', '.join(part.classes)} at {part.size} px" for part in (train, test))
+        raise ValueError(f"train, test: give images of the same classes and size, got {of}")
+    found = [where_lungs(part, progress) for part in (train, test)]
+    left_out = len(train) + len(test) - sum(map(len, found))
     if left_out > sum(map(len, found)):
-        told = f"no lungs were found in {left_out:,} of {len(training) + len(test):,} images"
+        told = f"no lungs were found in {left_out:,} of {len(train) + len(test):,} images"
         raise ValueError(f"{told}: give frontal X-rays of whole chests of at least 64 px, or lung masks with them")
     for part, what in zip(found, ("train on", "score"), strict=True):
         counts = np.bincount(part.labels, minlength=len(part.classes))
@@ -178,7 +170,8 @@ def controls(
             shown.set_postfix_str(version)
             learned, seen = (cover(part, version) for part in found)
             for seed in seeds:
-                model = train(learned, recipe, seed=seed)
+                one = recipe.replace(size=train.size, seed=seed, crop=None)
+                fit(model := build(one, train.classes), learned, None, one, progress=False)
                 scored.append(Report(seen.labels, predict(model, seen), seen.classes, seen.patients))
                 shown.update()
     return Controls(reports, recipe, tuple(seeds), len(found[0]), left_out, found[1][:1])
@@ -241,25 +234,27 @@ class Controls:
         """What the numbers say, in sentences."""
         said = []
         for version, what in _ALONE.items():
-            row = self.table.loc[version]
-            value = text(*row[["auc", "auc_low", "auc_high"]])
-            said.append(
-                f"{what} gives an AUC of {value}: {_judged(row['auc_low'] - 0.5, row['auc_high'] - 0.5)} than guessing."
-            )
+            value, *limits = row = self.table.loc[version, ["auc", "auc_low", "auc_high"]]
+            than = f"{_judged(*(limit - 0.5 for limit in limits))} than guessing"
+            said.append(f"{what} gives an AUC of {text(*row)}: {than}.")
+        beyond = text(*self.beyond_box, "+.3f")
+        said[1] += f" What lies outside adds {beyond} to that: {_judged(*self.beyond_box[1:])}."
         for version, what in _WITHOUT.items():
-            value, low, high = self.table.loc[version, ["difference", "difference_low", "difference_high"]]
-            said.append(
-                f"Without {what} the AUC changes by {value:+.3f} ({low:+.3f} to {high:+.3f}): {_judged(low, high)}."
-            )
+            row = self.table.loc[version, ["difference", "difference_low", "difference_high"]]
+            said.append(f"Without {what} the AUC changes by {text(*row, '+.3f')}: {_judged(*row[1:])}.")
         return said
 
-    def _about(self) -> str:
-        report, images = self.reports["untouched"][0], f"{self.left_out:,} images without lungs are left out"
-        networks = f"{len(self.seeds)} network{'s' if len(self.seeds) > 1 else ''} of each version"
-        counts = f"{len(report.labels):,} images of {len(np.unique(report.patients)):,} patients"
-        guess = f"AUC 0.5, balanced accuracy {1 / len(report.classes):.2f}"
-        said = f"{networks}, trained on {self.training:,} images and scored on {counts}; {images}. A network that knows"
-        return f"{said} nothing: {guess}. In brackets 95 %, bootstrap over patients. {LIMITS}"
+    def _about(self) -> list[str]:
+        report, networks = self.reports["untouched"][0], f"{len(self.seeds)} per version"
+        counts = f"scored on {len(report.labels):,} images of {len(np.unique(report.patients)):,} other patients"
+        return [
+            f"Networks: {networks}, trained on {self.training:,} images and {counts}; {self.left_out:,} images without "
+            "lungs that could be found are left out.",
+            "In brackets 95 %, bootstrap over patients; differences are of the same patients. A network that knows "
+            f"nothing has an AUC of 0.5 and a balanced accuracy of {1 / len(report.classes):.2f}.",
+            "A version shows what the images hold, not what a network of untouched images looks at. What lies outside "
+            "the lungs need not be a fault of the data set: the ill lie differently and carry tubes.",
+        ]
 
     def _rows(self) -> Iterator[tuple]:
         for version, row in self.table.iterrows():
@@ -268,7 +263,7 @@ class Controls:
     def __str__(self) -> str:
         rows = [[version, *(text(*value) for value in values)] for version, *values in self._rows()]
         shown = pd.DataFrame(rows, columns=["version", *_COLUMNS.values()]).to_string(index=False)
-        return "\n".join([shown, *self.findings, self._about()])
+        return "\n".join([shown, *self.findings, *self._about()])
 
     __repr__ = __str__
 
@@ -279,14 +274,20 @@ class Controls:
 
     def pictures(self) -> plot.Figure:
         """Show every version of one image."""
-        shown = [cover(self.example, version).images for version in VERSIONS]
-        same = [np.repeat(values, len(VERSIONS)) for values in (self.example.labels, self.example.patients)]
-        return plot.xrays(CxrDataset(np.concatenate(shown), same[0], self.example.classes, same[1]), list(VERSIONS))
+        images = np.concatenate([cover(self.example, version).images for version in VERSIONS])
+        label, patient = (np.repeat(one, len(images)) for one in (self.example.labels, self.example.patients))
+        fig = plot.xrays(CxrDataset(images, label, self.example.classes, patient), list(VERSIONS), columns=4, width=7)
+        fig.alt = f"One chest X-ray in {len(images)} versions: {', '.join(VERSIONS)}."
+        return fig
 
     def _repr_html_(self) -> str:
         said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.findings)
         parts = [self.pictures().to_html(), self.plot().to_html(), table(["version", *_COLUMNS.values()], self._rows())]
-        return "".join(parts) + f"<ul>{said}</ul><p><small>{html.escape(self._about())}</small></p>"
+        return (
+            "<h4>Controls</h4>"
+            + "".join(parts)
+            + f"<ul>{said}</ul><p><small>{html.escape(' '.join(self._about()))}</small></p>"
+        )
 
     def to_dict(self) -> dict:
         """Give plain values for JSON: no image, no patient."""
@@ -297,7 +298,7 @@ class Controls:
 
 
 _ALONE = {
-    "lungs black": "What lies outside the box around the lungs, with the box's place and size,",
+    "lungs black": "What lies outside the box around the lungs, with place and size of the box,",
     "box alone": "The place and size of that box alone", "only border": "The border alone",
 }  # fmt: skip
 _WITHOUT = {

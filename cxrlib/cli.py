@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from ._controls import Controls
     from .data import CxrDataset
     from .recipe import Recipe
 
@@ -103,6 +104,8 @@ ROOT_HELP = "Local copy of a Kaggle data set (else the variable CXR_DATA_DIR, el
 LOAD_HELP = "Option of the data source, e.g. -o n=600 for the phantom. Repeatable."
 option_root = click.option("--root", type=PLACE, help=ROOT_HELP)
 option_load = click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help=LOAD_HELP)
+CONTROLS_HELP = """Also ask what tells the classes apart: train small networks on images with the lungs covered, only
+the lungs, without border or without markers. About a minute per thousand images."""
 option_quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 
@@ -112,21 +115,45 @@ option_quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 @option_root
 @option_load
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
-@click.option("--html", type=FILE, help="Write the audit to a web page.")
-def data(name: str, size: int, root: Path | None, options: tuple[str, ...], as_json: bool, html: Path | None) -> None:
+@click.option("--html", type=FILE, help="Write the audit, and examples of the controls, to a web page.")
+@click.option("--controls", is_flag=True, help=CONTROLS_HELP)
+@option_quiet
+def data(
+    name: str, size: int, root: Path | None, options: tuple[str, ...], as_json: bool, html: Path | None, controls: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
     """Load a data set (once: it is cached) and audit it.
 
     NAME is phantom (built in), pneumonia, pneumonia3, pneumonia4, lung4 (Kaggle), or folder:PATH.
     """
     from . import audit, load
 
-    found = audit(load(name, size, root=root, **read_options(options)))
+    loaded = load(name, size, root=root, progress=not quiet, **read_options(options))
+    found = [audit(loaded)]
+    if controls:
+        found.append(_controls(loaded, progress=not quiet))
     if html:
         from .files import write_page
 
-        write_page(html, f"Audit of {name}", f"<div style='font-family:sans-serif'>{found._repr_html_()}</div>")
+        content = "".join(part._repr_html_() for part in found)
+        write_page(html, f"Audit of {name}", f"<div style='font-family:sans-serif'>{content}</div>")
         click.echo(f"wrote {html}", err=True)
-    click.echo(json.dumps(found.to_dict(), indent=1) if as_json else str(found))
+    told = found[0].to_dict() | ({"controls": found[1].to_dict()} if controls else {})
+    click.echo(json.dumps(told, indent=1) if as_json else "\n\n".join(map(str, found)))
+
+
+def _controls(data: CxrDataset, progress: bool) -> Controls:
+    """Train and score the controls on images of different patients, none of them of the official test split."""
+    from . import split
+    from ._controls import VERSIONS
+    from .shortcut import controls
+
+    train, scored, _ = split(data[data.splits != "test"], val=0.25, test=0.0)
+    note(
+        f"controls: {len(VERSIONS)} small networks are trained on {len(train):,} images and scored on {len(scored):,} "
+        "of other patients. The official test split, where there is one, is not used"
+    )
+    return controls(train, scored, progress=progress)
 
 
 PROTOCOL_HELP = """A source project's split: val10, train82, merged82 or pooled. Default: the official test split, and

@@ -19,7 +19,7 @@ import pandas as pd
 
 from . import plot
 from ._controls import controls as controls
-from ._controls import cover, train
+from ._controls import cover
 from ._predict import predict
 from .augment import Augment
 from .bootstrap import mean_intervals
@@ -31,7 +31,8 @@ from .localization.maps import marker_boxes as boxes_in
 from .metrics import evaluate
 from .models import CxrNet
 from .phantom import counterfactual, make_phantoms
-from .recipe import Recipe
+from .recipe import Recipe, build
+from .train import fit
 from .validate import array, number, whole
 from .values import UNDEFINED, text
 
@@ -92,6 +93,14 @@ def confounded(pairs: Pairs, p: float, seed: int = 0) -> CxrDataset:
 def blackout(data: CxrDataset) -> CxrDataset:
     """Paint a black rectangle over the lungs: whatever a network still finds is not in the lungs; see ``cover``."""
     return cover(data, "lungs black")
+
+
+def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
+    """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
+    recipe = recipe.replace(size=data.size, **changes)
+    model = build(recipe, data.classes)
+    fit(model, data, None, recipe, progress=False)
+    return model
 
 
 def three_tests(pairs: Pairs, p: float, seed: int = 0) -> dict[str, CxrDataset]:

@@ -110,6 +110,16 @@ def test_data_shows_an_audit(folder, tmp_path):
     assert audit["skipped"][0]["file"] == "train/scan.heic"
 
 
+def test_data_asks_the_controls_too(folder, tmp_path):
+    page, phantoms = tmp_path / "page.html", ("-o", "n=160", "--size", "32", "--quiet", "--controls")
+    text = cxr("data", *phantoms, "--json", "--html", page)
+    assert "7 small networks are trained on" in text and "test split, where there is one, is not used" in text
+    found = json.loads(text[text.index("{\n") :])
+    assert found["images"] == 160 and found["controls"]["versions"]["lungs black"]["auc"] is not None
+    assert "box alone" in page.read_text()
+    assert f"no lungs were found in {3 * 10} of 30" in cxr_error("data", f"folder:{folder}", *phantoms[2:])
+
+
 def test_recipes_are_listed():
     text = cxr("recipes")
     assert "baseline" in text and "augmented" in text and "layers-CPCFDD" in text

@@ -5,11 +5,10 @@
 RUN is a folder that `cxr train` wrote. Its own test images are prepared as it took them, lungs are found, and the
 regions of `cxr.anatomy` drawn around them. Answers are those at a probability of 0.5, as recorded. Maps choose nothing
 here, and no network was chosen by its maps. A run that is recorded already is replaced, the others stay. Runs of one
-model, size and crop are also compared map by map: another seed, another number of epochs.
+model, size and crop, and `--stages` of them, are also compared map by map: another seed, another number of epochs.
 """
 
 import argparse
-import itertools
 import json
 import warnings
 from pathlib import Path
@@ -20,6 +19,7 @@ from scipy import ndimage
 from scipy.stats import rankdata
 
 import cxrlib as cxr
+from cxrlib._controls import find_markers
 from cxrlib.bootstrap import mean_intervals
 from cxrlib.device import describe
 from cxrlib.experiment import versions
@@ -27,8 +27,6 @@ from cxrlib.files import write_json
 from cxrlib.values import plain
 
 BAND, EDGE = 0.04, 0.10  # widths, in sides of the image: of the band along the ribs, and of the strip on the right
-#: name of the maps -> the options of `explain`, but for the target
-METHODS = {"grad-cam": {}, "layer-cam": {"method": "layer-cam"}}
 
 
 def regions_of(data: cxr.CxrDataset) -> dict[str, np.ndarray]:
@@ -50,6 +48,18 @@ def described(energy: cxr.MapEnergy, labels: np.ndarray, right: np.ndarray, clas
     return energy.to_dict() | {"by_class": by_class, "right_minus_wrong": compared}
 
 
+def markers_of(data: cxr.CxrDataset, grid: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What looks like a marker, and one cell of a map around it; and the same place mirrored, where none is.
+
+    An image without a marker has empty regions.
+    """
+    cell = [-(-data.size // side) for side in grid]
+    images = zip(np.asarray(data.images)[:, 0], data.lungs, strict=True)
+    found = [find_markers(image, lungs) & lungs.any() for image, lungs in images]
+    marker = ndimage.maximum_filter(np.stack(found), (1, *(2 * side + 1 for side in cell)))
+    return {"marker": marker, "mirrored marker": marker[:, :, ::-1] & ~marker}
+
+
 def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
     """The record of one run, its maps of the second class (N, h, w), and the patients (N,)."""
     run = cxr.Run.open(folder)
@@ -59,24 +69,27 @@ def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
         regions = regions_of(test)
     answers = run.test.probs.argmax(1)
     right, second = answers == test.labels, run.classes[1]
-    maps = {
-        (name, kind): cxr.explain(run.model, test, target=target, relu=False, **options)
-        for name, options in METHODS.items()
-        for kind, target in (("predicted", answers), (second, second))
-    }
-    found = {}
-    for (name, kind), values in maps.items():
-        energy = cxr.map_energy(values, regions, test.patients)
-        all_of_it = name == "grad-cam"
-        found[f"{name}, {kind}"] = described(energy, test.labels, right, run.classes) if all_of_it else energy.to_dict()
+    maps, found = {}, {}
+    for name, method, target in (
+        ("grad-cam, predicted", "grad-cam", answers),
+        (f"grad-cam, {second}", "grad-cam", second),
+        ("layer-cam, predicted", "layer-cam", answers),
+    ):
+        maps[name] = cxr.explain(run.model, test, target=target, method=method, relu=False)
+        marked = cxr.map_energy(maps[name], markers_of(test, maps[name].shape[1:]), test.patients)
+        energy = cxr.map_energy(maps[name], regions, test.patients)
+        found[name] = described(energy, test.labels, right, run.classes)
+        found[name]["regions"] |= marked.to_dict()["regions"]
+    del found["layer-cam, predicted"]["by_class"], found["layer-cam, predicted"]["right_minus_wrong"]
+    scores = {name: run.record["test"]["values"][name] for name in ("accuracy", "auc")}
+    counts = {name: [int(right[test.labels == k].sum()), int((test.labels == k).sum())]
+              for k, name in enumerate(run.classes)}  # fmt: skip
     record = {
-        "name": folder.name, "recipe": run.recipe.to_dict(), "epochs": len(run.record["training"]["epochs"]),
-        "classes": list(run.classes), "images": len(test), "patients": len(np.unique(test.patients)),
-        "right": {name: [int(right[test.labels == k].sum()), int((test.labels == k).sum())]
-                  for k, name in enumerate(run.classes)},
-        "test": {name: run.record["test"]["values"][name] for name in ("accuracy", "auc")}, "maps": found,
+        "name": folder.name, "trained": run.record["command"], "recipe": run.recipe.to_dict(),
+        "epochs": len(run.record["training"]["epochs"]), "classes": list(run.classes), "images": len(test),
+        "patients": len(np.unique(test.patients)), "right": counts, "test": scores, "maps": found,
     }  # fmt: skip
-    return record, maps["grad-cam", second], test.patients
+    return record, maps[f"grad-cam, {second}"], test.patients
 
 
 def alike(one: np.ndarray, two: np.ndarray, patients: np.ndarray) -> dict:
@@ -95,31 +108,36 @@ def alike(one: np.ndarray, two: np.ndarray, patients: np.ndarray) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of `cxr train`")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of `cxr train`")
+    parser.add_argument("--stages", nargs="*", type=Path, default=[], help="other epochs or seeds of the same recipes")
     parser.add_argument("--root", required=True, help="the set of Kermany et al.: train/ and test/")
     parser.add_argument("--out", type=Path, default=Path("results/maps.json"))
     options = parser.parse_args()
 
     old = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
-    runs = {run["name"]: run for run in old.get("runs", [])}
+    runs, stages = ({run["name"]: run for run in old.get(part, [])} for part in ("runs", "stages"))
     pairs = {(pair["one"], pair["two"]): pair for pair in old.get("alike", [])}
     known = {}
-    for folder in options.runs:
+    for folder in [*options.runs, *options.stages]:
         record, maps, patients = one_run(folder, options.root)
-        runs[folder.name] = record
-        known[folder.name] = (record["recipe"]["model"], record["recipe"]["size"], record["recipe"]["crop"]), maps
-        for one, two in itertools.combinations(known, 2):
-            if two == folder.name and known[one][0] == known[two][0]:
-                pairs[one, two] = {"one": one, "two": two} | alike(known[one][1], maps, patients)
+        own = record["maps"]["grad-cam, predicted"]["regions"]
+        if folder in options.runs:
+            runs[folder.name] = record
+        else:
+            stages[folder.name] = {name: record[name] for name in ("name", "trained", "epochs", "test")}
+            stages[folder.name]["lungs"] = own["lungs"]
+        known[folder.name] = [record["recipe"][name] for name in ("model", "size", "crop")], maps
+        for one, (like, others) in known.items():
+            if one != folder.name and like == known[folder.name][0]:
+                pairs[one, folder.name] = {"one": one, "two": folder.name} | alike(others, maps, patients)
+        names = " ".join(runs) + (f" --stages {' '.join(stages)}" if stages else "")
         record = {
-            "kind": "maps", "band": BAND, "edge": EDGE, "runs": list(runs.values()), "alike": list(pairs.values()),
-            "command": f"python benchmarks/maps.py {' '.join(runs)} --root chest_xray",
+            "kind": "maps", "band": BAND, "edge": EDGE, "runs": list(runs.values()), "stages": list(stages.values()),
+            "alike": list(pairs.values()), "command": f"python benchmarks/maps.py {names} --root chest_xray",
             "machine": describe(), "versions": versions(),
         }  # fmt: skip
         write_json(options.out, plain(record))
-        columns = ["energy", "gain_low", "gain_high", "uniform"]
-        shown = pd.DataFrame(runs[folder.name]["maps"]["grad-cam, predicted"]["regions"]).T
-        print(f"{folder.name}\n{shown[columns].astype(float).round(3)}", flush=True)
+        print(f"{folder.name}\n{pd.DataFrame(own).T[['energy', 'gain_low', 'gain_high', 'uniform']]}", flush=True)
 
 
 if __name__ == "__main__":

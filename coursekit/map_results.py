@@ -112,7 +112,7 @@ def _part(r: dict) -> str:
         said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(part)] for name, part in classes]),
         left_out="\n".join(map(_left_out, runs)), compared=table(head, compared), warns="\n".join(map(_warns, runs)),
         band=r["band"], marker=MARKER if marked else NO_MARKER, command=r["command"],
-        claims=table(["what was said", *(run["name"] for run in runs)], claims), training=_training(r["alike"]),
+        claims=table(["what was said", *(run["name"] for run in runs)], claims), training=_training(r),
     )  # fmt: skip
 
 
@@ -132,15 +132,15 @@ def _change(row: dict) -> str:
 def _said(run: dict) -> str:
     """Say of one network which regions have more or less of its maps than of a uniform map."""
     rows = run["maps"][OWN]["regions"]
-    words = {"more": "more than a uniform map", "less": "less", "unclear": "no clear difference"}
+    words = {"more": "more than a uniform map", "less": "less", "unclear": "as much, as far as one can tell"}
     found = {word: [name for name in REGIONS if verdict(rows[name]) == how] for how, word in words.items()}
     parts = [f"{word}: {', '.join(names)}" for word, names in found.items() if names]
     lungs, other = rows["lungs"], run["maps"][LAYER]["regions"]["lungs"]
-    share = f"{lungs['energy']:.0%} of the energy lies in the lungs, where a perfect map of the lungs on the same grid"
-    scores = f"{run['recipe']['model']}, {run['epochs']} epochs, test accuracy {run['test']['accuracy']:.3f}"
+    scores = f"{run['recipe']['model']}, test accuracy {run['test']['accuracy']:.3f}"
     return (
-        f"- {run['name']} ({scores}): {share} has {lungs['ceiling']:.0%} (by LayerCAM: {other['energy']:.0%}); "
-        f"{'; '.join(parts)}."
+        f"- {run['name']} ({scores}): {lungs['energy']:.0%} of the energy lies in the lungs (by LayerCAM "
+        f"{other['energy']:.0%}). The mean of all its maps, which knows no image, has {lungs['mean_map']:.0%} there; a "
+        f"perfect map of the lungs on the same grid {lungs['ceiling']:.0%}. Regions with {'; '.join(parts)}."
     )
 
 
@@ -148,6 +148,7 @@ def _left_out(run: dict) -> str:
     own = run["maps"][OWN]
     grid = " by ".join(map(str, own["grid"]))
     cut = "; the images are cut to the lungs" if run["recipe"]["crop"] else ""
+    cut += f"; trained by `{run['trained']}`"
     none = f"{own['blank']} blank maps, {own['nowhere']} images in which no lungs were found"
     return f"- {run['name']}: maps of {grid} on {own['size'][0]} px{cut}. Left out: {none}."
 
@@ -171,10 +172,17 @@ def _claimed(run: dict, region: str, images: str) -> str:
     return UNDEFINED if row is None else f"{shown(row['energy'])} [{shown(row['uniform'])}]: {verdict(row)}"
 
 
-def _training(pairs: list[dict]) -> str:
-    if not pairs:
+def _training(r: dict) -> str:
+    if not r["alike"]:
         return ""
+    accuracy = {
+        run["name"]: f"{run['name']} (accuracy {run['test']['accuracy']:.2f})" for run in r["runs"] + r["stages"]
+    }
     rows = [
-        [p["one"], p["two"], shown(p["mean"], *p["interval"]), ", ".join(map(shown, p["other_images"]))] for p in pairs
-    ]
+        [
+            accuracy[pair["one"]], accuracy[pair["two"]], shown(pair["mean"], *pair["interval"]),
+            " and ".join(map(shown, pair["other_images"])),
+        ]
+        for pair in r["alike"]
+    ]  # fmt: skip
     return f"{TRAINING}\n\n{table(['one network', 'the other', 'same images', 'different images'], rows)}"

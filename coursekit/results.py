@@ -13,7 +13,7 @@ from pathlib import Path
 from cxrlib.files import read_json
 from cxrlib.source_projects import LITERATURE, reported
 
-from . import attend_results, crop_results, lung_results, map_results, performance, scaling
+from . import attend_results, control_results, crop_results, lung_results, map_results, performance, scaling
 from .course import ROOT
 from .performance import table
 from .records import (
@@ -81,6 +81,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 {choices}
 
 {crop}
+
+{controls}
 
 {attend}
 
@@ -248,6 +250,7 @@ PARTS = {
     "maps": map_results.text,
     "choices": choices_text,
     "crop": crop_results.text,
+    "controls": control_results.text,
     "attend": attend_results.text,
     "sources": sources_text,
 }

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import crop_results, lung_results, map_results, reproduce
+from coursekit import control_results, crop_results, lung_results, map_results, reproduce
 from coursekit import records as summary
 from coursekit import results as tool
 from coursekit.reproduce import recipes
@@ -406,3 +406,44 @@ def test_other_energies_change_the_verdict():
     text = map_results.text([maps_record(between=(0.6, 0.2))])
     assert "| A: the map lies mostly on the heart | 0.600 [0.200]: more |" in text
     assert map_results.text([]) == ""
+
+
+# -- with the lungs covered -----------------------------------------------------------------------------------------
+
+
+def test_the_part_about_controls_says_what_its_record_says():
+    def row(auc, change, seeds):
+        ends = {
+            "auc": auc,
+            "auc_low": auc - 0.02,
+            "auc_high": auc + 0.02,
+            "auc_min": auc - seeds,
+            "auc_max": auc + seeds,
+        }
+        limits = (change - 0.01, change + 0.01) if change else (0.0, 0.0)
+        return ends | dict(zip(("difference", "difference_low", "difference_high"), (change, *limits), strict=True))
+
+    def part(seeds, painted):
+        names = ["untouched", "lungs black", "box alone", "only border", "markers painted"]
+        aucs = zip(names, (0.9, 0.7, 0.6, 0.51, 0.9 + painted), (0, -0.2, -0.3, -0.39, painted), strict=True)
+        counts = {"images": 1000, "patients": 800, "left_out": 3, "seeds": seeds, "beyond_box": [0.1, 0.05, 0.15]}
+        corners = {"auc": 0.65, "auc_low": 0.6, "auc_high": 0.7}
+        return counts | {"versions": {n: row(a, d, len(seeds) / 100) for n, a, d in aucs}, "corners": corners}
+
+    def whole(seeds, **parts):
+        return {"classes": {"normal": 50, "pneumonia": 70}, "parts": {n: part(seeds, p) for n, p in parts.items()}}
+
+    recipe = {"model": "CPFD", "epochs": 6}
+    sets = {"children": whole([0, 1], validation=-0.1, test=0.001), "sources": whole([0], validation=-0.1)}
+    record = {"kind": "controls", "size": 128, "command": "made", "recipe": recipe, "sets": sets}
+    page = control_results.text([record, {"kind": "lungs"}])
+    assert "| lungs black | 0.700 (0.680–0.720) [0.680–0.720] | -0.200 (-0.210 to -0.190) |" in page
+    assert "| lungs black | 0.700 (0.680–0.720) | -0.200" in page, "one seed has no lowest and highest"
+    assert "Validation: without a lung in sight, 50% of what the AUC has above guessing is still there." in page
+    assert (
+        "box alone gives clearly more than guessing" in page and "border alone gives not clearly more or less" in page
+    )
+    assert "Without what looks like markers the AUC is clearly less." in page
+    assert "Without what looks like markers the AUC is not clearly more or less." in page
+    assert "Trained on 50 normal, 70 pneumonia; scored on 1,000 validation images of 800 patients" in page
+    assert "| corners of the box* | 0.650 (0.600–0.700) |" in page and control_results.text([]) == ""

@@ -1,0 +1,104 @@
+"""The part of the results page about controls: what networks tell when parts of the images are covered."""
+
+from __future__ import annotations
+
+from .performance import table
+
+SETS = {
+    "children": "Children, normal or pneumonia (Kermany et al. 2018)",
+    "sources": "Pneumonia of children or COVID-19 of adults, from two sources",
+}
+
+TEXT = """\
+## With the lungs covered
+
+Maguolo and Nanni (*Information Fusion* 76, 2021) covered the lungs in sets of COVID-19 X-rays, and networks still told
+which set an image came from. Here the same is asked of two sets by `cxr.shortcut.controls`, which `cxr data PATH
+--controls` asks of any other. A small network ({model}, {size} px, {epochs} epochs) is trained anew on each version of
+the images and scored on that version: the box around the lungs black; all black but that box; a white box on black,
+which tells where the lungs lie and how large they are, and nothing else; a tenth of each side black; all black but that
+border, the same in all images; and markers, tags and ends of wires painted with their surroundings. The lungs are those
+that `cxr.lungs` finds.
+
+{sets}
+
+A version shows what the images hold, not what a network of the untouched images looks at: for that, see how its maps
+lie. What lies outside the lungs need not be a fault of a data set: the ill lie differently, breathe in less and carry
+tubes. Nor are the versions pure: a box has its place and size from the lungs, the border may hold a piece of lung, some
+ends of bones pass for markers, and where one was painted a smooth patch remains. The intervals are for other patients
+of the same source. Made by `{command}`."""
+
+SET = """\
+### {title}
+
+{counts}. In round brackets: 95 % intervals, bootstrap over patients, the same patients in both versions of a
+difference{seeds}.
+
+{table}
+
+{said}"""
+
+
+def text(records: list[dict]) -> str:
+    """Write the part, or nothing where there is no record."""
+    return "\n\n".join(_part(r) for r in records if r.get("kind") == "controls")
+
+
+def _part(r: dict) -> str:
+    sets = "\n\n".join(_set(title, r["sets"][name]) for name, title in SETS.items() if name in r["sets"])
+    return TEXT.format(
+        **{key: r["recipe"][key] for key in ("model", "epochs")}, size=r["size"], sets=sets, command=r["command"]
+    )
+
+
+def _set(title: str, found: dict) -> str:
+    parts, seeds = found["parts"], len(found["parts"]["validation"]["seeds"])
+    images = ", ".join(f"{n:,} {name}" for name, n in found["classes"].items())
+    counts = f"Trained on {images}"
+    for name, part in parts.items():
+        without = f"{part['left_out']} without lungs that could be found are left out"
+        where = "in training and validation" if name == "validation" else "there"
+        counts += f"; scored on {part['images']:,} {name} images of {part['patients']:,} patients ({without} {where})"
+    rows = [
+        [version, *(cell for part in parts.values() for cell in _cells(part["versions"][version], seeds))]
+        for version in parts["validation"]["versions"]
+    ]
+    rows.append(
+        ["corners of the box*", *(cell for part in parts.values() for cell in (_value(part["corners"], "auc"), ""))]
+    )
+    head = ["version", *(title for name in parts for title in (f"{name} AUC", "difference"))]
+    said = ["\\* A logistic regression that knows the corners of the box, and no picture."]
+    said += [_said(name, part) for name, part in parts.items()]
+    several = ", mean of the seeds; in square brackets the lowest and the highest seed" if seeds > 1 else ""
+    return SET.format(title=title, counts=counts, seeds=several, table=table(head, rows), said=" ".join(said))
+
+
+def _cells(row: dict, seeds: int) -> list[str]:
+    each = f" [{row['auc_min']:.3f}–{row['auc_max']:.3f}]" if seeds > 1 else ""
+    same = row["difference"] == row["difference_low"] == row["difference_high"] == 0
+    return [_value(row, "auc") + each, "" if same else _value(row, "difference", "+.3f")]
+
+
+def _value(row: dict, name: str, form: str = ".3f") -> str:
+    joint = " to " if form[0] == "+" else "–"
+    value, low, high = (format(row[name + end], form) for end in ("", "_low", "_high"))
+    return f"{value} ({low}{joint}{high})"
+
+
+def _said(name: str, part: dict) -> str:
+    """Say what the numbers of one part are: without lungs, beyond the box, without markers."""
+    rows = part["versions"]
+    guessed = {v: _than(rows[v]["auc_low"] - 0.5, rows[v]["auc_high"] - 0.5) for v in ("box alone", "only border")}
+    kept = (rows["lungs black"]["auc"] - 0.5) / (rows["untouched"]["auc"] - 0.5)
+    painted, (value, low, high) = rows["markers painted"], part["beyond_box"]
+    return (
+        f"{name[0].upper()}{name[1:]}: without a lung in sight, {kept:.0%} of what the AUC has above guessing is still "
+        f"there. The box alone gives {guessed['box alone']} than guessing; what lies around it changes its AUC by "
+        f"{value:+.3f} ({low:+.3f} to {high:+.3f}), {_than(low, high)}. The border alone gives "
+        f"{guessed['only border']} than guessing. Without what looks like markers the AUC is "
+        f"{_than(painted['difference_low'], painted['difference_high'])}."
+    )
+
+
+def _than(low: float, high: float) -> str:
+    return "clearly more" if low > 0 else "clearly less" if high < 0 else "not clearly more or less"

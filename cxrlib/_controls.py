@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -256,14 +256,24 @@ class Controls:
             "the lungs need not be a fault of the data set: the ill lie differently and carry tubes.",
         ]
 
-    def _rows(self) -> Iterator[tuple]:
-        for version, row in self.table.iterrows():
-            yield version, *(tuple(row[[name, f"{name}_low", f"{name}_high"]]) for name in _COLUMNS)
+    def _shown(self) -> tuple[list[str], list[list]]:
+        """Give the titles and rows of the table for people."""
+        head = ["version", "balanced accuracy", "AUC", "AUC, difference to untouched"]
+        kinds = ("balanced_accuracy", "auc", "difference")
+        rows = [
+            [version, *(tuple(row[[kind, f"{kind}_low", f"{kind}_high"]]) for kind in kinds)]
+            for version, row in self.table.iterrows()
+        ]
+        if len(self.seeds) > 1:
+            head.append("AUC, lowest and highest seed")
+            for row, low, high in zip(rows, self.table["auc_min"], self.table["auc_max"], strict=True):
+                row.append(f"{low:.3f}, {high:.3f}")
+        return head, rows
 
     def __str__(self) -> str:
-        rows = [[version, *(text(*value) for value in values)] for version, *values in self._rows()]
-        shown = pd.DataFrame(rows, columns=["version", *_COLUMNS.values()]).to_string(index=False)
-        return "\n".join([shown, *self.findings, *self._about()])
+        head, rows = self._shown()
+        cells = [[cell if isinstance(cell, str) else text(*cell) for cell in row] for row in rows]
+        return "\n".join([pd.DataFrame(cells, columns=head).to_string(index=False), *self.findings, *self._about()])
 
     __repr__ = __str__
 
@@ -281,13 +291,9 @@ class Controls:
         return fig
 
     def _repr_html_(self) -> str:
+        shown = f"<h4>Controls</h4>{self.pictures().to_html()}{self.plot().to_html()}{table(*self._shown())}"
         said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.findings)
-        parts = [self.pictures().to_html(), self.plot().to_html(), table(["version", *_COLUMNS.values()], self._rows())]
-        return (
-            "<h4>Controls</h4>"
-            + "".join(parts)
-            + f"<ul>{said}</ul><p><small>{html.escape(' '.join(self._about()))}</small></p>"
-        )
+        return f"{shown}<ul>{said}</ul><p><small>{html.escape(' '.join(self._about()))}</small></p>"
 
     def to_dict(self) -> dict:
         """Give plain values for JSON: no image, no patient."""
@@ -305,7 +311,6 @@ _WITHOUT = {
     "only lungs": "what lies outside the box", "border black": "the border",
     "markers painted": "what looks like markers",
 }  # fmt: skip
-_COLUMNS = {"balanced_accuracy": "balanced accuracy", "auc": "AUC", "difference": "AUC, difference to untouched"}
 
 
 def _drawn(reports: list[Report], name: str) -> np.ndarray:

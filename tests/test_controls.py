@@ -82,6 +82,7 @@ def test_a_lesion_in_the_lungs_is_not_seen_without_them():
     assert (hidden["auc_low"] <= 0.5).all() and hidden["auc_high"].max() < 0.9
     assert (table["auc_min"] <= table["auc"]).all() and (table["auc_max"] >= table["auc"]).all()
     assert table.loc["untouched", ["difference", "difference_low", "difference_high"]].eq(0).all()
+    assert "lowest and highest seed" in str(result) and "lowest and highest seed" in result._repr_html_()
     value, low, high = result.beyond_box
     assert low <= value <= high and value == pytest.approx(table["auc"]["lungs black"] - table["auc"]["box alone"])
 

@@ -6,19 +6,19 @@ from .performance import table
 
 SETS = {
     "children": "Children, normal or pneumonia (Kermany et al. 2018)",
-    "sources": "Pneumonia of children or COVID-19 of adults, from two sources",
+    "sources": "Pneumonia of children or COVID-19 of adults, each from a source of its own",
 }
 
 TEXT = """\
 ## With the lungs covered
 
 Maguolo and Nanni (*Information Fusion* 76, 2021) covered the lungs in sets of COVID-19 X-rays, and networks still told
-which set an image came from. Here the same is asked of two sets by `cxr.shortcut.controls`, which `cxr data PATH
---controls` asks of any other. A small network ({model}, {size} px, {epochs} epochs) is trained anew on each version of
-the images and scored on that version: the box around the lungs black; all black but that box; a white box on black,
-which tells where the lungs lie and how large they are, and nothing else; a tenth of each side black; all black but that
-border, the same in all images; and markers, tags and ends of wires painted with their surroundings. The lungs are those
-that `cxr.lungs` finds.
+which set an image came from. Here the same is asked of two sets; `cxr data folder:PATH --controls` asks it of any
+other. A small network ({model}, {size} px, {epochs} epochs) is trained anew on each version of the images and scored on
+that version: the box around the lungs black; all black but that box; a white box on black, which tells where the lungs
+lie and how large they are, and nothing else; a tenth of each side black; all black but that border, the same in all
+images; and markers, tags and ends of wires painted with their surroundings. The lungs are those that `cxr.lungs` finds.
+Differences are to the untouched images.
 
 {sets}
 
@@ -81,7 +81,7 @@ def _cells(row: dict, seeds: int) -> list[str]:
 
 def _value(row: dict, name: str, form: str = ".3f") -> str:
     joint = " to " if form[0] == "+" else "–"
-    value, low, high = (format(row[name + end], form) for end in ("", "_low", "_high"))
+    value, low, high = (format(round(row[name + end], 3) + 0.0, form) for end in ("", "_low", "_high"))
     return f"{value} ({low}{joint}{high})"
 
 

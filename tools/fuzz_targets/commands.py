@@ -94,9 +94,12 @@ def commands() -> st.SearchStrategy:
             size,
             root,
             st.just(("--json",)),
+            st.just(("--controls", "--quiet")),
             st.tuples(st.just("--html"), odd),
         ),
-        words(["data", "folder:."], size, root, st.just(("-o", "n=12")), st.just(("--json",))),
+        words(
+            ["data", "folder:."], size, root, st.just(("-o", "n=12")), st.just(("--json",)), st.just(("--controls",))
+        ),
         words(
             ["data", "-o", "n=12"],
             st.tuples(st.sampled_from(["folder:", "phantoms", "pneumonia", "", "folder:model.pt"])),

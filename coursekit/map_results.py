@@ -10,6 +10,7 @@ from cxrlib.values import text as shown
 from .performance import table
 
 REGIONS = ("lungs", "between", "below", "above", "beside", "outside")
+FEWEST = 10  # answers of each kind, to compare right with wrong
 OWN, SECOND, LAYER = "grad-cam, predicted", "grad-cam, pneumonia", "layer-cam, predicted"
 #: what the sources said of single maps -> where that is: (region, which images)
 CLAIMS = {
@@ -45,7 +46,8 @@ By true class:
 ### Right and wrong answers
 
 Right minus wrong, for images of one true class: does a map warn of a mistake? The map is that of *{second}*, whatever
-the answer, so that the same map is compared.
+the answer, so that the same map is compared: for a right answer on a healthy child, that of the class that lost.
+Blank maps, which say nothing for *{second}*, are left out; with fewer than {fewest} maps on a side nothing is compared.
 
 {compared}
 
@@ -56,7 +58,8 @@ the answer, so that the same map is compared.
 They looked at single images, of their own networks. Here is the mean over all images, of the course's: the energy in
 the place, in square brackets what the place covers, and whether the interval of the difference is above 0 (more), below
 0 (less), or includes it. The right edge is the last {edge:.0%} of the image; nobody knows which show a hand there.
-The ribs' outer edge is a band, {band:.0%} of the image to each side of the lungs' outer border. {marker}
+The ribs' outer edge is a band, {band:.0%} of the image on each side of the lungs' outer border.
+{marker} No map can tell a place that is smaller than one of its cells; the header says how many it has.
 
 {claims}
 
@@ -99,21 +102,27 @@ def _part(r: dict) -> str:
     head = ["network", *REGIONS]
     classes = [(f"{run['name']}, {name}", part) for run in runs for name, part in run["maps"][OWN]["by_class"].items()]
     compared = [
-        [f"{run['name']}, {name}: {right} right, {total - right} wrong", *map(_change, map(part.get, REGIONS))]
+        [f"{run['name']}, {name}: {right} right, {wrong} wrong", *map(_change, map(part.get, REGIONS))]
         for run in runs
-        for name, (right, total) in run["right"].items()
-        for part in [run["maps"][SECOND]["right_minus_wrong"][name]]
+        for name, part in run["maps"][SECOND]["right_minus_wrong"].items()
+        for right, wrong in [(part["lungs"]["images_one"], part["lungs"]["images_two"])]
+        if name != "all" and min(right, wrong) >= FEWEST
     ]
     marked = all("marker" in run["maps"][OWN]["regions"] for run in runs)
     claims = [[claim, *(_claimed(run, *place) for run in runs)] for claim, place in CLAIMS.items()]
     return TEXT.format(
-        images=runs[0]["images"], patients=runs[0]["patients"], second=runs[0]["classes"][1], edge=r["edge"],
+        images=runs[0]["images"], patients=runs[0]["patients"], second=runs[0]["classes"][1], fewest=FEWEST,
+        edge=r["edge"],
         energies=table(head, [[run["name"], *_cells(run["maps"][OWN]["regions"])] for run in runs]),
         said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(part)] for name, part in classes]),
         left_out="\n".join(map(_left_out, runs)), compared=table(head, compared), warns="\n".join(map(_warns, runs)),
         band=r["band"], marker=MARKER if marked else NO_MARKER, command=r["command"],
-        claims=table(["what was said", *(run["name"] for run in runs)], claims), training=_training(r),
+        claims=table(["what was said", *map(_header, runs)], claims), training=_training(r),
     )  # fmt: skip
+
+
+def _header(run: dict) -> str:
+    return f"{run['name']}, {' by '.join(map(str, run['maps'][OWN]['grid']))}"
 
 
 def _cells(regions: dict) -> Iterator[str]:
@@ -158,7 +167,7 @@ def _warns(run: dict) -> str:
     parts = []
     for name, change in run["maps"][SECOND]["right_minus_wrong"].items():
         row = change["lungs"]
-        if name == "all" or row["low"] is None:
+        if name == "all" or min(row["images_one"], row["images_two"]) < FEWEST:
             continue
         how = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither clearly more nor clearly less"
         parts.append(f"{how} of the map lies in the lungs where the answer is right ({name})")

@@ -352,19 +352,27 @@ def maps_record(**changed):
     }
     parts |= {"outside": (0.1, 0.1), "right_edge": (0.05, 0.1), "rib_edge": (0.2, 0.1), **changed}
     table = energies(**parts)
-    change = {"one": 0.3, "two": 0.2, "difference": 0.1234, "low": 0.05, "high": 0.2, "images_one": 9, "images_two": 1}
+    change = {
+        "one": 0.3,
+        "two": 0.2,
+        "difference": 0.1234,
+        "low": 0.05,
+        "high": 0.2,
+        "images_one": 20,
+        "images_two": 20,
+    }
     maps = {
         "regions": table, "blank": 3, "nowhere": 2, "grid": [4, 4], "size": [128, 128],
         "by_class": {name: table for name in ("normal", "pneumonia")},
         "right_minus_wrong": {
-            name: dict.fromkeys(table, change if name != "pneumonia" else dict.fromkeys(change))
+            name: dict.fromkeys(table, change | ({"images_two": 3} if name == "pneumonia" else {}))
             for name in ("all", "normal", "pneumonia")
         },
     }  # fmt: skip
     run = {
         "name": "baseline-seed0", "trained": "cxr train --seed 0", "recipe": {"model": "cnn5", "crop": None},
         "epochs": 8, "images": 40, "patients": 30,
-        "classes": ["normal", "pneumonia"], "right": {"normal": [9, 10], "pneumonia": [30, 30]},
+        "classes": ["normal", "pneumonia"], "right": {"normal": [20, 40], "pneumonia": [30, 33]},
         "test": {"accuracy": 0.9, "auc": 0.95},
         "maps": dict.fromkeys(("grad-cam, predicted", "grad-cam, pneumonia", "layer-cam, predicted"), maps),
     }  # fmt: skip
@@ -389,9 +397,9 @@ def test_the_part_about_maps_says_what_its_record_says():
     )
     assert "| A: the map lies mostly on the heart | 0.100 [0.200]: less |" in text
     assert "| C: on the outer edge of the ribs | 0.200 [0.100]: more |" in text
-    assert "normal: 9 right, 1 wrong | +0.123 (+0.050 to +0.200)" in text
+    assert "normal: 20 right, 20 wrong | +0.123 (+0.050 to +0.200)" in text
     assert "more of the map lies in the lungs where the answer is right (normal)." in text
-    assert "pneumonia: 30 right, 0 wrong | – |" in text, "undefined is a dash"
+    assert "3 wrong |" not in text and "answer is right (pneumonia)" not in text, "too few to compare"
     assert "3 blank maps, 2 images in which no lungs were found" in text
     assert "| baseline-seed1 (accuracy 0.80) | 0.512 (0.480 to 0.540) | 0.300 and 0.400 |" in text
 

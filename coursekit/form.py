@@ -54,7 +54,8 @@ def unanswered(chapter: Path) -> list[str]:
     found = []
     for match in re.finditer(r"^:::\{predict\}\n(?::choices:[^\n]*\n)?(.*?)\n:::$", text, re.M | re.S):
         rest = re.split(r"^(?:#|:::\{predict\})", text[match.end() :], maxsplit=1, flags=re.M)[0]
-        if not re.search(r"^[^\W_].*[.!)]$", rest, re.M):
+        answers = [part for part in re.split(r"\n\s*\n", rest) if re.match(r"\s*[\w*`\[\"$]", part)]
+        if not any(part.rstrip().endswith((".", "!", ")", ":")) for part in answers):
             found.append(" ".join(match[1].split()))
     return found
 

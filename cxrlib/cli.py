@@ -171,7 +171,7 @@ Started again with the same folder, a killed run continues."""
 @click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
 @click.option("--crop", type=click.Choice(["lungs"]), help="Cut each image to the box around its lungs first.")
 @click.option("--attend", type=click.Choice(["lungs", "lesion"]), help=ATTEND_HELP)
-@click.option("--attend-weight", type=click.FloatRange(0), help="How much that counts instead of the recipe's 1.")
+@click.option("--attend-weight", type=click.FloatRange(0), help="Times so much, instead of the recipe's weight (0.3).")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")

@@ -80,7 +80,7 @@ class Recipe:
         Weights of the classes in the loss: inverse to their counts, or one number per class.
     attend, attend_weight : {"lungs", "lesion"}, optional, and float
         Add to the loss the fraction of an image's class activation map that lies outside this region, times the weight,
-        see ``cxrlib.attend``.
+        see ``cxrlib.attend``. With too large a weight nothing else is learned; ``results/attend-phantoms.json``.
     label_smoothing : float
         The fraction of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016).
     augment : Augment, optional
@@ -118,7 +118,7 @@ class Recipe:
     restore_best: bool = True
     class_weights: str | tuple[float, ...] | None = None
     attend: str | None = None
-    attend_weight: float = 1.0
+    attend_weight: float = 0.3
     label_smoothing: float = 0.0
     augment: Augment | None = None
     tta: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import control_results, crop_results, lung_results, map_results, reproduce
+from coursekit import attend_results, control_results, crop_results, lung_results, map_results, reproduce
 from coursekit import records as summary
 from coursekit import results as tool
 from coursekit.reproduce import recipes
@@ -327,6 +327,41 @@ def test_the_part_about_cropping_says_what_its_record_says():
 
 
 # -- where the maps look ------------------------------------------------------------------------------------------
+
+
+def test_what_attention_changed_is_said_from_the_records():
+    names = ["auc_same", "auc_removed", "auc_swapped", "removed", "flips", "energy_lesion", "energy_marker"]
+
+    def network(seed, p, weight, **values):
+        return {"seed": seed, "p": p, "weight": weight} | {n: [values.get(n, 0.5), 0.4, 0.6] for n in names}
+
+    both = [network(s, 1.0, w, flips=0.25 if w else 0.75 + s / 100) for s in (0, 2) for w in (0.0, 0.3)]
+    phantoms = {
+        "kind": "attend phantoms", "command": "made", "recipe": {"model": "CP", "size": 64}, "weight": 0.3,
+        "rows": both, "choosing": [network(9, 1.0, w) for w in (0.0, 0.3)],
+        "pairs": {"train": 8, "choosing": 2, "test": 3},
+    }  # fmt: skip
+    page = attend_results.text([phantoms])
+    assert "flips 25% of the answers with the penalty and 76% without" in page
+    assert "| 0.760 (0.400–0.600) [0.750–0.770] |" in page and "0.500 for 0, 0.500 for 0.3" in page
+
+    def place(low, high):
+        auc = {"whole": 0.9, "cut": 0.9 + (low + high) / 2, "difference": (low + high) / 2, "interval": [low, high]}
+        energy = {"without": [0.3, 0.2, 0.4], "with": [0.8, 0.7, 0.9], "difference": [0.5, 0.4, 0.6], "uniform": 0.25}
+        return {"auc": auc, "balanced_accuracy_at_own_threshold": auc, "energy": energy, "images": 7}
+
+    rows = [{"seed": s, "validation": place(-0.01, 0.02), "test": place(-0.02 + s / 100, 0.02)} for s in (0, 3)]
+    real = {
+        "kind": "attend real", "command": "made", "recipe": {"size": 96, "epochs": 5}, "weight": 0.3, "rows": rows,
+        "choosing": [{"weight": w, "validation": 0.98} for w in (0.0, 0.3)], "tolerated": 0.005, "without_lungs": 34,
+    }  # fmt: skip
+    page = attend_results.text([real, phantoms])
+    assert page.index("Phantoms") < page.index("Real X-rays") and page.count("## ") == 1
+    assert (
+        "Test: the maps lie more in the lungs in 2 of 2 seeds; the AUC is higher in 1, lower in 0, and not told" in page
+    )
+    assert "0.300, 0.800; +0.500 (+0.400 to +0.600)" in page and "in 34 images" in page
+    assert attend_results.text([{"kind": "lungs"}]) == ""
 
 
 def energies(images=40, **values):

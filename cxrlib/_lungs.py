@@ -164,7 +164,10 @@ def load_weights(path: str | Path) -> UNet:
     known = network.state_dict()
     try:
         with np.load(path, allow_pickle=False) as file:
-            found = {name: torch.from_numpy(file[name].astype(np.float32)) for name in _saved(known)}
+            arrays = {name: file[name] for name in _saved(known)}
+        if not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in arrays.values()):
+            raise ValueError("they are no finite numbers")
+        found = {name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()}
         network.load_state_dict(known | found)
     except FileNotFoundError:
         raise

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 import cxrlib as cxr
+from cxrlib._lungs import WEIGHTS
 from cxrlib.cli import main
 from cxrlib.lung_folder import write_lungs
 from cxrlib.phantom import make_phantoms
@@ -225,3 +226,13 @@ def test_the_recorded_overlap_on_real_masks_is_reached(real_root):
         real = cxr.load(f"folder:{place}", 256, progress=False)
     overlap = dice(quiet(real), real.lungs).mean()
     assert overlap == pytest.approx(json.loads(record.read_text())["runs"][0]["all"]["dice"]["mean"], abs=0.005)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1j, "a"])
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path, adults, value):
+    arrays = dict(np.load(WEIGHTS))
+    name = next(iter(arrays))
+    kind = np.asarray(value).dtype if isinstance(value, complex | str) else arrays[name].dtype
+    np.savez(tmp_path / "w.npz", **arrays | {name: np.full(arrays[name].shape, value, kind)})
+    with pytest.raises(ValueError, match=r"w\.npz holds no weights"):
+        cxr.lungs(adults, weights=tmp_path / "w.npz")

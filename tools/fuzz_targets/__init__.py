@@ -22,6 +22,7 @@ TARGETS: dict[str, Target] = {
         Target("layout", 40, folders.run_layout, folders.make_layout),
         Target("name", 40, folders.run_name, folders.make_name),
         Target("checkpoint", 70, checkpoints.run_checkpoint, checkpoints.make_checkpoint, names="model.pt"),
+        Target("weights", 30, checkpoints.run_weights, checkpoints.make_weights, names="lungs.npz"),
         Target("training", 25, checkpoints.run_training, checkpoints.make_training, names="training.pt"),
         Target("intake", 80, grading.run_intake, grading.make_intake, names="export"),
         Target("notebook", 100, grading.run_notebook, strategy=grading.notebooks),

@@ -197,3 +197,43 @@ def run_training(case: bytes, folder: Path) -> None:
         assert str(history) and history.to_dict()
     finally:
         assert not (folder / "ran").exists(), "the checkpoint ran a program"
+
+
+@functools.cache
+def _lung_weights() -> tuple[bytes, dict]:
+    import numpy as np
+
+    from cxrlib._lungs import WEIGHTS
+
+    with np.load(WEIGHTS) as file:
+        return WEIGHTS.read_bytes(), dict(file)
+
+
+def make_weights(rng: random.Random) -> bytes:
+    """Draw a file of weights for `cxr.lungs`: its bytes damaged, or one array another one."""
+    import numpy as np
+
+    file, arrays = _lung_weights()
+    if rng.random() < 0.5:
+        return mutate(file, rng, [file])
+    name = rng.choice(list(arrays))
+    given = arrays[name]
+    odd = {
+        "more axes": given[..., None], "none": given[:0], "another kind": given.astype("U8"), "text": np.array("é"),
+        "no numbers": np.full_like(given, np.nan), "complex": given.astype(complex), "a pickle": np.array([_Evil()]),
+    }  # fmt: skip
+    packed = io.BytesIO()
+    changed = {name: odd[rng.choice(list(odd))]} if rng.random() < 0.8 else {}
+    np.savez_compressed(packed, **({k: v for k, v in arrays.items() if k != name} | changed))
+    return packed.getvalue()
+
+
+def run_weights(case: bytes, folder: Path) -> None:
+    """Read the weights, and use them."""
+    import numpy as np
+
+    from cxrlib._lungs import find_lungs
+
+    path = folder / "lungs.npz"
+    path.write_bytes(case)
+    find_lungs(np.zeros((1, 64, 64), np.uint8), weights=path)

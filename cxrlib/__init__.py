@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 # Module -> the public names that a reader finds in it. Modules load on first use, so that `import cxrlib` stays quick.
 _NAMES = {
-    "data": "CxrDataset load split audit Audit",
+    "data": "CxrDataset load split audit Audit near_duplicates",
     "models": "build_model freeze unfreeze summary save_model load_model",
     "recipe": "Recipe recipes build",
     "augment": "Augment",

@@ -117,10 +117,11 @@ option_quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
 @click.option("--html", type=FILE, help="Write the audit, and examples of the controls, to a web page.")
 @click.option("--controls", is_flag=True, help=CONTROLS_HELP)
+@click.option("--against", metavar="OTHER", help="Also find its images in another data set, named as NAME is.")
 @option_quiet
 def data(
     name: str, size: int, root: Path | None, options: tuple[str, ...], as_json: bool, html: Path | None, controls: bool,
-    quiet: bool,
+    against: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Load a data set (once: it is cached) and audit it.
 
@@ -129,7 +130,8 @@ def data(
     from . import audit, load
 
     loaded = load(name, size, root=root, progress=not quiet, **read_options(options))
-    found = [audit(loaded)]
+    other = load(against, size, progress=not quiet) if against else None
+    found = [audit(loaded, other, progress=not quiet)]
     if controls:
         found.append(_controls(loaded, progress=not quiet))
     if html:
@@ -158,7 +160,7 @@ def _controls(data: CxrDataset, progress: bool) -> Controls:
 
 PROTOCOL_HELP = """A source project's split: val10, train82, merged82 or pooled. Default: the official test split, and
 a validation split from the rest by patient."""
-BY_HELP = "What a split keeps together. `image` leaks patients; it is there to show that."
+BY_HELP = "What a split keeps together. `picture`: near-duplicates, too. `image` leaks patients, to show just that."
 ATTEND_HELP = "Penalize what lies outside of this region in the class activation maps of training images."
 OUT_HELP = """Folder for model.pt, result.json, predictions.json and the checkpoint [default: runs/RECIPE-DATA-seedN].
 Started again with the same folder, a killed run continues."""
@@ -177,7 +179,9 @@ Started again with the same folder, a killed run continues."""
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of split, weights, image order.")
 @click.option("--protocol", help=PROTOCOL_HELP)
-@click.option("--by", type=click.Choice(["patient", "image"]), default="patient", show_default=True, help=BY_HELP)
+@click.option(
+    "--by", type=click.Choice(["patient", "image", "picture"]), default="patient", show_default=True, help=BY_HELP
+)
 @click.option("--out", type=FOLDER, help=OUT_HELP)
 @click.option("--record", type=FILE, help="Also write the result to this file.")
 @option_root

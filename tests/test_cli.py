@@ -120,6 +120,19 @@ def test_data_asks_the_controls_too(folder, tmp_path):
     assert f"no lungs were found in {3 * 10} of 30" in cxr_error("data", f"folder:{folder}", *phantoms[2:])
 
 
+def test_data_finds_its_images_in_another_set(folder, tmp_path):
+    rng = np.random.default_rng(1)
+    for k, name in enumerate(("A", "B")):
+        place = tmp_path / "other" / name
+        place.mkdir(parents=True)
+        Image.open(folder / "train" / "NORMAL" / f"train{k}.png").save(place / f"copy{k}.jpg", quality=90)
+        Image.fromarray(rng.integers(0, 255, (40, 40), dtype=np.uint8)).save(place / "own.png")
+    text = cxr("data", f"folder:{tmp_path / 'other'}", "--size", "32", "--against", f"folder:{folder}", "--quiet")
+    assert "2 images of 4 are also in folder:xrays: a 1 of 2 (1 normal there); b 1 of 2" in text
+    assert "A/copy0.jpg" in text and "train/NORMAL/train0.png" in text
+    assert "does not exist" in cxr_error("data", "phantom", "-o", "n=20", "--against", "folder:/nowhere/at/all")
+
+
 def test_recipes_are_listed():
     text = cxr("recipes")
     assert "baseline" in text and "augmented" in text and "layers-CPCFDD" in text

@@ -173,7 +173,7 @@ def test_protocol_without_official_splits():
         ({"val": float("nan")}, "val, a fraction: give a number"),
         ({"test": 1.5}, "test, a fraction: give a number"),
         ({"val": 0.6, "test": 0.4}, "less than 1"),
-        ({"by": "images"}, "by: give one of patient, image, got 'images'"),
+        ({"by": "images"}, "by: give one of patient, image, picture, got 'images'"),
         ({"protocol": "80:20"}, "val10, train82, merged82, pooled"),
     ],
 )

@@ -13,6 +13,7 @@ import pandas as pd
 from .. import plot
 from . import findings as say
 from . import measure
+from ._near import near_duplicates, picture_groups
 from .dataset import CxrDataset, ordered
 from .measure import NEAR_BLACK
 
@@ -23,6 +24,8 @@ _TITLES = {
     "patients": "Patients with more than one image",
     "crossings": "Patients in two splits, by what is taken as the patient",
     "duplicates": "Byte-identical files",
+    "near_duplicates": "Near-duplicates: the same picture in other bytes",
+    "shared": "Images that are also in the other data set",
     "sizes": "Image sizes in the files (pixels)",
     "exposure": "Exposure",
     "metadata": "Metadata only: the score of a classifier that never sees the picture",
@@ -33,6 +36,8 @@ _NOTES = {
     f"near_black: fraction of pixels below {NEAR_BLACK}.",
     "metadata": "Cross-validated, all images of a patient on one side. black border: fraction of the image taken by "
     "black rows and columns at its edges. Chance is 1 / number of classes for balanced accuracy, 0.5 for AUC.",
+    "near_duplicates": "names: of all files of the group, also those that are byte-identical.",
+    "shared": "likeness: correlation of the two pictures' structure, at most 1.",
     "crossings": "values: how many keys occur in both splits, then the same per class. images: how many images these "
     "keys have.",
 }
@@ -51,6 +56,8 @@ class Audit:
     patients: pd.DataFrame  # per split: those with more than one image
     crossings: pd.DataFrame  # patients in two splits, per patient key
     duplicates: pd.DataFrame  # groups of byte-identical files
+    near_duplicates: pd.DataFrame  # groups of images that are the same picture, but not the same bytes
+    shared: pd.DataFrame  # images that are also in another data set: audit(against=...)
     exposure: pd.DataFrame  # gray levels per split and group of images
     metadata: pd.DataFrame  # what a classifier that never sees a pixel of the lung would score
     skipped: pd.DataFrame  # files that were not read, and why
@@ -129,17 +136,22 @@ class Audit:
                 yield title, _as_text(name, table), _NOTES.get(name, "")
 
 
-def audit(data: CxrDataset) -> Audit:
+def audit(data: CxrDataset, against: CxrDataset | None = None, progress: bool = True) -> Audit:
     """Look for what could fool a network, or the person who trains it, with the columns of the table that are there.
 
     Counts images, patients and subtypes per split and class; compares image sizes and exposure between splits; looks
-    for byte-identical files and for patients that are in two splits, by each column that may name a patient
-    (``patient`` and ``key_*``); and cross-validates a classifier that sees only metadata (file extension, width,
-    height, bytes, black border): what it scores above chance, a network could score without looking at the lungs.
+    for byte-identical files, for near-duplicates (the same picture in other bytes), and for patients that are in two
+    splits, by each column that may name a patient (``patient`` and ``key_*``); and cross-validates a classifier that
+    sees only metadata (file extension, width, height, bytes, black border): what it scores above chance, a network
+    could score without looking at the lungs.
 
     Parameters
     ----------
     data : CxrDataset
+    against : CxrDataset, optional
+        Another data set, in which the images of this one are sought, too.
+    progress : bool
+        Show a bar while thousands of images are compared.
 
     Returns
     -------
@@ -152,7 +164,12 @@ def audit(data: CxrDataset) -> Audit:
     table = data.table.assign(**{"class": named, "patient": data.patients, "split": data.splits})
     split_names, pixels = ordered(data.splits), measure.pixel_statistics(data)
 
-    duplicates, metadata = measure.duplicates(table, data), measure.metadata(table, pixels, data)
+    digests, metadata = measure.digests(table, data), measure.metadata(table, pixels, data)
+    duplicates = measure.duplicates(table, data, digests)
+    pictures = picture_groups(near_duplicates(data, progress=progress), len(data))
+    near, shared = measure.duplicates(table, data, pictures, digests), pd.DataFrame()
+    if against is not None:
+        shared = measure.shared(table, against, near_duplicates(data, against, progress=progress))
     counts, sizes = measure.counts(table, split_names, data.classes), measure.sizes(table, data)
     patients, crossings = measure.patients(table, split_names), measure.crossings(table, split_names, data.classes)
     exposure = measure.exposure(table, pixels, split_names, data.classes)
@@ -160,6 +177,8 @@ def audit(data: CxrDataset) -> Audit:
         *say.about_counts(counts, data.classes),
         *say.about_patients(data.unknown_patients, len(data), patients, crossings),
         *say.about_duplicates(duplicates, split_names, data.classes),
+        *say.about_near(near, split_names, data.classes),
+        *([] if against is None else say.about_shared(shared, counts, against.name or "the other data set")),
         *say.about_exposure(table, pixels, exposure, split_names),
         *say.about_metadata(metadata),
         *say.about_skipped(data.skipped),
@@ -167,14 +186,14 @@ def audit(data: CxrDataset) -> Audit:
     shades = {name: pixels["mean"][data.splits == name] for name in split_names}
     levels = {name: np.histogram(means, bins=_BINS, range=(0, 256))[0] for name, means in shades.items()}
     return Audit(
-        data.name, data.fingerprint, len(data), findings, counts, sizes, patients, crossings, duplicates, exposure,
-        metadata, data.skipped.reset_index(drop=True), levels,
+        data.name, data.fingerprint, len(data), findings, counts, sizes, patients, crossings, duplicates, near, shared,
+        exposure, metadata, data.skipped.reset_index(drop=True), levels,
     )  # fmt: skip
 
 
 def _as_text(name: str, table: pd.DataFrame, most: int = 12) -> pd.DataFrame:
     """Give the table as text: fractions in percent, few decimals, long ones cut."""
-    forms = {"f": "{:.2f}" if name == "metadata" else "{:.1f}", "i": "{:,}", "u": "{:,}"}
+    forms = {"f": "{:.2f}" if name in ("metadata", "shared") else "{:.1f}", "i": "{:,}", "u": "{:,}"}
     shown = table.head(most).copy()
     for column in shown.columns:
         dtype = shown[column].dtype

@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 
 from ..validate import number, one_of, whole
+from ._near import near_duplicates, picture_groups
 from .dataset import CxrDataset
 
 #: name -> (official splits that are cut, fraction for validation, fraction for test or None for the official one)
@@ -37,9 +39,10 @@ def split(
         where it has none. A number ignores the official splits: everything is pooled and split again. Fractions count
         from all images that are split (``val=0.1, test=0.2`` leaves 0.7 for training); with patients of unequal size
         they are met only roughly.
-    by : {"patient", "image"}
+    by : {"patient", "image", "picture"}
         "patient" keeps all images of a patient in one part. "image" splits image by image, so that images of one
-        patient may be on both sides (the leak that chapter 1 is about).
+        patient may be on both sides (the leak that chapter 1 is about). "picture" keeps patients together, and counts
+        those who have the same picture (``near_duplicates``) as one patient; a warning says how many were joined.
     stratify : bool
         Keep the fractions of the classes equal in all parts, as far as patients allow.
     seed : int
@@ -57,7 +60,7 @@ def split(
         patient is not known counts as a patient of its own; a warning says how many there are. ValueError where an
         official split is missing, or a class has too few patients.
     """
-    one_of("by", by, ("patient", "image"))
+    one_of("by", by, ("patient", "image", "picture"))
     rng, official = np.random.default_rng(whole("seed", seed)), data.splits
     if protocol is not None:
         parts, val, test = PROTOCOLS[one_of("protocol", protocol, PROTOCOLS)]
@@ -73,39 +76,59 @@ def split(
     test = None if test is None else number("test, a fraction", test, 0, 1, open_high=True)
     if val + (test or 0) >= 1:
         raise ValueError(f"val + test: give less than 1 so that something is left for training, got {val} + {test}")
-    if by == "patient" and (unknown := data.unknown_patients):
+    if by != "image" and (unknown := data.unknown_patients):
         what = f"The patient of {unknown:,} of {len(data):,} images is not known: each counts as a patient of its own"
         warnings.warn(f"{what}, so images of one person may be on both sides of the split.", stacklevel=2)
 
+    groups = _groups(data, by)
     # Images without an official split ("all", or a name that is none of the three) count as training images.
     role = np.where(np.isin(official, ("val", "test")), official, "train")
     pool = np.flatnonzero(np.isin(role, parts))
     if test is None:
         chosen_test = np.flatnonzero(official == "test")
-        shared = np.isin(data.patients[pool], data.patients[chosen_test])
-        if by == "patient" and shared.any():
-            both = len(np.unique(data.patients[pool[shared]]))
+        shared = np.isin(groups[pool], groups[chosen_test])
+        if by != "image" and shared.any():
+            both = len(np.unique(groups[pool[shared]]))
             what = f"{both} patients of the official test split also have {shared.sum()} images outside it"
             warnings.warn(f"{what}. These images are left out, so that no patient is on both sides.", stacklevel=2)
             pool = pool[~shared]
     else:
-        pool, chosen_test = _cut(data, pool, test, by, stratify, rng, "test")
+        pool, chosen_test = _cut(data, groups, pool, test, by, stratify, rng, "test")
         val = val / (1 - test)
-    train, chosen_val = _cut(data, pool, val, by, stratify, rng, "val")
+    train, chosen_val = _cut(data, groups, pool, val, by, stratify, rng, "val")
     if len(train) == 0:
         remedy = 'Give test= or protocol="pooled" to split it again (`cxr train --protocol pooled`)'
         raise ValueError(f"No image is left for training: the data set has only a test split. {remedy}.")
     return data[train], data[chosen_val], data[chosen_test]
 
 
+def _groups(data: CxrDataset, by: str) -> np.ndarray:
+    """Give what stays together the same number or name, (N,): images, patients, or patients joined by a picture."""
+    if by == "image":
+        return np.arange(len(data))
+    if by == "patient":
+        return data.patients
+    names, patients = np.unique(data.patients, return_inverse=True)
+    pictures = picture_groups(near_duplicates(data), len(data)) + len(names)
+    joined = picture_groups(pd.DataFrame({"first": patients, "second": pictures}), len(names) + len(data))[patients]
+    together = pd.Series(patients).groupby(joined).nunique()
+    if several := int((together > 1).sum()):
+        of = (
+            f"{several:,} {'patient stands' if several == 1 else 'patients stand'} for {together[together > 1].sum():,}"
+        )
+        warnings.warn(f"Near-duplicates join patients: {of} who share a picture with another.", stacklevel=3)
+    return joined
+
+
 def _cut(
-    data: CxrDataset, pool: np.ndarray, fraction: float, by: str, stratify: bool, rng: np.random.Generator, what: str
-) -> tuple[np.ndarray, np.ndarray]:
+    data: CxrDataset, groups: np.ndarray, pool: np.ndarray, fraction: float, by: str, stratify: bool,
+    rng: np.random.Generator, what: str,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Give (the rest, the part), both as sorted positions in ``data``."""
     if fraction == 0 or len(pool) == 0:
         return pool, pool[:0]
     labels = data.labels[pool] if stratify else np.zeros(len(pool), dtype=np.int64)
-    groups = np.unique(data.patients[pool], return_inverse=True)[1] if by == "patient" else np.arange(len(pool))
+    groups = np.unique(groups[pool], return_inverse=True)[1]
     counts = np.zeros((groups.max() + 1, labels.max() + 1), dtype=np.int64)  # images per patient and class
     np.add.at(counts, (groups, labels), 1)
     for k in np.unique(labels):

@@ -75,6 +75,35 @@ def about_duplicates(duplicates: pd.DataFrame, split_names: list[str], classes: 
         yield found + (" Identical files with two labels: at least one label is wrong." if wrong else "")
 
 
+def about_near(near: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]) -> Iterator[str]:
+    """Say how many images are the same picture in other bytes, with an example, and what to do."""
+    if len(near):
+        leaks, wrong = (~near["splits"].isin(split_names)).sum(), (~near["classes"].isin(classes)).sum()
+        strangers = (near["patients"] > 1).sum()
+        yield (
+            f"{_n(len(near), 'group')} of near-duplicates ({int(near['files'].sum()):,} files): the same picture saved "
+            f"again, resized, cropped or mirrored, or taken twice without a movement. {strangers or 'None'} under two "
+            f"patients' names, {leaks or 'none'} across splits, {wrong or 'none'} across classes. For example "
+            f'{near["names"].iloc[0][:120]}. split(by="picture") keeps them on one side.'
+        )
+
+
+def about_shared(shared: pd.DataFrame, counts: pd.DataFrame, name: str) -> Iterator[str]:
+    """Say how many images, of which class, are pictures of another data set."""
+    each = counts.groupby("class", sort=False)["images"].sum()
+    if not len(shared):
+        yield f"No image was found in {name}."
+        return
+    told = []
+    for label, part in shared.groupby("class"):
+        there = ", ".join(f"{n:,} {c}" for c, n in part["class_there"].value_counts().items())
+        told.append(f"{label} {len(part):,} of {each[label]:,} ({there} there)")
+    yield (
+        f"{_n(len(shared), 'image')} of {each.sum():,} {'is' if len(shared) == 1 else 'are'} also in {name}: "
+        f"{'; '.join(told)}. Training on one and testing on the other would test on what was learned."
+    )
+
+
 def about_exposure(
     table: pd.DataFrame, pixels: dict[str, np.ndarray], exposure: pd.DataFrame, split_names: list[str]
 ) -> Iterator[str]:

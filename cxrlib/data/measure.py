@@ -105,24 +105,44 @@ def crossings(table: pd.DataFrame, split_names: list[str], classes: tuple[str, .
     return pd.DataFrame(rows, columns=["key", "splits", "values", "images", *classes, _OTHER])
 
 
-def duplicates(table: pd.DataFrame, data: CxrDataset) -> pd.DataFrame:
-    """Find identical files: one row per group (of identical pixels, where the files are not known)."""
+def digests(table: pd.DataFrame, data: CxrDataset) -> np.ndarray:
+    """Give the hash of each file, or of its pixels where the files are not known: str (N,)."""
     if "digest" in table:
-        digest = table["digest"].astype(str)
-    else:
-        rows = (data.batch([i]) for i in range(len(data)))
-        digest = pd.Series([hashed(pixels) for pixels in rows])
-    names = table["file"].astype(str) if "file" in table else pd.Series([f"image {i}" for i in range(len(data))])
-    repeated = digest[digest.duplicated(keep=False)]
-    rows = []
-    for _, same in repeated.groupby(repeated, sort=False):
-        part = table.loc[same.index]
+        return table["digest"].to_numpy(str)
+    return np.array([hashed(data.batch([i])) for i in range(len(data))])
+
+
+def duplicates(table: pd.DataFrame, data: CxrDataset, same: np.ndarray, but: np.ndarray | None = None) -> pd.DataFrame:
+    """Find images for which ``same`` (N,) is equal: one row per group, but none for those with equal ``but`` (N,)."""
+    names, splits, rows = _names(table), set(table["split"]), []
+    repeated = pd.Series(same)[pd.Series(same).duplicated(keep=False)]
+    for members in repeated.groupby(repeated, sort=False).groups.values():
+        part = table.loc[members]
+        if but is not None and len(set(but[members])) == 1:
+            continue
         row = {"files": len(part), "patients": part["patient"].nunique(), "splits": ", ".join(ordered(part["split"]))}
         row["classes"] = ", ".join(sorted(set(part["class"].astype(str))))
-        rows.append({**row, "names": ", ".join(names.loc[same.index])})
-    splits = set(table["split"])
+        rows.append({**row, "names": ", ".join(names[members])})
     rows.sort(key=lambda r: (r["splits"] in splits, r["classes"] in data.classes))  # the harmful ones first
     return pd.DataFrame(rows, columns=["files", "patients", "splits", "classes", "names"])
+
+
+def shared(table: pd.DataFrame, other: CxrDataset, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Describe the images that are also in another data set: one row per image, with the most alike one there."""
+    best = pairs.sort_values(["likeness", "second"], ascending=[False, True]).groupby("first").head(1)
+    best = best.sort_values("first")
+    mine, theirs = table.loc[best["first"]], other.table.loc[best["second"]]
+    there = np.array(other.classes, dtype=object)[other.labels[best["second"]]]
+    columns = {
+        "file": _names(table)[best["first"]], "split": mine["split"].to_numpy(), "class": mine["class"].to_numpy(),
+        "file_there": _names(theirs), "split_there": other.splits[best["second"]], "class_there": there,
+    }  # fmt: skip
+    return pd.DataFrame({**columns, **best[["likeness", "mirrored"]].reset_index(drop=True)})
+
+
+def _names(table: pd.DataFrame) -> np.ndarray:
+    """Give what each image is called: its file, or its position in the data set."""
+    return (table["file"] if "file" in table else "image " + table.index.astype(str)).to_numpy(str)
 
 
 def _groupings(table: pd.DataFrame) -> list[str]:

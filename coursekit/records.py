@@ -8,6 +8,10 @@ FOOTNOTE = (
     "\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
     "threads where it was recorded, of the clock's time elsewhere."
 )
+OLD = (
+    "† Recorded when a split by patient still put patients with many images into validation too often, and an average "
+    "of weights (`ema_decay`) began with the random first ones. The test images are the same."
+)
 SEVERAL = (
     "Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
     "in square brackets the lowest and the highest seed."
@@ -22,6 +26,11 @@ def is_training(record: dict) -> bool:
 def is_reproduction(record: dict) -> bool:
     """Tell whether it is a record of `cxr reproduce`, measured or not run."""
     return "reproduction" in record
+
+
+def dagger(record: dict) -> str:
+    """Return the mark of OLD, or nothing: such a record's recipe knows no crop."""
+    return "" if "crop" in record["training"]["recipe"] or record["data"]["by"] == "image" else "†"
 
 
 def recipe_of(record: dict) -> str:
@@ -39,8 +48,9 @@ def by_recipe(records: list[dict]) -> list[list[dict]]:
 
 def name_of(runs: list[dict]) -> str:
     """Return the recipe and the seeds of these runs."""
-    seeds = [str(r["training"]["recipe"]["seed"]) for r in runs]
-    return f"{recipe_of(runs[0])}, {', '.join(seeds)}"
+    seeds = [f"{r['training']['recipe']['seed']}{dagger(r)}" for r in runs]
+    cut = " with `--crop lungs`" if runs[0]["training"]["recipe"].get("crop") else ""
+    return f"{recipe_of(runs[0]).removesuffix('-lungs')}{cut}, {', '.join(seeds)}"
 
 
 def training_minutes(record: dict) -> float:

@@ -18,8 +18,10 @@ from .course import ROOT
 from .performance import table
 from .records import (
     FOOTNOTE,
+    OLD,
     SEVERAL,
     by_recipe,
+    dagger,
     interval,
     is_training,
     name_of,
@@ -210,7 +212,8 @@ def readme_block(records: list[dict]) -> str:
         minutes = f"{statistics.mean(map(training_minutes, runs)):.0f} min"
         rows.append([name_of(runs), runs[0]["training"]["recipe"]["model"], *_scores(runs), minutes])
     scores = table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows)
-    return "\n\n".join(filter(None, [scores, README_NOTE, lung_results.line(records)]))
+    old = OLD if any(map(dagger, filter(is_training, records))) else ""
+    return "\n\n".join(filter(None, [scores, README_NOTE, old, lung_results.line(records)]))
 
 
 def time_to_accuracy(records: list[dict]) -> dict | None:
@@ -256,12 +259,16 @@ PARTS = {
 }
 
 
+def _footnote(records: list[dict]) -> str:
+    return f"{FOOTNOTE} {OLD}" if any(dagger(r) for r in records if "training" in r) else FOOTNOTE
+
+
 def outputs(root: Path = ROOT) -> dict[Path, str]:
     """Return what README.md and the generated pages of the book should hold."""
     records = load(root / "results")
     readme = root / "README.md"
     made_of = {name: make(records) for name, make in PARTS.items()}
-    page = BOOK_PAGE.format(footnote=FOOTNOTE, several=SEVERAL, anchors=anchors(), **made_of)
+    page = BOOK_PAGE.format(footnote=_footnote(records), several=SEVERAL, anchors=anchors(), **made_of)
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy

@@ -8,7 +8,7 @@ import statistics
 from cxrlib.source_projects import SOURCES, reported
 
 from .performance import table
-from .records import is_reproduction, over_seeds, scored, training_minutes
+from .records import dagger, is_reproduction, over_seeds, scored, training_minutes
 from .reproduce import NOT_RUN, PLAN, Row, command, why
 
 SOURCES_HEAD = """\
@@ -58,8 +58,9 @@ def source_section(letter: str, records: list[dict]) -> str:
         measured = sorted((r for r in mine if "test" in r), key=lambda r: r["training"]["recipe"]["seed"])
         if measured:
             validation = [r["validation"]["values"]["accuracy"] for r in measured]
+            name = row.id + max(map(dagger, measured))
             rows.append([
-                row.id, row.experiment, set_up(measured), as_reported(letter, row.experiment),
+                name, row.experiment, set_up(measured), as_reported(letter, row.experiment),
                 f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
                 *(scored(measured, value) for value in ("accuracy", "macro_f1", "auc")),
                 f"{statistics.mean(map(training_minutes, measured)):.1f} min",

@@ -37,6 +37,7 @@ def test_seeds_of_one_recipe_stand_together():
     more = []
     for seed, (value, low, high) in enumerate([(0.91, 0.88, 0.93), (0.95, 0.92, 0.97)], start=1):
         run = json.loads(json.dumps(one))
+        run["training"]["recipe"]["crop"] = None
         run["training"]["recipe"]["seed"], run["file"] = seed, f"{summary.recipe_of(one)}-chest_xray-seed{seed}"
         run["test"]["values"]["auc"], run["test"]["intervals"]["auc"] = value, [low, high]
         more.append(run)
@@ -148,7 +149,7 @@ def test_what_did_not_run_is_listed_with_its_command():
 def test_the_page_has_every_row_of_the_plan(records):
     text = sources_text(records)
     for row in reproduce.PLAN:
-        assert f"| {row.id} |" in text or f"--row {row.id}`" in text
+        assert re.search(rf"\| {row.id}†? \|", text) or f"--row {row.id}`" in text
         assert row.experiment in text
 
 
@@ -490,3 +491,17 @@ def test_the_part_about_controls_says_what_its_record_says():
     assert "Without what looks like markers the AUC is not clearly more or less." in page
     assert "Trained on 50 normal, 70 pneumonia; scored on 1,000 validation images of 800 patients" in page
     assert "| corners of the box* | 0.650 (0.600–0.700) |" in page and control_results.text([]) == ""
+
+
+def test_a_record_of_the_old_splits_is_marked():
+    record = next(r for r in RECORDS if summary.is_training(r))
+    recipe = {name: value for name, value in record["training"]["recipe"].items() if name != "crop"}
+    old = record | {"training": record["training"] | {"recipe": recipe}}
+    new = record | {"training": record["training"] | {"recipe": recipe | {"crop": None}}}
+    cut = record | {
+        "training": record["training"] | {"recipe": recipe | {"crop": "lungs"}},
+        "file": "a-lungs-chest_xray-1",
+    }
+    assert summary.name_of([old, new]).endswith("†, " + str(recipe["seed"]))
+    assert summary.name_of([cut]) == f"a with `--crop lungs`, {recipe['seed']}"
+    assert summary.OLD in tool.readme_block([old]) and summary.OLD not in tool.readme_block([new])

@@ -21,11 +21,13 @@ from scipy.stats import rankdata
 import cxrlib as cxr
 from cxrlib._controls import find_markers
 from cxrlib.bootstrap import mean_intervals
+from cxrlib.cam import map_sizes
 from cxrlib.device import describe
 from cxrlib.experiment import versions
 from cxrlib.files import write_json
 from cxrlib.values import plain
 
+FINE = 8  # cells to a side of the finer maps, at least
 BAND, EDGE = 0.04, 0.10  # widths, in sides of the image: of the band along the ribs, and of the strip on the right
 
 
@@ -60,6 +62,13 @@ def markers_of(data: cxr.CxrDataset, grid: tuple[int, int]) -> dict[str, np.ndar
     return {"marker": marker, "mirrored marker": marker[:, :, ::-1] & ~marker}
 
 
+def finer(model: cxr.models.CxrNet) -> str:
+    """The last large part of a network whose maps have FINE cells to a side or more."""
+    sizes = {name: size for name, size in map_sizes(model).items() if min(size) >= FINE}
+    names = [name for name, size in sizes.items() if size == min(sizes.values())]
+    return [name for name in names if name.count(".") == min(other.count(".") for other in names)][-1]
+
+
 def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
     """The record of one run, its maps of the second class (N, h, w), and the patients (N,)."""
     run = cxr.Run.open(folder)
@@ -70,17 +79,18 @@ def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
     answers = run.test.probs.argmax(1)
     right, second = answers == test.labels, run.classes[1]
     maps, found = {}, {}
-    for name, method, target in (
-        ("grad-cam, predicted", "grad-cam", answers),
-        (f"grad-cam, {second}", "grad-cam", second),
-        ("layer-cam, predicted", "layer-cam", answers),
+    for name, target, options in (
+        ("grad-cam, predicted", answers, {}),
+        (f"grad-cam, {second}", second, {}),
+        ("layer-cam, predicted", answers, {"method": "layer-cam", "layer": finer(run.model)}),
     ):
-        maps[name] = cxr.explain(run.model, test, target=target, method=method, relu=False)
+        maps[name] = cxr.explain(run.model, test, target=target, relu=False, **options)
         marked = cxr.map_energy(maps[name], markers_of(test, maps[name].shape[1:]), test.patients)
         energy = cxr.map_energy(maps[name], regions, test.patients)
         found[name] = described(energy, test.labels, right, run.classes)
         found[name]["regions"] |= marked.to_dict()["regions"]
     del found["layer-cam, predicted"]["by_class"], found["layer-cam, predicted"]["right_minus_wrong"]
+    found["layer-cam, predicted"]["layer"] = finer(run.model)
     scores = {name: run.record["test"]["values"][name] for name in ("accuracy", "auc")}
     counts = {name: [int(right[test.labels == k].sum()), int((test.labels == k).sum())]
               for k, name in enumerate(run.classes)}  # fmt: skip
@@ -132,7 +142,8 @@ def main() -> None:
                 pairs[one, folder.name] = {"one": one, "two": folder.name} | alike(others, maps, patients)
         names = " ".join(runs) + (f" --stages {' '.join(stages)}" if stages else "")
         record = {
-            "kind": "maps", "band": BAND, "edge": EDGE, "runs": list(runs.values()), "stages": list(stages.values()),
+            "kind": "maps", "band": BAND, "edge": EDGE, "fine": FINE, "runs": list(runs.values()),
+            "stages": list(stages.values()),
             "alike": list(pairs.values()), "command": f"python benchmarks/maps.py {names} --root chest_xray",
             "machine": describe(), "versions": versions(),
         }  # fmt: skip

@@ -12,15 +12,15 @@ from .performance import table
 REGIONS = ("lungs", "between", "below", "above", "beside", "outside")
 FEWEST = 10  # answers of each kind, to compare right with wrong
 OWN, SECOND, LAYER = "grad-cam, predicted", "grad-cam, pneumonia", "layer-cam, predicted"
-#: what the sources said of single maps -> where that is: (region, which images)
+#: what the sources said of single maps -> where that is: (region, which images, which maps)
 CLAIMS = {
-    "A: the map lies mostly on the heart": ("between", "all"),
-    "B: normal images, on the chin": ("above", "normal"),
-    "B: normal images, on the diaphragm": ("below", "normal"),
-    "B: a hand at the right edge": ("right edge", "all"),
-    "C: on the outer edge of the ribs": ("rib edge", "all"),
-    "C: on the R marker": ("marker", "all"),
-    "(the marker's place, mirrored)": ("mirrored marker", "all"),
+    "A: the map lies mostly on the heart": ("between", "all", OWN),
+    "B: normal images, on the chin": ("above", "normal", OWN),
+    "B: normal images, on the diaphragm": ("below", "normal", OWN),
+    "B: a hand at the right edge": ("right edge", "all", OWN),
+    "C: on the outer edge of the ribs": ("rib edge", "all", LAYER),
+    "C: on the R marker": ("marker", "all", LAYER),
+    "(the marker's place, mirrored)": ("mirrored marker", "all", LAYER),
 }
 
 TEXT = """\
@@ -59,7 +59,9 @@ They looked at single images, of their own networks. Here is the mean over all i
 the place, in square brackets what the place covers, and whether the interval of the difference is above 0 (more), below
 0 (less), or includes it. The right edge is the last {edge:.0%} of the image; nobody knows which show a hand there.
 The ribs' outer edge is a band, {band:.0%} of the image on each side of the lungs' outer border.
-{marker} No map can tell a place that is smaller than one of its cells; the header says how many it has.
+{marker}
+These small places are looked for in finer maps, LayerCAM at the last large part of the network that has {fine} or more
+cells to a side: the last three rows.
 
 {claims}
 
@@ -116,13 +118,14 @@ def _part(r: dict) -> str:
         energies=table(head, [[run["name"], *_cells(run["maps"][OWN]["regions"])] for run in runs]),
         said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(part)] for name, part in classes]),
         left_out="\n".join(map(_left_out, runs)), compared=table(head, compared), warns="\n".join(map(_warns, runs)),
-        band=r["band"], marker=MARKER if marked else NO_MARKER, command=r["command"],
+        band=r["band"], fine=r["fine"], marker=MARKER if marked else NO_MARKER, command=r["command"],
         claims=table(["what was said", *map(_header, runs)], claims), training=_training(r),
     )  # fmt: skip
 
 
 def _header(run: dict) -> str:
-    return f"{run['name']}, {' by '.join(map(str, run['maps'][OWN]['grid']))}"
+    own, fine = (" by ".join(map(str, run["maps"][name]["grid"])) for name in (OWN, LAYER))
+    return f"{run['name']}: {own}; last three rows {fine} ({run['maps'][LAYER]['layer']})"
 
 
 def _cells(regions: dict) -> Iterator[str]:
@@ -147,9 +150,10 @@ def _said(run: dict) -> str:
     lungs, other = rows["lungs"], run["maps"][LAYER]["regions"]["lungs"]
     scores = f"{run['recipe']['model']}, test accuracy {run['test']['accuracy']:.3f}"
     return (
-        f"- {run['name']} ({scores}): {lungs['energy']:.0%} of the energy lies in the lungs (by LayerCAM "
-        f"{other['energy']:.0%}). The mean of all its maps, which knows no image, has {lungs['mean_map']:.0%} there; a "
-        f"perfect map of the lungs on the same grid {lungs['ceiling']:.0%}. Regions with {'; '.join(parts)}."
+        f"- {run['name']} ({scores}): {lungs['energy']:.0%} of the energy lies in the lungs; by LayerCAM at "
+        f"{run['maps'][LAYER]['layer']} {other['energy']:.0%}. The mean of all its maps, which knows no image, has "
+        f"{lungs['mean_map']:.0%} there; a perfect map of the lungs on the same grid {lungs['ceiling']:.0%}. Regions "
+        f"with {'; '.join(parts)}."
     )
 
 
@@ -174,8 +178,8 @@ def _warns(run: dict) -> str:
     return f"- {run['name']}: {'; '.join(parts) or UNDEFINED}."
 
 
-def _claimed(run: dict, region: str, images: str) -> str:
-    maps = run["maps"][OWN]
+def _claimed(run: dict, region: str, images: str, which: str) -> str:
+    maps = run["maps"][which]
     row = maps["regions" if images == "all" else "by_class"]
     row = (row if images == "all" else row.get(images, {})).get(region)
     return UNDEFINED if row is None else f"{shown(row['energy'])} [{shown(row['uniform'])}]: {verdict(row)}"

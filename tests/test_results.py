@@ -398,7 +398,7 @@ def maps_record(**changed):
         "images_two": 20,
     }
     maps = {
-        "regions": table, "blank": 3, "nowhere": 2, "grid": [4, 4], "size": [128, 128],
+        "regions": table, "blank": 3, "nowhere": 2, "grid": [4, 4], "size": [128, 128], "layer": "layer3",
         "by_class": {name: table for name in ("normal", "pneumonia")},
         "right_minus_wrong": {
             name: dict.fromkeys(table, change | ({"images_two": 3} if name == "pneumonia" else {}))
@@ -415,7 +415,7 @@ def maps_record(**changed):
     stage = {"name": "baseline-seed1", "trained": "cxr train --seed 1", "epochs": 1, "test": {"accuracy": 0.8}}
     pair = {"one": "baseline-seed0", "two": "baseline-seed1", "mean": 0.512, "interval": [0.48, 0.54]}
     return {
-        "kind": "maps", "band": 0.04, "edge": 0.1, "runs": [run], "stages": [stage], "command": "python x",
+        "kind": "maps", "band": 0.04, "edge": 0.1, "fine": 8, "runs": [run], "stages": [stage], "command": "python x",
         "alike": [pair | {"other_images": [0.3, 0.4]}], "file": "maps",
     }  # fmt: skip
 

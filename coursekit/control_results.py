@@ -23,7 +23,7 @@ Differences are to the untouched images.
 {sets}
 
 A version shows what the images hold, not what a network of the untouched images looks at: for that, see how its maps
-lie. What lies outside the lungs need not be a fault of a data set: the ill lie differently, breathe in less and carry
+lie. What lies outside the lungs need not be a fault of a data set: the ill may be younger, lie differently and carry
 tubes. Nor are the versions pure: a box has its place and size from the lungs, the border may hold a piece of lung, some
 ends of bones pass for markers, and where one was painted a smooth patch remains. The intervals are for other patients
 of the same source. Made by `{command}`."""
@@ -70,7 +70,7 @@ def _set(title: str, found: dict) -> str:
     said = ["\\* A logistic regression that knows the corners of the box, and no picture."]
     said += [_said(name, part) for name, part in parts.items()]
     several = ", mean of the seeds; in square brackets the lowest and the highest seed" if seeds > 1 else ""
-    return SET.format(title=title, counts=counts, seeds=several, table=table(head, rows), said=" ".join(said))
+    return SET.format(title=title, counts=counts, seeds=several, table=table(head, rows), said="\n\n".join(said))
 
 
 def _cells(row: dict, seeds: int) -> list[str]:
@@ -101,4 +101,5 @@ def _said(name: str, part: dict) -> str:
 
 
 def _than(low: float, high: float) -> str:
+    low, high = round(low, 3), round(high, 3)  # as they are shown
     return "clearly more" if low > 0 else "clearly less" if high < 0 else "not clearly more or less"

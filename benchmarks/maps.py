@@ -2,7 +2,7 @@
 
     python benchmarks/maps.py RUN... --root PATH/chest_xray
 
-RUN is a folder that `cxr train` wrote. Its own test images are prepared as it took them, lungs are found, and the
+RUN is a folder that `cxr train` wrote. The official test images are prepared as it took them, lungs are found, and the
 regions of `cxr.anatomy` drawn around them. Answers are those at a probability of 0.5, as recorded. Maps choose nothing
 here, and no network was chosen by its maps. A run that is recorded already is replaced, the others stay. Runs of one
 model, size and crop, and `--stages` of them, are also compared map by map: another seed, another number of epochs.
@@ -72,9 +72,13 @@ def finer(model: cxr.models.CxrNet) -> str:
 def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
     """The record of one run, its maps of the second class (N, h, w), and the patients (N,)."""
     run = cxr.Run.open(folder)
+    data = run.load(f"folder:{root}", progress=False)
+    test = data[np.flatnonzero(data.splits == "test")]  # whatever patients the run was validated on
+    if not np.array_equal(test.labels, run.test.labels):
+        raise SystemExit(f"{folder}: the run was not tested on the official test images of {root}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # images without lungs are counted in the record
-        test = run.prepare(run.split(run.load(f"folder:{root}", progress=False))[2]).with_lungs(progress=False)
+        test = run.prepare(test).with_lungs(progress=False)
         regions = regions_of(test)
     answers = run.test.probs.argmax(1)
     right, second = answers == test.labels, run.classes[1]

@@ -13,7 +13,16 @@ from pathlib import Path
 from cxrlib.files import read_json
 from cxrlib.source_projects import LITERATURE, reported
 
-from . import attend_results, control_results, crop_results, lung_results, map_results, performance, scaling
+from . import (
+    attend_results,
+    control_results,
+    crop_results,
+    lung_results,
+    map_results,
+    near_results,
+    performance,
+    scaling,
+)
 from .course import ROOT
 from .performance import table
 from .records import (
@@ -87,6 +96,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 {controls}
 
 {attend}
+
+{near}
 
 {sources}
 """
@@ -255,6 +266,7 @@ PARTS = {
     "crop": crop_results.text,
     "controls": control_results.text,
     "attend": attend_results.text,
+    "near": near_results.text,
     "sources": sources_text,
 }
 

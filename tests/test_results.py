@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import attend_results, control_results, crop_results, lung_results, map_results, reproduce
+from coursekit import attend_results, control_results, crop_results, lung_results, map_results, near_results, reproduce
 from coursekit import records as summary
 from coursekit import results as tool
 from coursekit.reproduce import recipes
@@ -328,6 +328,30 @@ def test_the_part_about_cropping_says_what_its_record_says():
 
 
 # -- where the maps look ------------------------------------------------------------------------------------------
+
+
+def test_the_page_tells_which_copies_are_found():
+    def half(strangers, wrong):
+        found = {"of": 20, "fraction": 0.95, "interval": [0.751, 0.999]}
+        pairs = {name: {"pairs": 0, "highest": []} for name in near_results.PAIRS}
+        pairs["different patients"] = {"pairs": strangers, "highest": [0.921]}
+        change = {"change": "mirrored", "all": found, "adults": found | {"of": 0}}
+        return {
+            "images": 500, "sources": {"adults": 500}, "changes": [change], "pairs": pairs,
+            "other_patients_called_the_same": wrong,
+        }  # fmt: skip
+
+    record = {
+        "kind": "near-duplicates", "same": 0.9, "size": 224, "command": "made", "machine": {"threads": 1},
+        "speed": {"images": 15000, "cpu_seconds": 21.4}, "halves": {"choosing": half(1, 0), "reporting": half(0, 0)},
+    }  # fmt: skip
+    page = near_results.text([record, {"kind": "lungs"}])
+    assert "| mirrored | 95.0% of 20 (75.1%–99.9%) | – |" in page and "15,000 images of 224 pixels took 21 sec" in page
+    assert "1 pair of two different patients by their names was called the same" in page and "0.921" in page
+    assert "Of 20 copies, none were taken for another patient's." in page
+    record["halves"] = {"choosing": half(0, 0), "reporting": half(0, 1)}
+    page = near_results.text([record])
+    assert "No pairs of two different patients" in page and "Of 20 copies, 1 was taken" in page
 
 
 def test_what_attention_changed_is_said_from_the_records():

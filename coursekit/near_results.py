@@ -1,0 +1,61 @@
+"""The part of the results page about near-duplicates: which copies are found, and which others are taken for one."""
+
+from __future__ import annotations
+
+from .performance import table
+
+PAIRS = ("same pixels", "same patient", "different patients", "patients not known")
+
+TEXT = """\
+## The same picture in other bytes
+
+`cxr.near_duplicates` looks for images that are the same picture though not the same file. Copies were made of real
+images (children: Kermany et al. 2018; adults: COVID-19 and TB Radiography Databases; adults with masks: Montgomery
+County) and of phantoms, one image per patient, and sought among all {images:,} images of their half of the patients.
+The likeness from which two images count as the same, {same}, was chosen on the other half, between the most alike
+different patients and the copies; the table is of this half. Found, of so many copies, with exact 95 % intervals:
+
+{recall}
+
+{wrong} And the images as they are, without any copies: pairs at or above {same}, and the most alike pair of each kind.
+
+{pairs}
+
+{said} {speed}
+
+What this does not show: how many near-duplicates real collections hold. Pairs of the last row have no patients' names
+to check them by; those seen while this was written showed one person each, some in two exposures without a movement
+between them. Made by `{command}`."""
+
+
+def text(records: list[dict]) -> str:
+    """Write the part, or nothing where there is no record."""
+    return "\n\n".join(_part(r) for r in records if r.get("kind") == "near-duplicates")
+
+
+def _part(r: dict) -> str:
+    half, chosen = r["halves"]["reporting"], r["halves"]["choosing"]
+
+    def found(of: dict) -> str:
+        return "{:.1%} of {:,} ({:.1%}–{:.1%})".format(of["fraction"], of["of"], *of["interval"]) if of["of"] else "–"
+
+    names = list(half["sources"])
+    rows = [[row["change"], *(found(row[name]) for name in ("all", *names))] for row in half["changes"]]
+    both = [[name, *_pairs(chosen["pairs"][name]), *_pairs(half["pairs"][name])] for name in PAIRS]
+    wrong, made = half["other_patients_called_the_same"], sum(row["all"]["of"] for row in half["changes"])
+    strangers = sum(h["pairs"]["different patients"]["pairs"] for h in r["halves"].values())
+    speed = r["speed"]
+    return TEXT.format(
+        images=half["images"], same=r["same"], command=r["command"],
+        recall=table(["what was done to the copy", "all", *names], rows),
+        wrong=f"Of {made:,} copies, {wrong or 'none'} {'was' if wrong == 1 else 'were'} taken for another patient's.",
+        pairs=table(["pairs", "choosing half", "most alike", "this half", "most alike"], both),
+        said=f"{strangers or 'No'} pair{'' if strangers == 1 else 's'} of two different patients by their names "
+        f"{'was' if strangers == 1 else 'were'} called the same, in both halves together.",
+        speed=f"Comparing {speed['images']:,} images of {r['size']} pixels took {speed['cpu_seconds']:.0f} seconds of "
+        f"processor time on {r['machine']['threads']} thread{'s' if r['machine']['threads'] > 1 else ''}.",
+    )  # fmt: skip
+
+
+def _pairs(pairs: dict) -> list[str]:
+    return [f"{pairs['pairs']}", f"{pairs['highest'][0]:.3f}" if pairs["highest"] else "–"]

@@ -95,6 +95,7 @@ def commands() -> st.SearchStrategy:
             root,
             st.just(("--json",)),
             st.just(("--controls", "--quiet")),
+            st.tuples(st.just("--against"), odd | st.sampled_from(["folder:.", "phantom"])),
             st.tuples(st.just("--html"), odd),
         ),
         words(
@@ -116,7 +117,7 @@ def commands() -> st.SearchStrategy:
             st.tuples(st.just("--attend"), odd | st.just("lungs")),
             st.tuples(st.just("--batch-size"), odd),
             st.tuples(st.just("--protocol"), odd | st.just("val10")),
-            st.tuples(st.just("--by"), odd),
+            st.tuples(st.just("--by"), odd | st.just("picture")),
             st.tuples(st.just("--data"), odd),
             st.tuples(st.just("--record"), odd),
         ),

@@ -13,11 +13,13 @@ TEXT = """\
 images (children: Kermany et al. 2018; adults: COVID-19 and TB Radiography Databases; adults with masks: Montgomery
 County) and of phantoms, one image per patient, and sought among all {images:,} images of their half of the patients.
 The likeness from which two images count as the same, {same}, was chosen on the other half, between the most alike
-different patients and the copies; the table is of this half. Found, of so many copies, with exact 95 % intervals:
+different patients and the copies; the table is of this half. Found, of so many copies, with exact
+95 % intervals:
 
 {recall}
 
-{wrong} And the images as they are, without any copies: pairs at or above {same}, and the most alike pair of each kind.
+{wrong} And the images as they are, without any copies: pairs at or above {same}, and the most alike pair of each kind;
+a pair whose images fell into two halves is in neither.
 
 {pairs}
 
@@ -36,11 +38,12 @@ def text(records: list[dict]) -> str:
 def _part(r: dict) -> str:
     half, chosen = r["halves"]["reporting"], r["halves"]["choosing"]
 
-    def found(of: dict) -> str:
-        return "{:.1%} of {:,} ({:.1%}–{:.1%})".format(of["fraction"], of["of"], *of["interval"]) if of["of"] else "–"
+    def found(of: dict, interval: bool = False) -> str:
+        short = f"{of['fraction']:.1%} of {of['of']:,}" if of["of"] else "–"
+        return short + (" ({:.1%}–{:.1%})".format(*of["interval"]) if interval and of["of"] else "")
 
     names = list(half["sources"])
-    rows = [[row["change"], *(found(row[name]) for name in ("all", *names))] for row in half["changes"]]
+    rows = [[row["change"], found(row["all"], True), *(found(row[n]) for n in names)] for row in half["changes"]]
     both = [[name, *_pairs(chosen["pairs"][name]), *_pairs(half["pairs"][name])] for name in PAIRS]
     wrong, made = half["other_patients_called_the_same"], sum(row["all"]["of"] for row in half["changes"])
     strangers = sum(h["pairs"]["different patients"]["pairs"] for h in r["halves"].values())

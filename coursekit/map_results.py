@@ -162,7 +162,8 @@ def _left_out(run: dict) -> str:
     grid = " by ".join(map(str, own["grid"]))
     cut = "; the images are cut to the lungs" if run["recipe"]["crop"] else ""
     cut += f"; trained by `{run['trained']}`"
-    none = f"{own['blank']} blank maps, {own['nowhere']} images in which no lungs were found"
+    images = "image" if own["nowhere"] == 1 else "images"
+    none = f"{own['blank']} blank maps, {own['nowhere']} {images} in which no lungs were found"
     return f"- {run['name']}: maps of {grid} on {own['size'][0]} px{cut}. Left out: {none}."
 
 

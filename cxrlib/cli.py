@@ -266,6 +266,8 @@ def _recipe(recipes: dict, name: str) -> Recipe:
 
 
 PARTS = ("train", "val", "test")
+MAP_HELP = """What a class of the images counts as, where the names differ: tuberculosis=pneumonia; hernia= leaves its
+images out; normal alone asks for normal against anything else. Repeatable."""
 SPLIT_HELP = "Of the run's own images: its own split. Of others: what the data set calls so."
 
 
@@ -273,24 +275,29 @@ SPLIT_HELP = "Of the run's own images: its own split. Of others: what the data s
 @click.argument("run", type=PLACE)
 @click.option("--data", "source", help=f"Default: the images that the run was trained and tested on. Else: {KNOWN}")
 @click.option("--split", "part", type=click.Choice([*PARTS, "all"]), default="test", show_default=True, help=SPLIT_HELP)
+@click.option("--map", "mapped", multiple=True, metavar="THEIRS=OWN", help=MAP_HELP)
 @click.option("--threshold", type=float, help="Decide for the second of two classes at this probability, too.")
 @click.option("--out", type=FILE, help="Write the report to this JSON file.")
 @option_root
 @option_load
 @option_quiet
 def evaluate(
-    run: Path, source: str | None, part: str, threshold: float | None, out: Path | None, root: Path | None,
-    options: tuple[str, ...], quiet: bool,
+    run: Path, source: str | None, part: str, mapped: tuple[str, ...], threshold: float | None, out: Path | None,
+    root: Path | None, options: tuple[str, ...], quiet: bool,
 ) -> None:  # fmt: skip
     """Score a finished RUN (a folder of `cxr train`) as it was recorded, or on other images.
 
     Image size, normalization, test-time augmentation and precision are the run's. Two classes are decided at 0.5 and at
     the threshold that the run chose on its validation images. RUN may also be a file of `save_model`: then the
-    images are scored as they are.
+    images are scored as they are. Images of other classes are scored, too: see --map. A run of normal and one other
+    class takes all others for that.
     """
     from . import Run, load, load_model
     from . import evaluate as score
+    from ._class_map import score_mapped
     from .files import write_json
+
+    mapping = mapped[0] if len(mapped) == 1 and "=" not in mapped[0] else _mapping(mapped)
 
     if run.is_dir() or (run.name == "model.pt" and (run.parent / "result.json").exists()):
         opened = Run.open(run if run.is_dir() else run.parent)
@@ -302,11 +309,15 @@ def evaluate(
                 f"training may be among these: {part} is what the data set itself calls so"
             )
         half, chosen = 0.5 if len(opened.classes) == 2 else None, opened.threshold
-        reports = [opened.evaluate(_part(own, data, part), threshold=half, progress=not quiet)]
+        images = _part(own, data, part)
+        reports = [opened.evaluate(images, mapping=mapping, threshold=half, progress=not quiet)]
+        if own is None:
+            note(f"for comparison, the run's own test images: {opened.test}")
     else:
         model = load_model(run)
         data = load(source or "phantom", model.config["size"], root=root, progress=not quiet, **read_options(options))
-        reports = [score(model, _part(None, data, part).with_classes(model.classes), progress=not quiet)]
+        images = _part(None, data, part)
+        reports = [score_mapped(images, model.classes, mapping, lambda x: score(model, x, progress=not quiet))]
         chosen = None
     content = reports[0].to_dict()
     for name, cut, source in (
@@ -322,6 +333,14 @@ def evaluate(
     if out:
         write_json(out, content)
         click.echo(f"wrote {out}", err=True)
+
+
+def _mapping(mapped: tuple[str, ...]) -> dict[str, str | None]:
+    """``tuberculosis=pneumonia`` -> {"tuberculosis": "pneumonia"}; nothing after the sign is None."""
+    if other := [item for item in mapped if "=" not in item]:
+        raise click.BadParameter(f"{other[0][:80]!r} is not of the form THEIRS=OWN", param_hint="--map")
+    found = dict(item.partition("=")[::2] for item in mapped)
+    return {theirs: ours or None for theirs, ours in found.items()}
 
 
 def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import calibration
+from ._class_map import ClassMap, score_mapped
 from ._predict import predict
 from ._prepare import prepare
 from .cam import explain
@@ -120,18 +121,40 @@ class Run:
         """Apply the temperature to probabilities (N, K)."""
         return calibration.apply(calibration.logits_of(probs), self.temperature)
 
-    def evaluate(self, data: CxrDataset, *, threshold: float | None = None, progress: bool = False) -> Report:
-        """Score images as the run's own test images were scored.
+    def evaluate(
+        self, data: CxrDataset, *, mapping: ClassMap = None, threshold: float | None = None, progress: bool = False
+    ) -> Report:
+        """Score images as the run's own test images were scored; those of another set, too.
 
-        ``data`` has the run's classes, in any order; some may be missing. The default threshold is the run's own,
-        chosen on validation (0.5 where there is none). ``record["test"]`` is at 0.5,
-        ``record["test_at_validation_threshold"]`` at the run's own.
+        The default threshold is the run's own, chosen on validation (0.5 where there is none). ``record["test"]`` is
+        at 0.5, ``record["test_at_validation_threshold"]`` at the run's own.
+
+        Parameters
+        ----------
+        data : CxrDataset
+            With the run's classes, in any order; some may be missing.
+        mapping : dict or str, optional
+            What other classes count as: ``{"tuberculosis": "pneumonia", "hernia": None}``, where None leaves images
+            out; ``"normal"``: this class against anything else. A run of "normal" and one other class takes what it
+            does not know for the other one. What counts as what is said in a warning.
+        threshold : float, optional
+            For two classes.
+        progress : bool
+            Show a bar.
+
+        Raises
+        ------
+        ValueError
+            A class that counts as none of the run's.
         """
         at, source = threshold, "default" if threshold == 0.5 else "given"
         if threshold is None:
             at, source = self.threshold, f"chosen on {len(self.validation.labels)} validation images"
-        data = self.prepare(data).with_classes(self.classes)
-        report = score(self.model, data, self.recipe, self.test.bootstrap, progress)
+
+        def scored(part: CxrDataset) -> Report:
+            return score(self.model, self.prepare(part), self.recipe, self.test.bootstrap, progress)
+
+        report = score_mapped(data, self.classes, mapping, scored)
         return report if at is None else report.at(at, source)
 
     def explain(self, data: CxrDataset, **options) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import toy
+from PIL import Image
 
 import cxrlib as cxr
 from cxrlib import calibration, experiment
@@ -120,11 +121,74 @@ def test_images_that_lack_a_class_or_have_another_order_are_scored(finished):
     only = cxr.CxrDataset(data.images, np.zeros(12, int), (b,), data.patients)
     report = run.evaluate(only)
     assert np.isnan(report["auc"]) and np.isnan(report[f"recall[{a}]"]) and 0 <= report[f"recall[{b}]"] <= 1
-    more = cxr.CxrDataset(data.images, data.labels, (a, "fracture"), data.patients)
-    with pytest.raises(ValueError, match="images of fracture, which is none of"):
+    more = cxr.CxrDataset(data.images, data.labels, ("healthy", "fracture"), data.patients)
+    with pytest.raises(ValueError, match="images of healthy, fracture, which is none of"):
         run.evaluate(more)
-    assert (run.evaluate(more[np.flatnonzero(data.labels == 0)]).labels == 0).all()
     assert only.with_classes((a, b)).fingerprint not in (only.fingerprint, data.fingerprint)
+
+
+@pytest.fixture(scope="module")
+def adults():
+    """Three classes of another set."""
+    return toy(n=36, size=48, classes=("covid-19", "normal", "tuberculosis"))
+
+
+def test_a_run_of_two_classes_asks_whether_images_of_other_classes_are_normal(finished, adults):
+    _, run = finished
+    with pytest.warns(UserWarning, match="12 images of covid-19 count as pneumonia; 12 images of tuberculosis count"):
+        report = run.evaluate(adults)
+    assert report.classes == run.classes and report.threshold == run.threshold
+    assert np.array_equal(report.labels, adults.labels != 1)
+    with pytest.warns(UserWarning, match="covid-19 are left out; 12 images of tuberculosis count as pneumonia"):
+        report = run.evaluate(adults, mapping={"covid-19": None, "tuberculosis": "pneumonia"})
+    left = adults[adults.labels != 0]
+    assert np.array_equal(report.labels, left.labels == 2) and np.array_equal(report.probs, run.predict(left))
+    with pytest.warns(UserWarning, match="count as normal"):
+        assert not run.evaluate(adults, mapping=dict.fromkeys(adults.classes, "normal")).labels.any()
+
+
+def test_a_run_of_many_classes_tells_one_of_them_from_anything_else(adults):
+    recipe = cxr.recipes["baseline"].replace(size=48, epochs=1)
+    data = toy(n=60, size=48, classes=("normal", "bacterial", "viral"))
+    run = experiment.run("toy", recipe, data=data, bootstrap=20, progress=False)
+    with pytest.raises(ValueError, match="covid-19, tuberculosis, which is none of .*mapping='normal'"):
+        run.evaluate(adults)
+    with pytest.warns(UserWarning, match="count as"):
+        report = run.evaluate(adults, mapping="normal")
+    assert report.classes == ("normal", "anything else") and np.array_equal(report.labels, adults.labels != 1)
+    np.testing.assert_allclose(report.probs[:, 1], run.predict(adults)[:, 1:].sum(1))
+    same = run.evaluate(data)
+    assert same.classes == run.classes and np.array_equal(same.labels, data.labels)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        ({"covid": "pneumonia"}, "Did you mean 'covid-19'"),
+        ({"covid-19": "pneumonai"}, "Did you mean 'pneumonia'"),
+        ("tuberculosis", "give one of normal, pneumonia"),
+        (["covid-19"], "give a dict"),
+        (dict.fromkeys(("covid-19", "normal", "tuberculosis")), "is empty"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:12 images")
+def test_a_mapping_that_makes_no_sense_is_refused(finished, adults, mapping, told):
+    with pytest.raises(ValueError, match=told):
+        finished[1].evaluate(adults, mapping=mapping)
+
+
+def test_the_command_scores_a_folder_of_other_classes(finished, adults, tmp_path):
+    for i, (image, label) in enumerate(zip(adults.images, adults.labels, strict=True)):
+        (folder := tmp_path / "adults" / adults.classes[label].upper()).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(folder / f"{i}.png")
+    words = ["evaluate", str(finished[0]), "--data", f"folder:{tmp_path / 'adults'}", "--quiet"]
+    done = CliRunner().invoke(main, [*words, "--map", "covid-19=", "--out", str(tmp_path / "a.json")])
+    assert done.exit_code == 0 and "12 images of covid-19 are left out" in done.output, done.output
+    assert "12 images of tuberculosis count as pneumonia" in done.output and "run's own test images" in done.output
+    assert json.loads((tmp_path / "a.json").read_text())["images"] == 24
+    for wrong, told in ((["--map", "covid-19"], "give one of"), (["--map", "a=b", "--map", "c"], "THEIRS=OWN")):
+        done = CliRunner().invoke(main, words + wrong)
+        assert done.exit_code and told in done.output, done.output
 
 
 def test_json_that_could_not_be_written_again_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import hashlib
 import html
 import io
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -122,21 +122,23 @@ class CxrDataset(Dataset):
             keep &= table[column].isin(wanted).to_numpy()
         return self[keep]
 
-    def with_classes(self, classes: Sequence[str]) -> CxrDataset:
-        """Count the labels in other classes: those of a network that knows more, or has another order.
+    def with_classes(self, classes: Sequence[str], counts_as: Mapping[str, str] | None = None) -> CxrDataset:
+        """Count the labels in other classes: those of a network that knows more, or has another order or other names.
 
-        Raises ValueError where an image is of none of them.
+        ``counts_as`` tells which of ``classes`` a class is, where the names differ. Raises ValueError where an image is
+        of none of them.
         """
-        part = self[:]
-        if tuple(classes) == self.classes:
+        part, counts_as = self[:], counts_as or {}
+        if tuple(classes) == self.classes and not counts_as:
             return part
         place = {name: k for k, name in enumerate(classes)}
-        known = [name for k, name in enumerate(self.classes) if (self.labels == k).any()]
+        called = [counts_as.get(name, name) for name in self.classes]
+        known = [name for k, name in enumerate(called) if (self.labels == k).any()]
         if absent := ", ".join(name for name in known if name not in place):
             raise ValueError(f"there are images of {absent}, which is none of {list(classes)}: leave them out")
-        labels = np.array([place.get(name, -1) for name in self.classes])[self._labels]
+        labels = np.array([place.get(name, -1) for name in called])[self._labels]
         part._labels, part.classes = labels, tuple(place)
-        part._fingerprint = hashed(f"{self.fingerprint}{part.classes}".encode())
+        part._fingerprint = hashed(f"{self.fingerprint}{part.classes}{counts_as or ''}".encode())
         return part
 
     def _positions(self, key: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from . import (
     attend_results,
     control_results,
     crop_results,
+    foreign_results,
     lung_results,
     map_results,
     near_results,
@@ -94,6 +95,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 {crop}
 
 {controls}
+
+{foreign}
 
 {attend}
 
@@ -265,6 +268,7 @@ PARTS = {
     "choices": choices_text,
     "crop": crop_results.text,
     "controls": control_results.text,
+    "foreign": foreign_results.text,
     "attend": attend_results.text,
     "near": near_results.text,
     "sources": sources_text,

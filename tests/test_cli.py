@@ -158,9 +158,12 @@ def test_errors_are_one_sentence(args, message, tmp_path):
 
 
 def test_a_model_for_other_classes_is_refused(folder, tmp_path):
-    cxr("train", *FAST, "-o", "n=80", "-o", 'classes=["normal","tuberculosis"]', "--out", tmp_path / "run")
-    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "run" / "model.pt"), "--data", f"folder:{folder}"])
-    assert result.exit_code != 0 and "pneumonia" in result.output and "Traceback" not in result.output
+    cxr("train", *FAST, "-o", "n=80", "-o", 'classes=["bacterial","viral"]', "--out", tmp_path / "run")
+    words = ["evaluate", str(tmp_path / "run" / "model.pt"), "--data", f"folder:{folder}"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code != 0 and "--map normal=viral" in result.output and "Traceback" not in result.output
+    result = CliRunner().invoke(main, [*words, "--map", "normal=", "--map", "pneumonia=viral"])
+    assert result.exit_code == 0 and "of pneumonia count as viral" in result.output, result.output
 
 
 def test_the_module_runs_too():

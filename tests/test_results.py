@@ -7,7 +7,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import attend_results, control_results, crop_results, lung_results, map_results, near_results, reproduce
+from coursekit import (
+    attend_results,
+    control_results,
+    crop_results,
+    foreign_results,
+    lung_results,
+    map_results,
+    near_results,
+    reproduce,
+)
 from coursekit import records as summary
 from coursekit import results as tool
 from coursekit.reproduce import recipes
@@ -515,6 +524,37 @@ def test_the_part_about_controls_says_what_its_record_says():
     assert "Without what looks like markers the AUC is not clearly more or less." in page
     assert "Trained on 50 normal, 70 pneumonia; scored on 1,000 validation images of 800 patients" in page
     assert "| corners of the box* | 0.650 (0.600–0.700) |" in page and control_results.text([]) == ""
+
+
+def test_the_part_about_other_hospitals_says_what_its_record_says():
+    def value(v, low=None, high=None):
+        return {"value": v, "low": low, "high": high}
+
+    def cell(auc, change, **referred):
+        kinds = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
+        answers = {f"{name}.{kind}": value(0.7, 0.6, 0.8) for name in foreign_results.ANSWERS for kind in kinds}
+        answers["after_em.accuracy"] = value(0.65)
+        said = {f"said.{k}": value(v) for k, v in (("training", 0.74), ("truth", 0.62), ("em", 0.9), ("bbse", 0.6))}
+        found = {"images": 100, "auc": value(auc, auc - 0.05, auc + 0.05), "ece": value(0.1)}
+        found["change"] = value(change, change - 0.1, change + 0.1)
+        return found | {"ece_calibrated": value(0.2)} | answers | said | referred
+
+    def tests(own):
+        half = {"referred.0.1": value(0.25, 0.2, 0.3)}
+        names = list(foreign_results.SETS)
+        return {n: cell(0.9, 0.0, **half) if n == own else cell(0.52, -0.38, **half) for n in names}
+
+    shifted = {f"accuracy_{kind}": 0.9 for kind in ("at_half", "after_em", "after_bbse")}
+    one = {"simulated": [{"truth": 0.5, "em": 0.49, "bbse": 0.51} | shifted]}
+    trained = {n: one | {"tests": tests(n)} for n in list(foreign_results.SETS)[:3]}
+    record = {"kind": "foreign", "size": 96, "seeds": [0], "prevalence": 0.05, "command": "made", "trained": trained}
+    page = foreign_results.text([record | {"recipe": {"model": "CPFD", "epochs": 6}}, {"kind": "lungs"}])
+    assert "| children, normal or pneumonia | the same, 100 test images | 0.900 (0.850–0.950) |" in page
+    assert "0.520 (0.470–0.570) | -0.380 (-0.480 to -0.280) | 0.10, 0.20 |" in page
+    assert "clearly lower elsewhere in 9 of 9 cases, by 0.38 to 0.38, and in 9 of them not clearly better" in page
+    assert "EM says 90% ill, more than in training, where the truth is 62%: the accuracy goes from 0.700 to" in page
+    assert "BBSE says 60% ill, fewer than in training" in page and "| 10% | 25% (20%–30%) |" in page
+    assert foreign_results.text([]) == ""
 
 
 def test_a_record_of_the_old_splits_is_marked():

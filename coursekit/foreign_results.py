@@ -1,0 +1,156 @@
+"""The part of the results page about other hospitals: what is left of a score, and shifts of the classes."""
+
+from __future__ import annotations
+
+from .performance import table
+
+SETS = {
+    "children": "children, normal or pneumonia",
+    "covid-19": "adults, normal or COVID-19",
+    "tuberculosis": "adults, normal or tuberculosis",
+    "montgomery": "Montgomery County: adults, normal or tuberculosis",
+}
+ANSWERS = {
+    "at_half": "as it is, at 0.5",
+    "at_validation_threshold": "at the threshold chosen on validation",
+    "after_em": "corrected by EM",
+    "after_bbse": "corrected by BBSE",
+    "after_truth": "corrected by the true frequencies*",
+    "at_best_threshold_here": "at the threshold that is best on these images*",
+}
+
+TEXT = """\
+## Tested in another hospital
+
+A small network ({model}, {size} px, {epochs} epochs, {seeds} seeds) is trained on one collection and tested on others
+by `run.evaluate(other)`, which takes whatever is not normal for the run's other class. The children are the set of
+Kermany et al. (2018) with its official test split. The adults, normal or COVID-19, are of the COVID-19 Radiography
+Database; those with tuberculosis, beside the same normal ones, of the TB Chest Radiography Database, so that there
+class and source are the same thing. Adults with and without tuberculosis of one source are those of Montgomery County
+(Jaeger et al. 2014), on which nothing was trained. Means of the seeds; in brackets 95 % intervals, bootstrap over
+patients (over images, where no name tells the patient). Threshold and temperature are of the run's own validation
+images.
+
+{tests}
+
+{said}
+
+### The classes are more or less frequent elsewhere
+
+Of the children's validation images {training:.0%} show pneumonia, of the official test images {truth:.0%}. Two methods
+estimate such a shift from predictions alone, without labels: expectation maximization (EM: Saerens et al., *Neural
+Computation* 14, 2002) and the confusion matrix of the validation images (BBSE: Lipton et al., ICML 2018). Both take for
+granted that only the frequencies differ. First where that holds: validation images from which patients of one class
+were left out; the other half of the validation patients gives temperature and confusion matrix.
+
+{simulated}
+
+Then on the official test images:
+
+{answers}
+
+\\* Uses the labels of the test images: what a correction could bring at best.
+
+{shift}
+
+### Who is referred
+
+A program that sorts X-rays for tuberculosis refers those with the highest scores, as many as the clinic can test. Here
+{prevalence:.0f} of 100 who come have tuberculosis, and the network was trained on adults with and without it.
+
+{triage}
+
+{triaged}
+
+What this part does not show: how large networks do, which learn other things from the same images; or what the other
+collections would show if age, disease and machine could be changed one at a time. Here they change together. Made by
+`{command}`."""
+
+
+def text(records: list[dict]) -> str:
+    """Write the part, or nothing where there is no record."""
+    return "\n\n".join(_part(r) for r in records if r.get("kind") == "foreign")
+
+
+def value(cell: dict, form: str = ".3f") -> str:
+    """Write a value with its interval."""
+    joint = " to " if form[0] == "+" else "–"
+    ends = "" if cell["low"] is None else f" ({cell['low']:{form}}{joint}{cell['high']:{form}})"
+    return f"{cell['value']:{form}}{ends}"
+
+
+def _part(r: dict) -> str:
+    trained, tests = r["trained"], []
+    for name, found in trained.items():
+        for other, cell in found["tests"].items():
+            own = name == other
+            tests.append([
+                SETS[name], f"the same, {cell['images']:,} test images" if own else
+                f"{SETS[other]} ({cell['images']:,})",
+                value(cell["auc"]), "" if own else value(cell["change"], "+.3f"),
+                f"{cell['ece']['value']:.2f}, {cell['ece_calibrated']['value']:.2f}",
+                *(f"{cell[f'at_validation_threshold.{kind}']['value']:.0%}" for kind in ("sensitivity", "specificity")),
+            ])  # fmt: skip
+    head = ["trained on", "tested on", "AUC", "change", "ECE: as is, calibrated", "sensitivity", "specificity"]
+    official, ill = trained["children"]["tests"]["children"], trained["tuberculosis"]["tests"]
+    answers = [[words, *(value(official[f"{name}.{kind}"]) for kind in ("accuracy", "sensitivity", "specificity"))]
+               for name, words in ANSWERS.items()]  # fmt: skip
+    simulated = [[f"{row['truth']:.1%}", f"{row['em']:.1%}", f"{row['bbse']:.1%}"]
+                 + [f"{row[f'accuracy_{kind}']:.3f}" for kind in ("at_half", "after_em", "after_bbse")]
+                 for row in trained["children"]["simulated"]]  # fmt: skip
+    fractions = [name.partition(".")[2] for name in ill["montgomery"] if name.startswith("referred.")]
+    places = {"tuberculosis": "found, other patients of the same collection", "montgomery": "found, Montgomery County"}
+    triage = [[f"{float(f):.0%}", *(value(ill[place][f"referred.{f}"], ".0%") for place in places)] for f in fractions]
+    shown = ["ill, true", "by EM", "by BBSE", "accuracy at 0.5", "after EM", "after BBSE"]
+    return TEXT.format(
+        **{key: r["recipe"][key] for key in ("model", "epochs")}, size=r["size"], seeds=len(r["seeds"]),
+        tests=table(head, tests), said=_said(trained), training=official["said.training"]["value"],
+        truth=official["said.truth"]["value"], simulated=table(shown, simulated),
+        answers=table(["answers", "accuracy", "sensitivity", "specificity"], answers), shift=_shift(official),
+        prevalence=100 * r["prevalence"], triage=table(["referred", *places.values()], triage),
+        triaged=_triaged(ill, fractions), command=r["command"],
+    )  # fmt: skip
+
+
+def _said(trained: dict) -> str:
+    """Say what is left of the scores: in other collections, and with calibration and threshold of the own one."""
+    away = [cell for name, found in trained.items() for other, cell in found["tests"].items() if other != name]
+    fell = sum(cell["change"]["high"] < 0 for cell in away)
+    guess = sum(cell["auc"]["low"] <= 0.5 for cell in away)
+    worse = sum(cell["ece_calibrated"]["value"] > cell["ece"]["value"] for cell in away)
+    lost = [cell["at_best_threshold_here.balanced_accuracy"]["value"]
+            - cell["at_validation_threshold.balanced_accuracy"]["value"] for cell in away]  # fmt: skip
+    return (
+        f"The AUC is clearly lower elsewhere in {fell} of {len(away)} cases, by "
+        f"{-max(c['change']['value'] for c in away):.2f} to {-min(c['change']['value'] for c in away):.2f}, and in "
+        f"{guess} of them not clearly better than guessing. The temperature makes the probabilities elsewhere worse in "
+        f"{worse} of {len(away)}. The threshold that was chosen at home costs {min(lost):.2f} to {max(lost):.2f} of "
+        "the balanced accuracy that the best threshold for the other images would give, chosen with their labels."
+    )
+
+
+def _shift(official: dict) -> str:
+    """Say what the corrections did to the official test images."""
+    said, kinds = [], {"em": "EM", "bbse": "BBSE"}
+    truth, before = official["said.truth"]["value"], official["at_half.accuracy"]["value"]
+    for name, words in kinds.items():
+        estimate, after = official[f"said.{name}"]["value"], official[f"after_{name}.accuracy"]["value"]
+        side = "more" if estimate > official["said.training"]["value"] else "fewer"
+        said.append(
+            f"{words} says {estimate:.0%} ill, {side} than in training, where the truth is {truth:.0%}: the accuracy "
+            f"goes from {before:.3f} to {after:.3f}."
+        )
+    best = official["at_best_threshold_here.accuracy"]["value"] - before
+    right = official["after_truth.accuracy"]["value"] - before
+    return (
+        f"{' '.join(said)} Even the true frequencies change the accuracy by only {right:+.3f}, a better threshold by "
+        f"{best:+.3f}: what shifts between the two splits is more than how frequent the classes are. The images differ."
+    )
+
+
+def _triaged(ill: dict, fractions: list[str]) -> str:
+    home, away = (ill[place][f"referred.{fractions[0]}"]["value"] for place in ("tuberculosis", "montgomery"))
+    return (
+        f"With {float(fractions[0]):.0%} referred, {home:.0%} of those with tuberculosis are found at home and "
+        f"{away:.0%} in Montgomery County; a lottery finds {float(fractions[0]):.0%}."
+    )

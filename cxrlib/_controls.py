@@ -19,11 +19,12 @@ from scipy import ndimage
 from . import plot
 from ._predict import predict
 from ._prepare import lung_boxes
-from .bootstrap import ends
-from .data import CxrDataset
+from .bootstrap import draws, ends, groups
+from .data import CxrDataset, measure
 from .localization.maps import filled
 from .metrics import Report
 from .progress import bar
+from .ranking import weighted_auc
 from .recipe import Recipe, build
 from .train import fit
 from .validate import one_of, several, whole
@@ -73,8 +74,11 @@ def find_markers(image: np.ndarray, lung: np.ndarray) -> np.ndarray:
 
 
 def _markers_painted(image: np.ndarray, lung: np.ndarray) -> np.ndarray:
-    """Paint markers with a blurred mean of what lies around them; a smooth patch stays."""
-    marked = find_markers(image, lung)
+    return paint(image, find_markers(image, lung))
+
+
+def paint(image: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """Paint what is marked, bool (H, W), with a blurred mean of what lies around it; a smooth patch stays."""
     wide = STROKE * len(image) / 2
     seen, weight = (ndimage.gaussian_filter(np.where(marked, 0.0, x), wide) for x in (image, 1.0))
     return np.where(marked, seen / np.maximum(weight, 1e-6), image).astype(np.uint8)
@@ -90,6 +94,9 @@ VERSIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "only border": lambda image, lung: image * _frame(image),
     "markers painted": _markers_painted,
 }
+
+
+METADATA = "metadata only"
 
 
 def cover(data: CxrDataset, version: str) -> CxrDataset:
@@ -113,12 +120,12 @@ def cover(data: CxrDataset, version: str) -> CxrDataset:
     ValueError
         Another version, data without lung masks, or with an empty one.
     """
-    paint = VERSIONS[one_of("version", version, VERSIONS)]
+    change = VERSIONS[one_of("version", version, VERSIONS)]
     if data.lungs is None:
         raise ValueError("data: it has no lung masks, so the lungs cannot be covered; data.with_lungs() finds them")
     if empty := int((~data.lungs.any((1, 2))).sum()):
         raise ValueError(f"data: {empty} images have an empty lung mask and cannot be covered; leave them out")
-    painted = [paint(image, lung) for image, lung in zip(data.images[:, 0], data.lungs, strict=True)]
+    painted = [change(image, lung) for image, lung in zip(data.images[:, 0], data.lungs, strict=True)]
     images = np.array(painted, np.uint8).reshape(data.images.shape)
     rest = data.labels, data.classes, data.patients, data.table, data.masks, data.lungs, data.name
     return CxrDataset(images, *rest)
@@ -130,6 +137,7 @@ def controls(
     """Train and test anew on every version of the images (see ``cover``), to see what still tells the classes apart.
 
     Each version has networks of its own, trained and tested on that version by the same recipe at the size of the data.
+    Beside them a classifier that knows of each image only file type, file size, borders and white boxes.
     An image in which no lungs are found is left out of all versions, and counted.
 
     Parameters
@@ -174,7 +182,18 @@ def controls(
                 fit(model := build(one, train.classes), learned, None, one, progress=False)
                 scored.append(Report(seen.labels, predict(model, seen), seen.classes, seen.patients))
                 shown.update()
+    reports[METADATA] = [_metadata_alone(*found)] * len(seeds)
     return Controls(reports, recipe, tuple(seeds), len(found[0]), left_out, found[1][:1])
+
+
+def _metadata_alone(train: CxrDataset, test: CxrDataset) -> Report:
+    """Score what is known of the images without looking at a lung."""
+    pixels = [measure.pixel_statistics(part) for part in (train, test)]
+    table = pd.concat([train.table, test.table], ignore_index=True)
+    known = measure.metadata_features(table, {name: np.r_[pixels[0][name], pixels[1][name]] for name in pixels[0]})
+    seen = np.hstack(list(known.values()))
+    forest = measure.metadata_forest().fit(seen[: len(train)], train.labels)
+    return Report(test.labels, forest.predict_proba(seen[len(train) :]), test.classes, test.patients)
 
 
 def where_lungs(data: CxrDataset, progress: bool) -> CxrDataset:
@@ -224,6 +243,23 @@ class Controls:
         return pd.DataFrame.from_dict(rows, "index", columns=[*names, "auc_min", "auc_max"]).rename_axis("version")
 
     @cached_property
+    def per_class(self) -> pd.DataFrame:
+        """AUC of each class against the rest, mean over the seeds, one row per version: columns (class, value or end).
+
+        A class that lungs do not explain has a source of its own.
+        """
+        first, rows = self.reports["untouched"][0], {}
+        drawn = draws(groups(first.patients, len(first.labels)), first.bootstrap, first.seed)
+        weights = np.concatenate([np.ones((1, len(first.labels))), *drawn])
+        for version, reports in self.reports.items():
+            for k, name in enumerate(first.classes):
+                auc = np.mean([weighted_auc(r.labels == k, r.probs[:, k], weights) for r in reports], axis=0)
+                rows.setdefault(version, {}).update(
+                    {(name, what): x for what, x in zip(("auc", "low", "high"), (auc[0], *ends(auc[1:])), strict=True)}
+                )
+        return pd.DataFrame.from_dict(rows, "index").rename_axis("version")
+
+    @cached_property
     def beyond_box(self) -> tuple[float, float, float]:
         """By how much the AUC with lungs black is above that of the box alone; with low and high."""
         black, box = (_drawn(self.reports[version], "auc") for version in ("lungs black", "box alone"))
@@ -268,6 +304,11 @@ class Controls:
             head.append("AUC, lowest and highest seed")
             for row, low, high in zip(rows, self.table["auc_min"], self.table["auc_max"], strict=True):
                 row.append(f"{low:.3f}, {high:.3f}")
+        names = self.reports["untouched"][0].classes
+        for name in names if len(names) > 2 else ():
+            head.append(f"AUC of {name}")
+            for row, cells in zip(rows, self.per_class[name].to_numpy(), strict=True):
+                row.append(tuple(map(float, cells)))
         return head, rows
 
     def __str__(self) -> str:
@@ -300,12 +341,16 @@ class Controls:
         report = self.reports["untouched"][0]
         about = {"images": len(report.labels), "patients": len(np.unique(report.patients)), "training": self.training}
         about |= {"left_out": self.left_out, "seeds": self.seeds, "recipe": self.recipe.to_dict()}
-        return plain(about | {"versions": self.table.to_dict("index"), "beyond_box": self.beyond_box})
+        each = {v: {c: list(row[c]) for c in self.reports[v][0].classes} for v, row in self.per_class.iterrows()}
+        return plain(
+            about | {"versions": self.table.to_dict("index"), "beyond_box": self.beyond_box, "per_class": each}
+        )
 
 
 _ALONE = {
     "lungs black": "What lies outside the box around the lungs, with place and size of the box,",
     "box alone": "The place and size of that box alone", "only border": "The border alone",
+    METADATA: "File type, file size, borders and white boxes, without any picture,",
 }  # fmt: skip
 _WITHOUT = {
     "only lungs": "what lies outside the box", "border black": "the border",

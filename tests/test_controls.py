@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxrlib import shortcut as lab
-from cxrlib._controls import VERSIONS, controls, cover, find_markers
+from cxrlib._controls import METADATA, VERSIONS, controls, cover, find_markers
 from cxrlib.data import CxrDataset
 
 QUICK = {"model": "PCPC", "model_options": {"filters": (8, 8)}, "epochs": 8, "lr": 1e-2, "batch_size": 16}
@@ -93,11 +93,22 @@ def test_the_result_shows_itself():
         lab.RECIPE.replace(**QUICK | {"epochs": 1}), progress=False,
     )  # fmt: skip
     record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert set(record["versions"]) == set(VERSIONS) and record["images"] == 60 and record["patients"] == 30
+    assert set(record["versions"]) == {*VERSIONS, METADATA} and record["images"] == 60 and record["patients"] == 30
     text, page = str(result), result._repr_html_()
     assert all(version in text and version in page for version in VERSIONS)
+    assert record["per_class"]["box alone"]["c"][0] == pytest.approx(0.5, abs=0.2) and "AUC of c" in text
+    assert result.per_class.loc["untouched", ("a", "auc")] >= result.per_class.loc["untouched", ("a", "low")]
     assert "balanced accuracy of 0.33" in text and "<b>" not in page and page.count("<img") == 2
     assert "lungs black: " in result.plot().alt and "only border" in result.pictures().alt
+
+
+def test_a_file_type_that_tells_the_class_is_told_without_a_picture():
+    parts = [planted(64, (2, 2), seed, classes=("a", "b")) for seed in (0, 1)]
+    for part in parts:
+        part._images[:] = 90
+        part._table["extension"] = np.where(part.labels, ".png", ".jpg")
+    result = controls(*parts, lab.RECIPE.replace(**QUICK | {"epochs": 1}), progress=False)
+    assert result.table["auc"]["metadata only"] == 1 and "without any picture, gives an AUC of 1.000" in str(result)
 
 
 def test_images_without_lungs_are_left_out_of_all_versions_and_counted():

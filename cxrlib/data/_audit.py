@@ -35,7 +35,8 @@ _NOTES = {
     "exposure": "mean and sd: average over images of the mean and the standard deviation of their pixels, 0 to 255. "
     f"near_black: fraction of pixels below {NEAR_BLACK}.",
     "metadata": "Cross-validated, all images of a patient on one side. black border: fraction of the image taken by "
-    "black rows and columns at its edges. Chance is 1 / number of classes for balanced accuracy, 0.5 for AUC.",
+    "black rows and columns at its edges; white boxes: by white "
+    "rectangles, as they cover names. Chance is 1 / number of classes for balanced accuracy, 0.5 for AUC.",
     "near_duplicates": "names: of all files of the group, also those that are byte-identical.",
     "shared": "likeness: correlation of the two pictures' structure, at most 1.",
     "crossings": "values: how many keys occur in both splits, then the same per class. images: how many images these "
@@ -142,8 +143,8 @@ def audit(data: CxrDataset, against: CxrDataset | None = None, progress: bool = 
     Counts images, patients and subtypes per split and class; compares image sizes and exposure between splits; looks
     for byte-identical files, for near-duplicates (the same picture in other bytes), and for patients that are in two
     splits, by each column that may name a patient (``patient`` and ``key_*``); and cross-validates a classifier that
-    sees only metadata (file extension, width, height, bytes, black border): what it scores above chance, a network
-    could score without looking at the lungs.
+    sees only metadata (file extension, width, height, bytes, black border, white boxes): what it scores above chance, a
+    network could score without looking at the lungs.
 
     Parameters
     ----------
@@ -175,11 +176,14 @@ def audit(data: CxrDataset, against: CxrDataset | None = None, progress: bool = 
     exposure = measure.exposure(table, pixels, split_names, data.classes)
     findings = [
         *say.about_counts(counts, data.classes),
+        *say.about_prevalence(counts),
         *say.about_patients(data.unknown_patients, len(data), patients, crossings),
         *say.about_duplicates(duplicates, split_names, data.classes),
         *say.about_near(near, split_names, data.classes),
         *([] if against is None else say.about_shared(shared, counts, against.name or "the other data set")),
         *say.about_exposure(table, pixels, exposure, split_names),
+        *say.about_files(sizes),
+        *say.about_boxes(table, pixels["white"]),
         *say.about_metadata(metadata),
         *say.about_skipped(data.skipped),
     ]

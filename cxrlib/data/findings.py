@@ -11,6 +11,8 @@ import pandas as pd
 #: Differences of exposure are reported from this effect size on (difference / SD between images).
 _EFFECT = 0.5
 _FEWEST = 10
+#: Frequencies of a class in two splits, and of white boxes in two classes, are reported from these differences on.
+_PREVALENCE, _BOXES = 0.1, 0.05
 
 
 def _n(count: int, noun: str) -> str:
@@ -32,6 +34,38 @@ def about_counts(counts: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str
         if 0 < total < 100 and split != "all":
             change = f"one image more or less changes its accuracy by {1 / total:.1%}"
             yield f"The {split} split has only {_n(int(total), 'image')}: {change}."
+
+
+def about_prevalence(counts: pd.DataFrame) -> Iterator[str]:
+    """Say which class is more frequent in one split than in another."""
+    images = counts[counts["split"] != "all"].pivot_table("images", "class", "split", "sum", sort=False)
+    fraction = images / images.sum()
+    apart = fraction.max(axis=1) - fraction.min(axis=1)
+    if len(apart) and apart.max() >= _PREVALENCE:
+        label = apart.idxmax()
+        where = ", ".join(f"{x:.0%} of {split}" for split, x in fraction.loc[label].items())
+        yield (
+            f"The classes are not equally frequent in all splits: {label} is {where}. Accuracy, precision and a "
+            "threshold depend on that."
+        )
+
+
+def about_files(sizes: pd.DataFrame) -> Iterator[str]:
+    """Say which classes have file types of their own."""
+    if "extensions" in sizes and sizes["extensions"].nunique() > 1:
+        kinds = sizes.groupby("extensions", sort=False)["class"].agg(", ".join)
+        yield f"File types differ between the classes: {'; '.join(f'{kind} {who}' for kind, who in kinds.items())}."
+
+
+def about_boxes(table: pd.DataFrame, white: np.ndarray) -> Iterator[str]:
+    """Say in which class white boxes or borders are more frequent than in another."""
+    with_box = pd.Series(white > 0).groupby(table["class"].to_numpy()).agg(["sum", "mean"])
+    if len(with_box) > 1 and with_box["sum"].max() >= _FEWEST and np.ptp(with_box["mean"]) >= _BOXES:
+        told = ", ".join(f"{row['mean']:.1%} of {name}" for name, row in with_box.iterrows())
+        yield (
+            f"White boxes or borders, as they cover names, are in {told}. A network may look for them: see what it "
+            "says when they are painted over, or painted into other images."
+        )
 
 
 def about_patients(unknown: int, images: int, patients: pd.DataFrame, crossings: pd.DataFrame) -> Iterator[str]:
@@ -141,9 +175,11 @@ def about_metadata(metadata: pd.DataFrame) -> Iterator[str]:
     best = metadata.loc[metadata["balanced_accuracy"].idxmax()]
     alone = metadata[metadata["metadata"] != "all of it"]
     strongest = alone.loc[alone["balanced_accuracy"].idxmax()]
-    more = f", from {strongest['metadata']}"
+    more, reached = f", from {strongest['metadata']}", strongest["balanced_accuracy"]
+    told = alone[alone["balanced_accuracy"] >= alone["chance"] + 0.1].sort_values("balanced_accuracy", ascending=False)
     if best["metadata"] == "all of it":
-        more = f"; {strongest['metadata']} reaches {strongest['balanced_accuracy']:.2f}"
+        each = ", ".join(f"{row['metadata']} {row['balanced_accuracy']:.2f}" for _, row in told.iterrows())
+        more = f"; each of these does, too: {each}" if each else f"; {strongest['metadata']} reaches {reached:.2f}"
     if best["balanced_accuracy"] >= best["chance"] + 0.1:
         yield (
             "Metadata tells the class: without looking at the lungs a classifier reaches a balanced accuracy of "

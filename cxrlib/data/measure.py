@@ -14,6 +14,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from ..files import hashed
+from .boxes import white_boxes
 from .dataset import CxrDataset, ordered
 
 #: A pixel below this value (of 255) counts as near-black.
@@ -24,7 +25,7 @@ _OTHER = "across classes"
 
 
 def pixel_statistics(data: CxrDataset) -> dict[str, np.ndarray]:
-    """Measure per image the mean, the SD, and the fractions near black and in a black border; float64 (N,) each."""
+    """Measure per image mean, SD, and fractions near black, in a black border, in white boxes; float64 (N,) each."""
     measured, values = [], np.arange(256, dtype=np.float64)
     for start in range(0, len(data), 256):
         images = data.batch(range(start, min(start + 256, len(data))))[:, 0]
@@ -37,8 +38,9 @@ def pixel_statistics(data: CxrDataset) -> dict[str, np.ndarray]:
         dark = images < _BORDER_LEVEL
         height = _bright_extent(dark.mean(axis=2) >= _BORDER_FRACTION)
         width = _bright_extent(dark.mean(axis=1) >= _BORDER_FRACTION)
-        measured.append([mean, sd, near_black, 1 - height * width / area])
-    return dict(zip(("mean", "sd", "near_black", "border"), np.concatenate(measured, axis=1), strict=True))
+        white = white_boxes(images).mean((1, 2))
+        measured.append([mean, sd, near_black, 1 - height * width / area, white])
+    return dict(zip(("mean", "sd", "near_black", "border", "white"), np.concatenate(measured, axis=1), strict=True))
 
 
 def _bright_extent(dark: np.ndarray) -> np.ndarray:
@@ -177,6 +179,21 @@ def exposure(
     return pd.DataFrame(rows)
 
 
+def metadata_features(table: pd.DataFrame, pixels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give what is known of the images without looking at a lung, (N, 1) each; (N, extensions) of the extension."""
+    numbers = [name for name in ("width", "height", "bytes") if name in table]
+    features = {name: pd.to_numeric(table[name]).to_numpy(float)[:, None] for name in numbers}
+    if "extension" in table:
+        extension = table["extension"].astype(str).to_numpy()
+        features["extension"] = (extension[:, None] == np.unique(extension)).astype(float)
+    return features | {"black border": pixels["border"][:, None], "white boxes": pixels["white"][:, None]}
+
+
+def metadata_forest() -> RandomForestClassifier:
+    """Give the classifier that sees all of it."""
+    return RandomForestClassifier(40, min_samples_leaf=5, class_weight="balanced", random_state=0, n_jobs=1)
+
+
 def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDataset) -> pd.DataFrame:
     """Score a classifier that sees only metadata (balanced accuracy and AUC); empty when it cannot be measured."""
     columns = ["metadata", "balanced_accuracy", "auc", "chance"]
@@ -185,12 +202,7 @@ def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDatase
     folds = min(5, *(len(np.unique(groups[y == k])) for k in range(len(present))))
     if len(present) < 2 or folds < 2:
         return pd.DataFrame(columns=columns)
-    numbers = [name for name in ("width", "height", "bytes") if name in table]
-    features = {name: pd.to_numeric(table[name]).to_numpy(float)[:, None] for name in numbers}
-    if "extension" in table:
-        extension = table["extension"].astype(str).to_numpy()
-        features["extension"] = (extension[:, None] == np.unique(extension)).astype(float)
-    features["black border"] = pixels["border"][:, None]
+    features = metadata_features(table, pixels)
     varying = {name: x for name, x in features.items() if (x != x[0]).any()}
     splits = list(PredefinedSplit(_deal_patients(y, groups, folds)).split())
     chance = 1 / len(present)
@@ -204,8 +216,7 @@ def metadata(table: pd.DataFrame, pixels: dict[str, np.ndarray], data: CxrDatase
 
     rows = []
     if len(varying) > 1:
-        forest = RandomForestClassifier(40, min_samples_leaf=5, class_weight="balanced", random_state=0, n_jobs=1)
-        rows.append(("all of it", *score(forest, np.hstack(list(varying.values()))), chance))
+        rows.append(("all of it", *score(metadata_forest(), np.hstack(list(varying.values()))), chance))
     tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, class_weight="balanced", random_state=0)
     rows += [(f"{name} alone", *score(tree, x), chance) for name, x in varying.items()]
     rows += [(f"{name} (equal in all files)", chance, 0.5, chance) for name in features if name not in varying]

@@ -39,7 +39,7 @@ endef
 export NO_DRIVER NO_CPU_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader address bench constraints mathjax \
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader address bench constraints mathjax tfjs \
   clean distclean
 
 help: ## this list
@@ -58,7 +58,7 @@ $(STAMP): pyproject.toml coursekit/pyproject.toml constraints.txt requirements.l
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(if $(TORCH)$(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check $(TORCH_ARGS) \
 	  $(if $(TORCH),|| { echo "$$NO_CPU_BUILD"; exit 1; }))
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,app,dev]" -e ./coursekit
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,app,onnx,dev]" -e ./coursekit
 	@touch $@
 
 install: $(STAMP) ## everything into .venv; the other targets do it by themselves
@@ -127,6 +127,9 @@ constraints: $(STAMP) ## pin what .venv holds now as the tested set, with the ha
 
 mathjax: ## fetch MathJax from npm into book/_static again
 	tools/mathjax.sh
+
+tfjs: ## fetch TensorFlow.js from npm into cxrlib/widgets/tfjs.js again
+	tools/tfjs.sh
 
 clean: ## remove what was built (not .venv)
 	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis

@@ -356,6 +356,26 @@ def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:
 
 
 @main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("out", type=FILE)
+def export(run: Path, out: Path) -> None:
+    """Write the network of a finished RUN as an ONNX file, OUT, for programs without PyTorch.
+
+    Classes, size, normalization, threshold, temperature, crop and views stand in the file's metadata. It is compared
+    with PyTorch before it gets its name. Needs the extra: pip install 'cxrlib[onnx]'.
+    """
+    from . import Run
+    from .export import OPSET, export_onnx
+
+    opened = Run.open(run)
+    apart, side = export_onnx(opened, out), opened.recipe.size
+    click.echo(
+        f"wrote {out}: opset {OPSET}, input image (batch, 1, {side}, {side}) from 0 to 1, outputs logits and "
+        f"probabilities of {', '.join(opened.classes)}; logits agree with PyTorch's to {apart:.0e}"
+    )
+
+
+@main.command()
 @click.argument("run", required=False, type=PLACE)
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")

@@ -92,9 +92,12 @@ class StaticWidget(anywidget.AnyWidget):
 
         An existing file is replaced. The title is by default the class's name.
         """
+        return self._save(path, title, self.to_html())
+
+    def _save(self, path: str | os.PathLike, title: str | None, content: str) -> Path:
         if Path(path).is_dir():
             raise ValueError(f"path: {path} is a folder; give the name of a file")
-        return write_page(path, title or type(self).__name__, self.to_html())
+        return write_page(path, title or type(self).__name__, content)
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -109,3 +112,26 @@ class PageWidget(StaticWidget):
     """A widget whose script is told everything at once, in ``page``."""
 
     page = traitlets.Dict().tag(sync=True)
+
+
+class LiveWidget(PageWidget):
+    """A widget whose script runs a network in the page (live.js), by TensorFlow.js, which is loaded when it is seen.
+
+    A page of the book finds tfjs.js beside it, a saved page holds it, and a notebook is sent it by the kernel.
+    """
+
+    def __init__(self, **traits: object) -> None:
+        super().__init__(**traits)
+        self.on_msg(
+            lambda _, message, __: message == {"type": "tfjs"} and self.send({"type": "tfjs", "script": tfjs()})
+        )
+
+    def save_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
+        """Write the widget and TensorFlow.js to a page of its own, as ``StaticWidget.save_html``."""
+        held = f'<script type="text/plain" id="cxr-tfjs">{tfjs()}</script>'
+        return self._save(path, title, held + self.to_html())
+
+
+def tfjs() -> str:
+    """Return TensorFlow.js as one script (tools/tfjs.sh made it)."""
+    return (Path(__file__).resolve().parent / "tfjs.js").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from .base import StaticWidget
 from .confusions import ConfusionExplorer, ThresholdExplorer
 from .dials import PhantomDials
+from .fool import FoolIt
 from .freezing import FreezeExplorer
 from .inspector import CamInspector
 from .ladder import LadderExplorer
@@ -11,6 +12,6 @@ from .playground import AugmentationPlayground
 from .windowing import WindowExplorer
 
 __all__ = [
-    "AugmentationPlayground", "CamInspector", "ConfusionExplorer", "FreezeExplorer", "LadderExplorer", "LayerBuilder",
-    "PhantomDials", "StaticWidget", "ThresholdExplorer", "WindowExplorer",
+    "AugmentationPlayground", "CamInspector", "ConfusionExplorer", "FoolIt", "FreezeExplorer", "LadderExplorer",
+    "LayerBuilder", "PhantomDials", "StaticWidget", "ThresholdExplorer", "WindowExplorer",
 ]  # fmt: skip

@@ -35,7 +35,7 @@ class AugmentationPlayground(PageWidget):
         recipe ``augmented``.
     """
 
-    _esm, _css = kit("playground")
+    _esm, _css = kit("changes", "playground")
     summary = "Augmentation playground: one X-ray, sliders for its changes, and the claim that each change makes."
 
     def __init__(

@@ -114,7 +114,9 @@ class SmallBook:
             shutil.copy(ROOT / name, root)
         (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
         (root / "book" / "index.md").write_text("# Small\n\nSee [the chapter](../chapters/01_small.md).\n")
-        (root / "cxrlib").mkdir()
+        (root / "cxrlib" / "widgets").mkdir(parents=True)
+        for file in (ROOT / "cxrlib" / "widgets").glob("tfjs.*"):  # the pages load it from _static
+            shutil.copy(file, root / "cxrlib" / "widgets")
         self.library = root / "cxrlib" / "module.py"
         self.library.write_text("x = 1\n")
         self.chapter.parent.mkdir()

@@ -11,6 +11,7 @@ DONE = {
     "02_five_layer_cnn.md",
     "05_transfer_learning.md",
     "06_fine_tuning.md",
+    "07_grad_cam.md",
     "11_where_are_the_lungs.md",
 }
 

@@ -9,6 +9,7 @@ from coursekit.build_book import chapters
 DONE = {
     "01_look_at_the_data.md",
     "02_five_layer_cnn.md",
+    "03_metrics.md",
     "05_transfer_learning.md",
     "06_fine_tuning.md",
     "07_grad_cam.md",

@@ -18,6 +18,7 @@ from . import (
     control_results,
     crop_results,
     foreign_results,
+    hospital_results,
     lung_results,
     map_results,
     near_results,
@@ -97,6 +98,8 @@ threshold with the highest balanced accuracy on the validation images is carried
 {controls}
 
 {foreign}
+
+{hospitals}
 
 {attend}
 
@@ -269,6 +272,7 @@ PARTS = {
     "crop": crop_results.text,
     "controls": control_results.text,
     "foreign": foreign_results.text,
+    "hospitals": hospital_results.text,
     "attend": attend_results.text,
     "near": near_results.text,
     "sources": sources_text,

@@ -13,6 +13,7 @@ DONE = {
     "05_transfer_learning.md",
     "06_fine_tuning.md",
     "07_grad_cam.md",
+    "09_more_than_two_diseases.md",
     "11_where_are_the_lungs.md",
 }
 

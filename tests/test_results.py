@@ -12,6 +12,7 @@ from coursekit import (
     control_results,
     crop_results,
     foreign_results,
+    hospital_results,
     lung_results,
     map_results,
     near_results,
@@ -555,6 +556,36 @@ def test_the_part_about_other_hospitals_says_what_its_record_says():
     assert "EM says 90% ill, more than in training, where the truth is 62%: the accuracy goes from 0.700 to" in page
     assert "BBSE says 60% ill, fewer than in training" in page and "| 10% | 25% (20%–30%) |" in page
     assert foreign_results.text([]) == ""
+
+
+def test_the_part_about_disease_or_hospital_says_what_its_record_says():
+    three = [0.5, 0.4, 0.6]
+    names = ("normal", "pneumonia", "covid-19", "tuberculosis")
+    row = {"auc": 0.97, "auc_low": 0.96, "auc_high": 0.98}
+    seen = dict.fromkeys(("untouched", "lungs black", "only border", "metadata only"), row)
+    covered = {"versions": seen, "per_class": {v: dict.fromkeys(names, three) for v in seen}}
+
+    def asked(normal, ill):
+        called = dict.fromkeys(names, three) | {"normal": [ill, ill, ill]}
+        scores = {"recall": dict.fromkeys(names, three), "accuracy": three, "macro_f1": three}
+        return {"asked": 400, "training": {"normal": normal}, "healthy_adults_called": called} | scores
+
+    def box(change):
+        change = [change, change - 0.01, change + 0.01]
+        return {"images": 50, "ill_before": three, "ill_after": three, "flips": three, "change": change}
+
+    boxes = {"filled": box(-0.2), "painted": box(0.3), "gray": box(0.0)}
+    record = {
+        "kind": "hospitals", "size": 96, "seeds": [0], "command": "made", "recipe": {"model": "CPFD", "epochs": 6},
+        "white": {"normal": [1, 100], "tuberculosis": [30, 90]}, "lung4": covered, "ages": covered,
+        "adults": {"merged": asked(100, 0.01), "healthy adults added": asked(300, 0.94)},
+        "boxes": boxes | {"auc": 0.9, "found_without_box": three, "without_box": 60},
+    }  # fmt: skip
+    page = hospital_results.text([record, {"kind": "lungs"}])
+    assert "| lungs black | 0.500 (0.400–0.600) |" in page and "Then 200 others of them join" in page
+    assert "99% of the healthy adults are called ill" in page and "30 of 90 images of tuberculosis" in page
+    assert "painted over, fewer of their images" in page and "more of the healthy are called ill (+30.0%)" in page
+    assert hospital_results.text([]) == ""
 
 
 def test_a_record_of_the_old_splits_is_marked():

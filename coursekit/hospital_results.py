@@ -1,0 +1,127 @@
+"""The part of the results page about sources: what networks of four classes learned, disease or hospital."""
+
+from __future__ import annotations
+
+from .foreign_results import value
+from .performance import table
+
+KINDS = {"merged": "lung4 as it is", "healthy adults added": "with healthy adults in training"}
+
+TEXT = """\
+## The disease or the hospital
+
+In `lung4` the healthy and those with pneumonia are children of one hospital, those with COVID-19 and with tuberculosis
+are adults of others. Networks as above ({model}, {size} px, {epochs} epochs); {seeds} seeds, where nothing else is
+said. In brackets 95 % intervals, bootstrap over patients.
+
+### What tells the four classes apart
+
+`controls` trains anew on each version of the images, and scores on validation images; one seed, all classes of the same
+weight. AUC of each class
+against the rest:
+
+{lung4}
+
+{lung4_said}
+
+### Healthy adults are asked
+
+A network of `lung4` has seen no healthy adult. Asked are {asked} of the COVID-19 Radiography Database, the source of
+the COVID-19 images. Then {added} others of them join the healthy children in training.
+
+{adults}
+
+{adults_said}
+
+### Children against adults
+
+All are healthy; asked is only whether the chest is a child's. One seed, validation images.
+
+{ages}
+
+### White boxes
+
+{white}. Networks that tell tuberculosis from healthy adults (AUC {auc:.3f}) are asked again with the boxes painted
+over, and with boxes of the same places painted into images of the healthy. For comparison the same boxes in the middle
+gray of the image.
+
+{boxes}
+
+{boxes_said}
+
+What this part does not show: what larger networks look at; that the adults of one source are like those of another.
+The sources are stand-ins for those of Kaggle's sets (see the data sets' page). Made by `{command}`."""
+
+
+def text(records: list[dict]) -> str:
+    """Write the part, or nothing where there is no record."""
+    return "\n\n".join(_part(r) for r in records if r.get("kind") == "hospitals")
+
+
+def shown(triple: list, form: str = ".3f") -> str:
+    """Write value, low, high of a record."""
+    return value(dict(zip(("value", "low", "high"), triple, strict=True)), form)
+
+
+def _part(r: dict) -> str:
+    lung4, ages, adults, boxes = (r[name] for name in ("lung4", "ages", "adults", "boxes"))
+    names = list(lung4["per_class"]["untouched"])
+    rows = [[version, *(shown(each[name]) for name in names)] for version, each in lung4["per_class"].items()]
+    asked = [[words, *(shown(adults[kind]["healthy_adults_called"][name], ".0%") for name in names),
+              shown(adults[kind]["recall"]["covid-19"], ".0%"), shown(adults[kind]["accuracy"]),
+              shown(adults[kind]["macro_f1"])] for kind, words in KINDS.items()]  # fmt: skip
+    before, after = adults.values()
+    return TEXT.format(
+        **{key: r["recipe"][key] for key in ("model", "epochs")}, size=r["size"], seeds=len(r["seeds"]),
+        lung4=table(["version", *names], rows), lung4_said=_told(lung4), asked=before["asked"],
+        added=f"{after['training']['normal'] - before['training']['normal']:,}",
+        adults=table(["trained on", *(f"called {name}" for name in names), "recall of COVID-19, test images",
+                      "accuracy, test images", "macro F1, test images"], asked),
+        adults_said=_asked(before, after), ages=table(["version", "AUC"], [
+            [version, shown([row["auc"], row["auc_low"], row["auc_high"]])] for version, row in ages["versions"].items()
+        ]),
+        white="White boxes or borders are in " + ", ".join(
+            f"{found:,} of {of:,} images of {name}" for name, (found, of) in r["white"].items()),
+        auc=boxes["auc"], boxes=table(["images", "number", "called tuberculosis", "after", "change", "flips"], [
+            [words, f"{b['images']}", *(shown(b[k], ".0%") for k in ("ill_before", "ill_after")),
+             shown(b["change"], "+.1%"), shown(b["flips"], ".1%")]
+            for words, b in (("tuberculosis with a box, painted over", boxes["filled"]),
+                             ("healthy, a white box painted in", boxes["painted"]),
+                             ("healthy, a gray box painted in", boxes["gray"]))
+        ]), boxes_said=_boxes(boxes), command=r["command"],
+    )  # fmt: skip
+
+
+def _told(lung4: dict) -> str:
+    """Say what is told without lungs, and without a picture."""
+    versions = lung4["versions"]
+    alone, border, black = (versions[v]["auc"] for v in ("metadata only", "only border", "lungs black"))
+    return (
+        f"Mean of the four: {alone:.3f} from file type, file size, borders and white boxes, without any picture; "
+        f"{border:.3f} from the border alone, {black:.3f} with the lungs black, {versions['untouched']['auc']:.3f} "
+        "from the whole image. What can be told without lungs is not read off the lungs."
+    )
+
+
+def _asked(before: dict, after: dict) -> str:
+    """Say what healthy adults were called, before and after."""
+    ill = [1 - found["healthy_adults_called"]["normal"][0] for found in (before, after)]
+    recalls = [found["recall"]["covid-19"][0] for found in (before, after)]
+    return (
+        f"{ill[0]:.0%} of the healthy adults are called ill by networks that saw healthy children only, {ill[1]:.0%} "
+        f"by those that saw healthy adults, too. The recall of COVID-19 on the set's own test images goes from "
+        f"{recalls[0]:.0%} to {recalls[1]:.0%}: the set's own test cannot see the fault, and pays for its repair."
+    )
+
+
+def _boxes(boxes: dict) -> str:
+    """Say what the boxes do."""
+    filled, painted, gray = (boxes[k]["change"] for k in ("filled", "painted", "gray"))
+    lost = "fewer" if filled[2] < 0 else "more" if filled[1] > 0 else "not clearly more or fewer"
+    more = "more" if painted[1] > 0 else "not clearly more"
+    share = shown(boxes["found_without_box"], ".0%")
+    return (
+        f"With the boxes painted over, {lost} of their images are called tuberculosis; of the {boxes['without_box']} "
+        f"images without a box {share} are found. With a white box {more} of the healthy are called ill "
+        f"({painted[0]:+.1%}), with a gray one {gray[0]:+.1%}."
+    )

@@ -11,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-BENCHES := starting phantom pipeline training processes large cam inspector grading book
+BENCHES := starting phantom pipeline training processes large cam inspector live grading book
 
 # One torch thread a worker: more threads than cores make the workers wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -78,6 +78,17 @@ def _inspector(found: dict) -> Iterator[Figure]:
         yield Figure(f"inspector redraw, {row['what']}", f"{time:.0f} ms", "under 50 ms", time < 50)
 
 
+def _live(found: dict) -> Iterator[Figure]:
+    size, bits = found["runtime_megabytes"], {8: ", weights of 8 bits", 16: ""}
+    yield Figure(
+        "TensorFlow.js in a page, once, when its first network is seen", f"{size:.2f} MB", "under 2 MB", size < 2
+    )
+    for row in found["rows"]:
+        what = f"one answer with the maps of all classes, `{row['model']}` at {row['size']} px{bits[row['bits']]}"
+        time, bar = row["median_ms"], row["bar_ms"]
+        yield Figure(f"{what} ({row['megabytes']:.1f} MB)", f"{time:.0f} ms", f"at most {bar} ms", time <= bar)
+
+
 def _phantom(found: dict) -> Iterator[Figure]:
     what, seconds = f"{found['images']:,} phantoms of {found['size']} px, new process", found["seconds"]
     yield Figure(what, f"{seconds:.1f} s", f"under {found['bar']} s", seconds < found["bar"])
@@ -156,6 +167,7 @@ BENCHMARKS = {
     "training": ("Training", _training), "accuracy": ("Time to the source project's accuracy", _accuracy),
     "processes": ("Several processes", _processes), "large": ("A data set larger than memory", _large),
     "cam": ("Class activation maps", _cam), "inspector": ("The inspector", _inspector),
+    "live": ("Networks in a page", _live),
     "phantom": ("Phantoms", _phantom), "grading": ("Grading", _grading), "book": ("The book", _book),
     "fuzz": ("Bad input", _fuzz), "faults": ("Faults", _faults),
 }  # fmt: skip

@@ -5,7 +5,6 @@ Run by `make generated`. No number in either table is typed: change a record, an
 
 from __future__ import annotations
 
-import re
 import statistics
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from . import (
     map_results,
     near_results,
     performance,
+    results_story,
     scaling,
 )
 from .course import ROOT
@@ -63,6 +63,8 @@ from which everything random in it is drawn. Weights and thresholds were chosen 
 scored once on the test split. The design of the recipes is not as innocent: that the test images are exposed
 differently was known when exposure augmentation and the standardization of each image were put into them. In brackets:
 95 % intervals, bootstrap over patients. This page is made from the records in `results/`.
+
+## The recipes
 
 {training}
 
@@ -294,7 +296,7 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
         measured["accuracy"] = accuracy
     made = {
         readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
-        root / "book" / "results.md": re.sub(r"\n{3,}", "\n\n", page).rstrip() + "\n",  # a part may be empty
+        root / "book" / "results.md": results_story.told(page, records),
         root / "book" / "performance.md": performance.page(measured),
     }
     if drawn := lung_results.picture(records):

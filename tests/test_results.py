@@ -17,6 +17,7 @@ from coursekit import (
     map_results,
     near_results,
     reproduce,
+    results_story,
 )
 from coursekit import records as summary
 from coursekit import results as tool
@@ -600,3 +601,27 @@ def test_a_record_of_the_old_splits_is_marked():
     assert summary.name_of([old, new]).endswith("†, " + str(recipe["seed"]))
     assert summary.name_of([cut]) == f"a with `--crop lungs`, {recipe['seed']}"
     assert summary.OLD in tool.readme_block([old]) and summary.OLD not in tool.readme_block([new])
+
+
+def test_the_page_tells_its_story_first_and_folds_the_rest():
+    page = tool.outputs()[ROOT / "book" / "results.md"]
+    overview = page.partition("\n## ")[0]
+    assert overview.count("\n| [") == len(results_story.STORIES)
+    for heading, (question, answer) in results_story.STORIES.items():
+        part = page.partition(f"\n## {heading}\n")[2]
+        first = answer(RECORDS).partition("\n\n")[0]
+        assert part.lstrip().startswith(f"*{question}* {first}") and f"{first} |" in overview
+    outside = re.sub(r"^::::\{dropdown\}.*?^::::$", "", page, flags=re.M | re.S)
+    assert len(re.findall(r"^\|---", outside, re.M)) == 2, "the overview, and the scores of the recipes"
+    assert not re.search(r"(?<!`)\b(baseline|augmented|best)-seed\d", re.sub(r"`[^`]*`", "", page))
+
+
+def test_a_fork_with_fewer_records_gets_a_shorter_story():
+    page = results_story.told("# Results\n\nLead.\n\n## The recipes\n\n| a |\n", TRAINING[:1])
+    assert "Lead." in page and "{dropdown} The details\n| a |" in page
+    assert "#where-the-maps-look" not in page
+
+
+def test_a_runs_name_in_words():
+    assert results_story.words("baseline-seed0-epochs1 (0.5)") == "five-layer CNN, 1 epoch (0.5)"
+    assert results_story.words("best-lungs-seed1") == "EfficientNet, cut to the lungs, seed 1"

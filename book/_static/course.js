@@ -135,3 +135,9 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
 });
+
+// On paper everything folded is open.
+addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((fold) => {
+  fold.open = true;
+  addEventListener("afterprint", () => { fold.open = false; }, { once: true });
+}));

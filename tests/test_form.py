@@ -10,6 +10,7 @@ DONE = {
     "01_look_at_the_data.md",
     "02_five_layer_cnn.md",
     "03_metrics.md",
+    "04_residual_networks_and_augmentation.md",
     "05_transfer_learning.md",
     "06_fine_tuning.md",
     "07_grad_cam.md",

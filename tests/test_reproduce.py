@@ -339,7 +339,7 @@ def test_why_tells_what_the_sources_tell():
     assert "epochs until it stopped 7 to 8 instead of 4" in why(runs) and "epochs planned (here 10)" in why(runs)
     text = why([measured("B-efficientnet_b7-tuned", 0.8, 0.9, epochs_run=17)])
     assert "nothing that is known" in text and "epochs" not in text
-    for row in ("C-resnet18-scratch", "E-resnet18-pneumonia3"):
+    for row in ("C-resnet18-scratch", "E-resnet18"):
         text = why([measured(row, 0.8, 0.9)])
         assert "image size 96 px instead of 224 px" in text and "image size (here" not in text
     assert "augmentation none instead of crop, flip, rotate" in why(

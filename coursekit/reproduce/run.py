@@ -19,6 +19,7 @@ from cxrlib.recipe import Recipe
 from cxrlib.run import RESULT_FORMAT, public_name
 
 from .plan import Row, recipes
+from .sources import KAGGLE
 
 FAST = {"epochs": 1, "size": 64, "bootstrap": 100}  # and one epoch for the head
 NOT_RUN = "not run"
@@ -200,6 +201,8 @@ class _Job:
             text = str(error).strip() or type(error).__name__
             return self._outcome("failed", text.splitlines()[0])
         record = done.record | {"reproduction": self._what(), "command": self.command}
+        if unlike := _unlike_kaggle(self.data, images):
+            record["data"] |= {"stand_in": unlike}
         write_json(self.path, record)
         for checkpoint in folder.glob("checkpoint*.pt"):  # as large as three models; model.pt stays
             checkpoint.unlink()
@@ -253,6 +256,13 @@ class _Job:
 
     def _outcome(self, status: str, reason: str = "", record: dict | None = None) -> Outcome:
         return Outcome(self.row, self.recipe.seed, status, reason, record, self.path if record else None)
+
+
+def _unlike_kaggle(name: str, images: CxrDataset) -> str:
+    """Say how the images differ in number from Kaggle's set of that name; "" where they do not."""
+    counts = images.table["class"].value_counts()
+    parts = [f"{counts.get(c, 0):,} of {n:,} {c}" for c, n in KAGGLE.get(name, {}).items() if counts.get(c, 0) != n]
+    return f"not Kaggle's own copy of {name}, by its counts: {', '.join(parts)}" if parts else ""
 
 
 def _decisions(recipe: dict) -> dict:

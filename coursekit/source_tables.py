@@ -74,6 +74,10 @@ def source_section(letter: str, records: list[dict]) -> str:
     if rows:
         head = ["row", "experiment", "run here", "reported", "validation accuracy", "test accuracy", "test macro F1"]
         parts.append(table([*head, "test AUC", "training time"], rows))
+        of_source = [r["data"] for r in found if r["reproduction"]["source"] == letter]
+        parts += [
+            f"The images are {text}." for text in dict.fromkeys(d["stand_in"] for d in of_source if "stand_in" in d)
+        ]
         parts += ["Why reported and measured differ:", "\n".join(reasons)]
     for reason, which in absent.items():
         parts += [f"Not run: {reason}. The command that runs it where nothing is missing:", commands(which)]

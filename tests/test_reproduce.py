@@ -88,7 +88,8 @@ def as_record(row):
 @pytest.mark.parametrize("source, experiment", sorted({(r.source, r.experiment) for r in PLAN}))
 def test_every_experiment_has_a_row_that_keeps_all_that_is_known_of_it(source, experiment):
     rows = [r for r in PLAN if (r.source, r.experiment) == (source, experiment)]
-    assert any(differing(as_record(row)) == [] for row in rows), [differing(as_record(r)) for r in rows]
+    smaller = [("size", 224, 96)] if source == "E" else []  # what two cores can train
+    assert any(differing(as_record(row)) == smaller for row in rows), [differing(as_record(r)) for r in rows]
     for name in settings(source, experiment).keys() - {"epochs_run"}:
         assert any(name in used(as_record(row)) for row in rows), f"{name} is no setting of a recipe"
 
@@ -257,6 +258,20 @@ def test_without_data_or_weights_a_record_says_so(tmp_path, no_weights):
     assert "http" not in done.path.read_text() and str(tmp_path) not in done.path.read_text()
 
 
+def test_a_copy_with_other_counts_is_named_in_its_record(tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for name, n in (("COVID19", 3), ("NORMAL", 8), ("PNEUMONIA", 8), ("TURBERCULOSIS", 2)):
+            folder = tmp_path / "set" / split / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(rng.integers(0, 255, (24, 24), dtype=np.uint8)).save(folder / f"{split}{i}.png")
+    (done,) = go(tmp_path, ids=("E-cnn5",), root=tmp_path / "set", epochs=1)
+    assert done.status == "ran", done.reason
+    assert "not Kaggle's own copy of lung4" in done.record["data"]["stand_in"]
+    assert "6 of 703 tuberculosis" in done.record["data"]["stand_in"]
+
+
 def test_weights_are_asked_for_once(tmp_path, monkeypatch):
     calls = []
 
@@ -327,7 +342,7 @@ def test_why_names_what_differs_and_what_is_not_known():
     assert "split a tenth of train for validation, official test images instead of all images pooled" in text
     assert "batch 4 instead of 8" in why([measured("B-efficientnet_b7-tuned", 0.8, 0.9, batch_size=4)])
     assert "a patient can be on both sides" in why([measured("D-CPCFDD", 0.8, 0.9)])
-    assert "nothing that is known" in why([measured("E-cnn5", 0.7, 0.8)])
+    assert "nothing that is known" in why([measured("C-resnet18", 0.7, 0.8)])
 
 
 def test_why_tells_what_the_sources_tell():

@@ -150,6 +150,15 @@ def test_reported_stands_beside_measured():
     assert "- E-cnn5: The reported accuracy is below the measured interval; unlike the source: " in text
 
 
+def test_a_stand_in_is_named_once():
+    records = [made_up("E-cnn5", seed) for seed in range(2)]
+    for record in records:
+        record["data"]["stand_in"] = "not Kaggle's own copy"
+    text = sources_text([*EXAMPLES[:-1], *records])
+    assert text.count("The images are not Kaggle's own copy.") == 1
+    assert text.index("### Source E") < text.index("The images are not Kaggle's")
+
+
 def test_what_did_not_run_is_listed_with_its_command():
     text = sources_text(EXAMPLES)
     reason, _, after = text.partition("the weights are not here")[2].partition("`cxr reproduce --row A-v6`")

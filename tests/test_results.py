@@ -136,7 +136,7 @@ EXAMPLES = [
     made_up("A-v6-lite0"),
     *(made_up("D-CPCFDD", seed, 0.93 + seed / 77) for seed in range(3)),
     not_run("A-v6", "the weights are not here"),
-    made_up("E-cnn5", size=77),
+    made_up("E-cnn5-pneumonia3", size=77),
 ]
 
 
@@ -147,7 +147,7 @@ def test_reported_stands_beside_measured():
     assert "3 for the head, then 7 epochs" in line and "8.8 min" in line
     line = next(line for line in text.splitlines() if line.startswith("| D-CPCFDD "))
     assert "3 seeds" in line and "0.943 (0.898–0.985) [0.930–0.956]" in line and "by image" in line
-    assert "- E-cnn5: The reported accuracy is below the measured interval; unlike the source: " in text
+    assert "- E-cnn5-pneumonia3: The reported accuracy is below the measured interval; unlike the source: data" in text
 
 
 def test_a_stand_in_is_named_once():

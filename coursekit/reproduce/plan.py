@@ -48,6 +48,8 @@ def _plan() -> Iterator[Row]:
     for head in ("", "-simple-head", "-complex-head"):  # source B expected a more complex head to help
         yield Row(f"B-lite0{head}", "B", names["B"][2], f"B-lite0{head}", "pneumonia4", "pooled")
     yield Row("B-lite0-tuned", "B", names["B"][3], "B-lite0-tuned", "pneumonia4", "pooled")
+    for experiment, base in zip(names["B"][2:], ("lite0", "lite0-tuned"), strict=True):  # the children alone
+        yield Row(f"B-{base}-pneumonia3", "B", experiment, f"B-{base}", "pneumonia3", "val10")
 
     variants = (
         ("resnet18", "resnet18-scratch"),
@@ -72,6 +74,7 @@ def _plan() -> Iterator[Row]:
 
     for experiment, name in zip(names["E"], ("cnn5", "resnet18", "resnet18-augmented"), strict=True):
         yield Row(f"E-{name}", "E", experiment, f"E-{name}", "lung4", "merged82")
+        yield Row(f"E-{name}-pneumonia3", "E", experiment, f"E-{name}", "pneumonia3", "train82")  # the children alone
 
 
 #: Every run, in the order of the sources.

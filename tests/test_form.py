@@ -14,6 +14,7 @@ DONE = {
     "05_transfer_learning.md",
     "06_fine_tuning.md",
     "07_grad_cam.md",
+    "08_trust_the_heat_map.md",
     "09_more_than_two_diseases.md",
     "11_where_are_the_lungs.md",
 }

@@ -23,6 +23,7 @@ from test_windowing import explorer
 
 import cxrlib.widgets
 from cxrlib import Report, build_model
+from cxrlib import shortcut as lab
 
 WIDGETS = {
     "AugmentationPlayground": lambda make: make(),
@@ -30,6 +31,10 @@ WIDGETS = {
     "ConfusionExplorer": lambda make: make(
         Report(np.arange(40) % 4, np.eye(4)[[0, 1, 2, 0] * 10], CLASSES, None, bootstrap=0)
     ),  # shares of 100 %: the strongest colors
+    "FoolIt": lambda make: make(
+        {"first": build_model("CPCP", ("normal", "bacterial"), size=48, seed=0)},
+        lab.make_pairs(4, size=48, seed=2).plain,
+    ),
     "FreezeExplorer": lambda make: make(build_model("resnet18", ("normal", "pneumonia"), size=64, seed=0), 4),
     "LadderExplorer": lambda make: make(steps()),
     "LayerBuilder": lambda make: make(size=64, examples=["CCPFDD", "CPC"]),

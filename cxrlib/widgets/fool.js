@@ -101,7 +101,7 @@ function render({ model, el }) {
   // --- the answers
 
   const answers = page.networks.map(({ name }) => {
-    const needle = gauge(), words = h("p.answer"), canvas = h("canvas", { width: 256, height: 256, role: "img" });
+    const needle = gauge(), words = h("p.answer"), canvas = h("canvas", { width: 256, height: 256, role: "img", "aria-label": `${name}: the picture` });
     needle.set(0, 0);
     return { name, needle, words, canvas, before: null,
       element: h("figure", {}, h("figcaption", {}, h("b", {}, name)), needle.element, words, canvas) };

@@ -17,8 +17,7 @@ said. In brackets 95 % intervals, bootstrap over patients.
 ### What tells the four classes apart
 
 `controls` trains anew on each version of the images, and scores on validation images; one seed, all classes of the same
-weight. AUC of each class
-against the rest:
+weight. AUC of each class against the rest:
 
 {lung4}
 
@@ -42,15 +41,15 @@ All are healthy; asked is only whether the chest is a child's. One seed, validat
 ### White boxes
 
 {white}. Networks that tell tuberculosis from healthy adults (AUC {auc:.3f}) are asked again with the boxes painted
-over, and with boxes of the same places painted into images of the healthy. For comparison the same boxes in the middle
-gray of the image.
+over, and with boxes of the same places painted into images of the healthy: white ones, and, to compare, ones in the
+middle gray of the image.
 
 {boxes}
 
 {boxes_said}
 
 What this part does not show: what larger networks look at; that the adults of one source are like those of another.
-The sources are stand-ins for those of Kaggle's sets (see the data sets' page). Made by `{command}`."""
+The images stand in for those of Kaggle's sets, as [the credits](credits.md) tell. Made by `{command}`."""
 
 
 def text(records: list[dict]) -> str:

@@ -100,6 +100,16 @@ def _foreign(records: list[dict]) -> str:
     )
 
 
+def _hospitals(records: list[dict]) -> str:
+    record = _kind(records, "hospitals")
+    versions, adults = record["lung4"]["versions"], record["adults"]["merged"]["healthy_adults_called"]
+    return (
+        f"Four classes are told apart by facts of the files (AUC {versions['metadata only']['auc']:.3f}), and by the "
+        f"border alone ({versions['only border']['auc']:.3f}); {1 - adults['normal'][0]:.0%} of healthy adults are "
+        "called ill."
+    )
+
+
 def _attend(records: list[dict]) -> str:
     rows = [r["test"] for r in _kind(records, "attend real")["rows"]]
     before, after = (statistics.mean(row["energy"][k][0] for row in rows) for k in ("without", "with"))
@@ -143,6 +153,7 @@ STORIES: dict[str, tuple[str, Callable[[list[dict]], str]]] = {
     "Cut to the lungs first": ("Is it better to cut the images to the lungs?", _crop),
     "With the lungs covered": ("What does a network know that sees no lung?", _controls),
     "Tested in another hospital": ("What is left of a network's scores in another hospital?", _foreign),
+    "The disease or the hospital": ("Has a network of four classes learned the disease or the hospital?", _hospitals),
     "Training that looks where it should": ("What if we train maps to lie in the lungs?", _attend),
     "The same picture in other bytes": ("Does the course find copies in other bytes?", _near),
     "The source projects, run again": ("Do the source projects' figures hold?", _sources),

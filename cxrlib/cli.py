@@ -340,6 +340,8 @@ def _mapping(mapped: tuple[str, ...]) -> dict[str, str | None]:
     if other := [item for item in mapped if "=" not in item]:
         raise click.BadParameter(f"{other[0][:80]!r} is not of the form THEIRS=OWN", param_hint="--map")
     found = dict(item.partition("=")[::2] for item in mapped)
+    if len(found) < len(mapped):
+        raise click.BadParameter("a class is named twice; give each of theirs once", param_hint="--map")
     return {theirs: ours or None for theirs, ours in found.items()}
 
 

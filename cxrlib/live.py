@@ -24,8 +24,8 @@ def live_network(model: CxrNet, bits: int = 16) -> dict:
     """Describe a network for the page: what it computes, step by step, and its weights as text.
 
     Batch norms are folded into the convolutions before them. Weights are whole numbers of ``bits`` bits with a factor
-    per output channel: with 16, probabilities agree with PyTorch's to about 1e-4; 8 halves the size and agrees less:
-    measure it. Raises ValueError for an operation that the page does not know.
+    per output channel: with 16, the tests hold probabilities to within 1e-3 of PyTorch's; 8 halves the size, and is not
+    held to that. Raises ValueError for an operation that the page does not know.
 
     Parameters
     ----------

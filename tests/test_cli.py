@@ -164,6 +164,8 @@ def test_a_model_for_other_classes_is_refused(folder, tmp_path):
     assert result.exit_code != 0 and "--map normal=viral" in result.output and "Traceback" not in result.output
     result = CliRunner().invoke(main, [*words, "--map", "normal=", "--map", "pneumonia=viral"])
     assert result.exit_code == 0 and "of pneumonia count as viral" in result.output, result.output
+    result = CliRunner().invoke(main, [*words, "--map", "normal=", "--map", "normal=viral"])
+    assert result.exit_code != 0 and "named twice" in result.output
 
 
 def test_the_module_runs_too():

@@ -164,3 +164,8 @@ def test_what_does_not_fit_is_refused(data, networks_, message):
     given = {name: cxr.build_model("CP", data.classes, size=size) for name, size in networks_.items()}
     with pytest.raises(ValueError, match=message):
         FoolIt(given, data)
+
+
+def test_too_many_pictures_are_refused_not_dropped(data, networks):
+    with pytest.raises(ValueError, match="images: give 1 to 12 positions, got 13"):
+        FoolIt(networks, data, [0] * 13)

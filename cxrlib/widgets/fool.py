@@ -53,7 +53,9 @@ class FoolIt(LiveWidget):
                     f"networks: {name!r} has {given}; data are of {', '.join(data.classes)}, {data.size} px"
                 )
         rows = range(min(6, len(data))) if images is None else images
-        rows = [whole("images: each", row, 0, len(data) - 1) for row in rows][:MOST]
+        rows = [whole("images: each", row, 0, len(data) - 1) for row in rows]
+        if not 1 <= len(rows) <= MOST:
+            raise ValueError(f"images: give 1 to {MOST} positions, got {len(rows)}")
         part = data[rows]
         super().__init__(page={
             "networks": [{"name": name, "net": net} for name, net in live.items()], "size": data.size,

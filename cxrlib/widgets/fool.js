@@ -1,17 +1,17 @@
 // Fool it: a picture that is changed by hand, and networks in the page that answer at once.
 
 const TOOLS = { marker: "Drag the marker", white: "Paint white", black: "Paint black", cover: "Cover a box", erase: "Erase paint" };
-const AS_IT_WAS = { marker: null, letter: "R", flip: false, rotate: 0, zoom: 1, shiftX: 0, shiftY: 0, brightness: 0, blur: 0 };
-// strokes of the lead letters in a box of 4 by 6, as cxrlib.phantom writes them
-const LETTERS = { R: [[[0, 6], [0, 0], [3, 0], [4, 1], [4, 2], [3, 3], [0, 3]], [[2, 3], [4, 6]]], L: [[[0, 0], [0, 6], [4, 6]]] };
+const AS_IT_WAS = { marker: null, flip: false, rotate: 0, zoom: 1, shiftX: 0, shiftY: 0, brightness: 0, blur: 0 };
+// strokes of the lead letter R in a box of 4 by 6, as cxrlib.phantom writes it
+const STROKES = [[[0, 6], [0, 0], [3, 0], [4, 1], [4, 2], [3, 3], [0, 3]], [[2, 3], [4, 6]]];
 
-/** A lead letter of this height in pixels: { width, height, values 0..1 }. */
-function leadLetter(letter, height) {
+/** The lead letter R of this height in pixels: { width, height, values 0..1 }. */
+function leadLetter(height) {
   const k = 8, width = Math.max(2, Math.round(0.72 * height));
   const canvas = h("canvas", { width: width * k, height: height * k });
   const pen = canvas.getContext("2d", { willReadFrequently: true }), line = Math.round(0.2 * height * k), edge = line / 2 + 1;
   Object.assign(pen, { lineWidth: line, lineJoin: "round", strokeStyle: "#fff" });
-  for (const stroke of LETTERS[letter]) {
+  for (const stroke of STROKES) {
     pen.beginPath();
     for (const [a, b] of stroke) pen.lineTo(edge + (a * (width * k - 2 * edge)) / 4, edge + (b * (height * k - 2 * edge)) / 6);
     pen.stroke();
@@ -64,7 +64,7 @@ function render({ model, el }) {
     cursor = { x: n / 2, y: n / 2 };
     anchor = null;
   };
-  const letter = leadLetter("R", height);
+  const letter = leadLetter(height);
   const changed = () => {
     let values = base;
     if (state.rotate || state.zoom !== 1) values = geometry(values, n, state);

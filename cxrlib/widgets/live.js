@@ -85,8 +85,8 @@ class Network {
     });
   }
 
-  /** Body's maps as plain arrays: { features, grid: [rows, columns], channels }; `watch(step number, tensor)` sees each. */
-  features(gray, watch) {
+  /** Body's maps as plain arrays: { features, grid: [rows, columns], channels }. */
+  features(gray) {
     const { tf, size } = this, { normalize } = this.described;
     let [mean, deviation] = normalize;
     if (normalize === "image") {
@@ -95,10 +95,7 @@ class Network {
     }
     return tf.tidy(() => {
       const made = [tf.tensor(Float32Array.from(gray, (v) => (v - mean) / deviation), [1, size, size, 1])];
-      this.body.forEach((step, k) => {
-        made.push(this.step(step, step.from.map((source) => made[source])));
-        watch?.(k, made.at(-1));
-      });
+      for (const step of this.body) made.push(this.step(step, step.from.map((source) => made[source])));
       const last = made.at(-1), [, rows, columns, channels] = last.shape;
       return { features: last.dataSync(), grid: [rows, columns], channels };
     });

@@ -1,4 +1,4 @@
-"""What the recipe `best` owes to each of its parts: one change at a time, judged on validation patients.
+"""What the recipe `whole` owes to each of its parts: one change at a time, judged on validation patients.
 
     python benchmarks/choices.py --root PATH/chest_xray --out results/choices.json
 
@@ -24,9 +24,9 @@ from cxrlib.files import write_json
 from cxrlib.metrics import Report
 from cxrlib.values import plain
 
-BEST = cxr.recipes["best"]
-AUGMENT = BEST.augment
-LITE0 = BEST.model_options
+WHOLE = cxr.recipes["whole"]
+AUGMENT = WHOLE.augment
+LITE0 = WHOLE.model_options
 #: change -> the recipe's fields that it replaces
 CHANGES = {
     "as it is": {},
@@ -39,8 +39,8 @@ CHANGES = {
     "no class weights": {"class_weights": None},
     "one normalization for all images": {"model_options": {**LITE0, "normalize": "fixed"}},
     "no ImageNet weights": {"model_options": {**LITE0, "pretrained": False}},
-    "half the learning rate": {"lr": BEST.lr / 2},
-    "twice the learning rate": {"lr": BEST.lr * 2},
+    "half the learning rate": {"lr": WHOLE.lr / 2},
+    "twice the learning rate": {"lr": WHOLE.lr * 2},
     "batch norms held": {"freeze_norms": True},
     "ResNet-18 from scratch": {
         "model": "resnet18",
@@ -108,7 +108,7 @@ def main() -> None:
     known = {row["change"] for row in record["rows"]}
     trained: dict = {}
     for change in (c for c in CHANGES if c in options.only and c not in known):
-        recipe = BEST.replace(size=options.size, epochs=options.epochs, seed=options.seed, **CHANGES[change])
+        recipe = WHOLE.replace(size=options.size, epochs=options.epochs, seed=options.seed, **CHANGES[change])
         row = measure(change, recipe, train, val, trained)
         record["rows"].append(row)
         write_json(options.out, record)

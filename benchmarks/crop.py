@@ -1,9 +1,9 @@
 """What cutting images to the lungs is worth: one recipe with and without it, seed by seed.
 
+    cxr train --data folder:PATH --recipe whole --seed 0 --out runs/whole-seed0
     cxr train --data folder:PATH --recipe best --seed 0 --out runs/best-seed0
-    cxr train --data folder:PATH --recipe best --crop lungs --seed 0 --out runs/best-lungs-seed0
     ... other seeds, then
-    python benchmarks/crop.py PATH runs/best-seed* runs/best-lungs-seed*
+    python benchmarks/crop.py PATH runs/whole-seed* runs/best-seed*
 
 Three comparisons of each pair of runs: on the validation patients, on the same images through the stress of
 choices.py (before the lungs are looked for), and on the test images, whose predictions the runs have recorded: no test
@@ -60,10 +60,10 @@ def compare(labels: np.ndarray, patients: np.ndarray, plain_run: tuple, cut_run:
 def pairs(folders: list[Path]) -> list[tuple[cxr.Run, cxr.Run]]:
     """Sort runs into pairs (without, with): one recipe and seed, and nothing else between them."""
     runs = [cxr.Run.open(folder) for folder in folders]
-    key = lambda run: str(run.recipe.replace(crop=None).to_dict())  # noqa: E731
+    key = lambda run: str(run.recipe.replace(crop=None, about="").to_dict())  # noqa: E731
     counted = Counter(map(key, runs))
     if any(n != 2 for n in counted.values()):
-        raise SystemExit("give runs in pairs: the same recipe and seed, with and without --crop lungs")
+        raise SystemExit("give runs in pairs: the same recipe and seed, with and without the cut")
     ordered = sorted(runs, key=lambda run: (run.recipe.seed, run.recipe.crop is not None))
     return list(zip(ordered[::2], ordered[1::2], strict=True))
 

@@ -16,7 +16,7 @@ from statistics import median
 from cxrlib.device import cores, describe
 from cxrlib.files import read_json, write_json
 
-RECIPES = ("augmented", "best")
+RECIPES = ("augmented", "whole")
 ROUNDS, EPOCHS, IMAGES = 3, 2, 600
 EFFICIENCY = 0.8  # of each process, beside others
 

@@ -15,7 +15,7 @@ TEXT = """\
 ## Cut to the lungs first
 
 Rajaraman et al. (*Applied Sciences* 8(10), 2018), who report the highest figures on these test images, cut each image
-to the lungs. Here the recipe `best` is trained with and without `--crop lungs`, which finds them with `cxr.lungs`.
+to the lungs. Here two recipes differ in that: `best` cuts, by the lungs that `cxr.lungs` finds, and `whole` does not.
 Everything else is the same, seed by seed. The stress is shading and lost sharpness, as in the table of changes above;
 the lungs are looked for after it. Each cell has the score without, with, and the difference with its 95 % interval,
 bootstrap over patients.

@@ -49,8 +49,7 @@ def by_recipe(records: list[dict]) -> list[list[dict]]:
 def name_of(runs: list[dict]) -> str:
     """Return the recipe and the seeds of these runs."""
     seeds = [f"{r['training']['recipe']['seed']}{dagger(r)}" for r in runs]
-    cut = " with `--crop lungs`" if runs[0]["training"]["recipe"].get("crop") else ""
-    return f"{recipe_of(runs[0]).removesuffix('-lungs')}{cut}, {', '.join(seeds)}"
+    return f"{recipe_of(runs[0])}, {', '.join(seeds)}"
 
 
 def training_minutes(record: dict) -> float:

@@ -111,7 +111,7 @@ threshold with the highest balanced accuracy on the validation images is carried
 """
 
 CHOICES_HEAD = """\
-The recipe `best` with one change at a time: {size} px instead of its own size, {epochs} epochs, seed {seed},
+The recipe `whole` with one change at a time: {size} px instead of its own size, {epochs} epochs, seed {seed},
 {training_images:,} training images, and judged on {validation_images} validation images of other patients, as they are
 and under a stress that no training image went through: shading and lost sharpness. The test images were not opened.
 One seed a row, so only large differences mean something; the intervals are for other patients, not for other seeds."""
@@ -200,7 +200,7 @@ def phantom_text(records: list[dict]) -> str:
 
 
 def choices_text(records: list[dict]) -> str:
-    """Write the part about one change of the recipe `best` at a time: benchmarks/choices.py."""
+    """Write the part about one change of the recipe `whole` at a time: benchmarks/choices.py."""
     parts = []
     for r in (r for r in records if r.get("kind") == "choices"):
         rows = []
@@ -209,7 +209,7 @@ def choices_text(records: list[dict]) -> str:
             minutes = f"{row['cpu_seconds'] / 60:.1f} min"
             rows.append([row["change"], interval(row["validation"], "auc"), *stressed, minutes])
         head = ["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"]
-        parts += ["## What the best recipe owes to its parts", CHOICES_HEAD.format(**r), table(head, rows)]
+        parts += ["## What the recipe owes to its parts", CHOICES_HEAD.format(**r), table(head, rows)]
     return "\n\n".join(parts)
 
 

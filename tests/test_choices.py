@@ -1,4 +1,4 @@
-"""benchmarks/choices.py: what the best recipe owes to its parts, on validation images alone."""
+"""benchmarks/choices.py: what the recipe `whole` owes to its parts, on validation images alone."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_stress_takes_the_fine_detail_away():
 
 @pytest.mark.parametrize("change", [c for c in choices.CHANGES if c != "as it is"])
 def test_every_change_changes_the_recipe(change):
-    assert choices.BEST.replace(**choices.CHANGES[change]) != choices.BEST
+    assert choices.WHOLE.replace(**choices.CHANGES[change]) != choices.WHOLE
 
 
 def test_the_script_records_a_row_a_change_and_goes_on_where_it_was(monkeypatch, tmp_path):
@@ -47,7 +47,7 @@ def test_the_script_records_a_row_a_change_and_goes_on_where_it_was(monkeypatch,
     monkeypatch.setattr(cxr, "load", lambda *_, **__: data)
     monkeypatch.setattr(cxr, "split", split)
     monkeypatch.setattr(
-        choices, "BEST", choices.BEST.replace(model="CP", model_options={"filters": (8,)}, batch_size=16)
+        choices, "WHOLE", choices.WHOLE.replace(model="CP", model_options={"filters": (8,)}, batch_size=16)
     )
     out = tmp_path / "choices.json"
     arguments = ["choices.py", "--size", "32", "--epochs", "2", "--out", str(out), "--only", "as it is"]

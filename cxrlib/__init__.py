@@ -32,15 +32,8 @@ _NAMES = {
     "source_projects": "reported",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
-_MODULES = {m for m in _NAMES if m[0] != "_"} | {
-    "calibration",
-    "ensemble",
-    "experiment",
-    "label_shift",
-    "phantom",
-    "plot",
-    "shortcut",
-}
+_MODULES = {module for module in _NAMES if module[0] != "_"}
+_MODULES |= {"calibration", "ensemble", "experiment", "label_shift", "phantom", "plot", "shortcut"}
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 

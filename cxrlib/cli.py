@@ -238,19 +238,8 @@ def _command(source: str, recipe: str, settings: dict, options: tuple[str, ...])
     from .run import public_name
 
     words = ["cxr", "train", "--data", public_name(source), "--recipe", recipe]
-    for name in (
-        "model",
-        "size",
-        "crop",
-        "attend",
-        "attend_weight",
-        "epochs",
-        "batch_size",
-        "lr",
-        "seed",
-        "protocol",
-        "by",
-    ):
+    names = ("model", "size", "crop", "attend", "attend_weight", "epochs", "batch_size", "lr", "seed", "protocol", "by")
+    for name in names:
         if (value := settings[name]) is not None and (name, value) != ("by", "patient"):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *(word for option in options for word in ("-o", option))])

@@ -34,7 +34,6 @@ from .phantom import counterfactual, make_phantoms
 from .recipe import Recipe, build
 from .train import fit
 from .validate import array, number, whole
-from .values import UNDEFINED, text
 
 FRACTIONS = (0.5, 0.7, 0.9, 1.0)
 CLASSES = ("normal", "bacterial")  # healthy and ill
@@ -236,37 +235,6 @@ def lung_control(
         model = train(blackout(confounded(train_pairs, p, seed)), recipe)
         rows[p] = accuracies(model, {p: blackout(confounded(test_pairs, p, seed + 1))}).loc[p]
     return pd.DataFrame(rows).T.rename_axis("p")
-
-
-def plot_dose(frame: pd.DataFrame, uniform: float | None = None) -> plot.Figure:
-    """Draw the table of ``dose_response``: accuracy on the tests, flips, and where the map's energy lies, over p.
-
-    ``uniform`` draws a line: the energy in the marker's box of a map that is the same everywhere.
-    """
-    panels = {
-        "Balanced accuracy": {"same": "as trained", "removed": "marker removed", "swapped": "marker swapped"},
-        "Flip rate": {"flips": "marker switched"},
-        "Energy of the map": {"energy_lesion": "inside the lesion", "energy_marker": "around the marker"},
-    }
-    fig, axes = plot.subplots(1, 3, figsize=(10, 3.1))
-    said = []
-    with plot.style():
-        for ax, (title, columns) in zip(axes, panels.items(), strict=True):
-            for color, (name, label) in zip(plot.COLORS, columns.items(), strict=False):
-                value, low, high = (frame[name + end] for end in ("", "_low", "_high"))
-                plot.points(ax, frame.index, value, low, high, fmt="o-", ms=4, color=color, label=label)
-                values = ", ".join(f"{text(v, form='.2f')} at p {p:g}" for p, v in value.items())
-                said.append(f"{title}, {label}: {values}".replace(UNDEFINED, "undefined"))
-            ax.set(title=title, xlabel="p(marker | ill) in training", ylim=(-0.03, 1.03))
-            ax.set_xticks(list(frame.index))
-        if uniform is not None:
-            axes[2].axhline(uniform, color=plot.GRAY, ls=":", label="marker box, uniform map")
-        top = frame[["energy_lesion_high", "energy_marker_high"]].max(axis=None)
-        axes[2].set_ylim(0, 1.6 * top if top > 0 else 1)
-        for ax in axes[::2]:
-            ax.legend(fontsize=8)
-    fig.alt = "Three panels over the fraction of ill training images with a marker. " + ". ".join(said) + "."
-    return fig
 
 
 def plot_maps(

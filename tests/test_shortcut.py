@@ -115,7 +115,6 @@ def test_dose_response_runs_and_draws(pairs):
         assert frame[name].between(0, 1).all()
         assert (frame[f"{name}_low"] <= frame[name] + 1e-9).all()
         assert (frame[f"{name}_high"] >= frame[name] - 1e-9).all()
-    assert "at p 0.5" in lab.plot_dose(frame, 0.1).alt
     ill = pairs.marked[np.flatnonzero(pairs.marked.labels == 1)[:2]]
     figure = lab.plot_maps({"clean": models[0.5]}, ill, layer=None)
     assert "clean" in figure.alt
@@ -130,10 +129,6 @@ def test_a_test_without_one_class_is_undefined_where_it_must_be(pairs):
     ill = np.flatnonzero(pairs.plain.labels == 1)
     table = lab.accuracies(MarkerDetector(lab.Pairs(pairs.marked[ill], pairs.plain[ill])), {"ill": pairs.marked[ill]})
     assert table.loc["ill", "balanced_accuracy"] == 1 and table.loc["ill", ["auc", "auc_low"]].isna().all()
-    names = ("same", "removed", "swapped", "flips", "energy_lesion", "energy_marker")
-    frame = pd.DataFrame(np.nan, [0.5], [name + end for name in names for end in ("", "_low", "_high")])
-    figure = lab.plot_dose(frame)
-    assert "as trained: undefined at p 0.5" in figure.alt and figure.to_png().startswith(b"\x89PNG")
 
 
 def test_invisible_confounder_trains_two_networks():

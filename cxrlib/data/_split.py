@@ -113,10 +113,9 @@ def _groups(data: CxrDataset, by: str) -> np.ndarray:
     joined = picture_groups(pd.DataFrame({"first": patients, "second": pictures}), len(names) + len(data))[patients]
     together = pd.Series(patients).groupby(joined).nunique()
     if several := int((together > 1).sum()):
-        of = (
-            f"{several:,} {'patient stands' if several == 1 else 'patients stand'} for {together[together > 1].sum():,}"
-        )
-        warnings.warn(f"Near-duplicates join patients: {of} who share a picture with another.", stacklevel=3)
+        stand, joining = "patient stands" if several == 1 else "patients stand", together[together > 1].sum()
+        of = f"{several:,} {stand} for {joining:,} who share a picture with another"
+        warnings.warn(f"Near-duplicates join patients: {of}.", stacklevel=3)
     return joined
 
 

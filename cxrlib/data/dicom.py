@@ -55,11 +55,7 @@ def window(
         As in DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not
         symmetric about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
     low, high : float
-        The range of the result.
-
-    Returns
-    -------
-    ndarray, float64, of the same shape
+        The range of the result, float64 of the same shape.
     """
     one_of("function", function, FUNCTIONS)
     number("center", center)
@@ -95,10 +91,6 @@ def read_dicom(
         to the highest, as "full" does in any case. (center, width) is a linear window in rescaled units.
     size : int, optional
         Squeeze the image to (size, size), as ``cxr.load`` does. None keeps rows and columns.
-
-    Returns
-    -------
-    ndarray, uint8 (H, W) or (size, size)
 
     Raises
     ------

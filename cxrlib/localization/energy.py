@@ -113,9 +113,8 @@ class MapEnergy:
         """
         known, options = self.per_image.notna(), (self.patients, self.bootstrap, self.seed)
         columns = {}
-        for name, values in (
-            ("energy", self.per_image), ("gain", self.per_image - self.uniform), ("own", self.per_image - self.mean_map)
-        ):  # fmt: skip
+        for name, less in (("energy", 0), ("gain", self.uniform), ("own", self.mean_map)):
+            values = self.per_image - less
             columns[name] = values.mean()
             columns |= zip((f"{name}_low", f"{name}_high"), mean_intervals(values, *options), strict=True)
         for name in ("uniform", "mean_map", "ceiling"):
@@ -131,15 +130,9 @@ class MapEnergy:
         one, two = (array(name, rows, (len(self.per_image),), "b") for name, rows in (("one", one), ("two", two)))
         one, two = (self.per_image.mask(~rows[:, None].repeat(self.per_image.shape[1], 1)) for rows in (one, two))
         low, high = difference_intervals(one, two, self.patients, self.bootstrap, self.seed)
-        columns = {
-            "one": one.mean(),
-            "two": two.mean(),
-            "difference": one.mean() - two.mean(),
-            "low": low,
-            "high": high,
-        }
-        counts = {"images_one": one.count(), "images_two": two.count()}
-        return pd.DataFrame(columns | counts).rename_axis("region")
+        columns = {"one": one.mean(), "two": two.mean(), "difference": one.mean() - two.mean()}
+        columns |= {"low": low, "high": high, "images_one": one.count(), "images_two": two.count()}
+        return pd.DataFrame(columns).rename_axis("region")
 
     def to_dict(self) -> dict:
         """Give plain values for JSON: no images, no patients; null where undefined."""

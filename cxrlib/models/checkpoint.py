@@ -31,10 +31,6 @@ def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
     **extra
         Plain values to keep with it (numbers, text, tensors, lists and dicts of these); ``load_model`` gives them back
         as ``net.extra``.
-
-    Returns
-    -------
-    Path
     """
     for name, given in extra.items():
         for key, value in _leaves(name, given):

@@ -15,38 +15,13 @@ import traitlets
 
 from ..files import write_page
 
-# What the widget's own module needs of an ipywidgets model, for a page where there is none. The module ends in
-# `export default { render }`; an inline module may export, and `render` is in scope. Two widgets with equal
-# content have equal ids, so each script takes the first place that is still free.
-_SHIM = """
-{
-  const el = document.querySelector('[data-cxr="ID"]:not([data-ready])');
-  el.dataset.ready = "";
-  el.replaceChildren();
-  const state = JSON.parse(document.getElementById("cxr-state-ID").textContent);
-  const listeners = {};
-  const model = {
-    kernel: false,
-    get: (key) => state[key],
-    set: (key, value) => {
-      if (state[key] === value) return;
-      state[key] = value;
-      for (const name of ["change:" + key, "change"]) (listeners[name] ?? []).forEach((f) => f());
-    },
-    on: (name, f) => (listeners[name] ??= []).push(f),
-    off: (name, f) => { listeners[name] = (listeners[name] ?? []).filter((g) => f && g !== f); },
-    save_changes: () => {},
-    send: () => {},
-  };
-  render({ model, el, experimental: {} });
-}
-"""
+_HERE = Path(__file__).resolve().parent
+_SHIM = (_HERE / "static.js").read_text(encoding="utf-8")
 
 
 def kit(*names: str) -> tuple[str, str]:
     """Return script and style of a widget: what all share (kit.js, kit.css), then NAME.js and NAME.css of each name."""
-    here = Path(__file__).resolve().parent
-    files = [[here / f"{name}.{ending}" for name in ("kit", *names)] for ending in ("js", "css")]
+    files = [[_HERE / f"{name}.{ending}" for name in ("kit", *names)] for ending in ("js", "css")]
     return tuple("\n".join(file.read_text(encoding="utf-8") for file in kind if file.exists()) for kind in files)
 
 
@@ -84,7 +59,7 @@ class StaticWidget(anywidget.AnyWidget):
             f"<style>{style}</style>"
             f'<div class="cxr-static" data-cxr="{digest}"><p>{html.escape(self.summary)} It needs JavaScript.</p>'
             f'</div><script type="application/json" id="cxr-state-{digest}">{state}</script>'
-            f'<script type="module">{script}{_SHIM.replace("ID", digest)}</script>'
+            f'<script type="module">{script}{_SHIM.replace("DIGEST", digest)}</script>'
         )
 
     def save_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
@@ -134,4 +109,4 @@ class LiveWidget(PageWidget):
 
 def tfjs() -> str:
     """Return TensorFlow.js as one script (tools/tfjs.sh made it)."""
-    return (Path(__file__).resolve().parent / "tfjs.js").read_text(encoding="utf-8")
+    return (_HERE / "tfjs.js").read_text(encoding="utf-8")

@@ -458,3 +458,57 @@ def frozen_parameters_are_left_out(student, rng):
     free = [b for b in range(4) if b not in frozen]
     assert times[frozen].max() == 0, "a frozen parameter is in a group: take only those with requires_grad"
     assert times[free].min() >= 1 and head.min() >= 1, "with some blocks frozen, a trainable parameter is in no group"
+
+
+# Task 6
+
+
+def _printout(student, rng, frozen):
+    """What read_summary says of a network whose blocks ``frozen`` did not learn, and the sizes behind the printout."""
+    widths, classes = _widths(rng, 4), int(rng.integers(2, 8))
+    blocks, head = _sizes(widths, classes)
+    body, stopped, running = sum(map(sum, blocks)), sum(sum(blocks[b]) for b in frozen), 2 * sum(widths)
+    trainable = body - stopped + sum(head)
+    found = student.from_printout(widths, classes, body + sum(head) + running, trainable)
+    got = [number(n, "each of the two numbers") for n in _pair(found, "(learned, frozen)")]
+    return got, body, stopped, sum(head), running
+
+
+@check("read_summary", points=2)
+def body_that_learned(student, rng):
+    """The parameters of the body that learned, told from the printout."""
+    for frozen in ([int(rng.integers(4))], [0, 1], [], [0, 1, 2, 3]):  # first a part: 0 is not yet ambiguous
+        got, body, stopped, head, running = _printout(student, rng, frozen)
+        close(
+            got[0],
+            body - stopped,
+            f"what learned of the body, {len(frozen)} of 4 blocks frozen",
+            {
+                "the head is counted; the question is the body": body - stopped + head,
+                "this is the whole body: the network in your hands tells nothing, the printout does": body,
+                "this is the whole network, body and head": body + head,
+                "the two numbers are exchanged": stopped,
+                "the running values are subtracted; they are not among the trainable ones": body - stopped - running,
+            },
+            rtol=0,
+        )
+
+
+@check("read_summary", points=1)
+def body_that_was_frozen(student, rng):
+    """The parameters of the body that did not learn, without the running values."""
+    for frozen in ([0], [1, 2], [], [0, 1, 2, 3]):
+        got, body, stopped, head, running = _printout(student, rng, frozen)
+        close(
+            got[1],
+            stopped,
+            f"what did not learn of the body, {len(frozen)} of 4 blocks frozen",
+            {
+                "the running values are counted as frozen parameters; in Keras's summary they are never trainable": stopped
+                + running,
+                "the number of batches of each batch norm is subtracted, too; Keras has none": stopped - 4,
+                "the two numbers are exchanged": body - stopped,
+                "the head is taken for frozen; it always learns": stopped + head,
+            },
+            rtol=0,
+        )

@@ -321,9 +321,76 @@ def parameter_groups(net, lr, decay):
     return groups
 """,
     },
+    "takes running values for frozen parameters": {
+        "task": "read_summary",
+        "check": "body_that_was_frozen",
+        "says": "running values are counted",
+        "code": """
+def read_summary(net, total, trainable):
+    head = sum(p.numel() for p in net.head.parameters())
+    return trainable - head, total - trainable
+""",
+    },
+    "counts the number of batches": {
+        "task": "read_summary",
+        "check": "body_that_was_frozen",
+        "says": "Keras has none",
+        "code": """
+def read_summary(net, total, trainable):
+    head = sum(p.numel() for p in net.head.parameters())
+    return trainable - head, total - trainable - sum(b.numel() for b in net.buffers())
+""",
+    },
+    "counts the head as body": {
+        "task": "read_summary",
+        "check": "body_that_learned",
+        "says": "the head is counted",
+        "code": """
+def read_summary(net, total, trainable):
+    running = sum(b.numel() for name, b in net.named_buffers() if "running" in name)
+    return trainable, total - trainable - running
+""",
+    },
+    "believes the network in hand": {
+        "task": "read_summary",
+        "check": "body_that_learned",
+        "says": "the network in your hands",
+        "code": """
+def read_summary(net, total, trainable):
+    learned = sum(p.numel() for p in net.body.parameters() if p.requires_grad)
+    return learned, sum(p.numel() for p in net.body.parameters()) - learned
+""",
+    },
+    "believes the text": {
+        "task": "read_summary",
+        "check": "body_that_learned",
+        "says": "what learned of the body",
+        "code": """
+def read_summary(net, total, trainable):
+    return 0, sum(p.numel() for p in net.body.parameters())
+""",
+    },
+    "learned and frozen exchanged": {
+        "task": "read_summary",
+        "check": "body_that_learned",
+        "says": "exchanged",
+        "code": """
+def read_summary(net, total, trainable):
+    running = 2 * sum(block.norm.num_features for block in net.body)
+    return total - trainable - running, trainable - sum(p.numel() for p in net.head.parameters())
+""",
+    },
 }
 
 CORRECT = {
+    "from the body's own size": {
+        "task": "read_summary",
+        "code": """
+def read_summary(net, total, trainable):
+    learned = trainable - sum(int(np.prod(p.shape)) for p in net.head.parameters())
+    return np.array([learned, sum(p.numel() for p in net.body.parameters()) - learned])
+""",
+    },
     "layer by layer, without recursion": {
         "task": "count_parameters",
         "code": """

@@ -37,8 +37,8 @@ def reader(images: object) -> tuple[Callable[[range], torch.Tensor], int]:
 
     def read(rows: range) -> torch.Tensor:
         part = values[rows.start : rows.stop]
-        if not isinstance(part, torch.Tensor):  # which knows only this machine's byte order
-            part = torch.from_numpy(np.ascontiguousarray(part, part.dtype.newbyteorder("=")))
+        if not isinstance(part, torch.Tensor):  # which knows only this machine's byte order, and writable memory
+            part = torch.from_numpy(np.require(part, part.dtype.newbyteorder("="), ["C", "W"]))
         # A tensor made in inference mode cannot take part in a gradient; a copy can.
         return (part.clone() if part.is_inference() else part).reshape(len(part), 1, *shape[-2:])
 

@@ -1,7 +1,10 @@
 """Test-time augmentation and averaging."""
 
+import warnings
+
 import numpy as np
 import pytest
+import torch
 
 import cxrlib as cxr
 from cxrlib.ensemble import VIEWS, average
@@ -22,6 +25,19 @@ def test_one_view_is_predict(model, toy_data):
     assert np.array_equal(cxr.predict(model, data, tta=["identity"]), cxr.predict(model, data))
     batches = cxr.predict(model, data, tta="identity", batch_size=5)
     assert np.allclose(batches, cxr.predict(model, data, tta=["identity"]), atol=1e-6)
+
+
+def test_an_array_that_must_not_be_written_is_read_without_a_warning(model, toy_data):
+    images = toy_data().images.copy()
+    expected = cxr.predict(model, images)
+    images.flags.writeable = False  # as `decode` gives them
+    torch.set_warn_always(True)  # PyTorch would warn once a process
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert np.array_equal(cxr.predict(model, images), expected)
+    finally:
+        torch.set_warn_always(False)
 
 
 def test_views_are_averaged_as_probabilities(model, toy_data):

@@ -1,4 +1,4 @@
-"""`cxr grade`, `cxr reproduce` and `cxr train-lungs`. Found by `cxr` through the entry points of this package."""
+"""`cxr grade`, `predictions`, `reproduce`, `train-lungs`. Found by `cxr` through this package's entry points."""
 
 from __future__ import annotations
 
@@ -240,4 +240,32 @@ def train_lungs(out: Path, quiet: bool, **changes: int | None) -> None:
 
     recipe = LungsRecipe(**{name: value for name, value in changes.items() if value is not None})
     save_weights(train_network(recipe, progress=not quiet), out)
+    click.echo(f"wrote {out}", err=True)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("predictions.html"),
+              show_default=True, help="The page.")  # fmt: skip
+def predictions(folder: Path, out: Path) -> None:
+    """Show what a class predicted, beside what was measured.
+
+    FOLDER holds the files that students saved in the book (Save my guesses, below a chapter's title) and handed in; a
+    folder per student, as learning systems export them, will do. Run it in the course's folder, or in a copy of it.
+    """
+    from cxrlib.files import atomic_path
+
+    from .build_book import chapters
+    from .course import ROOT
+    from .questions.classroom import page
+    from .questions.predictions import happened_in, of_chapter, title_of
+
+    happened = happened_in(ROOT)
+    asked = [(path.stem, title_of(path), of_chapter(path, happened.get(path.stem))) for path in chapters()]
+    try:
+        text = page(folder, asked)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    with atomic_path(out) as part:
+        part.write_text(text, encoding="utf-8")
     click.echo(f"wrote {out}", err=True)

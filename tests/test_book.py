@@ -20,6 +20,8 @@ import yaml
 
 from coursekit import build_book, execute_chapters
 from coursekit.grade import list_exercises
+from coursekit.questions.classroom import read_guesses
+from coursekit.questions.predictions import of_chapter
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT / "_build" / "html"
@@ -488,6 +490,29 @@ class TestInTheBrowser:
             assert not page.get_by_text("Your guess: black").is_visible()
             reader.open(path)
             assert not point.is_visible(), "nothing was guessed"
+            assert not reader.faults
+
+    def test_guesses_can_be_saved_as_a_file(self, small, browser, tmp_path):
+        asked = of_chapter(small.chapter)
+        with Reader(browser, waits=True) as reader:
+            page = reader.open(small.html / "chapters" / "01_small.html")
+            save = page.get_by_role("button", name="Save my guesses")
+            assert save.is_disabled(), "there is none yet"
+            page.get_by_role("button", name="white").click()
+            page.get_by_label("Your guess").fill('<b>"4"</b>')
+            page.keyboard.press("Enter")
+            for _ in range(2):  # also after a reload
+                with page.expect_download() as started:
+                    save.click()
+                started.value.save_as(tmp_path / "a.json")
+                assert started.value.suggested_filename == "guesses-01_small.json"
+                chapter, guesses = read_guesses(tmp_path / "a.json")
+                assert (chapter, guesses) == ("01_small", {asked[0].id: "white", asked[1].id: '<b>"4"</b>'})
+                assert '"Which color has the point?"' in (tmp_path / "a.json").read_text()
+                reader.open(small.html / "chapters" / "01_small.html")
+            page.get_by_role("button", name="Guess again").first.click()
+            page.get_by_role("button", name="Guess again").click()
+            assert save.is_disabled()
             assert not reader.faults
 
     def test_the_switch_turns_the_waiting_off_on_every_page(self, small, browser):

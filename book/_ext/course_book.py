@@ -19,6 +19,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from coursekit.notebooks import Site
+from coursekit.questions.predictions import question_id
 
 # Technical text in a second language, with code that is followed line by line.
 WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 150, 12
@@ -95,7 +96,7 @@ class Predict(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make a box of the question and its choices."""
         self.assert_has_content()
-        box = nodes.container(classes=["predict"])
+        box = nodes.container(classes=["predict"], ids=[question_id("\n".join(self.content))])
         self.state.nested_parse(self.content, self.content_offset, box)
         box[0].insert(0, [nodes.strong("", "Predict first."), nodes.Text(" ")])
         if choices := self.options.get("choices"):

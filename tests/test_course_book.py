@@ -81,6 +81,25 @@ def test_the_instructors_page_plans_the_chapters_of_the_book_in_their_order():
     assert not COMPLETE or weeks == list(CHAPTERS), "it leaves a chapter out"
 
 
+def test_no_plan_teaches_a_chapter_before_what_it_needs():
+    """Other chapters may be needed by a plan's chapter only where they are named in the same row."""
+    text = (ROOT / "book" / "plans.md").read_text(encoding="utf-8")
+    table = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    needs = {
+        int(n): set(map(int, re.findall(r"\d+", first)))
+        for n, first in re.findall(r"^\| (\d+) [^|]+\| ([\d, ]+|none) \|", table, re.M)
+    }
+    plans = re.split(r"^### ", text.split("## A syllabus")[0], flags=re.M)[1:]
+    assert len(plans) == 4
+    for plan in plans:
+        seen = set()
+        for row in re.findall(r"^\| .*", plan, re.M):
+            seen |= {int(n) for n in re.findall(r"chapters/(\d+)_", row)}
+            for chapter in re.findall(r"chapters/(\d+)_", row):
+                missing = {n for n in needs[int(chapter)] - seen if not plan.startswith(("One day", "Five weeks"))}
+                assert not missing, f"{plan.splitlines()[0]}: {chapter} needs {missing}"
+
+
 def test_the_card_has_the_size_that_the_pages_announce():
     card = ROOT / "book" / "_static" / "card.png"
     assert Image.open(card).size == (1200, 630)

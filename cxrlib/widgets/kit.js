@@ -99,6 +99,14 @@ function percent(x, n = (x > 0 && x < 0.0995) || (x > 0.9905 && x < 1) ? 1 : 0) 
   return `${text}\u00a0%`;
 }
 
+/** A gray value from 0 to 255, not rounded, for a rescaled value: what cxrlib.data.dicom.window does. */
+function windowed(x, center, width, curve = "LINEAR") {
+  if (curve === "SIGMOID") return 255 / (1 + Math.exp((-4 * (x - center)) / width));
+  const [c, w] = curve === "LINEAR" ? [center - 0.5, width - 1] : [center, width]; // PS3.3, C.11.2.1.2: LINEAR is not symmetric
+  if (w === 0) return x > c ? 255 : 0;
+  return Math.min(Math.max((x - c) / w + 0.5, 0), 1) * 255;
+}
+
 /** The bytes of a text in base 64. */
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 

@@ -2,13 +2,6 @@
 
 const WIDE = 400, HIGH = 120, BINS = 100;
 
-/** A gray value from 0 to 255, not rounded, for a rescaled value. */
-function windowed(x, center, width) {
-  const c = center - 0.5, w = width - 1; // DICOM PS3.3, C.11.2.1.2: LINEAR is not symmetric about the center
-  if (w === 0) return x > c ? 255 : 0;
-  return Math.min(Math.max((x - c) / w + 0.5, 0), 1) * 255;
-}
-
 const number = (x) => x.toLocaleString("en", { maximumFractionDigits: 1 });
 
 function render({ model, el }) {

@@ -184,7 +184,7 @@ class _Batch:
 
 
 def _grad_cam(batch: _Batch) -> torch.Tensor:
-    weights = pooled_weights(batch.model) if _is_end_of_body(batch.model, batch.module) else None
+    weights = pooled_weights(batch.model) if is_end_of_body(batch.model, batch.module) else None
     if weights is None:
         return _by_gradients(batch, lambda maps, g: (g.mean((2, 3), keepdim=True) * maps).sum(1))
     maps = _full(batch.activations())
@@ -288,7 +288,7 @@ def pooled_weights(model: CxrNet) -> torch.Tensor | None:
     return weights
 
 
-def _is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
+def is_end_of_body(model: CxrNet, module: nn.Module) -> bool:
     """Tell whether the output of ``module`` is that of the body: it, its last child, that one's last child ..."""
     end = model.body
     while end is not module and isinstance(end, nn.Sequential) and len(end):

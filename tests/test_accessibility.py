@@ -27,7 +27,7 @@ from cxrlib import shortcut as lab
 
 WIDGETS = {
     "AugmentationPlayground": lambda make: make(),
-    "CamInspector": lambda make: make(make_model(), make_data(), other=make_model(1), images=[0, 1, 2]),
+    "CamInspector": lambda make: make(make_model(), make_data(), other=make_model(1), images=[0, 1, 2], live=True),
     "ConfusionExplorer": lambda make: make(
         Report(np.arange(40) % 4, np.eye(4)[[0, 1, 2, 0] * 10], CLASSES, None, bootstrap=0)
     ),  # shares of 100 %: the strongest colors

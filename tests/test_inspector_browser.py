@@ -361,7 +361,7 @@ def test_the_keyboard_reaches_everything(reader):
     page, seen = reader.page, []
     name = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.parentElement.innerText.trim()"
     page.locator("body").click(position={"x": 1, "y": 1})
-    for _ in range(14):
+    for _ in range(24):
         page.keyboard.press("Tab")
         label = page.evaluate(name)
         seen.append(label)

@@ -40,6 +40,10 @@ class StaticWidget(anywidget.AnyWidget):
     #: One sentence for where neither widgets nor HTML are shown.
     summary = "An interactive widget."
 
+    #: Whether its script runs a network in the page (live.js) by TensorFlow.js, which is loaded when it is seen: a page
+    #: of the book finds tfjs.js beside it, a saved page holds it.
+    runs_network = False
+
     def static_state(self) -> dict:
         """Return what the page needs when there is no kernel, as plain JSON values; by default the synced traits."""
         own = [key for key in self.traits(sync=True) if key[0] != "_" and key not in ("layout", "tabbable", "tooltip")]
@@ -67,12 +71,10 @@ class StaticWidget(anywidget.AnyWidget):
 
         An existing file is replaced. The title is by default the class's name.
         """
-        return self._save(path, title, self.to_html())
-
-    def _save(self, path: str | os.PathLike, title: str | None, content: str) -> Path:
         if Path(path).is_dir():
             raise ValueError(f"path: {path} is a folder; give the name of a file")
-        return write_page(path, title or type(self).__name__, content)
+        held = f'<script type="text/plain" id="cxr-tfjs">{tfjs()}</script>' if self.runs_network else ""
+        return write_page(path, title or type(self).__name__, held + self.to_html())
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -90,21 +92,15 @@ class PageWidget(StaticWidget):
 
 
 class LiveWidget(PageWidget):
-    """A widget whose script runs a network in the page (live.js), by TensorFlow.js, which is loaded when it is seen.
+    """A widget whose script runs a network in the page; a notebook is sent TensorFlow.js by the kernel."""
 
-    A page of the book finds tfjs.js beside it, a saved page holds it, and a notebook is sent it by the kernel.
-    """
+    runs_network = True
 
     def __init__(self, **traits: object) -> None:
         super().__init__(**traits)
         self.on_msg(
             lambda _, message, __: message == {"type": "tfjs"} and self.send({"type": "tfjs", "script": tfjs()})
         )
-
-    def save_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
-        """Write the widget and TensorFlow.js to a page of its own, as ``StaticWidget.save_html``."""
-        held = f'<script type="text/plain" id="cxr-tfjs">{tfjs()}</script>'
-        return self._save(path, title, held + self.to_html())
 
 
 def tfjs() -> str:

@@ -19,6 +19,7 @@ SIDE = 256  # larger images are reduced to this for the page, in pixels
 GRID = 56  # finer maps are averaged down to this many cells for the page
 # Perceptually uniform, so that equal steps look equal, with and without color blindness.
 COLOR_MAPS = ("cividis", "viridis", "inferno", "magma")
+SIGNED = "RdBu_r"  # blue below zero, red above, which color-blind people tell apart
 
 
 def packed(values: np.ndarray) -> str:
@@ -76,5 +77,5 @@ def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
 @cache
 def color_tables() -> dict[str, str]:
     """Return 256 colors of each color map, three bytes each, in base 64."""
-    colors = {name: mpl.colormaps[name](np.arange(256))[:, :3] for name in COLOR_MAPS}
+    colors = {name: mpl.colormaps[name](np.arange(256))[:, :3] for name in (*COLOR_MAPS, SIGNED)}
     return {name: packed(np.rint(values * 255).astype(np.uint8)) for name, values in colors.items()}

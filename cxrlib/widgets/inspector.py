@@ -12,19 +12,21 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import torch
 
 from .. import cam
 from .._lungs import find_lungs
-from .._predict import predict
+from .._predict import predict as softmax
 from ..data import CxrDataset
-from ..data.decode import BadImage, decode
+from ..data.decode import BadImage, read_picture
 from ..inputs import network
+from ..live import live_network
 from ..localization.maps import filled, marker_boxes
 from ..models import CxrNet
 from ..progress import bar
 from ..validate import number, one_of, several, short, text, whole
 from .base import StaticWidget, kit
-from .encode import averaged, color_tables, energy_fractions, picture, quantize, reduced
+from .encode import SIDE, SIGNED, averaged, color_tables, energy_fractions, picture, quantize, reduced
 
 SHOWN = 12  # images, when none are named
 MOST = 60  # thumbnails on a page
@@ -38,7 +40,8 @@ class CamInspector(StaticWidget):
 
     With a kernel, whatever was not computed before is computed when it is chosen, any image of ``data`` can be added,
     and pictures of the reader's own (PNG, JPEG, DICOM) can be opened and removed. Without one (a web page) the images,
-    layers and methods named here can be chosen.
+    layers and methods named here can be chosen; with ``live`` the page computes what is missing at the end of the body,
+    and opens pictures of the reader's own. They leave neither the kernel nor the page.
 
     Parameters
     ----------
@@ -80,19 +83,22 @@ class CamInspector(StaticWidget):
     by the sum over the image (energy-based pointing game, Wang et al., CVPR Workshops 2020).
     """
 
-    _esm, _css = kit("maps", "inspector")
+    _esm, _css = kit("maps", "live", "dicom", "decode", "answers", "hand", "share", "inspector")
     summary = "CAM inspector: class activation maps over X-rays."
 
     def __init__(
         self, model: CxrNet, data: CxrDataset, *, images: Sequence[int] | None = None,
         layers: Sequence[str] | None = None, other: CxrNet | None = None, methods: Sequence[str] = ("grad-cam",),
-        names: Sequence[str] | None = None, predict: Callable = predict, prepare: Callable | None = None,
+        names: Sequence[str] | None = None, predict: Callable | None = None, prepare: Callable | None = None,
         upload_size: int | None = None, decision: float | None = None, truth: bool = True, precompute: bool = True,
-        progress: bool = True,
+        progress: bool = True, live: bool = False,
     ) -> None:  # fmt: skip
         if not isinstance(data, CxrDataset) or not len(data):
             raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
-        self._data, self._predict, self._truth = data, predict, truth
+        self._data, self._predict, self._truth, self.runs_network = data, predict or softmax, truth, live
+        if live and (predict or prepare or upload_size or data.size > SIDE):
+            given = f"images of at most {SIDE} px, without predict, prepare and upload_size"
+            raise ValueError(f"live: the page computes plain probabilities of {given}; change that, or leave live out")
         self._prepare, self._upload_size = prepare, upload_size or data.size
         given = {"model": model} if other is None else {"model": model, "other": other}
         self._models = [_own_copy(name, net, data) for name, net in given.items()]
@@ -104,6 +110,13 @@ class CamInspector(StaticWidget):
         self._methods = list(dict.fromkeys(several("methods", methods, partial(one_of, allowed=cam.METHODS))))
         self._known = [cam.layers(net) for net in self._models]
         self._layers = self._choose_layers(layers)
+        self._parts = [_parts_of_logits(net) for net in self._models]
+        if live and not all(
+            set(names) & set(part["ends"]) for names, part in zip(self._layers, self._parts, strict=True)
+        ):
+            raise ValueError(
+                f"layers: a live page computes maps at the end of the body; add {self._parts[0]['ends'][-1]!r}"
+            )
         self._images: dict[str, dict] = {}  # id -> what the page shows of it, in the order of the thumbnails
         self._pixels: dict[str, np.ndarray] = {}  # id -> uint8 (1, H, W), as the model sees it
         self._regions: dict[str, dict] = {}  # id -> region -> bool (H, W)
@@ -132,20 +145,22 @@ class CamInspector(StaticWidget):
         """Return the page without a kernel: own pictures stay out of it, they may show a patient."""
         images = [image for image in self._images.values() if image["row"] is not None]
         maps = {key: value for key, value in self._maps.items() if not key.split("|")[1].startswith("u")}
-        return {"page": {**self._page(), "images": images, "maps": maps}}
+        live = [live_network(net) for net in self._models] if self.runs_network else None
+        return {"page": {**self._page(), "images": images, "maps": maps, "live": live}}
 
     def _page(self) -> dict:
-        tops: dict[str, float] = {}
+        tops: dict[str, tuple[float, float]] = {}  # of all images: the highest value, the largest with either sign
         for key, value in self._maps.items():
             m, _, rest = key.split("|", 2)
-            tops[f"{m}|{rest}"] = max(tops.get(f"{m}|{rest}", -math.inf), *value["high"])
-        models = zip(self._names, self._layers, self._known, strict=True)
+            high, low = tops.get(f"{m}|{rest}", (-math.inf, -math.inf))
+            tops[f"{m}|{rest}"] = max(high, *value["high"]), max(low, *value["high"], *(-v for v in value["low"]))
+        models = zip(self._names, self._layers, self._known, self._parts, strict=True)
         methods = dict.fromkeys([*self._methods, *cam.METHODS])  # the saved ones first
         return {
             "classes": list(self._models[0].classes), "total": len(self._data), "size": self._data.size,
-            "models": [{"name": name, "layers": chosen, "known": known} for name, chosen, known in models],
+            "models": [{"name": name, "layers": shown, "known": known, **part} for name, shown, known, part in models],
             "methods": [{"id": key, "name": METHOD_NAMES[key], "saved": key in self._methods} for key in methods],
-            "images": list(self._images.values()), "maps": {}, "tops": tops, "colors": color_tables(),
+            "images": list(self._images.values()), "maps": {}, "tops": tops, "colors": color_tables(), "signed": SIGNED,
             "regions": [r for r in REGIONS if r == "lung" or any(r in known for known in self._regions.values())],
             "upload": MAX_UPLOAD, "decision": self._decision,
         }  # fmt: skip
@@ -255,7 +270,7 @@ class CamInspector(StaticWidget):
 
     def _add_upload(self, content: bytes) -> dict:
         try:
-            pixels, *of_file = decode(content, self._upload_size)
+            pixels, *of_file, notes = read_picture(content, self._upload_size)
         except BadImage as error:
             reason = str(error)
             it = "it " if reason.split()[0] in ("is", "has", "holds") else ""
@@ -268,7 +283,9 @@ class CamInspector(StaticWidget):
         probs = [p[0] for p in self._probabilities(one, ["own picture"])]
         self._opened += 1
         name = f"u{self._opened}"
-        self._add_image(name, one.images[0], probs, {}, *_lungs_of(one)[0], row=None, label=None, file=of_file)
+        self._add_image(
+            name, one.images[0], probs, {}, *_lungs_of(one)[0], row=None, label=None, file=of_file, notes=notes
+        )
         return self._images[name]
 
     def _on_remove(self, content: dict, buffers: list) -> dict:
@@ -290,6 +307,16 @@ def _lungs_of(part: CxrDataset) -> list[tuple[np.ndarray | None, str]]:
         return [(mask, "") for mask in part.lungs]
     masks, reasons = find_lungs(part)
     return [(None, reason) if reason else (mask, "found") for mask, reason in zip(masks, reasons, strict=True)]
+
+
+def _parts_of_logits(model: CxrNet) -> dict:
+    """Tell at which layers the body ends and, where the sum of a Grad-CAM there and a bias is the logit, that bias."""
+    ends = [name for name in cam.layers(model) if cam.is_end_of_body(model, model.body.get_submodule(name))]
+    weights = cam.pooled_weights(model)
+    if weights is None:
+        return {"ends": ends, "bias": None}
+    with torch.no_grad():
+        return {"ends": ends, "bias": model.head(weights.new_zeros(1, weights.shape[1], 1, 1))[0].tolist()}
 
 
 def _key(m: int, name: str, layer: str, method: str) -> str:

@@ -22,10 +22,11 @@ function tensorflow(model) {
       script.onerror = () => failed(new Error("tfjs.js is missing beside this page"));
       document.head.append(script);
     });
-    if (saved) globalThis.eval(saved.textContent);
+    const hold = (text) => document.head.append(h("script", {}, text)); // which runs it
+    if (saved) hold(saved.textContent);
     else if (root != null) await run({ src: `${root}_static/tfjs.js` });
     else if (model.kernel !== false) {
-      globalThis.eval(await new Promise((done) => {
+      hold(await new Promise((done) => {
         model.on("msg:custom", (message) => message.type === "tfjs" && done(message.script));
         model.send({ type: "tfjs" });
       }));
@@ -190,6 +191,42 @@ class Network {
     return { ...seen, logits, probs: powers.map((p) => p / total), maps };
   }
 
+  /** The maps of all classes by any method of cxrlib.cam: { grid, maps }. `pause` lets the page breathe. */
+  async explain(gray, method, pause = () => new Promise((done) => setTimeout(done))) {
+    if (method in MAPS) {
+      const { grid, maps } = this.run(gray, [method]);
+      return { grid, maps: maps[method] };
+    }
+    const seen = this.features(gray), plain = this.forward(seen).at(-1);
+    const logits = async (count, picture) => { // of changed pictures, one after the other
+      const all = [];
+      for (let k = 0; k < count; k++) {
+        all.push(this.forward(this.features(picture(k))).at(-1));
+        if (k % 16 === 15) await pause();
+      }
+      return all;
+    };
+    if (method === "eigen-cam") {
+      const map = eigenMap(seen);
+      return { grid: seen.grid, maps: this.classes.map(() => map) };
+    }
+    if (method === "occlusion") {
+      const spans = Array.from({ length: CELLS }, (_, i) => span(i, this.size)), mean = gray.reduce((a, b) => a + b, 0) / gray.length;
+      const found = await logits(CELLS * CELLS, (k) => {
+        const hidden = Float32Array.from(gray), [left, right] = spans[k % CELLS], [top, bottom] = spans[Math.floor(k / CELLS)];
+        for (let row = top; row < bottom; row++) hidden.fill(mean, row * this.size + left, row * this.size + right);
+        return hidden;
+      });
+      return { grid: [CELLS, CELLS], maps: this.classes.map((_, c) => Float32Array.from(found, (y) => plain[c] - y[c])) };
+    }
+    const found = await logits(seen.channels, (k) => throughMask(gray, this.size, seen, k)); // Score-CAM
+    return { grid: seen.grid, maps: this.classes.map((_, c) => {
+      const top = Math.max(...found.map((y) => y[c])), powers = found.map((y) => Math.exp(y[c] - top));
+      const total = powers.reduce((a, b) => a + b, 0);
+      return weighted(seen, powers.map((p) => p / total));
+    }) };
+  }
+
   /** Free the weights. */
   dispose() {
     for (const step of this.body) for (const name of ["weight", "bias", "factor"]) step[name]?.dispose?.();
@@ -225,3 +262,55 @@ const MAPS = {
     return out;
   },
 };
+
+const CELLS = 14; // of occlusion, along each side; the gray patch is two cells wide
+
+/** Where the patch of a cell begins and ends; halves are rounded to even numbers, as Python does. */
+function span(i, side) {
+  const rounded = (x) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)), cell = side / CELLS;
+  const start = rounded((i - 0.5) * cell);
+  return [Math.max(0, start), Math.min(side, Math.max(rounded((i + 1.5) * cell), rounded(i * cell) + 1))];
+}
+
+/** The first principal component of the feature maps, with the sign that makes its largest value positive. */
+function eigenMap({ features, grid, channels }) {
+  const places = grid[0] * grid[1], x = Float64Array.from(features), products = new Float64Array(places * places);
+  for (let c = 0; c < channels; c++) {
+    let mean = 0;
+    for (let p = 0; p < places; p++) mean += x[p * channels + c] / places;
+    for (let p = 0; p < places; p++) x[p * channels + c] -= mean;
+  }
+  for (let p = 0; p < places; p++) for (let q = 0; q <= p; q++) {
+    let sum = 0;
+    for (let c = 0; c < channels; c++) sum += x[p * channels + c] * x[q * channels + c];
+    products[p * places + q] = products[q * places + p] = sum;
+  }
+  let map = Float64Array.from({ length: places }, (_, p) => 1 + (p % 7)), length = 0; // power iteration, from anywhere
+  for (let turn = 0; turn < 500; turn++) {
+    const next = new Float64Array(places);
+    for (let p = 0; p < places; p++) for (let q = 0; q < places; q++) next[p] += products[p * places + q] * map[q];
+    length = Math.hypot(...next);
+    if (!(length > 0)) return new Float32Array(places);
+    map = next.map((v) => v / length);
+  }
+  const sign = -Math.min(...map) > Math.max(...map) ? -1 : 1;
+  return Float32Array.from(map, (v) => sign * v * Math.sqrt(length));
+}
+
+/** A picture seen through one feature map, enlarged from corner to corner and stretched to 0..1. */
+function throughMask(gray, n, { features, grid: [rows, columns], channels }, channel) {
+  const mask = new Float32Array(n * n);
+  const place = (i, cells) => {
+    const x = n > 1 ? (i * (cells - 1)) / (n - 1) : 0, low = Math.min(Math.floor(x), cells - 1);
+    return [low, Math.min(low + 1, cells - 1), x - low];
+  };
+  const at = (r, c) => features[(r * columns + c) * channels + channel];
+  let least = Infinity, most = -Infinity;
+  for (let y = 0, i = 0; y < n; y++) for (let x = 0; x < n; x++, i++) {
+    const [top, bottom, v] = place(y, rows), [left, right, u] = place(x, columns);
+    mask[i] = (1 - v) * ((1 - u) * at(top, left) + u * at(top, right)) + v * ((1 - u) * at(bottom, left) + u * at(bottom, right));
+    least = Math.min(least, mask[i]);
+    most = Math.max(most, mask[i]);
+  }
+  return mask.map((m, i) => (gray[i] * (m - least)) / (most - least + 1e-8));
+}

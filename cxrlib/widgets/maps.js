@@ -1,7 +1,7 @@
 // Class activation maps on a canvas: from a coarse grid to colors over an X-ray.
 
-/** The positive part of a map on a grid, enlarged bilinearly to width x height. */
-function enlarge(map, [rows, columns], width, height) {
+/** The positive part of a map on a grid (or all of it, with its signs), enlarged bilinearly to width x height. */
+function enlarge(map, [rows, columns], width, height, signs = false) {
   const out = new Float32Array(width * height);
   const place = (i, length, cells) => {
     const x = Math.min(Math.max(((i + 0.5) * cells) / length - 0.5, 0), cells - 1);
@@ -9,7 +9,7 @@ function enlarge(map, [rows, columns], width, height) {
     return [low, Math.min(low + 1, cells - 1), x - low];
   };
   const across = Array.from({ length: width }, (_, i) => place(i, width, columns));
-  const at = (r, c) => Math.max(map[r * columns + c], 0);
+  const at = (r, c) => (signs ? map[r * columns + c] : Math.max(map[r * columns + c], 0));
   for (let y = 0; y < height; y++) {
     const [top, bottom, v] = place(y, height, rows);
     for (let x = 0; x < width; x++) {
@@ -57,14 +57,16 @@ function outline({ width, height, values }) {
   return path;
 }
 
-/** Gray values, colored where the map is at least `cut`: a canvas of the same size. */
-function colored({ width, height, values }, map, { table, highest, cut, opacity }) {
+/** Gray values, colored where the map is at least `cut`: a canvas of the same size. With signs, 0 has the middle color. */
+function colored({ width, height, values }, map, { table, highest, cut, opacity, signs = false } = {}) {
   const canvas = h("canvas", { width, height });
   const pen = canvas.getContext("2d"), out = pen.createImageData(width, height), rgba = out.data;
   for (let i = 0; i < values.length; i++) {
     let r = values[i], g = r, b = r;
-    if (map && map[i] > 0 && map[i] >= cut) {
-      const c = 3 * Math.min(255, Math.floor((256 * map[i]) / highest));
+    const size = !map ? 0 : signs ? Math.abs(map[i]) : map[i];
+    if (size > 0 && size >= cut) {
+      const part = signs ? (1 + map[i] / highest) / 2 : map[i] / highest;
+      const c = 3 * Math.min(255, Math.max(0, Math.floor(256 * part)));
       r += opacity * (table[c] - r);
       g += opacity * (table[c + 1] - g);
       b += opacity * (table[c + 2] - b);
@@ -75,15 +77,15 @@ function colored({ width, height, values }, map, { table, highest, cut, opacity 
   return canvas;
 }
 
-/** Draw a small canvas and paths in its pixels, enlarged, on a canvas of the page. */
-function enlargedOn(canvas, small, borders) {
-  const zoom = Math.max(1, Math.round(640 / small.width));
-  canvas.width = zoom * small.width;
-  canvas.height = zoom * small.height;
+/** Draw a small canvas and paths in its pixels, enlarged, on a canvas of the page; `near` is what is seen of it. */
+function enlargedOn(canvas, small, borders, near = { zoom: 1, x: 0.5, y: 0.5 }) {
+  const whole = Math.max(1, Math.round(640 / small.width)), zoom = whole * near.zoom;
+  canvas.width = whole * small.width;
+  canvas.height = whole * small.height;
   const brush = canvas.getContext("2d");
   brush.imageSmoothingQuality = "high";
-  brush.drawImage(small, 0, 0, canvas.width, canvas.height);
-  brush.scale(zoom, zoom);
+  brush.setTransform(zoom, 0, 0, zoom, canvas.width / 2 - zoom * near.x * small.width, canvas.height / 2 - zoom * near.y * small.height);
+  brush.drawImage(small, 0, 0);
   for (const [style, path] of borders) {
     brush.setLineDash([]);
     brush.lineWidth = 4.5 / zoom;

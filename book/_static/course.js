@@ -43,8 +43,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const results = cell < 0 ? after.filter((e) => !e.classList.contains("tag_question"))
       : [after[cell].querySelector(".cell_output"), ...after.slice(cell + 1)];
     const list = question.querySelector(".predict-choices");
-    list?.remove();
     if (!results.length) continue;
+    list?.classList.add("asked"); // on paper the choices stay
     const form = make("form", { className: "guess" });
     form.setAttribute("aria-label", question.querySelector("p").textContent);
     const told = make("p", { className: "guess", tabIndex: -1 });
@@ -93,7 +93,8 @@ document.addEventListener("DOMContentLoaded", () => {
       });
     }
     form.append(Object.assign(button("Show the result", () => give("")), { className: "skip" }));
-    results[0].before(form, told);
+    question.after(form);
+    results[0].before(told);
     note(store(key));
     waiting.push({ hide, show });
     hide();

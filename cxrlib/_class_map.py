@@ -17,8 +17,9 @@ ClassMap = Mapping[str, str | None] | str | None
 
 
 def score_mapped(
-    data: CxrDataset, classes: Sequence[str], mapping: ClassMap, score: Callable[[CxrDataset], Report]
-) -> Report:
+    data: CxrDataset, classes: Sequence[str], mapping: ClassMap, score: Callable[[CxrDataset], Report],
+    multilabel: bool = False,
+) -> Report:  # fmt: skip
     """Score images whose classes have other names than those of the network.
 
     Parameters
@@ -31,12 +32,19 @@ def score_mapped(
         not know for the other one, if there are normal images, too.
     score : callable
         Gives the report of images with the network's classes.
+    multilabel : bool
+        The network tells findings, which class names hold ("a+b"): nothing is mapped.
 
     Raises
     ------
     ValueError
         An unknown name in ``mapping``, or a class that counts as none of the network's; the message has the remedy.
     """
+    if multilabel:
+        if mapping:
+            what = f"class names hold the findings, such as {' + '.join(classes)}: rename the classes of the images"
+            raise ValueError(f"mapping: not for a network that tells findings; {what}")
+        return score(data)
     if not isinstance(mapping, Mapping | str | None):
         raise ValueError(
             f"mapping: give a dict, such as {{'tuberculosis': 'pneumonia'}}, or a class, got {short(mapping)}"

@@ -13,6 +13,7 @@ from torch import nn
 from .device import autocast_dtype
 from .inputs import reader, unit
 from .models import evaluating
+from .multilabel import answers
 from .progress import bar
 from .validate import one_of, whole
 
@@ -45,7 +46,7 @@ def predict(
     tta: Sequence[str | Callable] | str | Callable = (), batch_size: int = 64, precision: str = "fp32",
     progress: bool = False,
 ) -> np.ndarray:  # fmt: skip
-    """Compute class probabilities, float64 (N, K); the model is left as it was found.
+    """Compute class probabilities, float64 (N, K), that sum to 1, but for findings; the model is left as it was found.
 
     Raises ValueError for images of another kind or scale, and an unknown view or precision.
 
@@ -74,7 +75,7 @@ def predict(
         for start in range(0, count, batch_size):
             batch = read(range(start, min(start + batch_size, count)))
             seen = (unit(_through(view, batch).to(first.device)).to(first.dtype) for view in views)
-            one_each = [model(x).double().softmax(1) for x in seen]
+            one_each = [answers(model, model(x).double()) for x in seen]
             probs.append(torch.stack(one_each).mean(0).cpu().numpy())
             shown.update(len(batch))
     return np.concatenate(probs) if probs else np.empty((0, len(getattr(model, "classes", ()))))

@@ -18,6 +18,7 @@ import numpy as np
 
 from .data import CxrDataset, load
 from .files import write_json
+from .inputs import network
 from .metrics import Report
 from .phantom import CLASSES
 from .run import MODEL, PREDICTIONS, RESULT, Run
@@ -64,7 +65,7 @@ def page(folder: str | Path | None = None) -> ipywidgets.Widget:
     folder = folder or os.environ.get(PLACE)
     if not folder:
         raise ValueError(f"folder: name the folder of a run, or set {PLACE}")
-    run = Run.open(folder)
+    run = _opened(folder)
     classes = run.classes
     known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
     names = classes if known else CLASSES[:2]
@@ -88,6 +89,12 @@ def page(folder: str | Path | None = None) -> ipywidgets.Widget:
     for i, title in enumerate(("X-ray", "Threshold" if two else "Mistakes", "Model")):
         tab.set_title(i, title)
     return ipywidgets.VBox([ipywidgets.HTML(_HEAD), tab], layout={"max_width": "70rem", "margin": "0 auto"})
+
+
+def _opened(folder: str | Path) -> Run:
+    run = Run.open(folder)
+    network("run", run.model, findings=False)
+    return run
 
 
 def _about(run: Run) -> str:
@@ -137,7 +144,7 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> None
     from voila.app import Voila
 
     whole("port", port, 1, 65535)
-    Run.open(folder)  # an error here is read more easily than one on the page
+    _opened(folder)  # an error here is read more easily than one on the page
     os.environ[PLACE] = str(Path(folder).resolve())  # for the kernels
     with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
         notebook = Path(place) / "app.ipynb"

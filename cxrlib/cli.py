@@ -161,6 +161,7 @@ def _controls(data: CxrDataset, progress: bool) -> Controls:
 PROTOCOL_HELP = """A source project's split: val10, train82, merged82 or pooled. Default: the official test split, and
 a validation split from the rest by patient."""
 BY_HELP = "What a split keeps together. `picture`: near-duplicates, too. `image` leaks patients, to show just that."
+MULTILABEL_HELP = "One output per finding, for those that come together: the class a+b has the findings a and b."
 ATTEND_HELP = "Penalize what lies outside of this region in the class activation maps of training images."
 OUT_HELP = """Folder for model.pt, result.json, predictions.json and the checkpoint [default: runs/RECIPE-DATA-seedN].
 Started again with the same folder, a killed run continues."""
@@ -170,6 +171,7 @@ Started again with the same folder, a killed run continues."""
 @click.option("--data", "source", default="phantom", show_default=True, help=KNOWN)
 @click.option("--recipe", "recipe_name", default="baseline", show_default=True, help="One of `cxr recipes`.")
 @click.option("--model", help="Another model than the recipe's, e.g. resnet18 or CPCPCPFDD.")
+@click.option("--multilabel", is_flag=True, help=MULTILABEL_HELP)
 @click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
 @click.option("--crop", type=click.Choice(["lungs"]), help="Cut each image to the box around its lungs first.")
 @click.option("--attend", type=click.Choice(["lungs", "lesion"]), help=ATTEND_HELP)
@@ -188,8 +190,8 @@ Started again with the same folder, a killed run continues."""
 @option_load
 @option_quiet
 def train(
-    source: str, recipe_name: str, protocol: str | None, by: str, out: Path | None, record: Path | None,
-    root: Path | None, options: tuple[str, ...], quiet: bool, **changes: str | float | None,
+    source: str, recipe_name: str, multilabel: bool, protocol: str | None, by: str, out: Path | None,
+    record: Path | None, root: Path | None, options: tuple[str, ...], quiet: bool, **changes: str | float | None,
 ) -> None:  # fmt: skip
     """Train a model by a named recipe and score it on the test split.
 
@@ -210,6 +212,8 @@ def train(
     chosen = _recipe(recipes, recipe_name).replace(**{k: v for k, v in changes.items() if v is not None})
     if changes["model"]:
         chosen = chosen.replace(model_options={})  # options of the recipe's own model may not fit another
+    if multilabel:
+        chosen = chosen.replace(model_options=chosen.model_options | {"multilabel": True})
     name = f"{recipe_name}-{public_name(source).replace(':', '-')}-seed{chosen.seed}"
     out = out or Path("runs") / name
     how = {"protocol": protocol, "by": by, "root": root, "options": read_options(options)}
@@ -226,6 +230,7 @@ def train(
     if done.history.resumed_at == len(done.history.epochs):
         note(f"the run in {out} was finished before: nothing was trained now")
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
+    done.record["command"] += " --multilabel" * multilabel
     done.save(out)
     if record:
         write_json(record, done.record)
@@ -265,7 +270,7 @@ SPLIT_HELP = "Of the run's own images: its own split. Of others: what the data s
 @click.option("--data", "source", help=f"Default: the images that the run was trained and tested on. Else: {KNOWN}")
 @click.option("--split", "part", type=click.Choice([*PARTS, "all"]), default="test", show_default=True, help=SPLIT_HELP)
 @click.option("--map", "mapped", multiple=True, metavar="THEIRS=OWN", help=MAP_HELP)
-@click.option("--threshold", type=float, help="Decide for the second of two classes at this probability, too.")
+@click.option("--threshold", type=float, help="Decide for the second of two classes (or each finding) here, too.")
 @click.option("--out", type=FILE, help="Write the report to this JSON file.")
 @option_root
 @option_load
@@ -297,7 +302,7 @@ def evaluate(
                 "this is not the data set that the run was trained on, or it was changed since, so that images of its "
                 f"training may be among these: {part} is what the data set itself calls so"
             )
-        half, chosen = 0.5 if len(opened.classes) == 2 else None, opened.threshold
+        half, chosen = 0.5 if len(opened.classes) == 2 or opened.model.multilabel else None, opened.threshold
         images = _part(own, data, part)
         reports = [opened.evaluate(images, mapping=mapping, threshold=half, progress=not quiet)]
         if own is None:
@@ -306,7 +311,8 @@ def evaluate(
         model = load_model(run)
         data = load(source or "phantom", model.config["size"], root=root, progress=not quiet, **read_options(options))
         images = _part(None, data, part)
-        reports = [score_mapped(images, model.classes, mapping, lambda x: score(model, x, progress=not quiet))]
+        how = mapping, lambda x: score(model, x, progress=not quiet), model.multilabel
+        reports = [score_mapped(images, model.classes, *how)]
         chosen = None
     content = reports[0].to_dict()
     for name, cut, source in (

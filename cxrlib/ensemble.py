@@ -13,15 +13,18 @@ from .validate import array
 __all__ = ["VIEWS", "average"]
 
 
-def average(probs: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
+def average(
+    probs: Sequence[np.ndarray], weights: Sequence[float] | None = None, multilabel: bool = False
+) -> np.ndarray:
     """Average the probabilities of several models or views: float64 (N, K).
 
     ``probs`` are M arrays (N, K), of the same images and classes in the same order; ``weights`` are M numbers of at
     least 0, chosen on validation images and divided by their sum. None weighs all the same.
+    ``multilabel`` says that they are of findings, so that a row may have any sum.
     """
     shape, arrays = ("images", "classes"), []
     for m, values in enumerate(probs):
-        arrays.append(probabilities(f"probs[{m}]", values, shape))
+        arrays.append(probabilities(f"probs[{m}]", values, shape, sums=not multilabel))
         shape = arrays[0].shape
     if not arrays:
         raise ValueError("probs: give the probabilities of at least one model, got none")

@@ -13,6 +13,7 @@ from torch import nn
 
 from .files import atomic_path
 from .models import CxrNet, evaluating
+from .multilabel import answers
 from .run import Run
 
 OPSET = 18
@@ -27,7 +28,7 @@ class _Answers(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.model(image)
-        return logits, logits.softmax(1)
+        return logits, answers(self.model, logits)
 
 
 def export_onnx(run: Run, path: str | Path) -> float:
@@ -35,8 +36,8 @@ def export_onnx(run: Run, path: str | Path) -> float:
 
     The input ``image`` is float32 (batch, 1, H, W) from 0 to 1, before the network's own normalization, which is part
     of the file; the outputs are ``logits`` and ``probabilities``, uncalibrated. The metadata, as JSON by name, tell
-    classes, size, normalize, threshold, temperature, crop and views: what a program must do with its pictures before,
-    and with the probabilities after.
+    classes, size, normalize, multilabel, threshold, temperature, crop and views: what a program must do with its
+    pictures before, and with the probabilities after.
 
     The file is read again with ONNX Runtime, and compared, before it gets its name. Raises ModuleNotFoundError where
     the packages of the extra ``onnx`` are missing, ValueError where the two disagree by more
@@ -60,7 +61,8 @@ def export_onnx(run: Run, path: str | Path) -> float:
         ours = model(torch.from_numpy(images).to(first.device)).cpu().numpy()
     facts = {
         "classes": list(run.classes), "size": side, "normalize": model.config["normalize"], "threshold": run.threshold,
-        "temperature": run.temperature, "views": list(recipe.tta), "crop": recipe.crop,
+        "multilabel": model.multilabel,
+        "temperature": None if model.multilabel else run.temperature, "views": list(recipe.tta), "crop": recipe.crop,
         "crop_margin": recipe.crop_margin if recipe.crop else None,
         "note": "Input in [0, 1]. The recorded scores average the probabilities of these views. Not a medical device.",
     }  # fmt: skip

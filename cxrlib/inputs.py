@@ -14,10 +14,13 @@ from .validate import array, one_of, short, whole
 SLACK = 0.01  # by which float pixels may leave [0, 1]: rounding, interpolation
 
 
-def network(name: str, model: object) -> CxrNet:
-    """Check that ``model`` is a network of this library."""
+def network(name: str, model: object, findings: bool = True) -> CxrNet:
+    """Check that ``model`` is a network of this library, and where ``findings`` are not meant, that it tells none."""
     if not isinstance(model, CxrNet):
         raise ValueError(f"{name}: give a network made by build_model, got {type(model).__name__}")
+    if model.multilabel and not findings:
+        what = f"of classes that exclude each other; {model.name!r} tells findings that can come together"
+        raise ValueError(f"{name}: give a network {what} ({', '.join(model.classes)})")
     return model
 
 
@@ -105,6 +108,6 @@ def probabilities(name: str, values: object, shape: tuple = ("images", "classes"
     if not np.isfinite(found).all():
         raise ValueError(f"{name}: give probabilities, got NaN or infinity; the training has probably diverged")
     if (found < 0).any() or (found > 1 + 1e-4).any() or (sums and not np.allclose(found.sum(1), 1, atol=1e-4)):
-        rule = "each row from 0 to 1 with the sum 1; these may be logits (apply softmax once)"
+        rule = "each row from 0 to 1 with the sum 1; these may be logits (apply softmax once) or findings"
         raise ValueError(f"{name}: give probabilities, {rule}")
     return found

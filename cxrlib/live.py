@@ -33,7 +33,7 @@ def live_network(model: CxrNet, bits: int = 16) -> dict:
         From ``build_model``; in the page it takes images of the size it was built for.
     bits : {16, 8}
     """
-    network("model", model)
+    network("model", model, findings=False)
     pack = _Packer(int(one_of("bits", str(bits), ("16", "8"))))
     side = model.config["size"]
     with torch.inference_mode(False), torch.no_grad(), evaluating(model):

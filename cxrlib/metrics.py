@@ -9,7 +9,7 @@ area under ROC and precision-recall curves is undefined as soon as one class has
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,34 +21,46 @@ from sklearn import metrics as sk
 from torch import nn
 
 from . import plot
+from ._findings import FindingsReport, Measured
 from ._predict import precision_used, predict
-from .bootstrap import draws, ends, groups
+from .bootstrap import draws, groups
 from .files import has_shape, read_json, write_json
 from .inputs import check_labels, probabilities
+from .multilabel import targets, tells_findings
 from .ranking import auc_of, weighted_auc, weighted_average_precision
-from .validate import array, number, short, whole
+from .validate import array, number, one_of, short, whole
 from .values import plain, table, text
 
 if TYPE_CHECKING:
     from .data import CxrDataset
 
-__all__ = ["Report", "auc_of", "best_threshold", "evaluate", "predict", "weighted_auc", "weighted_average_precision"]
+__all__ = [
+    "FindingsReport",
+    "Report",
+    "auc_of",
+    "best_threshold",
+    "evaluate",
+    "predict",
+    "weighted_auc",
+    "weighted_average_precision",
+]
 SHOWN = {"macro_f1": "macro F1", "auc": "AUC", "ece": "ECE", "macro_recall": "balanced accuracy"}
 BINS = 15  # of the reliability diagram and the expected calibration error, as in Guo et al. 2017
 
 
 def evaluate(
-    model: nn.Module, data: CxrDataset, *, threshold: float | CxrDataset | None = None, bootstrap: int = 1000,
-    seed: int = 0, tta: Sequence = (), batch_size: int = 64, precision: str = "fp32", progress: bool = False,
-) -> Report:  # fmt: skip
-    """Score a model on a data set with the same classes in the same order.
+    model: nn.Module, data: CxrDataset, *, threshold: float | Mapping | CxrDataset | None = None,
+    bootstrap: int = 1000, seed: int = 0, tta: Sequence = (), batch_size: int = 64, precision: str = "fp32",
+    progress: bool = False,
+) -> Report | FindingsReport:  # fmt: skip
+    """Score a model on a data set with the same classes in the same order; findings one by one, if it tells these.
 
     Parameters
     ----------
     model, data : CxrNet, CxrDataset
     threshold : float or CxrDataset, optional
         Two classes only. A number, or a *validation* data set on which the threshold with the highest balanced accuracy
-        is chosen and carried over. None decides at 0.5.
+        is chosen and carried over. None decides at 0.5. For findings: one for all, {finding: threshold}, or a data set.
     bootstrap, seed : int
         Resamples of the patients behind the 95 % intervals (0: none), and their seed.
     tta, batch_size, precision, progress
@@ -56,25 +68,26 @@ def evaluate(
     """
     if len(data) == 0:
         raise ValueError("data is empty: there is nothing to evaluate")
-    known = tuple(getattr(model, "classes", data.classes))
+    known, several = tuple(getattr(model, "classes", data.classes)), tells_findings(model)
     for name, given in (("data", data), ("threshold", threshold)):
-        if tuple(getattr(given, "classes", known)) != known:
+        if not several and tuple(getattr(given, "classes", known)) != known:
             remedy = f"{name}.with_classes(model.classes) takes them in this order"
             built = f"the model was built for {list(known)}; {remedy}"
             raise ValueError(f"{name}: its classes are {list(given.classes)}; {built}")
     options = {"tta": tta, "batch_size": batch_size, "precision": precision, "progress": progress}
-    cut, source = 0.5, "default"
-    if threshold is not None:
-        if len(known) != 2:
-            raise ValueError(f"threshold: give one for two classes only, the model has {len(known)}")
-        if hasattr(threshold, "labels"):
-            cut = best_threshold(threshold.labels, predict(model, threshold, **options)[:, 1])
-            source = f"chosen on {len(threshold)} validation images"
-        else:
-            cut, source = number("threshold (or give a validation CxrDataset)", threshold), "given"
+    labels = targets(model, data.classes)[data.labels] if several else data.labels
+    if threshold is not None and len(known) != 2 and not several:
+        raise ValueError(f"threshold: give one for two classes only, the model has {len(known)}")
+    cut, source = (0.5, "default") if threshold is None else (threshold, "given")
+    if hasattr(threshold, "labels"):
+        chosen_on = evaluate(model, threshold, bootstrap=0, **options)
+        cut, source = chosen_on.best_threshold(), f"chosen on {len(threshold)} validation images"
+    elif not several:
+        number("threshold (or give a validation CxrDataset)", cut)
     probs = predict(model, data, **options)
     used = precision_used(precision, next(model.parameters()).device)
-    return Report(data.labels, probs, data.classes, data.patients, cut, source, bootstrap, seed, data, used)
+    kind = findings_report if several else Report
+    return kind(labels, probs, known, data.patients, cut, source, bootstrap, seed, data, used)
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -110,7 +123,7 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 @dataclass(eq=False)
-class Report:
+class Report(Measured):
     """Everything measured about a set of predictions; shows itself in a notebook.
 
     Parameters
@@ -198,29 +211,6 @@ class Report:
         """Every value in each resample of the patients, (B,): the same patients in all reports of the same images."""
         return self._measure(draws(self._group, self.bootstrap, self.seed))
 
-    @cached_property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % percentile intervals of the defined values, from a bootstrap over patients; see ``cxrlib.bootstrap``.
-
-        A resample in which a value is undefined is left out for that value. The resamples of the expected calibration
-        error lie too high, because images drawn twice add chance; their spread is therefore laid around the value.
-        """
-        found = dict(self.resamples)
-        if "ece" in found:
-            found["ece"] = np.maximum(found["ece"] - found["ece"].mean() + self["ece"], 0)
-        defined = {n: v for n, v in found.items() if np.isfinite(self[n]) and np.isfinite(v).any()}
-        return {name: tuple(map(float, ends(v))) for name, v in defined.items()}
-
-    def __getitem__(self, name: str) -> float:
-        """Give a value by name: ``report["auc"]``."""
-        if name not in self.values:
-            raise KeyError(f"{name!r} is not a value of this report; it has {', '.join(self.values)}")
-        return self.values[name]
-
-    def interval(self, name: str) -> tuple[float, float, float]:
-        """Give (value, low, high) by name; NaN for what is undefined."""
-        return self[name], *self.intervals.get(name, (np.nan, np.nan))
-
     @property
     def curve_classes(self) -> list[int]:
         """The classes that get a ROC curve, the positive one of two, each one of more."""
@@ -260,17 +250,15 @@ class Report:
         """Give the expected calibration error (Naeini et al. 2015; 15 equal bins as in Guo et al. 2017)."""
         return self["ece"]
 
+    def best_threshold(self) -> float:
+        """Find the threshold with the highest balanced accuracy, see the function of that name; two classes only."""
+        return best_threshold(self.labels, self.probs[:, 1])
+
     def at(self, threshold: float, source: str = "given") -> Report:
         """Judge the same predictions at another threshold (two classes only)."""
         if len(self.classes) != 2:
             raise ValueError(f"threshold: give one for two classes only, this report has {len(self.classes)}")
         return replace(self, threshold=threshold, threshold_source=source)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Every value with its interval, one row per value."""
-        rows = [(name, *self.interval(name)) for name in self.values]
-        return pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).set_index("metric")
 
     @property
     def mistakes(self) -> pd.DataFrame:
@@ -308,11 +296,6 @@ class Report:
         about["threshold"] = self.threshold if len(self.classes) == 2 else None
         names = ("threshold_source", "bootstrap", "precision", "values", "intervals", "confusion")
         return plain(about | {name: getattr(self, name) for name in names} | {"roc": curves})
-
-    def predictions(self) -> dict[str, list]:
-        """Give labels, probs, and numbers in place of patients, in the order of the images: no file, no name."""
-        found = {"labels": self.labels, "probs": self.probs, "patients": self._group}
-        return {name: values.tolist() for name, values in found.items()}
 
     def save(self, path: str | Path) -> Path:
         """Write :meth:`to_dict` and the predictions as JSON; patients become numbers, images are not kept."""
@@ -359,6 +342,35 @@ class Report:
         means = table(head, [("all", *map(self.interval, overall))])
         single = table(["class", "images", "precision", "recall", "F1"], rows)
         return self.plot().to_html() + means + single + f"<p><small>{html.escape('; '.join(note))}.</small></p>"
+
+
+def findings_report(
+    labels: np.ndarray, probs: np.ndarray, classes: Sequence[str], patients: np.ndarray | None = None,
+    threshold: float | Mapping[str, float] = 0.5, *how: object,
+) -> FindingsReport:  # fmt: skip
+    """Make the report of findings that can come together, from arrays.
+
+    Parameters
+    ----------
+    labels, probs : array_like, (N, K)
+        Which of K findings an image has, 0 or 1; their probabilities, of which a row has any sum.
+    classes : sequence of K str
+        The findings.
+    threshold : float or {finding: float}
+        What is not named is decided at 0.5.
+    patients, *how
+        As for ``Report``, in its order: threshold_source, bootstrap, seed, data, precision.
+    """
+    labels = array("labels", labels, ("images", len(classes)), "biu").astype(np.int64)
+    probs = probabilities("probs", probs, labels.shape, sums=False)
+    cuts = threshold if isinstance(threshold, Mapping) else dict.fromkeys(classes, threshold)
+    for name in cuts:
+        one_of("threshold", name, classes)
+    found = {}
+    for name, there, p in zip(classes, labels.T, probs.T, strict=True):
+        pair = f"no {name}", name
+        found[name] = Report(there, np.c_[1 - p, p], pair, patients, cuts.get(name, 0.5), *how)
+    return FindingsReport(found)
 
 
 def _from_confusions(matrices: np.ndarray, classes: Sequence[str], present: np.ndarray) -> tuple[dict, dict]:

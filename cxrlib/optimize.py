@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from .ranking import auc_of
 from .recipe import Recipe
 from .validate import number, whole
 
@@ -78,12 +77,15 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) 
     return lrs.ConstantLR(optimizer, factor=1.0)
 
 
-def undefined(recipe: Recipe, val: CxrDataset | None) -> bool:
-    """Tell whether the monitored value cannot be computed: the AUC of one class, the loss of images without weight."""
+def undefined(recipe: Recipe, val: CxrDataset | None, targets: np.ndarray) -> bool:
+    """Tell whether the monitored value cannot be computed: the AUC of one class, the loss of images without weight.
+
+    ``targets`` (classes, outputs) are those of ``multilabel.targets``.
+    """
     if val is None or recipe.monitor == "val_accuracy":
         return False
     if recipe.monitor == "val_auc":
-        return bool(np.isnan(auc_of(val.labels, np.eye(len(val.classes))[val.labels])))
+        return any(len(np.unique(of_output)) < 2 for of_output in targets[val.labels].T)
     weights = recipe.class_weights
     listed = isinstance(weights, tuple) and len(weights) == len(val.classes)
     return listed and not np.asarray(weights)[val.labels].any()

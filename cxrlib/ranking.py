@@ -8,15 +8,16 @@ import numpy as np
 def auc_of(labels: np.ndarray, probs: np.ndarray) -> float:
     """Give the area under the ROC curve: of class 1 for two classes, else the mean of one class against the rest.
 
-    ``labels`` (N,), ``probs`` (N, K). NaN where a class has no image (or every image), and where probabilities are not
-    finite.
+    ``labels`` (N,), or (N, K) of findings, whose mean it is; ``probs`` (N, K). NaN where a class has no image (or every
+    image), and where probabilities are not finite.
     """
     labels, probs = np.asarray(labels), np.asarray(probs)
     if not np.isfinite(probs).all() or not len(labels):
         return np.nan
-    which = [1] if probs.shape[1] == 2 else range(probs.shape[1])
+    which = [1] if probs.shape[1] == 2 and labels.ndim == 1 else range(probs.shape[1])
     one = np.ones((1, len(labels)))
-    return float(np.mean([weighted_auc(labels == k, probs[:, k], one)[0] for k in which]))
+    there = [labels == k if labels.ndim == 1 else labels[:, k] for k in which]
+    return float(np.mean([weighted_auc(it, probs[:, k], one)[0] for k, it in zip(which, there, strict=True)]))
 
 
 def _by_score(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,10 @@ from .cam import explain
 from .data import CxrDataset, load, split
 from .files import has_shape, read_json, write_json
 from .history import History
-from .metrics import Report, best_threshold, evaluate
+from .inputs import network
+from .metrics import FindingsReport, Report, evaluate, findings_report
 from .models import CxrNet, load_model, save_model
+from .multilabel import targets
 from .recipe import Recipe
 
 RESULT_FORMAT = 2
@@ -34,14 +36,15 @@ class Run:
 
     ``record`` is what ``result.json`` holds: data, split, curves, versions, scores. ``validation`` and ``test`` are the
     recorded predictions, uncalibrated and decided at 0.5, with whole patients behind the intervals. ``history`` are the
-    curves, where the run was trained in this process.
+    curves, where the run was trained in this process. A run that tells findings has a FindingsReport of each, and no
+    temperature.
     """
 
     model: CxrNet
     recipe: Recipe
     record: dict
-    validation: Report
-    test: Report
+    validation: Report | FindingsReport
+    test: Report | FindingsReport
     history: History | None = field(default=None, repr=False)
 
     @classmethod
@@ -64,8 +67,9 @@ class Run:
             reports = []
             for part in ("validation", "test"):
                 labels, probs, patients = (np.array(found[part][name]) for name in ("labels", "probs", "patients"))
-                how = {"bootstrap": record[part]["bootstrap"], "seed": recipe.seed}
-                reports.append(Report(labels, probs, model.classes, patients, **how))
+                how = record[part]["bootstrap"], recipe.seed
+                kind = findings_report if model.multilabel else Report
+                reports.append(kind(labels, probs, model.classes, patients, 0.5, "default", *how))
             run = cls(model, recipe, record, *reports)
             if recipe.size != model.config["size"] or not has_shape(record, _RECORD):
                 raise ValueError("the record is not that of the model")
@@ -93,15 +97,19 @@ class Run:
         return self.model.classes
 
     @cached_property
-    def threshold(self) -> float | None:
-        """The probability of the second of two classes at which the run decides, chosen on validation; else None."""
-        if len(self.classes) != 2 or len(np.unique(self.validation.labels)) < 2:
+    def threshold(self) -> float | dict[str, float] | None:
+        """The probability of the second of two classes at which the run decides, chosen on validation; else None.
+
+        Of findings: {finding: probability}.
+        """
+        if not self.model.multilabel and (len(self.classes) != 2 or not np.ptp(self.validation.labels)):
             return None
-        return best_threshold(self.validation.labels, self.validation.probs[:, 1])
+        return self.validation.best_threshold()
 
     @cached_property
     def temperature(self) -> float:
-        """The temperature fitted on the validation predictions (Guo et al., ICML 2017)."""
+        """The temperature fitted on the validation predictions (Guo et al., ICML 2017); ValueError for findings."""
+        network("run (its temperature)", self.model, findings=False)
         return calibration.temperature(calibration.logits_of(self.validation.probs), self.validation.labels)
 
     def prepare(self, data: CxrDataset, progress: bool = False) -> CxrDataset:
@@ -122,8 +130,9 @@ class Run:
         return calibration.apply(calibration.logits_of(probs), self.temperature)
 
     def evaluate(
-        self, data: CxrDataset, *, mapping: ClassMap = None, threshold: float | None = None, progress: bool = False
-    ) -> Report:
+        self, data: CxrDataset, *, mapping: ClassMap = None, threshold: float | dict | None = None,
+        progress: bool = False,
+    ) -> Report | FindingsReport:  # fmt: skip
         """Score images as the run's own test images were scored; those of another set, too.
 
         The default threshold is the run's own, chosen on validation (0.5 where there is none). ``record["test"]`` is
@@ -137,8 +146,8 @@ class Run:
             What other classes count as: ``{"tuberculosis": "pneumonia", "hernia": None}``, where None leaves images
             out; ``"normal"``: this class against anything else. A run of "normal" and one other class takes what it
             does not know for the other one. What counts as what is said in a warning.
-        threshold : float, optional
-            For two classes.
+        threshold : float or {finding: float}, optional
+            For two classes, or for findings.
         progress : bool
             Show a bar.
 
@@ -154,7 +163,7 @@ class Run:
         def scored(part: CxrDataset) -> Report:
             return score(self.model, self.prepare(part), self.recipe, self.test.bootstrap, progress)
 
-        report = score_mapped(data, self.classes, mapping, scored)
+        report = score_mapped(data, self.classes, mapping, scored, self.model.multilabel)
         return report if at is None else report.at(at, source)
 
     def explain(self, data: CxrDataset, **options) -> np.ndarray:
@@ -187,12 +196,15 @@ class Run:
         how = {"protocol": recorded["protocol"]} if recorded["protocol"] else {"val": recorded["val"]}
         parts = split(data, by=recorded["by"], seed=self.recipe.seed, **how)
         for part, report in zip(parts[1:], (self.validation, self.test), strict=True):
-            if not np.array_equal(part.labels, report.labels):
+            labels = targets(self.model, part.classes)[part.labels] if self.model.multilabel else part.labels
+            if not np.array_equal(labels, report.labels):
                 raise ValueError("this version of cxrlib splits otherwise than the run's did: train it again")
         return parts
 
 
-def score(model: CxrNet, data: CxrDataset, recipe: Recipe, bootstrap: int = 1000, progress: bool = False) -> Report:
+def score(
+    model: CxrNet, data: CxrDataset, recipe: Recipe, bootstrap: int = 1000, progress: bool = False
+) -> Report | FindingsReport:
     """Score a network as its recipe says, decided at 0.5: in float32, so that the machine does not matter."""
     chosen = {"tta": recipe.tta, "seed": recipe.seed, "precision": "fp32"}
     return evaluate(model, data, bootstrap=bootstrap, progress=progress, **chosen)

@@ -25,6 +25,7 @@ from .augment import Augment
 from .bootstrap import mean_intervals
 from .cam import explain
 from .data import CxrDataset
+from .inputs import network
 from .localization import MapScores, perfect_maps, score_maps, show_map, show_scale
 from .localization.maps import filled
 from .localization.maps import marker_boxes as boxes_in
@@ -125,6 +126,7 @@ def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000
     if not len(a) or len(a) != len(b) or not np.array_equal(a.patients, b.patients):
         raise ValueError("a and b: give two versions of the same images, in the same order, and at least one image")
     whole("bootstrap", bootstrap)
+    network("model", model, findings=False)
     p, q = predict(model, a), predict(model, b)
     if not np.isfinite([p, q]).all():
         raise ValueError("model: its probabilities hold NaN; the training has probably diverged")

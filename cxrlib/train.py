@@ -23,6 +23,7 @@ from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import write_torch
 from .history import History, LiveCurve
 from .models import CxrNet, freeze
+from .multilabel import AND, answers, targets
 from .optimize import class_weights, make_optimizer, make_schedule, moving_average, undefined
 from .progress import bar as progress_bar
 from .ranking import auc_of
@@ -109,11 +110,18 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
             continue
         if len(data) == 0:
             raise ValueError(f"{name} is empty: there are no images to {use} on")
-        if tuple(model.classes) != tuple(data.classes):
-            known = f"the model was built for the classes {list(model.classes)}, {name} has {list(data.classes)}"
+        known = train.classes if model.multilabel else model.classes
+        if tuple(known) != tuple(data.classes):
+            known = f"the model was built for the classes {list(known)}, {name} has {list(data.classes)}"
             raise ValueError(f"{known}: build it with build(recipe, {name}.classes)")
-        if missing := [c for k, c in enumerate(data.classes) if not (data.labels == k).any()]:
+        there = targets(model, data.classes)[data.labels].any(0)
+        if missing := [c for c, some in zip(model.classes, there, strict=True) if not some]:
             warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
+    if model.multilabel and (other := [name for name in ("class_weights", "attend") if getattr(recipe, name)]):
+        raise ValueError(f"recipe: {other[0]} is for classes that exclude each other: leave it out for findings")
+    if not model.multilabel and (joined := [name for name in model.classes if AND in name]):
+        remedy = 'model_options={"multilabel": True} (--multilabel of `cxr train`) has one output per finding'
+        warnings.warn(f"{', '.join(joined)} is learned as a class of its own; {remedy}", stacklevel=3)
     if recipe.trainable != "all" or recipe.freeze_norms:
         asked = {"head": "all", "all": model.config["freeze"]}.get(recipe.trainable, recipe.trainable)
         if (model.config["freeze"], model.config["freeze_norms"]) != (asked, recipe.freeze_norms):
@@ -126,7 +134,7 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
     if val is None and (recipe.early_stopping or recipe.monitor != "val_loss"):
         raise ValueError("the recipe monitors a validation value, but val is missing: fit(model, train, val, ...)")
-    if undefined(recipe, val):
+    if undefined(recipe, val, targets(model, train.classes)):
         follows = 'the weights of the last epoch are kept, and training does not stop early; a "plateau" keeps its '
         follows += "learning rate. Take another monitor, other class_weights, or validation images of every class"
         warnings.warn(f"{recipe.monitor} is undefined on these validation images: {follows}", stacklevel=3)
@@ -157,6 +165,7 @@ class _Training:
         self.optimizer = make_optimizer(model, recipe)
         self.schedule = make_schedule(self.optimizer, recipe, self.steps)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+        self.targets = torch.from_numpy(targets(model, train.classes)).to(self.device, torch.float32)
         self.weights = class_weights(recipe.class_weights, train)
         if self.weights is not None:
             self.weights = self.weights.to(self.device)
@@ -235,7 +244,7 @@ class _Training:
         outside = torch.zeros(2, self.steps, device=self.device)  # fractions of maps, and how many
         for step, (images, labels, *masks) in enumerate(batches):
             x = images.to(dtype=torch.float32).div_(255)
-            y = nn.functional.one_hot(labels, len(self.train.classes)).to(x.dtype)
+            y = self.targets[labels]
             if recipe.augment is not None:
                 x, y, *masks = recipe.augment(x, y, generator, *masks)
             logits = self.forward(self.net, x)
@@ -252,7 +261,7 @@ class _Training:
             if recipe.schedule in ("cyclic", "onecycle", "cosine"):
                 self.schedule.step()
             losses[step] = loss.detach()
-            hits += (logits.argmax(1) == y.argmax(1)).sum()
+            hits += self.right(logits, y).sum()
             seen += len(y)
             bar.update()
             if step % 10 == 9:
@@ -282,13 +291,19 @@ class _Training:
             logits = self.forward(net, images.to(dtype=torch.float32).div_(255)).float()
             found.append(self.accelerator.gather_for_metrics((logits, labels)))
         logits, labels = (torch.cat(part) for part in zip(*found, strict=True))
-        loss = self.loss(logits, nn.functional.one_hot(labels, logits.shape[1]).float())
+        y = self.targets[labels]
+        loss = self.loss(logits, y)
         if self.weights is not None and not self.weights[labels].any():  # 0 would be the best value of all
             loss = torch.full_like(loss, torch.nan)
-        probs = logits.double().softmax(1).cpu().numpy()
-        accuracy = (logits.argmax(1) == labels).float().mean()
-        auc = auc_of(labels.cpu().numpy(), probs) if np.isfinite(probs).all() else float("nan")
-        return {"val_loss": loss.item(), "val_accuracy": accuracy.item(), "val_auc": auc}
+        probs = answers(self.model, logits.double()).cpu().numpy()
+        auc = auc_of((y if self.model.multilabel else labels).cpu().numpy(), probs)
+        return {"val_loss": loss.item(), "val_accuracy": self.right(logits, y).float().mean().item(), "val_auc": auc}
+
+    def right(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Say which images (B,) get the right answer: the class, or all findings, each decided at 0.5."""
+        if self.model.multilabel:
+            return ((logits > 0) == (y > 0.5)).all(1)
+        return logits.argmax(1) == y.argmax(1)
 
     def forward(self, net: nn.Module, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) in the recipe's precision."""
@@ -304,10 +319,12 @@ class _Training:
             )
             raise ValueError(f"{problem}: {remedy}") from error
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy with the recipe's class weights and label smoothing."""
+    def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy with the recipe's class weights and label smoothing; of findings, the mean of binary ones."""
         smoothing = self.recipe.label_smoothing
-        return nn.functional.cross_entropy(logits.float(), targets, weight=self.weights, label_smoothing=smoothing)
+        if self.model.multilabel:
+            return nn.functional.binary_cross_entropy_with_logits(logits.float(), y * (1 - smoothing) + smoothing / 2)
+        return nn.functional.cross_entropy(logits.float(), y, weight=self.weights, label_smoothing=smoothing)
 
     def judge(self, row: dict) -> None:
         """Compare the epoch that has just ended with the best. An undefined value is neither better nor worse."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..device import memory_layout
+from ..multilabel import findings
 from ..validate import number, one_of, short, whole
 from ._freeze import freeze as freeze_layers
 from ._freeze import hold_frozen_norms
@@ -51,12 +52,14 @@ class CxrNet(nn.Module):
 
     ``input`` normalizes float images (B, 1, H, W) with values in [0, 1], ``body`` ends in spatial maps (B, C, h, w),
     ``head`` turns these into logits (B, K). ``net.classes`` holds the class names, ``net.config`` the plain arguments
-    that rebuild it: ``build_model(**net.config)``.
+    that rebuild it: ``build_model(**net.config)``. ``net.multilabel`` says that its classes are findings, see
+    ``build_model``.
     """
 
     def __init__(self, name: str, classes: tuple[str, ...], body: nn.Module, head: nn.Module, config: dict) -> None:
         super().__init__()
         self.name, self.classes, self.config = name, classes, config
+        self.multilabel = config.get("multilabel", False)
         self.input, self.body, self.head = Normalize(config["normalize"]), body, head
         # A flattening head fixes the size of the images; other bodies only set a smallest size.
         self.fixed_size = None if hasattr(head, "pool") else config["size"]
@@ -92,7 +95,8 @@ class CxrNet(nn.Module):
 
 
 def build_model(
-    name: str, classes: Sequence[str], *, pretrained: bool | str = False, size: int = 224, normalize: str = "fixed",
+    name: str, classes: Sequence[str], *, multilabel: bool = False, pretrained: bool | str = False, size: int = 224,
+    normalize: str = "fixed",
     freeze: int | str | None = None, freeze_norms: bool = False, seed: int | None = None,
     filters: int | Sequence[int] | None = None, hidden: int = 128, dropout: float = 0.3, padding: str = "same",
     kernel: int = 3, head_dropout: float = 0.0, head_batchnorm: bool = False, head_hidden: int | None = None,
@@ -108,6 +112,9 @@ def build_model(
         Without F the maps are averaged (global average pooling) before the output layer.
     classes : sequence of str
         Class names, in the order of the outputs.
+    multilabel : bool
+        Findings that can come together, with one sigmoid each, in place of classes that exclude each other. ``classes``
+        are then taken apart: "normal", "a", "b", "a+b" are the findings a and b, the network's ``classes``.
     pretrained : bool or "imagenet"
         Start from ImageNet weights (backbones only). They are downloaded (ConnectionError where they cannot be), but
         for ``efficientnet_lite0``, whose weights come with a Python package.
@@ -134,9 +141,12 @@ def build_model(
         fastest (``channels_last``).
     """
     given = dict(locals())
-    classes, layers = _check_classes(classes), _layer_string(name)
+    if not isinstance(multilabel, bool):
+        raise ValueError(f"multilabel: give True or False, got {short(multilabel)}")
+    classes, layers = _check_classes(findings(classes) if multilabel else classes), _layer_string(name)
     _check_options(given, layers is not None)
     config = {"name": name, "classes": list(classes), "size": int(size), "normalize": normalize, "seed": seed}
+    config |= {"multilabel": True} if multilabel else {}
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.random.default_generator.manual_seed(whole("seed", seed, -(2**63), 2**64 - 1))

@@ -20,15 +20,18 @@ _KINDS = {
     "viral": (range(20, 80), range(1946, 1961), 0.28),
     "covid-19": (range(200, 261), range(1, 16), 0.30),
     "tuberculosis": (range(40, 100), range(1, 16), 0.10),
+    "consolidation": (range(60, 120), range(1, 16), 0.20),
+    "effusion": (range(60, 120), range(1, 16), 0.20),
+    "consolidation+effusion": (range(60, 120), range(1, 16), 0.20),
 }
 SUBTYPES = tuple(_KINDS)
 CODE = {name: k for k, name in enumerate(SUBTYPES)}
 CLASSES = ("normal", "pneumonia", *SUBTYPES[1:])
 SPLITS = ("train", "val", "test")
 _WEIGHTS = {  # images, in the order of CLASSES
-    "train": (1341, 3875, 2530, 1345, 460, 650),
-    "val": (1, 1, 1, 1, 1, 1),
-    "test": (234, 390, 242, 148, 106, 41),
+    "train": (1341, 3875, 2530, 1345, 460, 650, 700, 450, 500),
+    "val": (1,) * 9,
+    "test": (234, 390, 242, 148, 106, 41, 120, 80, 90),
 }
 _TEST_FRACTION = 624 / 5856
 _VAL = 16

@@ -2,7 +2,7 @@
 
 Sources: consolidation ends sharply at a fissure and shows air bronchograms; viral disease is diffuse,
 bilateral and interstitial; COVID-19 is bilateral, multifocal ground glass, lower zones in 90 %; tuberculosis
-sits in the upper lobe in 91 %, with a cavity in 45 % and an effusion in 18 %.
+sits in the upper lobe in 91 %, with a cavity in 45 % and an effusion in 18 %. Fluid fills the base and climbs the wall.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from .physics import ellipse, smooth_noise, step
 
 
 def draw_lesion(chest: Chest, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the lesion of one image; kind is "normal", "bacterial", "viral", "covid-19" or "tuberculosis".
+    """Draw the lesion of one image; kind is one of ``_DRAW``, or several, as in "consolidation+effusion".
 
     Returns the fraction of the air that is replaced by fluid or cells, float (H, W), and the mask, bool (H, W).
     """
-    fill, involved = _DRAW[kind](chest, rng)
-    return np.clip(fill, 0, 1), involved & chest.lungs
+    fills, masks = zip(*(_DRAW[name](chest, rng) for name in kind.split("+")), strict=True)
+    return np.clip(np.max(fills, axis=0), 0, 1), np.any(masks, axis=0) & chest.lungs
 
 
 def _normal(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -115,12 +115,23 @@ def _tuberculosis(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, n
     fill = field * (1 - hole)
     mask = (field > 0.3) | (hole > 0.5)
     if rng.random() < 0.18:
-        sx = chest.left if sides[0] > 0 else ~chest.left
-        level = 0.30 + rng.uniform(-0.10, 0.08) - 0.8 * np.maximum(chest.side - 0.25, 0) ** 2  # meniscus
-        fluid = step(y - level, 0.03) * sx
-        fill = np.maximum(fill, 0.9 * fluid)
-        mask = mask | (fluid > 0.5)
+        fluid, wet = _fluid(chest, sides[0] > 0, rng)
+        fill, mask = np.maximum(fill, fluid), mask | wet
     return fill, mask
 
 
-_DRAW = {"normal": _normal, "bacterial": _bacterial, "viral": _viral, "covid-19": _covid, "tuberculosis": _tuberculosis}
+def _effusion(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return _fluid(chest, rng.random() < 0.5, rng)
+
+
+def _fluid(chest: Chest, left: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One side: fluid at the base, with a meniscus that climbs the wall."""
+    level = 0.30 + rng.uniform(-0.10, 0.08) - 0.8 * np.maximum(chest.side - 0.25, 0) ** 2
+    fluid = step(chest.y - level, 0.03) * (chest.left if left else ~chest.left)
+    return 0.9 * fluid, fluid > 0.5
+
+
+_DRAW = {
+    "normal": _normal, "bacterial": _bacterial, "viral": _viral, "covid-19": _covid, "tuberculosis": _tuberculosis,
+    "consolidation": _bacterial, "effusion": _effusion,
+}  # fmt: skip

@@ -80,7 +80,8 @@ def make_phantoms(
         Height and width in pixels, at least 32.
     classes : sequence of str
         Any of "normal", "pneumonia" (bacterial and viral, about 2 : 1), "bacterial", "viral", "covid-19",
-        "tuberculosis"; labels count in this order.
+        "tuberculosis"; or findings that come together: "consolidation" (drawn as bacterial), "effusion",
+        "consolidation+effusion". Labels count in this order.
     seed : int
         The same seed and options give the same bytes, whatever ``workers`` is.
     confounder : Confounder or dict with its fields, optional
@@ -220,6 +221,7 @@ def _labels(rows: list[Row], classes: tuple[str, ...], noise: float, seed: int) 
 
 
 _PREFIX = {"normal": "IM", "bacterial": "bacteria", "viral": "virus", "covid-19": "covid", "tuberculosis": "tb"}
+_PREFIX |= {"consolidation": "cons", "effusion": "eff", "consolidation+effusion": "both"}
 _MARKER = ["marker_text", "marker_x0", "marker_y0", "marker_x1", "marker_y1"]
 
 

@@ -342,7 +342,7 @@ def _default_layers(model: CxrNet, count: int = 3) -> list[str]:
 def _own_copy(argument: str, net: CxrNet, data: CxrDataset) -> CxrNet:
     # JupyterLab answers widgets in a thread of its own, maybe while a cell trains the model: neither may disturb the
     # other's mode, hooks and gradients.
-    if tuple(network(argument, net).classes) != tuple(data.classes):
+    if tuple(network(argument, net, findings=False).classes) != tuple(data.classes):
         raise ValueError(f"{argument}: it was built for the classes {list(net.classes)}, data has {list(data.classes)}")
     net = copy.deepcopy(net).eval()
     net.zero_grad(set_to_none=True)

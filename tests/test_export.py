@@ -31,6 +31,7 @@ def test_the_file_answers_as_pytorch_and_tells_the_rest(run, tmp_path):
     opened = cxr.Run.open(run)
     assert facts.pop("note").endswith("Not a medical device.")
     assert facts == {
+        "multilabel": False,
         "classes": list(opened.classes),
         "size": 48,
         "normalize": opened.model.config["normalize"],

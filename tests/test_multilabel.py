@@ -257,3 +257,19 @@ def test_findings_of_another_folder_are_scored(run_folder, tmp_path):
     assert done.exit_code == 0 and "auc[fluid]" in done.output and "fluid, threshold 0.400" in done.output
     done = CliRunner().invoke(main, [*words, "--map", "opacity=fluid"])
     assert done.exit_code and "mapping: not for a network that tells findings" in done.output
+
+
+@pytest.mark.slow
+def test_a_run_of_findings_is_exported_with_its_sigmoids(run_folder, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from cxrlib.export import export_onnx
+
+    run = cxr.Run.open(run_folder / "run")
+    export_onnx(run, tmp_path / "run.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "run.onnx"))
+    image = chests(8).images.astype(np.float32) / 255
+    logits, probs = session.run(["logits", "probabilities"], {"image": image})
+    assert np.allclose(probs, 1 / (1 + np.exp(-logits)), atol=1e-6)
+    facts = session.get_modelmeta().custom_metadata_map
+    assert facts["multilabel"] == "true" and facts["temperature"] == "null" and "fluid" in facts["threshold"]

@@ -31,6 +31,7 @@ from .localization.maps import filled
 from .localization.maps import marker_boxes as boxes_in
 from .metrics import evaluate
 from .models import CxrNet
+from .multilabel import tells_findings
 from .phantom import counterfactual, make_phantoms
 from .recipe import Recipe, build
 from .train import fit
@@ -126,7 +127,8 @@ def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000
     if not len(a) or len(a) != len(b) or not np.array_equal(a.patients, b.patients):
         raise ValueError("a and b: give two versions of the same images, in the same order, and at least one image")
     whole("bootstrap", bootstrap)
-    network("model", model, findings=False)
+    if tells_findings(model):
+        network("model", model, findings=False)
     p, q = predict(model, a), predict(model, b)
     if not np.isfinite([p, q]).all():
         raise ValueError("model: its probabilities hold NaN; the training has probably diverged")

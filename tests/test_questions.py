@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from coursekit.build_book import chapters
 from coursekit.commands import predictions as command
@@ -17,6 +19,7 @@ from coursekit.questions import __main__ as questions
 from coursekit.questions import bank, classroom, export
 from coursekit.questions.built import NotBuilt, Page
 from coursekit.questions.predictions import happened_in, of_chapter, plain, question_id
+from tools.fuzz_targets.damage import any_json
 
 ROOT = Path(__file__).resolve().parents[1]
 BANKS = [path for chapter in chapters() if (path := ROOT / "questions" / chapter.name).is_file()]
@@ -87,7 +90,7 @@ def bare(markup):
 def from_moodle(path):
     """Moodle XML: title -> what a student meets; fails on what Moodle's reader does not know."""
     known = {"name", "questiontext", "generalfeedback", "defaultgrade", "penalty", "single", "shuffleanswers",
-             "answernumbering", "answer"}  # fmt: skip
+             "answernumbering", "answer", "responseformat", "responsefieldlines"}  # fmt: skip
     category, found = "", {}
     for question in ET.parse(path).getroot():
         assert question.tag == "question"
@@ -278,10 +281,10 @@ def test_every_prediction_with_choices_has_its_answer(chapter):
     assert not missing, "give each a line in questions/predictions.yml"
     assert len({one.id for one in asked}) == len(asked)
     quiz = bank.of_predictions("x", asked)
-    right = [one.happened for one in asked if one.happened]
-    assert [
-        next(c.choice_raw.replace("\\", "") for c in q.choices if c.correct) for q in quiz.questions_and_delims
-    ] == right
+    for one, question in zip(asked, quiz.questions_and_delims, strict=True):
+        right = [choice.choice_raw.replace("\\", "") for choice in question.choices if choice.correct]
+        assert right == ([one.happened] if one.happened else [])
+        assert question.type == ("multiple_choice_question" if one.happened else "essay_question")
     assert quiz.shuffle_answers_xml == "false", "from little to much"
 
 
@@ -320,6 +323,21 @@ def test_a_prediction_is_read_from_its_chapter(tmp_path):
     for wrong, said in (({"How": "less"}, "'less' is none of its choices"), ({"Whence": "more"}, "'Whence'")):
         with pytest.raises(ValueError, match=said):
             of_chapter(path, wrong)
+
+
+def test_where_no_choice_is_right_the_answer_is_in_words(tmp_path):
+    (tmp_path / "01_a.md").write_text(CHAPTER)
+    quiz = bank.of_predictions("A", of_chapter(tmp_path / "01_a.md", {"How much": None}))
+    export.moodle([("A", quiz)], tmp_path / "a.xml")
+    export.qti(quiz, tmp_path / "a.zip")
+    export.markdown([("A", quiz)], tmp_path / "a.md")
+    (question,) = [q for q in ET.parse(tmp_path / "a.xml").getroot() if q.get("type") != "category"]
+    assert question.get("type") == "essay" and not question.findall("answer")
+    assert "How much, with p = 1? (at 0.5; more)" in question.findtext("questiontext/text")
+    assert question.findtext("generalfeedback/text") == "<p>More, see there.</p>"
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert any(b"essay_question" in archive.read(name) for name in archive.namelist())
+    assert "(in your own words)" in (tmp_path / "a.md").read_text()
 
 
 def test_the_command_writes_a_chapter_in_each_format(tmp_path, capsys):
@@ -375,6 +393,20 @@ def test_a_file_that_is_none_of_the_books_is_refused(tmp_path, content, said):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ValueError, match=said):
         classroom.read_guesses(tmp_path / "a.json")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=any_json(), guesses=st.lists(st.fixed_dictionaries({"id": st.text(), "guess": st.text()}), max_size=3))
+def test_whatever_is_handed_in_makes_a_page_or_is_named(tmp_path, content, guesses):
+    folder = tmp_path / "x"
+    folder.mkdir(exist_ok=True)
+    (folder / "a.json").write_text(json.dumps(content))
+    (folder / "b.json").write_text(json.dumps({"format": 1, "chapter": "01_a", "guesses": guesses}))
+    (tmp_path / "01_a.md").write_text(CHAPTER)
+    asked = of_chapter(tmp_path / "01_a.md")
+    known = [{"id": asked[0].id, "guess": one["guess"]} for one in guesses]
+    (folder / "c.json").write_text(json.dumps({"format": 1, "chapter": "01_a", "guesses": known}))
+    assert classroom.page(folder, [("01_a", "A", asked)]).encode().endswith(b"</html>")
 
 
 def test_cxr_predictions(tmp_path):

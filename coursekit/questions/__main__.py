@@ -41,10 +41,12 @@ def write(chapter: Path, out: Path, book: Path, formats: tuple[str, ...] = FORMA
         else:
             notes.append(f"no bank, questions/{chapter.name}")
     asked = of_chapter(chapter, happened_in(root).get(name))
-    if any(one.happened is not None for one in asked):
+    if any(one.choices for one in asked):
         quizzes["-predict-first"] = (f"{title}: Predict first", of_predictions(title, asked))
     if open_ones := [one.question for one in asked if one.choices and one.happened is None]:
-        notes.append(f"left out, because no choice is right (questions/predictions.yml): {'; '.join(open_ones)}")
+        notes.append(
+            f"no choice is right, so the answer is in words (questions/predictions.yml): {'; '.join(open_ones)}"
+        )
     if quizzes:
         out.mkdir(parents=True, exist_ok=True)
         if "moodle" in formats:

@@ -66,15 +66,20 @@ def read(path: Path, page: Page, results: Path) -> tuple[Quiz, list[str]]:
 
 
 def of_predictions(title: str, predictions: Iterable[Prediction]) -> Quiz:
-    """Make a quiz of the questions for which a choice came true; the choices keep their order."""
+    """Make a quiz of the questions that have choices.
+
+    The choices keep their order. Where none of them came true, the answer is in one's own words.
+    """
     lines = [f"Quiz title: {title}: Predict first", "Shuffle answers: false", ""]
     for one in predictions:
-        if one.happened is not None:
-            lines += [f"Title: {one.section}", f"1. {_escaped(one.question)}"]
-            lines += [f"... {_escaped(one.told)}"] if one.told else []
-            for letter, choice in zip(ascii_lowercase, one.choices, strict=False):
-                lines.append(f"{'*' if choice == one.happened else ''}{letter}) {_escaped(choice)}")
-            lines.append("")
+        if not one.choices:
+            continue
+        free = f" ({'; '.join(one.choices)})" if one.happened is None else ""
+        lines += [f"Title: {one.section}", f"1. {_escaped(one.question + free)}"]
+        lines += [f"... {_escaped(one.told)}"] if one.told else []
+        for letter, choice in zip(ascii_lowercase, () if free else one.choices, strict=False):
+            lines.append(f"{'*' if choice == one.happened else ''}{letter}) {_escaped(choice)}")
+        lines += ["____", ""] if free else [""]
     return _quiz("\n".join(lines), f"the predictions of {title}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from ..grade.report import visible
 from .predictions import Prediction
 
 MOST_BYTES, MOST_GUESSES, LONGEST = 200_000, 200, 300
@@ -47,7 +48,7 @@ def read_guesses(path: Path) -> tuple[str, dict[str, str]]:
         texts = [one.get(key) for key in ("id", "guess")] if isinstance(one, dict) else [None]
         if not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
             raise ValueError(f"one of its guesses is no text of at most {LONGEST} characters")
-        found[texts[0]] = " ".join(texts[1].split())
+        found[texts[0]] = visible(" ".join(texts[1].split()))
     return said["chapter"], found
 
 
@@ -73,7 +74,7 @@ def page(folder: Path, chapters: Iterable[tuple[str, str, list[Prediction]]]) ->
             chapter, guesses = read_guesses(path)
             files.setdefault(chapter, []).append(guesses)
         except (ValueError, OSError) as error:
-            unread.append((path.relative_to(folder).as_posix(), str(error)))
+            unread.append((visible(path.relative_to(folder).as_posix()), str(error)))
     if not files:
         why = f", of which none can be read ({unread[0][0]}: {unread[0][1]})" if unread else ""
         raise ValueError(

@@ -41,14 +41,18 @@ def moodle(quizzes: Iterable[tuple[str, Quiz]], path: Path) -> None:
 
 
 def _moodle_question(question: Question, quiz: Quiz) -> ET.Element:
-    numerical = question.type == "numerical_question"
-    element = ET.Element("question", type="numerical" if numerical else "multichoice")
+    kind = {"numerical_question": "numerical", "essay_question": "essay"}.get(question.type, "multichoice")
+    element = ET.Element("question", type=kind)
     _said(element, "name", html.unescape(question.title_xml))
     _html(element, "questiontext", question.question_html_xml, quiz)
     _html(element, "generalfeedback", question.feedback_html_xml, quiz)
     ET.SubElement(element, "defaultgrade").text = str(question.points_possible)
     ET.SubElement(element, "penalty").text = "0.3333333"
-    if numerical:
+    if kind == "essay":
+        ET.SubElement(element, "responseformat").text = "editor"
+        ET.SubElement(element, "responsefieldlines").text = "5"
+        return element
+    if kind == "numerical":
         middle = (question.numerical_min + question.numerical_max) / 2
         answer = ET.SubElement(element, "answer", fraction="100", format="moodle_auto_format")
         ET.SubElement(answer, "text").text = f"{middle:.10g}"
@@ -110,7 +114,14 @@ def markdown(quizzes: Iterable[tuple[str, Quiz]], path: Path) -> None:
             questions += [
                 f"- {letter}) {c.choice_raw}" for letter, c in zip(ascii_lowercase, question.choices, strict=False)
             ]
-            questions += ["", *(["(a number)", ""] if question.type == "numerical_question" else [])]
+            questions += [
+                "",
+                *(
+                    [{"numerical_question": "(a number)", "essay_question": "(in your own words)"}[question.type], ""]
+                    if not question.choices
+                    else []
+                ),
+            ]
             answers += [f"**{number}.** {_answer(question)}", "", *_feedback(question), ""]
     with atomic_path(path) as part:
         part.write_text("\n".join([*questions, *answers]).rstrip() + "\n", encoding="utf-8")

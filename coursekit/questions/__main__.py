@@ -12,7 +12,7 @@ from ..course import ROOT
 from . import export
 from .bank import of_predictions, read
 from .built import Page
-from .predictions import happened_in, of_chapter, title_of
+from .predictions import happened_in, of_chapter, out_of_date, title_of
 
 FORMATS = ("moodle", "qti", "markdown")
 
@@ -36,17 +36,16 @@ def write(chapter: Path, out: Path, book: Path, formats: tuple[str, ...] = FORMA
         if bank.is_file():
             quiz, left_out = read(bank, Page(book / "chapters" / f"{name}.html", Path(pictures)), root / "results")
             quizzes[""] = (title, quiz)
-            if left_out:
-                notes.append(f"left out, because the book is not built (make book): {'; '.join(left_out)}")
+            notes += [f"left out: {what}" for what in left_out]
         else:
             notes.append(f"no bank, questions/{chapter.name}")
-    asked = of_chapter(chapter, happened_in(root).get(name))
+    happened = happened_in(root).get(name, {})
+    asked = of_chapter(chapter, happened)
     if any(one.choices for one in asked):
         quizzes["-predict-first"] = (f"{title}: Predict first", of_predictions(title, asked))
+    notes += [f"questions/predictions.yml: {what}" for what in out_of_date(chapter, happened)]
     if open_ones := [one.question for one in asked if one.choices and one.happened is None]:
-        notes.append(
-            f"no choice is right, so the answer is in words (questions/predictions.yml): {'; '.join(open_ones)}"
-        )
+        notes.append(f"no choice is right, so the answer is in words: {'; '.join(open_ones)}")
     if quizzes:
         out.mkdir(parents=True, exist_ok=True)
         if "moodle" in formats:

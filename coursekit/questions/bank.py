@@ -14,7 +14,7 @@ from text2qti.config import Config
 from text2qti.err import Text2qtiError
 from text2qti.quiz import Quiz
 
-from .built import NotBuilt, Page
+from .built import NotShown, Page
 from .predictions import Prediction
 
 #: In a bank, what stands between one question and the next.
@@ -38,12 +38,12 @@ def read(path: Path, page: Page, results: Path) -> tuple[Quiz, list[str]]:
     quiz
         Its questions.
     left_out
-        Titles of those that need the built page, where it is absent.
+        Title and reason of those that ask for something that the built page does not show.
 
     Raises
     ------
     ValueError
-        If a question is not well formed, or asks for a number that is not there. The message names it.
+        If a question is not well formed, or asks for a record that is not there. The message names it.
     """
 
     def record(name: str) -> dict:
@@ -58,8 +58,8 @@ def read(path: Path, page: Page, results: Path) -> tuple[Quiz, list[str]]:
         title = question.partition("\n")[0].removeprefix("Title: ")
         try:
             texts.append(environment.from_string(question).render())
-        except NotBuilt:
-            left_out.append(title)
+        except NotShown as error:
+            left_out.append(f"{title}: {error}")
         except (jinja2.TemplateError, LookupError, OSError, TypeError) as error:
             raise ValueError(f"{path.name}, {title!r}: {error}") from error
     return _quiz(head + "".join(texts), path.name), left_out

@@ -9,8 +9,8 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 
-class NotBuilt(LookupError):
-    """The page of a chapter is not there."""
+class NotShown(LookupError):
+    """The page of a chapter is not there, or does not show what is asked for."""
 
 
 class Page:
@@ -19,7 +19,7 @@ class Page:
     Parameters
     ----------
     path
-        The HTML file. It is read when something is asked for; where it is absent, that raises `NotBuilt`.
+        The HTML file. It is read when something is asked for; where it is absent, that raises `NotShown`.
     pictures
         Folder that `figure` writes into.
     """
@@ -31,7 +31,7 @@ class Page:
     def _read(self) -> BeautifulSoup:
         if self._soup is None:
             if not self.path.is_file():
-                raise NotBuilt(f"{self.path} is not there; build the book: make book")
+                raise NotShown(f"{self.path} is not there; build the book: make book")
             self._soup = BeautifulSoup(self.path.read_text(encoding="utf-8"), "html.parser")
         return self._soup
 
@@ -44,7 +44,7 @@ class Page:
                 cells = [_text(cell) for cell in line.select("th, td")]
                 if row in cells[:1] and len(cells) == len(names):
                     return _number(cells[names.index(column)])
-        raise LookupError(f"{self.path.name} shows no table with the row {row!r} and the column {column!r}")
+        raise NotShown(f"{self.path.name} shows no table with the row {row!r} and the column {column!r}")
 
     def printed(self, pattern: str) -> float:
         """Return the number that a regular expression's group finds in what the code printed, or a figure's text."""
@@ -53,7 +53,7 @@ class Page:
         for text in texts + [str(picture["alt"]) for picture in page.select("img.cxr-figure")]:
             if found := re.search(pattern, text, re.M):
                 return _number(found[1])
-        raise LookupError(f"the code of {self.path.name} printed nothing that matches {pattern!r}")
+        raise NotShown(f"the code of {self.path.name} printed nothing that matches {pattern!r}")
 
     def figure(self, words: str) -> str:
         """Return the first figure whose alternative text holds these words, as Markdown; the PNG is written."""
@@ -65,7 +65,7 @@ class Page:
                 (self.pictures / name).write_bytes(content)
                 alt = re.sub(r"([\[\]\\*_`])", r"\\\1", alt)
                 return f"![{alt}]({(self.pictures / name).as_posix()})"
-        raise LookupError(f"{self.path.name} shows no figure whose alternative text holds {words!r}")
+        raise NotShown(f"{self.path.name} shows no figure whose alternative text holds {words!r}")
 
 
 def _text(cell: Tag) -> str:
@@ -76,6 +76,6 @@ def _number(text: str) -> float:
     """Read a number as tables show it: 1,600 or 74% or 0.83 (0.80–0.86)."""
     found = re.match(r"[-+−]?[\d,]*\.?\d+(?:e[-+]?\d+)?", text.strip())
     if not found:
-        raise LookupError(f"{text!r} is no number")
+        raise NotShown(f"{text!r} is no number")
     value = float(found[0].replace(",", "").replace("−", "-"))
     return value / 100 if text.strip()[found.end() :].startswith("%") else value

@@ -64,30 +64,32 @@ def of_chapter(chapter: Path, happened: dict[str, str | None] | None = None) -> 
     ----------
     happened
         How a question begins -> the choice that came true, or None where no choice is right.
-
-    Raises
-    ------
-    ValueError
-        If a line of `happened` fits no question, or names no choice of it.
     """
-    text, found, left = chapter.read_text(encoding="utf-8"), [], dict(happened or {})
+    text, found = chapter.read_text(encoding="utf-8"), []
     for match in BLOCK.finditer(text):
         question = plain(match[2])
         choices = tuple(plain(choice) for choice in (match[1] or "").split("|") if choice.strip())
         above = re.findall(r"^#+ (.+)$", CELL.sub("", text[: match.start()]), re.M)
-        key = next((start for start in left if question.startswith(start)), None)
-        what = left.pop(key, None) if key is not None else None
-        if what not in (*choices, None):
-            raise ValueError(f"{chapter.name}, {question!r}: {what!r} is none of its choices, {' | '.join(choices)}; "
-                             "correct questions/predictions.yml")  # fmt: skip
+        what = next((choice for start, choice in (happened or {}).items() if question.startswith(start)), None)
+        what = what if what in choices else None
         section = plain(above[-1]) if above else ""
         found.append(
             Prediction(question_id(match[2]), question, choices, section, _told(text[match.end() :], what), what)
         )
-    if left:
-        raise ValueError(f"{chapter.name} asks no question that begins with {', '.join(map(repr, left))}: "
-                         "correct questions/predictions.yml")  # fmt: skip
     return found
+
+
+def out_of_date(chapter: Path, happened: dict[str, str | None]) -> list[str]:
+    """Say which lines of `happened` do not fit the chapter, and which of its questions with choices have no line."""
+    asked = [one for one in of_chapter(chapter) if one.choices]
+    said = [f"no line for {one.question!r}" for one in asked if not any(map(one.question.startswith, happened))]
+    for start, choice in happened.items():
+        fits = [one for one in asked if one.question.startswith(start)]
+        if not fits:
+            said.append(f"no question with choices begins with {start!r}")
+        elif choice not in (*fits[0].choices, None):
+            said.append(f"{choice!r} is none of the choices of {fits[0].question!r}: {' | '.join(fits[0].choices)}")
+    return said
 
 
 def _told(after: str, happened: str | None) -> str:

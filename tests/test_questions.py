@@ -122,6 +122,35 @@ def from_moodle(path):
     return found
 
 
+#: Which elements may follow each other inside of an element, in the part of QTI 1.2 (ASI) that is used.
+MODELS = {
+    "questestinterop": "assessment", "assessment": "(qtimetadata )*section", "section": "(item )*item",
+    "item": "itemmetadata presentation resprocessing( itemfeedback)*", "itemmetadata": "qtimetadata",
+    "qtimetadata": "(qtimetadatafield )*qtimetadatafield", "qtimetadatafield": "fieldlabel fieldentry",
+    "presentation": "material (response_lid|response_str)", "response_lid": "render_choice",
+    "response_str": "render_fib", "render_choice": "(response_label )+response_label",
+    "render_fib": "(response_label)?", "response_label": "(material)?", "material": "mattext",
+    "resprocessing": "outcomes( respcondition)+", "outcomes": "decvar",
+    "respcondition": "conditionvar( setvar)*( displayfeedback)*", "conditionvar": "varequal|other|and|or|vargte varlte",
+    "and": "((varequal|not|vargte|varlte) ?)+", "or": "((varequal|and) ?)+", "not": "varequal",
+    "itemfeedback": "flow_mat", "flow_mat": "material",
+}  # fmt: skip
+
+
+def against_the_models(root):
+    """Fail on elements in a place where QTI 1.2 has none, on idents given twice, and on attributes it asks for."""
+    for element in root.iter():
+        name = element.tag.rpartition("}")[2]
+        inside = " ".join(child.tag.rpartition("}")[2] for child in element)
+        assert re.fullmatch(MODELS.get(name, ""), inside), f"<{name}> holds {inside}"
+        if name in ("item", "assessment", "section", "response_lid", "response_str", "response_label", "itemfeedback"):
+            assert element.get("ident"), f"<{name}> has no ident"
+        if name == "mattext":
+            assert element.get("texttype") == "text/html"
+    idents = [item.get("ident") for item in root.iter() if item.tag.endswith("}item")]
+    assert len(set(idents)) == len(idents)
+
+
 def from_qti(path):
     """QTI 1.2: the same, from the items of the zip file; every file that the manifest names must be there."""
     space = {"q": "http://www.imsglobal.org/xsd/ims_qtiasiv1p2"}
@@ -131,7 +160,9 @@ def from_qti(path):
         named = re.findall(r'<file href="([^"]+)"', manifest)
         assert named and set(named) <= set(archive.namelist())
         content = next(n for n in archive.namelist() if re.fullmatch(r"(\w+)/\1\.xml", n))
-        for item in ET.fromstring(archive.read(content)).iterfind(".//q:item", space):
+        root = ET.fromstring(archive.read(content))
+        against_the_models(root)
+        for item in root.iterfind(".//q:item", space):
             text = item.findtext("q:presentation/q:material/q:mattext", namespaces=space)
             feedback = {f.get("ident"): bare(f.findtext(".//q:mattext", namespaces=space))
                         for f in item.iterfind("q:itemfeedback", space)}  # fmt: skip
@@ -274,7 +305,7 @@ def test_a_bank_is_whole_and_comes_back_from_both_exports(path, tmp_path):
 
 
 @pytest.mark.parametrize("chapter", [c for c in chapters() if c.stem in happened_in(ROOT)], ids=lambda path: path.stem)
-def test_every_prediction_with_choices_has_its_answer(chapter):
+def test_every_prediction_with_choices_has_its_answer(chapter, tmp_path):
     lines = happened_in(ROOT)[chapter.stem]
     asked = [one for one in of_chapter(chapter, lines) if one.choices]
     assert not out_of_date(chapter, lines), "correct questions/predictions.yml"
@@ -285,6 +316,11 @@ def test_every_prediction_with_choices_has_its_answer(chapter):
         assert right == ([one.happened] if one.happened else [])
         assert question.type == ("multiple_choice_question" if one.happened else "essay_question")
     assert quiz.shuffle_answers_xml == "false", "from little to much"
+    export.qti(quiz, tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        against_the_models(
+            ET.fromstring(archive.read(next(n for n in archive.namelist() if re.fullmatch(r"(\w+)/\1.xml", n))))
+        )
 
 
 CHAPTER = """# A *title*

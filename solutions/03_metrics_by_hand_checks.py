@@ -1,4 +1,4 @@
-"""Checks of exercise 03: confusion matrix, class scores, AUC, threshold and a bootstrap over patients."""
+"""Checks of exercise 03: confusion matrix, class scores, AUC, threshold, a bootstrap over patients, a fall apart."""
 
 import numpy as np
 from sklearn import metrics
@@ -516,3 +516,58 @@ def certain_cases(student, rng):
     assert other[0] < 1 - correct.mean() < other[1], "for other answers with the same seed the accuracy is not in it"
     student.restart()  # an interval that is only remembered is forgotten now
     assert interval(correct, patients, 300, seed) == first, "the same seed gave two different intervals"
+
+
+# Task 6
+
+
+def parts(before, after, how=""):
+    """The three parts of the change, or those of a known mistake."""
+
+    def three(matrix):
+        by = matrix.T if how == "precision" else matrix
+        return matrix[1].sum() / matrix.sum(), by[0, 0] / by[0].sum(), by[1, 1] / by[1].sum()
+
+    (mix, h, i), (mix2, h2, i2) = three(before), three(after)
+    m = mix if how == "old mix" else mix2
+    return np.array([(mix2 - mix) * (i2 - h2 if how == "new recalls" else i - h), (1 - m) * (h2 - h), m * (i2 - i)])
+
+
+def two_matrices(rng):
+    """Two confusion matrices of other sizes and another mix, each class with mistakes."""
+    return [rng.integers([[30, 10], [5, 60]], [[60, 30], [25, 120]]) for _ in range(2)]
+
+
+@check("fall_apart", points=2)
+def three_parts(student, rng):
+    """The mix first, then each recall, with the new mix."""
+    before, after = two_matrices(rng)
+    want = parts(before, after)
+    close(
+        student.fall_apart(before, after),
+        want,
+        "the three parts",
+        {
+            "the signs are wrong: a fall is negative": -want,
+            "these are the precisions; a recall divides by the images that are of the class": parts(
+                before, after, "precision"
+            ),
+            "in the second and third step the mix has its new value already": parts(before, after, "old mix"),
+            "in the first step only the mix changes: take the recalls of before": parts(before, after, "new recalls"),
+            "the order is: mix, healthy, ill": want[[0, 2, 1]],
+            "these are percentages; give fractions": 100 * want,
+        },
+    )
+
+
+@check("fall_apart", points=1)
+def they_add_up(student, rng):
+    """The parts add up to the change of the accuracy; what has not changed has no part."""
+    before, after = two_matrices(rng)
+    got = array(student.fall_apart(before, after), (3,), "the three parts")
+    change = np.trace(after) / after.sum() - np.trace(before) / before.sum()
+    assert abs(got.sum() - change) < 1e-4, "the parts do not add up to the change of the accuracy"
+    got = array(student.fall_apart(before, 3 * before), (3,), "the three parts")
+    assert np.abs(got).max() < 1e-6, (
+        "with three times the images and the same rates nothing has changed, so all parts are 0"
+    )

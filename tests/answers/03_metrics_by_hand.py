@@ -366,6 +366,39 @@ def patient_interval(correct, patients, draws, seed):
     return max(0, np.mean(out)-1.96*np.std(out)), min(1, np.mean(out)+1.96*np.std(out))
 """,
     },
+    "recalls with the old mix": {
+        "task": "fall_apart",
+        "check": "three_parts",
+        "says": "new value already",
+        "code": """
+def fall_apart(before, after):
+    (h, i), (h2, i2) = [np.diag(m) / m.sum(1) for m in (before, after)]
+    s, s2 = [m[1].sum() / m.sum() for m in (before, after)]
+    return (s2 - s) * (i - h), (1 - s) * (h2 - h), s * (i2 - i)
+""",
+    },
+    "columns for rows": {
+        "task": "fall_apart",
+        "check": "three_parts",
+        "says": "precisions",
+        "code": """
+def fall_apart(before, after):
+    (h, i), (h2, i2) = [np.diag(m) / m.sum(0) for m in (before, after)]
+    s, s2 = [m[1].sum() / m.sum() for m in (before, after)]
+    return (s2 - s) * (i - h), (1 - s2) * (h2 - h), s2 * (i2 - i)
+""",
+    },
+    "parts of images": {
+        "task": "fall_apart",
+        "check": "they_add_up",
+        "says": "add up",
+        "code": """
+def fall_apart(before, after):
+    (h, i), (h2, i2) = [np.diag(m) / m.sum(1) for m in (before, after)]
+    s, s2 = [m[1].sum() / m.sum() for m in (before, after)]
+    return s2 - s, h2 - h, i2 - i
+""",
+    },
 }
 
 CORRECT = {
@@ -450,6 +483,18 @@ def patient_interval(correct, patients, draws, seed):
         images = sum(dice.choices(list(rows.values()), k=len(rows)), [])
         found.append(sum(images) / len(images))
     return list(np.quantile(np.array(found), [0.025, 0.975]))
+""",
+    },
+    "step by step": {
+        "task": "fall_apart",
+        "code": """
+def fall_apart(before, after):
+    def accuracy(mix, recalls):
+        return (1 - mix) * recalls[0] + mix * recalls[1]
+    old, new = [np.diag(m) / m.sum(1) for m in (before, after)]
+    s, s2 = [m[1].sum() / m.sum() for m in (before, after)]
+    steps = [accuracy(s, old), accuracy(s2, old), accuracy(s2, [new[0], old[1]]), accuracy(s2, new)]
+    return np.diff(steps)
 """,
     },
 }

@@ -1,4 +1,4 @@
-"""Checks of exercise 02: what a layer string means, the network that it builds, and one step of learning."""
+"""Checks of exercise 02: what a layer string means, the network that it builds, one step of learning, and seeds."""
 
 import numpy as np
 import torch
@@ -554,3 +554,39 @@ def large_logits(student, rng):
             "it has the wrong sign: it is softmax minus truth": -z.grad.numpy(),
         },
     )
+
+
+# Task 6
+
+
+def seeds_of_two(rng, apart):
+    """Accuracies of two layouts whose means are `apart`; they overlap where it is small. The first is often the better."""
+    one, other = (rng.uniform(0.7, 0.8, int(rng.integers(3, 7))) for _ in range(2))
+    pair = [one, other + apart]
+    return pair if rng.random() < 0.5 else pair[::-1]
+
+
+@check("compare_seeds", points=2)
+def difference_and_gap(student, rng):
+    """The difference of the means, and the gap between the lowest of the better and the highest of the worse."""
+    cases = [seeds_of_two(rng, apart) for apart in (0.15, 0.15, 0.15, 0.03, 0.03, 0.03)]
+    cases[0] = sorted(cases[0], key=np.mean)  # here a sign that is always positive is right, and a turned one is not
+    for one, other in [*cases, cases[0][::-1], cases[-1][::-1]]:
+        worse, better = sorted((one, other), key=np.mean)
+        difference, gap = np.mean(other) - np.mean(one), better.min() - worse.max()
+        close(
+            student.compare_seeds(one, other),
+            [difference, gap],
+            "the difference and the gap",
+            {
+                "the difference is never negative here; it should say which layout is better": [abs(difference), gap],
+                "the difference has the wrong sign: it is the mean of `other` minus that of `one`": [-difference, gap],
+                "the gap is taken as if `other` were always the better layout": [difference, other.min() - one.max()],
+                "the gap is the distance of the best seeds": [difference, better.max() - worse.max()],
+                "the gap is the distance of the two extremes: take the *lowest* of the better layout": [
+                    difference,
+                    better.max() - worse.min(),
+                ],
+                "they are percentages; give fractions": [100 * difference, 100 * gap],
+            },
+        )

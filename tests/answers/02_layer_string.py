@@ -533,6 +533,25 @@ def cross_entropy(z, y):
     return -np.log(p[np.arange(len(y)), y] + 1e-12).mean(), g/len(y)
 """,
     },
+    "other is always the better one": {
+        "task": "compare_seeds",
+        "check": "difference_and_gap",
+        "says": "always the better",
+        "code": """
+def compare_seeds(one, other):
+    return np.mean(other) - np.mean(one), np.min(other) - np.max(one)
+""",
+    },
+    "a difference without a sign": {
+        "task": "compare_seeds",
+        "check": "difference_and_gap",
+        "says": "never negative",
+        "code": """
+def compare_seeds(one, other):
+    worse, better = sorted((one, other), key=np.mean)
+    return np.mean(better) - np.mean(worse), better.min() - worse.max()
+""",
+    },
 }
 
 CORRECT = {
@@ -647,5 +666,14 @@ def cross_entropy(logits, labels):
     loss.backward()
     return [loss.detach(), z.grad]
 ''',
+    },
+    "an array": {
+        "task": "compare_seeds",
+        "code": """
+def compare_seeds(one, other):
+    sign = 1 if sum(other) / len(other) > sum(one) / len(one) else -1
+    worse, better = [one, other][::sign]
+    return np.array([sum(other) / len(other) - sum(one) / len(one), min(better) - max(worse)])
+""",
     },
 }

@@ -43,18 +43,11 @@ def anatomy(
     images : CxrDataset, uint8 array (N, 1, H, W) or (N, H, W), or float array of these shapes in [0, 1]
     lungs : bool array, (N, H, W), optional
         Default: those of the data set, where it has some, else those that ``cxr.lungs`` finds.
-    progress : bool
-        Show a bar while lungs are looked for.
 
     Returns
     -------
     dict of str to ndarray of bool, (N, H, W)
         Without two lungs, left and right of the middle, all regions of an image are empty; a warning counts these.
-
-    Raises
-    ------
-    ValueError
-        Images of another kind or scale, or lungs that do not fit them.
     """
     read, count = reader(images)
     lungs = getattr(images, "lungs", None) if lungs is None else lungs

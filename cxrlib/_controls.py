@@ -147,8 +147,6 @@ def controls(
         finds in the untouched images. The fewer pixels, the quicker; markers need about 96.
     recipe, seeds : Recipe, sequence of int
         How to train; each version gets one network per seed.
-    progress : bool
-        Show progress bars.
 
     Raises
     ------

@@ -26,24 +26,11 @@ BOX = ("crop_x0", "crop_y0", "crop_x1", "crop_y1")
 def prepare(data: CxrDataset, recipe: Recipe, progress: bool = False) -> CxrDataset:
     """Give images as the network of a recipe takes them: cut as ``recipe.crop`` says, and scaled to ``recipe.size``.
 
-    Images that are so already come back as they are. Scaling images of another size than ``recipe.read_size`` is a
-    warning: ``load(..., recipe.read_size)`` keeps more of the original.
-
-    Parameters
-    ----------
-    data : CxrDataset
-        Best at ``recipe.read_size``.
-    recipe : Recipe
-    progress : bool
-        Show progress bars.
-
-    Returns
-    -------
-    CxrDataset
-        Its masks, lungs and marker boxes are cut and scaled, too.
+    Masks, lungs and marker boxes are cut and scaled, too. Images that are so already come back as they are. Scaling
+    images of another size than ``recipe.read_size`` is a warning: ``load(..., recipe.read_size)`` keeps more of the
+    original.
     """
-    done = data.size == recipe.size and (recipe.crop is None) == (BOX[0] not in data.table)
-    if done:
+    if data.size == recipe.size and (recipe.crop is None) == (BOX[0] not in data.table):
         return data
     if data.size != recipe.read_size:
         scaled = f"images of {data.size} px were scaled to the recipe's {recipe.size} px"
@@ -70,8 +57,6 @@ def crop_to_lungs(
         details.
     margin : float
         What is left around the box on each side, as a fraction of its width and height.
-    progress : bool
-        Show progress bars.
 
     Returns
     -------

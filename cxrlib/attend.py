@@ -37,8 +37,6 @@ class Attention(Dataset):
     ----------
     model, train, recipe : CxrNet, CxrDataset, Recipe
         ``recipe.attend`` is "lungs" (those of the data, else those that ``cxr.lungs`` finds) or "lesion" (its masks).
-    progress : bool
-        Show a bar while lungs are looked for.
 
     Raises
     ------
@@ -110,18 +108,10 @@ class Attention(Dataset):
 
 
 def outside(maps: torch.Tensor, weights: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute which fraction of each map lies outside of its region.
+    """Compute which fraction of each map lies outside of its region, bool (B, H, W).
 
-    Parameters
-    ----------
-    maps, weights : Tensor, (B, C, h, w) and (B, C)
-        The activations, and their weights for the image's class.
-    masks : bool Tensor, (B, H, W)
-
-    Returns
-    -------
-    fractions, there : Tensor, (B,) float and bool
-        0 where the map has no positive value or the region is empty; ``there`` says which regions are not.
+    ``maps`` (B, C, h, w) are the activations, ``weights`` (B, C) those of the image's class. The fractions (B,) are 0
+    where the map has no positive value or the region is empty; a second result, bool (B,), says which regions are not.
     """
     energy = torch.einsum("bc,bchw->bhw", weights, maps.to(weights.dtype)).relu()
     inside = touched(masks, energy.shape[1:])

@@ -35,7 +35,7 @@ def write_lungs(
     out : path
         Folder outside of ``path``: ``masks/`` gets one PNG per image, of the image's own size and with its name;
         ``sheet-001.png`` and so on show the images; ``lungs.csv`` is the table.
-    weights, progress
+    weights
         As for ``lungs``.
 
     Returns

@@ -144,20 +144,8 @@ def audit(data: CxrDataset, against: CxrDataset | None = None, progress: bool = 
     for byte-identical files, for near-duplicates (the same picture in other bytes), and for patients that are in two
     splits, by each column that may name a patient (``patient`` and ``key_*``); and cross-validates a classifier that
     sees only metadata (file extension, width, height, bytes, black border, white boxes): what it scores above chance, a
-    network could score without looking at the lungs.
-
-    Parameters
-    ----------
-    data : CxrDataset
-    against : CxrDataset, optional
-        Another data set, in which the images of this one are sought, too.
-    progress : bool
-        Show a bar while thousands of images are compared.
-
-    Returns
-    -------
-    Audit
-        Its findings as sentences; shows itself as text, and as a page in a notebook.
+    network could score without looking at the lungs. ``against`` is another data set, in which the images of this one
+    are sought, too.
     """
     if len(data) == 0:
         raise ValueError("The data set is empty: there is nothing to audit.")

@@ -46,8 +46,6 @@ def load(
         Edge of the images in pixels; they are squeezed to a square.
     root : path, optional
         Folder of a named data set. Without it: $CXR_DATA_DIR, then /kaggle/input, then a download with kagglehub.
-    progress : bool
-        Show progress bars.
     **options
         For "phantom" those of ``make_phantoms`` (n, classes, seed ...). For "folder:PATH" ``patient``, a regular
         expression with one group that finds the patient in the path of an image, such as ``r"patient(\d+)"``.

@@ -39,21 +39,10 @@ def near_duplicates(
     the same picture, unless they were taken without a movement between them. Crops of more than a twentieth of the
     side, and turned pictures, are found only sometimes; an even image has no structure and is like nothing.
 
-    Parameters
-    ----------
-    data : CxrDataset
-    against : CxrDataset, optional
-        Find the images of ``data`` in this one, instead of within ``data``.
-    least : float
-        Likeness from which two images count as the same picture.
-    progress : bool
-        Show a progress bar for more than 2,000 images.
-
-    Returns
-    -------
-    DataFrame
-        One row per pair: ``first`` and ``second``, positions in ``data`` (``second`` in ``against``), ``likeness`` (the
-        correlation of their structure, up to 1) and ``mirrored``; by position. Within one set ``first < second``.
+    With ``against``, the images of ``data`` are sought in that data set, instead of within ``data``; ``least`` is the
+    likeness from which two images count as the same picture. The table has one row per pair, by position: ``first`` and
+    ``second``, positions in ``data`` (``second`` in ``against``), ``likeness`` (the correlation of their structure, up
+    to 1) and ``mirrored``. Within one set ``first < second``.
     """
     for name, value in (("data", data), ("against", against)):
         if not isinstance(value, CxrDataset) and (value is not None or name == "data"):

@@ -31,7 +31,6 @@ def split(
 
     Parameters
     ----------
-    data : CxrDataset
     val : float
         Fraction of the images for validation, 0 for none, below 1.
     test : float, optional

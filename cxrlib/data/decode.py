@@ -32,18 +32,7 @@ def decode(content: bytes, size: int) -> tuple[np.ndarray, int, int]:
     ``read_dicom`` reads them. The image is squeezed to a square, not cropped. What is odd about a file gives a
     warning; BadImage, a ValueError, tells why one cannot be read.
 
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    size : int
-        Edge of the result in pixels.
-
-    Returns
-    -------
-    pixels : ndarray, uint8 (size, size)
-    width, height : int
-        Of the picture in the file, in pixels.
+    Returns the pixels, uint8 (size, size), and width and height of the picture in the file.
     """
     picture = read_picture(content, size)
     for note in picture.notes:

@@ -29,13 +29,12 @@ def leaves(module: nn.Module) -> dict[str, nn.Module]:
 def freeze(model: CxrNet, layers: int | str = "all", *, freeze_norms: bool = False) -> CxrNet:
     """Stop the training of the body of a network, or of all but its top layers.
 
-    The head always stays trainable. Frozen batch-norm layers keep their statistics: they stay in eval mode when
-    ``model.train()`` is called. Returns the same model.
+    The head always stays trainable, and what was frozen before and is not now becomes trainable again. Frozen
+    batch-norm layers keep their statistics: they stay in eval mode when ``model.train()`` is called. Returns the same
+    model.
 
     Parameters
     ----------
-    model : CxrNet
-        Changed in place; what was frozen before and is not now becomes trainable again.
     layers : int or "all"
         ``"all"`` (or 0) freezes the whole body. ``k`` leaves the ``k`` layers of the body that are nearest to the head
         trainable. What counts as a layer is said in ``leaves``; ``len(leaves(model.body))`` counts them.

@@ -16,18 +16,10 @@ from .net import CxrNet
 def summary(model: CxrNet, size: int | None = None) -> pd.DataFrame:
     """List the layers of a network with the shapes they give out and the parameters they hold.
 
-    Parameters
-    ----------
-    model : CxrNet
-    size : int, optional
-        Side of the image in pixels; default: the size the model was built for.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for one
-        image, "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of them are
-        trained). The rows whose names start with ``body.`` are those that ``freeze`` counts.
+    One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for one image,
+    "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of them are trained). The rows
+    whose names start with ``body.`` are those that ``freeze`` counts. ``size`` is the side of the image in pixels, by
+    default the one the model was built for.
     """
     found = leaves(model)
     shapes: dict[str, str] = {}

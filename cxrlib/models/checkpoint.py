@@ -21,16 +21,10 @@ _FREE = ("pretrained", "seed", "freeze", "freeze_norms", "dropout", "head_dropou
 
 
 def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
-    """Write a network to one file; an existing one is replaced only when the new one is complete.
+    """Write a network to one file, usually ``*.pt``; an existing one is replaced only when the new one is complete.
 
-    Parameters
-    ----------
-    model : CxrNet
-    path : path
-        Usually ``*.pt``; missing folders are made.
-    **extra
-        Plain values to keep with it (numbers, text, tensors, lists and dicts of these); ``load_model`` gives them back
-        as ``net.extra``.
+    Missing folders are made. ``extra`` are plain values to keep with it (numbers, text, tensors, lists and dicts of
+    these); ``load_model`` gives them back as ``net.extra``.
     """
     for name, given in extra.items():
         for key, value in _leaves(name, given):
@@ -50,7 +44,6 @@ def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str 
 
     Parameters
     ----------
-    path : path
     into : CxrNet, optional
         Load the weights into this model, which must have been built with the same arguments (what is frozen, dropout
         and the seed may differ). Default: rebuild the model.

@@ -111,26 +111,20 @@ def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
 
     # nbgrader starts alembic by its bare name, which is beside this interpreter but perhaps not on the path
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    made = {}
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
-        course = Path(folder)
         config = Config()
         config.CourseDirectory.root = folder
         config.IncludeHeaderFooter.header = ""
-        api = NbGraderAPI(config=config)
+        source, target = (Path(folder) / name / "all" for name in ("source", "release"))
+        source.mkdir(parents=True)
         for name, notebook in notebooks.items():
-            place = course / "source" / name / f"{name}.ipynb"
-            place.parent.mkdir(parents=True)
-            nbformat.write(notebook, place)
-            done = api.generate_assignment(name)
-            if not done["success"]:
-                raise ValueError(
-                    f"{name}: nbgrader could not make the students' version\n{done.get('log', '')}"
-                    f"{done.get('error', '')}"
-                )
-            released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
-            made[name] = nbformat.writes(released) + "\n"
-    return made
+            nbformat.write(notebook, source / f"{name}.ipynb")
+        done = NbGraderAPI(config=config).generate_assignment("all")  # one for all: each has a start of its own
+        if not done["success"]:
+            told = f"{done.get('log', '')}{done.get('error', '')}"
+            raise ValueError(f"nbgrader could not make the students' versions\n{told}")
+        read = {name: nbformat.read(target / f"{name}.ipynb", as_version=4) for name in notebooks}
+        return {name: nbformat.writes(notebook) + "\n" for name, notebook in read.items()}
 
 
 def make_all(course: Path, site: Site, *, target: Path | None = None, only: list[str] | None = None) -> list[Path]:

@@ -15,8 +15,9 @@ REAL = Path(os.environ.get("CXR_DATA_DIR") or Path(__file__).parents[2] / "share
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
-    """No test reads or writes the user's cache."""
-    folder = tmp_path_factory.mktemp("cache")
+    """No test reads or writes the user's cache. The workers share one: what one has decoded the other need not."""
+    place = tmp_path_factory.getbasetemp()
+    folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "cache"
     old = os.environ.get("CXR_CACHE_DIR")
     os.environ["CXR_CACHE_DIR"] = str(folder)
     yield

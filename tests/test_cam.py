@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -34,8 +35,19 @@ def settled(name, **options):
 
 @pytest.fixture(scope="module")
 def network():
-    made = {}
-    return lambda name: made.setdefault(name, settled(name))
+    return cache(settled)
+
+
+@pytest.fixture(scope="module")
+def doubled(network):
+    """Copies in double precision, where a comparison is of formulas, not of rounding: as it is, and for the oracle."""
+
+    @cache
+    def pair(name):
+        model = copy.deepcopy(network(name)).double()
+        return model, out_of_place(model)
+
+    return pair
 
 
 def images(count=3, size=64, seed=0):
@@ -57,8 +69,8 @@ def out_of_place(model):
     return model
 
 
-def oracle(kind, model, x, layer, target):
-    """The map of pytorch-grad-cam, before its resizing; ``model`` has no in-place layers."""
+def oracle(kind, model, x, layer, targets):
+    """The maps of pytorch-grad-cam, one target per image, before their resizing; ``model`` has no in-place layers."""
     grad_cam = pytest.importorskip("pytorch_grad_cam")
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -67,7 +79,7 @@ def oracle(kind, model, x, layer, target):
     with getattr(grad_cam, kind)(model, [module]) as cam:
         inner = cam.get_cam_image
         cam.get_cam_image = lambda *args, **kwargs: found.append(inner(*args, **kwargs)) or found[0]
-        cam(x.clone(), [ClassifierOutputTarget(target)] * len(x))
+        cam(x.clone(), [ClassifierOutputTarget(target) for target in targets])
     return found[0]
 
 
@@ -89,21 +101,18 @@ CASES = [pytest.param(*case, marks=pytest.mark.slow if case[0] in SLOW else ()) 
 @pytest.mark.parametrize(
     "method, kind", [("grad-cam", "GradCAM"), ("grad-cam++", "GradCAMPlusPlus"), ("layer-cam", "LayerCAM")]
 )
-def test_agrees_with_pytorch_grad_cam(name, layer, method, kind, network):
-    # In double precision: the comparison is of formulas, not of rounding.
-    model = copy.deepcopy(network(name)).double()
+def test_agrees_with_pytorch_grad_cam(name, layer, method, kind, doubled):
+    model, plain = doubled(name)
     x = images(2, model.config["size"]).double()
     ours = explain(model, x, layer, method=method, relu=False)
     assert ours.dtype == np.float32 and ours.shape[:2] == (2, 3)
-    plain = out_of_place(model)
-    for target in (0, 2):
-        theirs = oracle(kind, plain, x, layer, target)
-        assert ours[:, target].shape == theirs.shape
-        assert np.ptp(theirs) > 0
-        scale = np.abs(theirs).max()
-        assert np.abs(ours[:, target] - theirs).max() < 1e-4 * scale, "raw values"
-        both = squash(np.maximum(ours[:, target], 0)), squash(np.maximum(theirs, 0))
-        assert np.abs(both[0] - both[1]).max() < 1e-4
+    theirs, ours = oracle(kind, plain, x, layer, (0, 2)), ours[[0, 1], [0, 2]]
+    assert ours.shape == theirs.shape
+    for mine, other in zip(ours, theirs, strict=True):
+        assert np.ptp(other) > 0
+        assert np.abs(mine - other).max() < 1e-4 * np.abs(other).max(), "raw values"
+    both = squash(np.maximum(ours, 0)), squash(np.maximum(theirs, 0))
+    assert np.abs(both[0] - both[1]).max() < 1e-4
 
 
 @pytest.mark.parametrize("name, layer", [("CPCC", "relu2"), ("resnet18", "layer2")])
@@ -112,7 +121,7 @@ def test_score_cam_agrees_with_pytorch_grad_cam(name, layer, network):
     x = images(1)
     ours = explain(model, x, layer, method="score-cam", relu=False)
     for target in (0, 2):
-        theirs = oracle("ScoreCAM", out_of_place(model), x, layer, target)
+        theirs = oracle("ScoreCAM", out_of_place(model), x, layer, [target])
         assert np.allclose(squash(ours[:, target]), squash(theirs), atol=1e-4)
 
 

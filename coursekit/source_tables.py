@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import statistics
 
 from cxrlib.source_projects import SOURCES, reported
@@ -95,6 +96,24 @@ def commands(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def not_run(records: list[dict]) -> str:
+    """Say in one line how many experiments did not run, and for want of what."""
+    found = [r for r in records if is_reproduction(r)]
+    measured = {r["reproduction"]["row"] for r in found if "test" in r}
+    left = {r["reproduction"]["row"]: r["reason"] for r in found if r.get("kind") == NOT_RUN}
+    reasons = [reason for row, reason in left.items() if row not in measured]
+    if not reasons:
+        return f"All {len(PLAN)} rows of the plan were run."
+    named = [re.fullmatch(r"the ImageNet weights of (\w+) are not here.*", reason) for reason in reasons]
+    models = ", ".join(dict.fromkeys(m[1] for m in named if m))
+    others = f" {named.count(None)} for another reason" if None in named else ""
+    weights = (
+        f" {len(named) - named.count(None)} for want of the ImageNet weights of {models}, which cannot be had here"
+    )
+    told = " and".join(part for part in (others, weights if models else "") if part)
+    return f"Of {len(PLAN)} rows of the plan, these were not run:{told}."
+
+
 def sources_text(records: list[dict]) -> str:
     """Write the part of the results page that is about the source projects."""
-    return "\n\n".join([SOURCES_HEAD, *(source_section(letter, records) for letter in SOURCES)])
+    return "\n\n".join([SOURCES_HEAD, not_run(records), *(source_section(letter, records) for letter in SOURCES)])

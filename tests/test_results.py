@@ -18,6 +18,7 @@ from coursekit import (
     near_results,
     reproduce,
     results_story,
+    source_tables,
 )
 from coursekit import records as summary
 from coursekit import results as tool
@@ -262,6 +263,21 @@ def test_every_benchmark_that_is_recorded_has_its_lines():
     assert set(recorded) == {path.stem for path in folder.glob("*.json")}
     assert all((folder / f"{n}.py").exists() or (ROOT / "tools" / f"{n}.py").exists() for n in recorded)
     assert all(performance.figures(name, record) for name, record in recorded.items())
+
+
+def test_the_page_says_in_one_line_what_did_not_run():
+    gone = "the ImageNet weights of resnet50 are not here and could not be downloaded"
+    records = [not_run("A-v6", gone), not_run("A-v5", gone), made_up("A-v6-lite0")]
+    text = source_tables.not_run(records)
+    assert "not run: 2 for want of the ImageNet weights of resnet50, which cannot be had here." in text
+    text = source_tables.not_run([*records, not_run("E-cnn5", "the data set lung4 is not here")])
+    assert "not run: 1 for another reason and 2 for want" in text
+    assert "not run: 1 for" in source_tables.not_run([*records, made_up("A-v6")])  # measured with another seed
+
+
+def test_what_is_recorded_lacks_nothing_but_weights():
+    told = source_tables.not_run(RECORDS)
+    assert "for want of the ImageNet weights" in told and "another reason" not in told and "\n" not in told
 
 
 # --- the calculation on paper

@@ -73,8 +73,8 @@ def pages_of(toc: Path, root: Path) -> list[Path]:
 
 
 def chapters(root: Path = ROOT) -> list[Path]:
-    """Return the files of the chapters, in the order of the book."""
-    return [page for page in pages_of(root / "book" / "_toc.yml", root) if page.parent.name == "chapters"]
+    """Return the files of the chapters, in the order of the book; an appendix, which has no number, is none."""
+    return [page for page in pages_of(root / "book" / "_toc.yml", root) if page.match("chapters/[0-9]*.md")]
 
 
 def main() -> int:

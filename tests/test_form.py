@@ -16,6 +16,7 @@ DONE = {
     "07_grad_cam.md",
     "08_trust_the_heat_map.md",
     "09_more_than_two_diseases.md",
+    "10_from_notebook_to_tool.md",
     "11_where_are_the_lungs.md",
 }
 

@@ -101,7 +101,7 @@ def main() -> None:
         }
     record = {
         "kind": "marker", "command": "python benchmarks/marker.py PATH", "size": SIZE, "recipe": RECIPE.to_dict(),
-        "seeds": SEEDS, "letter": LETTER.shape, "training": len(train), "images": len(test),
+        "seeds": SEEDS, "letter": LETTER.shape, "training_images": len(train), "images": len(test),
         "patients": len(np.unique(test.patients)), "classes": test.classes, "rows": rows, "machine": describe(),
         "versions": versions(), "cpu_seconds": time.process_time() - start,
     }  # fmt: skip

@@ -259,65 +259,65 @@ def no_and_full_smoothing(student, rng):
 # here, because the first optimizer of a process takes more than a second.)
 
 
-def _triangle(steps, low, high, half):
-    return low + (high - low) * np.interp(np.asarray(steps) % (2 * half), [0, half, 2 * half], [0, 1, 0])
+def _seen(before, after, wrong=""):
+    """What the rule says; `wrong` builds in a known mistake."""
+    steps, spreads = after - before, (np.ptp(before), np.ptp(after))
+    change = steps.mean() if wrong == "upward" else abs(steps.mean())
+    spread = {"one": spreads[0], "least": min(spreads), "sum": sum(spreads), "size": 0.0}.get(wrong, max(spreads))
+    agree = wrong == "sign" or (steps > 0).all() or (steps < 0).all()
+    return bool(agree and change > spread)
 
 
-def _rates(rng):
-    low = float(rng.uniform(1e-4, 1e-3))
-    return low, low * float(rng.uniform(5, 20)), int(rng.integers(5, 11))
-
-
-@check("triangular_rate", points=2)
-def up_and_down(student, rng):
-    """The rate climbs and falls in straight lines, again and again."""
-    low, high, half = _rates(rng)
-    steps = np.arange(5 * half)
-    got = array(student.triangular_rate(steps, low, high, half), steps.shape, "the rates")
-    span = high - low
-    close(
-        got,
-        _triangle(steps, low, high, half),
-        "the list of rates",
-        {
-            "it is a saw: after the peak, the rate falls to `low` in one step; it should fall as slowly as it climbed": low
-            + span * (steps % half) / half,
-            "it is a saw: the rate jumps to `low` one step after the peak": low + span * (steps % (half + 1)) / half,
-            "it is a slow saw: the rate climbs for the whole cycle": low + span * (steps % (2 * half)) / (2 * half),
-            "the cycle is twice as fast: `half` is the climb alone, a cycle has 2 * half steps": low
-            + span * (1 - np.abs(2 * (steps % half) / half - 1)),
-            "the cycle is half as fast: the climb has `half` steps": _triangle(steps, low, high, 2 * half),
-            "the cycle begins at `high`; step 0 has the rate `low`": _triangle(steps + half, low, high, half),
-            "it is one step ahead: step 0 has the rate `low`": _triangle(steps + 1, low, high, half),
-            "it is one step late: step 1 is above `low`": _triangle(np.maximum(steps - 1, 0), low, high, half),
-            "the rate falls between `high` and 0, not between `high` and `low`": _triangle(steps, 0, high, half),
-            "`low` was added twice: the peak is at low + high": _triangle(steps, low, high + low, half),
-            "there is only one cycle": np.where(steps <= 2 * half, _triangle(steps, low, high, half), low),
-            "the lines are not straight (a cosine)": low + span * (1 - np.cos(np.pi * steps / half)) / 2,
-        },
-        rtol=1e-5,
-        atol=1e-12,
+def _verdict(value):
+    change, seen = _pair(value, "the mean change and whether a difference is seen")
+    assert isinstance(seen, (bool, np.bool_)), (
+        f"whether a difference is seen should be True or False; got {describe(seen)}"
     )
+    return number(change, "the mean change"), bool(seen)
 
 
-@check("triangular_rate", points=1)
-def any_order_of_steps(student, rng):
-    """A rate depends on the number of its step alone, not on its place in the array."""
-    low, high, half = _rates(rng)
-    steps = rng.integers(1, 1000, 40)
-    got = array(student.triangular_rate(steps, low, high, half), steps.shape, "the rates")
-    close(
-        got,
-        _triangle(steps, low, high, half),
-        "the list of rates for steps in any order",
-        {
-            "the place in the array was taken for the number of the step": _triangle(np.arange(40), low, high, half),
-            "it is a saw: after the peak, the rate falls to `low` in one step": low
-            + (high - low) * (steps % half) / half,
-        },
-        rtol=1e-5,
-        atol=1e-12,
-    )
+@check("difference_seen", points=1)
+def change_with_its_sign(student, rng):
+    """The mean change goes from before to after, and has its sign."""
+    for _ in range(6):
+        before, after = rng.uniform(0.5, 1, (2, int(rng.integers(2, 6))))
+        got, _ = _verdict(student.difference_seen(before, after))
+        want = (after - before).mean()
+        close(
+            got,
+            want,
+            "the mean change",
+            {
+                "the sign is turned: the change is after minus before": -want,
+                "the sign is lost": abs(want),
+                "it is the change of the best scores, not the mean change": after.max() - before.max(),
+                "the changes were added; take their mean": want * len(before),
+            },
+        )
+
+
+@check("difference_seen", points=2)
+def seen_or_not(student, rng):
+    """A difference is seen when all seeds agree and the mean change is larger than both spreads."""
+    wrong = {
+        "upward": "a fall with every seed is a difference, too: compare the size of the change with the spreads",
+        "sign": "the seeds do not agree about the sign, so no difference is seen",
+        "size": "the mean change is not larger than the spread, so no difference is seen",
+        "one": "the change must be larger than the spread of *each* recipe, of the second one, too",
+        "least": "the change must be larger than the spread of *each* recipe, not only than the smaller one",
+        "sum": "compare with the larger one of the two spreads, not with their sum",
+    }
+    for mistake in [*wrong, *wrong, *wrong]:
+        for _ in range(2000):  # draw until this mistake would show
+            n = int(rng.integers(2, 5))
+            before = 0.8 + rng.uniform(0, 0.06) * rng.uniform(-1, 1, n)
+            after = 0.8 + rng.uniform(-0.1, 0.1) + rng.uniform(0, 0.06) * rng.uniform(-1, 1, n)
+            want = _seen(before, after)
+            if _seen(before, after, mistake) != want:
+                break
+        _, got = _verdict(student.difference_seen(before.copy(), after.copy()))
+        scores = f"the scores {before.round(3).tolist()} and {after.round(3).tolist()}"
+        assert got == want, f"for {scores} it should be {want}, got {got}: {wrong[mistake]}"
 
 
 # Tasks 5 and 6

@@ -174,46 +174,56 @@ def smoothed_loss(logits, labels, eps):
     return targets, np.mean(-targets * (z - np.log(np.exp(z).sum(1, keepdims=True))))
 """,
     },
-    "a saw": {
-        "task": "triangular_rate",
-        "check": "up_and_down",
-        "says": "it is a saw",
+    "before minus after": {
+        "task": "difference_seen",
+        "check": "change_with_its_sign",
+        "says": "the sign is turned",
         "code": """
-def triangular_rate(steps, low, high, half):
-    return low + (high - low) * (steps % half) / half
+def difference_seen(before, after):
+    steps = before - after
+    agree = (steps > 0).all() or (steps < 0).all()
+    return steps.mean(), bool(agree and abs(steps.mean()) > max(np.ptp(before), np.ptp(after)))
 """,
     },
-    "a cycle of half steps": {
-        "task": "triangular_rate",
-        "check": "up_and_down",
-        "says": "twice as fast",
+    "only rises are differences": {
+        "task": "difference_seen",
+        "check": "seen_or_not",
+        "says": "a fall with every seed",
         "code": """
-def triangular_rate(steps, low, high, half):
-    position = (steps % half) / half
-    return low + (high - low) * np.where(position < 0.5, 2 * position, 2 - 2 * position)
+def difference_seen(before, after):
+    steps = after - before
+    return steps.mean(), bool((steps > 0).all() and steps.mean() > max(np.ptp(before), np.ptp(after)))
 """,
     },
-    "steps count from 1": {
-        "task": "triangular_rate",
-        "check": "up_and_down",
-        "says": "one step ahead",
+    "seeds need not agree": {
+        "task": "difference_seen",
+        "check": "seen_or_not",
+        "says": "do not agree about the sign",
         "code": """
-def triangular_rate(steps, low, high, half):
-    distance = np.abs((steps + 1) % (2 * half) - half)
-    return high - (high - low) * distance / half
+def difference_seen(before, after):
+    change = (after - before).mean()
+    return change, bool(abs(change) > max(np.ptp(before), np.ptp(after)))
 """,
     },
-    "the place in the array": {
-        "task": "triangular_rate",
-        "check": "any_order_of_steps",
-        "says": "the place in the array",
+    "any rise is a difference": {
+        "task": "difference_seen",
+        "check": "seen_or_not",
+        "says": "not larger than the spread",
         "code": """
-def triangular_rate(steps, low, high, half):
-    rates, rate, up = [], low, True
-    for i in range(len(steps)):
-        phase = i % (2 * half)
-        rates.append(low + (high - low) * min(phase, 2 * half - phase) / half)
-    return np.array(rates)
+def difference_seen(before, after):
+    steps = after - before
+    return steps.mean(), bool((steps > 0).all() or (steps < 0).all())
+""",
+    },
+    "the spread of the first": {
+        "task": "difference_seen",
+        "check": "seen_or_not",
+        "says": "of the second one, too",
+        "code": """
+def difference_seen(before, after):
+    steps = after - before
+    agree = (steps > 0).all() or (steps < 0).all()
+    return steps.mean(), bool(agree and abs(steps.mean()) > np.ptp(before))
 """,
     },
     "compared with the epoch before": {
@@ -408,32 +418,15 @@ def smoothed_loss(logits, labels, eps):
     return targets, np.float32((1 - eps) * true + eps * every)
 """,
     },
-    "as in the paper": {
-        "task": "triangular_rate",
+    "with plain Python": {
+        "task": "difference_seen",
         "code": """
-def triangular_rate(steps, low, high, half):
-    rates = []
-    for step in np.asarray(steps).tolist():
-        cycle = np.floor(1 + step / (2 * half))
-        x = abs(step / half - 2 * cycle + 1)
-        rates.append(low + (high - low) * max(0, 1 - x))
-    return rates
-""",
-    },
-    "with torch's cyclic schedule": {
-        "task": "triangular_rate",
-        "code": """
-def triangular_rate(steps, low, high, half):
-    import torch
-
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = torch.optim.lr_scheduler.CyclicLR(optimizer, low, high, step_size_up=half, cycle_momentum=False)
-    rates = []
-    for _ in range(int(max(steps)) + 1):
-        rates.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-    return np.array(rates)[steps]
+def difference_seen(before, after):
+    steps = [float(b - a) for a, b in zip(before, after)]
+    change = sum(steps) / len(steps)
+    signs = {np.sign(step) for step in steps}
+    spreads = [max(scores) - min(scores) for scores in (before, after)]
+    return [change, signs in ({1.0}, {-1.0}) and abs(change) > max(spreads)]
 """,
     },
     "with torch's schedule": {

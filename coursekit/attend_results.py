@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 
 from .performance import table
-from .records import over_seeds
+from .records import over_seeds, template
 
 TESTS = {"same": "as trained", "removed": "markers removed", "swapped": "markers on the healthy"}
 
@@ -16,36 +16,9 @@ A recipe's `attend` adds to the loss which fraction of an image's class activati
 is that of Ross et al., *Right for the right reasons*, IJCAI 2017, and Li et al., CVPR 2018). The map is that of the
 right class minus the mean over the classes."""
 
-PHANTOMS = """\
-**Phantoms with a shortcut.** A fraction *p* of the ill and 1 − *p* of the healthy carry a marker in the training images
-({train} of them), as in the chapter on heat maps; `attend="lesion"` tells the network where the lesions are. The weight
-{weight:g} of the penalty was chosen with another seed ({choosing} validation images), by the lowest AUC of the three
-tests, averaged over p = 0.9 and 1 ({worst}). Each cell is the mean of {seeds} seeds, each with {test} test images of
-its own; in round brackets from the lowest to the highest end of their 95 % intervals (bootstrap over patients), in
-square brackets the lowest and the highest seed.
+PHANTOMS = template("attend-phantoms")
 
-{scores}
-
-{said}
-
-What this does not show: that it works with lesions that somebody drew, on real X-rays, or with a shortcut that lies on
-the lesion or everywhere. With the penalty a network is also told more, the place of each lesion, which may help it
-where there is no shortcut, too. The network is small (`{model}`, {size} px), its maps coarse. Made by `{command}`."""
-
-REAL = """\
-**Real X-rays.** The same small network on the X-rays of children at {size} px, {epochs} epochs, with and without
-`attend="lungs"`, weight {weight:g}: the largest of {weights} with which the validation AUC of another seed was at most
-{tolerated:g} lower than without ({chosen}). `cxr.lungs` found no lungs in {without} images. The energy is the fraction
-of the map of the true class that lies inside the lungs; a uniform map would have {uniform:.2f}. Each cell has the value
-without, with, and the difference with its 95 % interval, bootstrap over patients.
-
-{scores}
-
-{said}
-
-What this does not show: that a network whose maps lie in the lungs uses the lungs. The last maps are coarse, and each
-of their cells has seen pixels far around it; the flips of the table above need images that differ in one thing, and of
-real images there are none. The lungs are those that a network found. Made by `{command}`."""
+REAL = template("attend-real")
 
 
 def text(records: list[dict]) -> str:

@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from .performance import table
+from .records import template
 
 SETS = {
     "children": "Children, normal or pneumonia (Kermany et al. 2018)",
     "sources": "Pneumonia of children or COVID-19 of adults, each from a source of its own",
 }
 
-TEXT = """\
-## With the lungs covered
+TEXT = template("controls")
 
-Maguolo and Nanni (*Information Fusion* 76, 2021) covered the lungs in sets of COVID-19 X-rays, and networks still told
-which set an image came from. Here the same is asked of two sets; `cxr data folder:PATH --controls` asks it of any
-other. A small network ({model}, {size} px, {epochs} epochs) is trained anew on each version of the images and scored on
-that version: the box around the lungs black; all black but that box; a white box on black, which tells where the lungs
-lie and how large they are, and nothing else; a tenth of each side black; all black but that border, the same in all
-images; and markers, tags and ends of wires painted with their surroundings. The lungs are those that `cxr.lungs` finds.
-Differences are to the untouched images.
-
-{sets}
-
-A version shows what the images hold, not what a network of the untouched images looks at: for that, see how its maps
-lie. What lies outside the lungs need not be a fault of a data set: the ill may be younger, lie differently and carry
-tubes. Nor are the versions pure: a box has its place and size from the lungs, the border may hold a piece of lung, some
-ends of bones pass for markers, and where one was painted a smooth patch remains. The intervals are for other patients
-of the same source. Made by `{command}`."""
-
-SET = """\
-### {title}
-
-{counts}. In round brackets: 95 % intervals, bootstrap over patients, the same patients in both versions of a
-difference{seeds}.
-
-{table}
-
-{said}"""
+SET = template("controls-set")
 
 
 def text(records: list[dict]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .performance import table
+from .records import template
 
 PLACES = {"validation": "validation", "stress": "validation, under stress", "test": "test"}
 SCORES = {
@@ -11,21 +12,7 @@ SCORES = {
     "balanced_accuracy_at_own_threshold": "balanced accuracy at the validation threshold",
 }
 
-TEXT = """\
-## Cut to the lungs first
-
-Rajaraman et al. (*Applied Sciences* 8(10), 2018), who report the highest figures on these test images, cut each image
-to the lungs. Here two recipes differ in that: `best` cuts, by the lungs that `cxr.lungs` finds, and `whole` does not.
-Everything else is the same, seed by seed. The stress is shading and lost sharpness, as in the table of changes above;
-the lungs are looked for after it. Each cell has the score without, with, and the difference with its 95 % interval,
-bootstrap over patients.
-
-{scores}
-
-{said} {missing}
-
-What this does not show: why. A cut image has no border, no marker and no arms, and shows the lungs larger; which of
-these matters was not taken apart. The intervals are for other patients of this source. Made by `{command}`."""
+TEXT = template("crop")
 
 
 def text(records: list[dict]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .performance import table
+from .records import template
 
 SETS = {
     "children": "children, normal or pneumonia",
@@ -19,52 +20,7 @@ ANSWERS = {
     "at_best_threshold_here": "at the threshold that is best on these images*",
 }
 
-TEXT = """\
-## Tested in another hospital
-
-A small network ({model}, {size} px, {epochs} epochs, {seeds} seeds) is trained on one collection and tested on others
-by `run.evaluate(other)`, which takes whatever is not normal for the run's other class. The children are the set of
-Kermany et al. (2018) with its official test split. The adults, normal or COVID-19, are of the COVID-19 Radiography
-Database; those with tuberculosis, beside the same normal ones, of the TB Chest Radiography Database, so that there
-class and source are the same thing. Adults with and without tuberculosis of one source are those of Montgomery County
-(Jaeger et al. 2014), on which nothing was trained. Means of the seeds; in brackets 95 % intervals, bootstrap over
-patients (over images, where no name tells the patient). Threshold and temperature are of the run's own validation
-images.
-
-{tests}
-
-{said}
-
-### The classes are more or less frequent elsewhere
-
-Of the children's validation images {training:.0%} show pneumonia, of the official test images {truth:.0%}. Two methods
-estimate such a shift from predictions alone, without labels: expectation maximization (EM: Saerens et al., *Neural
-Computation* 14, 2002) and the confusion matrix of the validation images (BBSE: Lipton et al., ICML 2018). Both take for
-granted that only the frequencies differ. First where that holds: validation images from which patients of one class
-were left out; the other half of the validation patients gives temperature and confusion matrix.
-
-{simulated}
-
-Then on the official test images:
-
-{answers}
-
-\\* Uses the labels of the test images: what a correction could bring at best.
-
-{shift}
-
-### Who is referred
-
-A program that sorts X-rays for tuberculosis refers those with the highest scores, as many as the clinic can test. Here
-{prevalence:.0f} of 100 who come have tuberculosis, and the network was trained on adults with and without it.
-
-{triage}
-
-{triaged}
-
-What this part does not show: how large networks do, which learn other things from the same images; or what the other
-collections would show if age, disease and machine could be changed one at a time. Here they change together. Made by
-`{command}`."""
+TEXT = template("foreign")
 
 
 def text(records: list[dict]) -> str:

@@ -4,52 +4,11 @@ from __future__ import annotations
 
 from .foreign_results import value
 from .performance import table
+from .records import template
 
 KINDS = {"merged": "lung4 as it is", "healthy adults added": "with healthy adults in training"}
 
-TEXT = """\
-## The disease or the hospital
-
-In `lung4` the healthy and those with pneumonia are children of one hospital, those with COVID-19 and with tuberculosis
-are adults of others. Networks as above ({model}, {size} px, {epochs} epochs); {seeds} seeds, where nothing else is
-said. In brackets 95 % intervals, bootstrap over patients.
-
-### What tells the four classes apart
-
-`controls` trains anew on each version of the images, and scores on validation images; one seed, all classes of the same
-weight. AUC of each class against the rest:
-
-{lung4}
-
-{lung4_said}
-
-### Healthy adults are asked
-
-A network of `lung4` has seen no healthy adult. Asked are {asked} of the COVID-19 Radiography Database, the source of
-the COVID-19 images. Then {added} others of them join the healthy children in training.
-
-{adults}
-
-{adults_said}
-
-### Children against adults
-
-All are healthy; asked is only whether the chest is a child's. One seed, validation images.
-
-{ages}
-
-### White boxes
-
-{white}. Networks that tell tuberculosis from healthy adults (AUC {auc:.3f}) are asked again with the boxes painted
-over, and with boxes of the same places painted into images of the healthy: white ones, and, to compare, ones in the
-middle gray of the image.
-
-{boxes}
-
-{boxes_said}
-
-What this part does not show: what larger networks look at; that the adults of one source are like those of another.
-The images stand in for those of Kaggle's sets, as [the credits](credits.md) tell. Made by `{command}`."""
+TEXT = template("hospitals")
 
 
 def text(records: list[dict]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .performance import table
+from .records import template
 
 PICTURE = "_static/lungs-worst.svg"
 #: what others reported on the Montgomery images: name -> what it learned from, Dice, IoU (None: not given)
@@ -14,34 +15,7 @@ ANCHORS = {
     "the same U-Net, trained on Shenzhen": ("adults in China", 0.942, None),
 }
 
-TEXT = """\
-## Where the lungs are
-
-`cxr.lungs` finds the lung fields with a U-Net that has only ever seen phantoms: {phantoms:,} of children, as many of
-adults, varied far beyond what a phantom is. Here it is scored on {images} X-rays of adults with manual masks
-(Montgomery County; Jaeger et al., *Quant. Imaging Med. Surg.* 4(6), 2014), masks compared at {side} by {side} pixels.
-Every second image was looked at while the training was designed (*choosing*); the others were scored along the way,
-but nothing was chosen by them (*reporting*). The distance is the 95 % Hausdorff distance, of the image's side. In
-brackets: 95 % intervals, bootstrap over images.
-
-{scores}
-
-Training took at most {minutes} minutes of processor time, on one thread. With {threads} threads, the lungs in
-{speed:.0f} images of 128 by 128 pixels are found per second. Others, who trained on real masks, report on images of the
-same set:
-
-{anchors}
-
-The set's masks leave fluid in the pleural space out; a network that learned that dense lungs stay lungs keeps it. The
-other low scores are tails along the chest wall, below the diaphragm, and gas in the stomach that is taken for lung.
-These are adults who stand upright before the detector.
-
-{children}
-
-![The outlines of the {worst} images of the reporting half with the lowest Dice]({picture})
-
-The {worst} images of the reporting half with the lowest Dice, as outlines: dashed gray the manual mask, blue what was
-found. The images themselves stay out of the repository. Made by `{command}`."""
+TEXT = template("lungs")
 
 CHILDREN = """\
 The {images:,} X-rays of children (Kermany et al. 2018) have no masks. Two networks of different seeds agree there with

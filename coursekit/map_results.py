@@ -8,6 +8,7 @@ from cxrlib.values import UNDEFINED
 from cxrlib.values import text as shown
 
 from .performance import table
+from .records import template
 
 REGIONS = ("lungs", "between", "below", "above", "beside", "outside")
 FEWEST = 10  # answers of each kind, to compare right with wrong
@@ -23,60 +24,7 @@ CLAIMS = {
     "(the marker's place, mirrored)": ("mirrored marker", "all", LAYER),
 }
 
-TEXT = """\
-## Where the maps look
-
-`cxr.anatomy` divides each image by three lines through the lungs that `cxr.lungs` finds: the lungs; *between* them,
-where heart, great vessels and spine lie; *below* (diaphragm, belly), *above* (neck, chin, shoulders), *beside* (chest
-wall, arms), and *outside*, the black border. `map_energy` measures which fraction of a map's positive values lies in
-each. The maps are Grad-CAM at the end of the network's body, of the class that it predicts at a probability of 0.5, on
-the {images} test images of {patients} patients. In round brackets: 95 % intervals, bootstrap over patients. In square
-brackets: a map that is the same everywhere, which has in each region what the region covers.
-
-{energies}
-
-{said}
-
-By true class:
-
-{classes}
-
-{left_out}
-
-### Right and wrong answers
-
-Right minus wrong, for images of one true class: does a map warn of a mistake? The map is that of *{second}*, whatever
-the answer, so that the same map is compared: for a right answer on a healthy child, that of the class that lost.
-Blank maps, which say nothing for *{second}*, are left out; with fewer than {fewest} maps on a side nothing is compared.
-
-{compared}
-
-{warns}
-
-### What others saw in their maps
-
-They looked at single images, of their own networks. Here is the mean over all images, of the course's: the energy in
-the place, in square brackets what the place covers, and whether the interval of the difference is above 0 (more), below
-0 (less), or includes it. The right edge is the last {edge:.0%} of the image; nobody knows which show a hand there.
-The ribs' outer edge is a band, {band:.0%} of the image on each side of the lungs' outer border.
-{marker}
-These small places are looked for in finer maps, LayerCAM at the last large part of the network that has {fine} or more
-cells to a side: the last three rows.
-
-{claims}
-
-{training}
-
-### What these numbers do not show
-
-- Where the disease is: these images have no lesion masks. A map in the lungs may still miss the lesion.
-- The heart itself. *Between* is geometry, drawn from lungs that were found, not outlined by hand.
-- What made the network answer. Each value of a map has seen far more of the image than its own cell, and a network may
-  answer by what its map does not show.
-- A cause. Wrong answers come from other images than right ones, which differ in more than the map.
-- Another seed, or another hospital. The intervals are for other patients of this source.
-
-Made by `{command}`."""
+TEXT = template("maps")
 
 MARKER = """\
 Markers are what a detector takes for letters, tags and ends of wires, with one cell of the map around them; only

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from .performance import table
+from .records import template
 
 PAIRS = ("same pixels", "same patient", "different patients", "patients not known")
 
-TEXT = """\
-## The same picture in other bytes
-
-`cxr.near_duplicates` looks for images that are the same picture though not the same file. Copies were made of real
-images (children: Kermany et al. 2018; adults: COVID-19 and TB Radiography Databases; adults with masks: Montgomery
-County) and of phantoms, one image per patient, and sought among all {images:,} images of their half of the patients.
-The likeness from which two images count as the same, {same}, was chosen on the other half, between the most alike
-different patients and the copies; the table is of this half. Found, of so many copies, with exact
-95 % intervals:
-
-{recall}
-
-{wrong} And the images as they are, without any copies: pairs at or above {same}, and the most alike pair of each kind;
-a pair whose images fell into two halves is in neither.
-
-{pairs}
-
-{said} {speed}
-
-What this does not show: how many near-duplicates real collections hold. Pairs of the last row have no patients' names
-to check them by; those seen while this was written showed one person each, some in two exposures without a movement
-between them. Made by `{command}`."""
+TEXT = template("near-duplicates")
 
 
 def text(records: list[dict]) -> str:

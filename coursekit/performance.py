@@ -9,16 +9,9 @@ from typing import NamedTuple
 
 from cxrlib.files import read_json
 
-PAGE = """\
-# How fast, and how we know
+from .records import template
 
-`make bench` measures most of this again, the rest has its own command, and this page is made from what they recorded.
-A ratio is taken in one run on one machine, ours and theirs in turn, so it hardly depends on how fast the machine is;
-seconds do. "Bar" is what we set out to reach before we measured. A missed one stays in the table. [From a laptop to a
-cluster, on paper](scaling.md) is computed from these figures.
-
-{parts}
-"""
+PAGE = template("performance") + "\n"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

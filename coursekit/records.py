@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 FOOTNOTE = (
     "\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
@@ -16,6 +17,11 @@ SEVERAL = (
     "Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
     "in square brackets the lowest and the highest seed."
 )
+
+
+def template(name: str) -> str:
+    """Read the prose of a page or of a part of one: pages/NAME.md, with {names} where code fills in."""
+    return (Path(__file__).with_name("pages") / f"{name}.md").read_text(encoding="utf-8").removesuffix("\n")
 
 
 def is_training(record: dict) -> bool:

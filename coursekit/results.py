@@ -40,6 +40,7 @@ from .records import (
     recalls,
     recipe_of,
     scored,
+    template,
     training_minutes,
 )
 from .source_tables import sources_text
@@ -54,61 +55,7 @@ threshold with the highest balanced accuracy on validation patients. That the te
 known when the recipes were designed: [the page on results](book/results.md) says what follows from that, what others
 reported, and what the source projects' experiments gave. \\* Of training, on two CPU cores or one."""
 
-BOOK_PAGE = """\
-# Recorded results
-
-What the course's recipes scored on the real images: *Chest X-Ray Images (Pneumonia)* of Kermany et al. (2018), re-saved
-at 224 by 224 pixels, official test split. A *recipe* is one fixed way to train; the number beside its name is the seed,
-from which everything random in it is drawn. Weights and thresholds were chosen on validation patients, and each run was
-scored once on the test split. The design of the recipes is not as innocent: that the test images are exposed
-differently was known when exposure augmentation and the standardization of each image were put into them. In brackets:
-95 % intervals, bootstrap over patients. This page is made from the records in `results/`.
-
-## The recipes
-
-{training}
-
-{several} {footnote}
-
-{anchors}
-
-An interval says how uncertain a number is because only some patients *of this source* were seen. It says nothing about
-another hospital, and nothing about another training run: where a recipe has one seed, another seed would give another
-number. Validation and test images have different fractions of the ill, so compare their recalls, not their accuracies.
-
-## With the threshold from the validation images
-
-Others report the accuracy at a probability of 0.5, so the table above has it. The course's own rule is another one: the
-threshold with the highest balanced accuracy on the validation images is carried over to the test images.
-
-{thresholds}
-
-## Which machine
-
-{machines}
-
-{phantom}
-
-{lungs}
-
-{maps}
-
-{choices}
-
-{crop}
-
-{controls}
-
-{foreign}
-
-{hospitals}
-
-{attend}
-
-{near}
-
-{sources}
-"""
+BOOK_PAGE = template("results")
 
 CHOICES_HEAD = """\
 The recipe `whole` with one change at a time: {size} px instead of its own size, {epochs} epochs, seed {seed},

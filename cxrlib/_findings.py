@@ -16,8 +16,7 @@ from .values import plain, table, text
 if TYPE_CHECKING:
     from .metrics import Report
 
-KINDS = {"auc": "AUC", "average_precision": "average precision", "recall": "recall", "specificity": "specificity",
-         "precision": "precision"}  # fmt: skip
+KINDS = ("auc", "average_precision", "recall", "specificity", "precision")  # of every finding
 
 
 class Measured:
@@ -139,5 +138,7 @@ class FindingsReport(Measured):
             (name, int(r.labels.sum()), f"{r.threshold:.3f}", *(self.interval(f"{kind}[{name}]") for kind in KINDS))
             for name, r in self.of.items()
         ]
-        head = ["finding", "images", "threshold", *KINDS.values()]
-        return table(head, rows) + f"<p><small>{html.escape(str(self).partition(';')[0])}.</small></p>"
+        head = ["finding", "images with it", "threshold", "AUC", *(kind.replace("_", " ") for kind in KINDS[1:])]
+        note = f"{str(self).partition(';')[0]}; threshold: {next(iter(self.of.values())).threshold_source}"
+        note += "; small print: 95 % intervals, bootstrap over patients" * bool(self.bootstrap)
+        return table(head, rows) + f"<p><small>{html.escape(note)}.</small></p>"

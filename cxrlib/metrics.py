@@ -348,18 +348,11 @@ def findings_report(
     labels: np.ndarray, probs: np.ndarray, classes: Sequence[str], patients: np.ndarray | None = None,
     threshold: float | Mapping[str, float] = 0.5, *how: object,
 ) -> FindingsReport:  # fmt: skip
-    """Make the report of findings that can come together, from arrays.
+    """Make the report of K findings that can come together, the ``classes``, from arrays.
 
-    Parameters
-    ----------
-    labels, probs : array_like, (N, K)
-        Which of K findings an image has, 0 or 1; their probabilities, of which a row has any sum.
-    classes : sequence of K str
-        The findings.
-    threshold : float or {finding: float}
-        What is not named is decided at 0.5.
-    patients, *how
-        As for ``Report``, in its order: threshold_source, bootstrap, seed, data, precision.
+    ``labels`` (N, K) are 0 or 1, ``probs`` (N, K) have any sum in a row. ``threshold`` is one for all findings, or
+    {finding: threshold}; what is not named is decided at 0.5. ``patients`` and ``how`` are as for ``Report``, in its
+    order: threshold_source, bootstrap, seed, data, precision.
     """
     labels = array("labels", labels, ("images", len(classes)), "biu").astype(np.int64)
     probs = probabilities("probs", probs, labels.shape, sums=False)

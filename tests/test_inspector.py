@@ -584,6 +584,8 @@ def test_nan_weights_are_refused(data):
         ({"model": None}, "^model"),
         ({"model": network(("a", "b"))}, "^model.*classes"),
         ({"other": network(("a", "b"))}, "^other.*classes"),
+        ({"compare": "models"}, "^compare: .*'models'"),
+        ({"compare": "both"}, "^compare: .*'both'"),
     ],
 )
 def test_wrong_arguments_are_named(model, data, change, message):

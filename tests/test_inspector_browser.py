@@ -479,6 +479,15 @@ def test_text_stands_out_in_both_color_schemes(browser, folder, scheme):
         assert not [item for item in found if item[0] < 4.5]
 
 
+def test_it_opens_on_two_models_where_that_is_asked(browser, tmp_path):
+    widget = CamInspector(make_model(), make_data(), images=[0], other=make_model(1), compare="models", progress=False)
+    widget.save_html(tmp_path / "two.html")
+    with Reader(browser) as reader:
+        reader.open((tmp_path / "two.html").as_uri())
+        assert reader.root.locator(".stage canvas").count() == 2
+        assert reader.root.get_by_label("Side by side").input_value() == "models"
+
+
 def test_it_follows_a_page_that_changes_its_theme(browser, folder):
     with Reader(browser) as reader:
         reader.open((folder / "one.html").as_uri())

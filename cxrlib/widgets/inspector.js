@@ -87,7 +87,7 @@ function inspect(root, page, model, kernel) {
   const start = {
     image: page.images[0].id, second: page.images[1]?.id ?? page.images[0].id, cls: 0, keep: false, against: 1,
     layer: page.models[0].layers[last], method: page.methods[0].id, colors: "viridis", scale: "shown", sign: "for",
-    opacity: 50, threshold: 20, compare: "no", sort: "given", outlines: {}, ...AS_TAKEN,
+    opacity: 50, threshold: 20, compare: page.compare ?? "no", sort: "given", outlines: {}, ...AS_TAKEN,
   };
   const view = { ...start, outlines: {} };
   let tool = "value", place = null; // what the pointer does, and where it is in the picture

@@ -60,6 +60,8 @@ class CamInspector(StaticWidget):
         Names from ``cxrlib.cam.METHODS``.
     other, names : CxrNet, pair of str, optional
         A second model with the same classes, for a side-by-side view; what to call the two.
+    compare : {"no", "classes", "images", "models"}
+        What stands side by side at first; "models" needs ``other``.
     predict : function, optional
         (model, CxrDataset of N images) -> probabilities (N, K): how the probabilities are made, for example calibrated
         ones. Default: ``cxrlib.predict``.
@@ -91,7 +93,7 @@ class CamInspector(StaticWidget):
         layers: Sequence[str] | None = None, other: CxrNet | None = None, methods: Sequence[str] = ("grad-cam",),
         names: Sequence[str] | None = None, predict: Callable | None = None, prepare: Callable | None = None,
         upload_size: int | None = None, decision: float | None = None, truth: bool = True, precompute: bool = True,
-        progress: bool = True, live: bool = False,
+        progress: bool = True, live: bool = False, compare: str = "no",
     ) -> None:  # fmt: skip
         if not isinstance(data, CxrDataset) or not len(data):
             raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
@@ -104,6 +106,7 @@ class CamInspector(StaticWidget):
         self._models = [_own_copy(name, net, data) for name, net in given.items()]
         self._lock = threading.Lock()
         self._decision = self._checked(decision)
+        self._compare = one_of("compare", compare, ["no", "classes", "images", *["models"] * (len(self._models) > 1)])
         self._names = _check_names(names, self._models)
         rows = _spread(data) if images is None else _check_images(images, len(data))
         methods = [methods] if isinstance(methods, str) else methods
@@ -162,7 +165,7 @@ class CamInspector(StaticWidget):
             "methods": [{"id": key, "name": METHOD_NAMES[key], "saved": key in self._methods} for key in methods],
             "images": list(self._images.values()), "maps": {}, "tops": tops, "colors": color_tables(), "signed": SIGNED,
             "regions": [r for r in REGIONS if r == "lung" or any(r in known for known in self._regions.values())],
-            "upload": MAX_UPLOAD, "decision": self._decision,
+            "upload": MAX_UPLOAD, "decision": self._decision, "compare": self._compare,
         }  # fmt: skip
 
     def _add_rows(self, rows: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cxrlib import Report, build_model, summary
 from cxrlib.phantom import make_phantoms
-from cxrlib.widgets import LayerBuilder, PhantomDials, ThresholdExplorer
+from cxrlib.widgets import AugmentationPlayground, LayerBuilder, PhantomDials, ThresholdExplorer
 
 
 def make_report(seed=0, n=80, classes=("normal", "pneumonia")) -> Report:
@@ -137,6 +137,40 @@ def test_two_histograms_have_one_scale(show):
     bars = page.get_by_role("img", name="Histograms").locator("rect")
     heights = sorted(float(bar.get_attribute("height")) for bar in bars.all())[-2:]
     assert heights[1] == pytest.approx(9 * heights[0])
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [900, 360])
+def test_a_click_on_either_chart_sets_the_threshold(show, width):
+    report = make_report()
+    page = show(ThresholdExplorer(report), width)
+    slider = page.get_by_label("Threshold", exact=True)
+    chart = page.get_by_role("img", name="Histograms")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.click(box["x"] + (4 + 0.3 * 360) / 368 * box["width"], box["y"] + box["height"] / 2)
+    assert float(slider.input_value()) == pytest.approx(0.3, abs=0.011)
+    roc = page.get_by_role("img", name="ROC curve")
+    roc.scroll_into_view_if_needed()
+    box = roc.bounding_box()
+    page.mouse.click(
+        box["x"] + 34 / 282 * box["width"], box["y"] + 8 / 284 * box["height"]
+    )  # all found, no false alarm
+    found = float(
+        page.locator("tr", has=page.get_by_role("rowheader", name="recall of pneumonia")).locator("td").inner_text()
+    )
+    assert found > 0.9 and float(slider.input_value()) != pytest.approx(0.3, abs=0.011)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_picture_stays_in_sight_on_a_phone(show):
+    page = show(AugmentationPlayground(), 360)
+    page.set_viewport_size({"width": 360, "height": 500})
+    page.get_by_label("Noise").scroll_into_view_if_needed()
+    picture, slider = page.locator("canvas").last.bounding_box(), page.get_by_label("Noise").bounding_box()
+    assert picture["y"] >= 0 and picture["y"] + picture["height"] <= slider["y"] < 500
 
 
 @pytest.mark.slow

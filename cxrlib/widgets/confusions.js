@@ -53,7 +53,7 @@ function render({ model, el }) {
     counts.forEach((row, i) => row.forEach((n, j) => {
       const part = rate(n, rows[i]);
       const cell = cells[i][j];
-      cell.replaceChildren(String(n), h("small", {}, ` ${percent(part, 0)}`));
+      cell.replaceChildren(String(n), ...(n ? [h("small", {}, ` ${percent(part, 0)}`)] : []));
       cell.style.background = `color-mix(in srgb, ${i === j ? "var(--one)" : "var(--two)"} ${Math.round(45 * (part || 0))}%, transparent)`;
       if (i !== j && n > 0 && (!worst || part > worst.part)) worst = { i, j, part };
     }));

@@ -23,7 +23,7 @@ function render({ model, el }) {
   const turn = slider("Turned", { min: 0, max: turns.length - 1, step: 1, value: 0 }, (i) => `${turns[i]}°`, (i) => { now.turn = i; update(); });
   const seeks = !now.way ? [] : [turn.field, h("label.field", {}, "Who looks for the lungs", way)];
   const key = now.way ? [h("p.key.note", {}, h("i", { style: `border-color:${FOUND.color}` }), " found ", h("i", { style: "border-style:dashed" }), " true lungs")] : [];
-  root.append(h("div.columns", {}, h("div.frame", {}, picture, lesion, ...(now.way ? [borders] : [])),
+  root.append(h("div.columns", {}, h("div.frame.stays", {}, picture, lesion, ...(now.way ? [borders] : [])),
     h("div.dials", {}, h("label.field", {}, "Disease (another disease is another patient)", disease), contrast.field,
       h("label.field", {}, "Age", age), h("label.tick", {}, bed, " image taken in bed"), ...seeks,
       h("label.tick", {}, shown, " show where the lesion is"), said, ...key)));

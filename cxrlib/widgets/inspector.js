@@ -188,7 +188,7 @@ function inspect(root, page, model, kernel) {
   const thumbs = h("div.thumbs", { role: "radiogroup", "aria-label": "Image" });
   const live = h("p.sr", { "aria-live": "polite", role: "status" });
   const figures = [0, 1].map(() => figure());
-  const stage = h("div.stage"), scaleNote = h("p.note"), ownNote = h("div.own", { hidden: true });
+  const stage = h("div.stage.stays"), scaleNote = h("p.note"), ownNote = h("div.own", { hidden: true });
   const bars = h("div.bars", { role: "radiogroup", "aria-label": "Class of the map" });
   const verdict = h("p.verdict", { hidden: true });
   const keepBox = h("input", { type: "checkbox", onchange: () => { view.keep = keepBox.checked; keepAddress(); } });
@@ -563,7 +563,7 @@ function inspect(root, page, model, kernel) {
     for (const show of shows) show();
     showOwn(image());
     const shown = panels(), count = shown.length;
-    stage.className = `stage n${count}`;
+    stage.className = `stage stays n${count}`;
     if (stage.childElementCount !== count) stage.replaceChildren(...figures.slice(0, count).map(({ element }) => element));
     shown.forEach((panel, i) => figures[i].head.replaceChildren(
       view.compare === "images" ? `${title(images.get(panel.id))}, map for ` : page.models[1] ? `${page.models[panel.m].name}, map for ` : "Map for ",

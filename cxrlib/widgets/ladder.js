@@ -16,8 +16,7 @@ function render({ model, el }) {
 
   const middle = (i) => mean(steps[i].scores.map((s) => s[0]));
   const band = (i) => (i ? [middle(i - 1) - steps[i].spread, middle(i - 1) + steps[i].spread] : []);
-  const all = steps.flatMap((s, i) => [...s.scores.flat(), ...band(i)]);
-  const low = Math.min(...all), span = Math.max(...all) - low || 1;
+  let low = 0, span = 1; // of the axis: of the steps that are shown, because more would tell what comes
   const x = (i) => ((i + 0.5) * WIDE) / steps.length;
   const y = (v) => HIGH - ((v - low) / span) * HIGH;
   const offset = (k) => (k - (seeds.length - 1) / 2) * 9;
@@ -42,19 +41,24 @@ function render({ model, el }) {
     }
     update();
   } });
+  const reported = h("p.note"); // maybe another score than that of the table
   const said = h("p.said", { role: "status" }), count = h("p.note");
+  const left = h("div", {}, place, title, text,
+    h("table", {}, h("caption", {}, "Settings that this step changes"),
+      h("thead", {}, h("tr", {}, ...["setting", "before", "now"].map((t) => h("th", { scope: "col" }, t)))), settings), ask,
+    h("div.line", {}, back, main, count), said);
   root.append(
     h("div.columns", {},
-      h("div", {}, place, title, text,
-        h("table", {}, h("caption", {}, "Settings that this step changes"),
-          h("thead", {}, h("tr", {}, ...["setting", "before", "now"].map((t) => h("th", { scope: "col" }, t)))), settings), ask,
-        h("div.line", {}, back, main, count), said),
+      left,
       h("div", {}, h("p.note.key", {}, ...seeds.map((seed, k) => h("span", {}, h("i", { style: `background:${COLORS[k % COLORS.length]}` }), `seed ${seed}`)),
         h("span", {}, h("i.band"), "mean of the step before ± spread")), picture,
       h("table", {}, h("caption", {}, `${score}, with 95 % interval where there is one`), h("thead", {}, h("tr", {},
-        ...["", score, "interval", "change"].map((t) => h(t ? "th" : "td", t ? { scope: "col" } : {}, t)))), results))));
+        ...["", score, "interval", "change"].map((t) => h(t ? "th" : "td", t ? { scope: "col" } : {}, t)))), results), reported)));
 
   function draw() {
+    const all = steps.slice(0, shown).flatMap((s, i) => [...s.scores.flat().filter((v) => v != null), ...band(i)]);
+    low = Math.floor(Math.min(...all) * 20 - 1) / 20;
+    span = Math.ceil(Math.max(...all) * 20 + 1) / 20 - low;
     const parts = [svg("line", { x1: 0, x2: WIDE, y1: HIGH + 6, y2: HIGH + 6, stroke: "var(--line)" })];
     for (const v of [low, low + span / 2, low + span]) {
       parts.push(svg("text", { x: -6, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)),
@@ -101,8 +105,9 @@ function render({ model, el }) {
         h("td"), h("td", { "data-value": "change" }, !known ? "?" : at ? signed(mean(step.change)) : "–")),
       h("tr", {}, h("th", { scope: "row" }, at ? "larger spread of the two steps" : "spread between seeds"), h("td"), h("td"),
         h("td", { "data-value": "spread" }, known ? digits(step.spread) : "?")),
-      h("tr", {}, h("th", { scope: "row" }, source), h("td"), h("td", { "data-value": "reported" }, !known ? "?" : step.reported == null ? "not known" : digits(step.reported)),
-        h("td")));
+);
+    reported.replaceChildren(`${source[0].toUpperCase()}${source.slice(1)}: `, h("b", { "data-value": "reported" }, !known ? "?" : step.reported == null ? "not known" : digits(step.reported)));
+    reported.hidden = steps.every(({ reported: value }) => value == null);
     main.textContent = !known ? "Show the result" : at < steps.length - 1 ? "Next step" : "Start again";
     back.setAttribute("aria-disabled", String(!at));
     const guess = guesses.get(at);
@@ -114,6 +119,7 @@ function render({ model, el }) {
     const asked = [...guesses].filter(([i]) => i < shown);
     count.textContent = asked.length ? `Right guesses: ${asked.filter(([i, g]) => g === steps[i].verdict).length} of ${asked.length}` : "";
     draw();
+    left.style.minHeight = `${Math.max(left.offsetHeight, parseFloat(left.style.minHeight) || 0)}px`; // what is below stays
   }
   update();
   return stop;

@@ -132,7 +132,7 @@ function render({ model, el }) {
   const list = h("ul"), said = h("div.claims", { role: "status" }, h("h3", {}, "What this picture claims"), list);
   root.append(h("div.top", {},
     h("div", {},
-      h("div.pair", {},
+      h("div.pair.stays", {},
         h("figure", {}, h("figcaption", {}, "As it is"), before),
         h("figure", {}, h("figcaption", {}, "Augmented"), after)),
       h("div.sliders", {}, h("label.tick", {}, flip, "Horizontal flip"), ...Object.values(sliders).map((s) => s.field)),

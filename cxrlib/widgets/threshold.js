@@ -2,7 +2,6 @@
 
 const WIDE = 360, HIGH = 150, BINS = 25, SQUARE = 240;
 
-
 const plain = (x) => Number(x.toPrecision(6)).toString();
 
 /** Counts at a threshold: positive where the probability is at least it. */
@@ -27,6 +26,23 @@ function histogram(set, k) {
   return bins;
 }
 
+/** Call with the place in the chart that is clicked, tapped or dragged over; the keyboard has the slider. */
+function touched(chart, act) {
+  let down = false;
+  const at = (event) => {
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
+    act(x, y);
+  };
+  chart.classList.add("touched");
+  chart.addEventListener("pointerdown", (event) => {
+    down = true;
+    chart.setPointerCapture(event.pointerId);
+    at(event);
+  });
+  chart.addEventListener("pointermove", (event) => down && at(event));
+  for (const end of ["pointerup", "pointercancel"]) chart.addEventListener(end, () => { down = false; });
+}
+
 function render({ model, el }) {
   const root = widget("cxr-threshold", "Threshold explorer");
   el.append(root);
@@ -44,11 +60,14 @@ function render({ model, el }) {
   const price = h("input", { type: "number", min: 0, step: "any", value: 5, oninput: () => update() });
   const cheapest = h("button", { type: "button", onclick: () => { setThreshold(best().cut); } }, "Cheapest here");
 
+  const tops = [-4, HIGH + 12].map((y) => svg("text", { x: WIDE, y, "text-anchor": "end" })); // how many the highest bars are
   const bars = svg("g"), line = svg("line", { y1: 0, y2: HIGH, stroke: "var(--text)", "stroke-width": 2 });
   const picture = svg("svg", { viewBox: `-4 -16 ${WIDE + 8} ${HIGH + 48}`, role: "img" }, bars, line,
     svg("line", { x1: 0, x2: WIDE, y1: HIGH / 2, y2: HIGH / 2, stroke: "var(--line)" }),
-    svg("text", { x: 0, y: -4 }, `images of ${ill}`), svg("text", { x: 0, y: HIGH + 12 }, `images of ${well}`),
-    svg("text", { x: WIDE, y: HIGH + 28, "text-anchor": "end" }, `probability of ${ill} →`));
+    svg("text", { x: 0, y: -4 }, `images of ${ill}`), svg("text", { x: 0, y: HIGH + 12 }, `images of ${well}`), ...tops,
+    svg("text", { x: 0, y: HIGH + 28 }, "0"), svg("text", { x: WIDE, y: HIGH + 28, "text-anchor": "end" }, "1"),
+    svg("text", { x: WIDE / 2, y: HIGH + 28, "text-anchor": "middle" }, `probability of ${ill}`));
+  touched(picture, (x) => setThreshold(Math.min(Math.max(Math.round((200 * x) / WIDE) / 200, 0), 1)));
   const path = svg("path", { fill: "none", stroke: "var(--accent)", "stroke-width": 2 });
   const point = svg("circle", { r: 6, fill: "var(--two)", stroke: "var(--card)", "stroke-width": 2 });
   const roc = svg("svg", { viewBox: `-34 -8 ${SQUARE + 42} ${SQUARE + 44}`, role: "img" },
@@ -58,6 +77,11 @@ function render({ model, el }) {
     svg("text", { transform: `translate(-20 ${SQUARE / 2}) rotate(-90)`, "text-anchor": "middle" }, `recall: ${ill} found`),
     svg("text", { x: 0, y: SQUARE + 14 }, "0"), svg("text", { x: SQUARE, y: SQUARE + 14, "text-anchor": "end" }, "1"),
     svg("text", { x: -5, y: 9, "text-anchor": "end" }, "1"));
+  touched(roc, (x, y) => { // the corner of the curve that is nearest
+    const away = (corner) => (corner.x * SQUARE - x) ** 2 + ((1 - corner.y) * SQUARE - y) ** 2;
+    const near = set.curve.filter(({ x, y }) => !Number.isNaN(x + y)).reduce((a, b) => (a && away(a) <= away(b) ? a : b), null);
+    if (near) setThreshold(near.cut);
+  });
   const blank = svg("text", { x: SQUARE / 2, y: SQUARE / 2, "text-anchor": "middle" });
   roc.append(blank);
   const cells = Object.fromEntries(["tn", "fp", "fn", "tp"].map((key) => [key, h("td", { "data-cell": key })]));
@@ -97,6 +121,7 @@ function render({ model, el }) {
     bars.replaceChildren();
     const heights = [0, 1].map((k) => histogram(set, k)), most = Math.max(...heights.flat()); // one scale for both
     for (const [k, color] of [[1, "var(--two)"], [0, "var(--one)"]]) {
+      tops[1 - k].textContent = `highest bar: ${Math.max(...heights[k])}`;
       heights[k].forEach((n, i) => {
         const tall = (n / most) * (HIGH / 2 - 4);
         bars.append(svg("rect", { x: (i * WIDE) / BINS + 0.5, width: WIDE / BINS - 1, height: tall,

@@ -33,7 +33,7 @@ function render({ model, el }) {
   const buttons = Object.entries(presets).map(([name, to]) => h("button", { type: "button", onclick: () => move(to) }, name));
 
   const canvas = h("canvas", { width: wide, height: high, role: "img" });
-  const frame = h("div.frame", {}, canvas, ...(inside ? [border(inside, high, wide)] : []));
+  const frame = h("div.frame.stays", {}, canvas, ...(inside ? [border(inside, high, wide)] : []));
 
   const left = Math.min(least, page.center - page.width / 2), right = Math.max(most, page.center + page.width / 2);
   const x = (v) => ((v - left) / (right - left)) * WIDE;

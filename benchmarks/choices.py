@@ -51,15 +51,22 @@ CHANGES = {
 }
 
 
-def stress(images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Shaded and blunted copies of uint8 images (N, 1, H, W): times a smooth field, at half the resolution."""
-    n, _, height, width = images.shape
+def shaded(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """Multiply images (N, 1, H, W) by a smooth field each, as of a tilted tube or an uneven grid."""
     generator = torch.Generator().manual_seed(seed)
-    field = torch.exp(0.35 * torch.randn(n, 1, 3, 3, generator=generator))
-    field = F.interpolate(field, (height, width), mode="bicubic", align_corners=True).clamp(0.3, 3)
-    shaded = (torch.from_numpy(np.ascontiguousarray(images)).float() * field).clamp(0, 255)
-    blunt = F.interpolate(F.interpolate(shaded, scale_factor=0.5, mode="area"), (height, width), mode="bilinear")
-    return blunt.round().byte().numpy()
+    field = torch.exp(0.35 * torch.randn(len(images), 1, 3, 3, generator=generator))
+    field = F.interpolate(field, images.shape[2:], mode="bicubic", align_corners=True).clamp(0.3, 3)
+    return (images * field).clamp(0, 255)
+
+
+def blunted(images: torch.Tensor) -> torch.Tensor:
+    """Take images (N, 1, H, W) to half the resolution, and back to their size."""
+    return F.interpolate(F.interpolate(images, scale_factor=0.5, mode="area"), images.shape[2:], mode="bilinear")
+
+
+def stress(images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Shaded and blunted copies of uint8 images (N, 1, H, W)."""
+    return blunted(shaded(torch.from_numpy(np.ascontiguousarray(images)).float(), seed)).round().byte().numpy()
 
 
 def measure(change: str, recipe: cxr.Recipe, train, val, trained: dict) -> dict:

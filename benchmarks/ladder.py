@@ -126,6 +126,7 @@ def ensemble(cut: list[cxr.Run], whole: list[cxr.Run]) -> dict:
         "ensemble, and the networks on whole images": differences([cut], others),
         "the networks, and those on whole images": differences(alone, others),
         "ensemble, and that on whole images": differences([cut], [whole]),
+        "ensemble, and its networks": differences([cut], alone),
     }
 
 

@@ -24,6 +24,7 @@ from . import (
     performance,
     results_story,
     scaling,
+    took_results,
 )
 from .course import ROOT
 from .performance import table
@@ -179,7 +180,8 @@ def readme_block(records: list[dict]) -> str:
         rows.append([name_of(runs), runs[0]["training"]["recipe"]["model"], *_scores(runs), minutes])
     scores = table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows)
     old = OLD if any(map(dagger, filter(is_training, records))) else ""
-    return "\n\n".join(filter(None, [scores, README_NOTE, old, lung_results.line(records)]))
+    lines = [took_results.line(records, "book/what_it_took.md"), lung_results.line(records)]
+    return "\n\n".join(filter(None, [scores, README_NOTE, old, *lines]))
 
 
 def time_to_accuracy(records: list[dict]) -> dict | None:
@@ -212,6 +214,7 @@ def fill(text: str, block: str) -> str:
 #: the page's parts -> what makes each from the records
 PARTS = {
     "training": training_table,
+    "took": took_results.line,
     "thresholds": threshold_table,
     "machines": machines,
     "phantom": phantom_text,
@@ -248,6 +251,9 @@ def outputs(root: Path = ROOT) -> dict[Path, str]:
     }
     if drawn := lung_results.picture(records):
         made[root / "book" / lung_results.PICTURE] = drawn
+    for name, text in (took_results.PICTURE, took_results.picture), ("what_it_took.md", took_results.page):
+        if written := text(records):
+            made[root / "book" / name] = written
     resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
     if resnet and set(scaling.NEEDED) <= set(measured) and measured["grading"]["cores"] > 1:
         made[root / "book" / "scaling.md"] = scaling.page(measured, resnet)

@@ -17,6 +17,7 @@ SOURCES = {
 # Published figures on the official test split of Kaggle pneumonia (normal against pneumonia): accuracy, AUC.
 # Yang et al., MedMNIST v2, Scientific Data 2023: the same split at 28 px as PneumoniaMNIST.
 LITERATURE = {
+    "Rajaraman et al. (2018), cut to the lungs": (0.962, 0.993),
     "Kermany et al. (2018)": (0.928, 0.968),
     "Google AutoML Vision on PneumoniaMNIST, 28 px (Yang et al., 2023)": (0.946, 0.991),
 }

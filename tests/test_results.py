@@ -19,6 +19,7 @@ from coursekit import (
     reproduce,
     results_story,
     source_tables,
+    took_results,
 )
 from coursekit import records as summary
 from coursekit import results as tool
@@ -655,3 +656,82 @@ def test_a_fork_with_fewer_records_gets_a_shorter_story():
 def test_a_runs_name_in_words():
     assert results_story.words("baseline-seed0-epochs1 (0.5)") == "five-layer CNN, 1 epoch (0.5)"
     assert results_story.words("best-seed1") == "EfficientNet, cut to the lungs, seed 1"
+
+
+# -- what it took -------------------------------------------------------------------------------------------------
+
+
+def joint(**alone_and_together):
+    """A small record of `benchmarks/ladder.py ensemble`: accuracy and AUC, alone and together."""
+
+    def scored(accuracy, auc):
+        values = {"accuracy": accuracy, "auc": auc, "recall[normal]": 0.9, "recall[pneumonia]": 0.97}
+        row = {"values": values, "intervals": {name: [value - 0.02, value + 0.01] for name, value in values.items()}}
+        return {"seeds": [0, 1], "cpu_seconds": 3600} | dict.fromkeys(took_results.DECISIONS, row)
+
+    alone, together = (scored(*alone_and_together[name]) for name in ("alone", "together"))
+    return {"kind": "ensemble", "cut": {"networks": [alone, alone], "ensemble": together}}
+
+
+@pytest.mark.parametrize(
+    "alone, together, says",
+    [
+        ((0.95, 0.98), (0.96, 0.995), "That reaches the goal"),
+        ((0.96, 0.992), (0.9, 0.95), "That reaches the goal"),
+        ((0.96, 0.98), (0.95, 0.995), "the accuracy is reached and the AUC is reached"),  # but not by the same
+        ((0.95, 0.98), (0.94, 0.995), "the AUC is reached and the accuracy is missed by 0.005"),
+        ((0.90, 0.98), (0.94, 0.97), "the accuracy is missed by 0.015 and the AUC is missed by 0.011"),
+    ],
+)
+def test_the_goal_is_reached_only_by_both_scores_of_one(alone, together, says):
+    text = took_results.came_out(joint(alone=alone, together=together))
+    assert says in text and f"{together[0]:.3f} ({together[0] - 0.02:.3f}–{together[0] + 0.01:.3f})" in text
+
+
+def test_agreement_counts_pairs_in_the_order_of_the_test():
+    def rung(own, stressed, test):
+        auc = [{"values": {"auc": value}} for value in (own, stressed, test)]
+        return [{"validation": auc[0], "stress": {"blur": auc[1]}, "test": auc[2]}]
+
+    groups = {"a": rung(0.9, 0.7, 0.6), "b": rung(0.8, 0.8, 0.7), "c": rung(0.7, 0.9, 0.8)}
+    assert took_results.agreement(groups, stressed=True) == (3, 3)
+    assert took_results.agreement(groups, stressed=False) == (0, 3)
+
+
+def test_what_it_took_says_what_the_records_say():
+    page, readme = took_results.page(RECORDS), tool.readme_block(RECORDS)
+    found = {r["kind"]: r for r in RECORDS if r.get("kind") in ("rungs", "ensemble")}
+    best = [r["test"]["values"]["auc"] for r in TRAINING if summary.recipe_of(r) == "best"]
+    assert f"[{min(best):.3f}–{max(best):.3f}]" in page, "the rungs quote what the runs have recorded"
+    three = found["ensemble"]["cut"]["ensemble"]["at_half"]
+    for text in (page, readme, tool.outputs()[ROOT / "book" / "results.md"]):
+        assert "{:.3f} ({:.3f}–{:.3f})".format(three["values"]["auc"], *three["intervals"]["auc"]) in text
+        assert "not an innocent choice" in text or "chosen after trials that had scored these test images" in text
+    assert took_results.page([found["ensemble"]]) is None and took_results.line([]) == ""
+
+
+def test_the_prose_of_what_it_took_holds_for_its_records():
+    (rungs,) = (r for r in RECORDS if r.get("kind") == "rungs")
+    (three,) = (r for r in RECORDS if r.get("kind") == "ensemble")
+    groups = took_results.by_rung(rungs["rows"])
+    whole, cut = (took_results.stress_means(groups[name]) for name in ("whole", "best"))
+    own, first = (took_results.agreement(groups, stressed) for stressed in (False, True))
+    assert first[0] > own[0], "stress tells more than validation does"
+    assert all(cut[kind] < whole[kind] for kind in cut), "nothing measured without the test would have chosen the cut"
+    assert cut["shading"] == min(cut.values()) and whole["shading"] - cut["shading"] > 0.01
+    assert (
+        abs(cut["blur"] - sum(r["validation"]["values"]["auc"] for r in groups["best"]) / len(groups["best"])) < 0.003
+    )
+    values = {name: three["cut"]["ensemble"][name]["values"]["accuracy"] for name in took_results.DECISIONS}
+    assert values["at_validation_threshold"] < values["at_half"] and values["label_shift"] <= values["at_half"]
+    assert three["the networks, and those on whole images"]["at_half"]["accuracy"]["interval"][0] > 0
+
+
+def test_the_picture_of_the_ladder_has_a_mark_for_every_network():
+    (rungs,) = (r for r in RECORDS if r.get("kind") == "rungs")
+    svg = ElementTree.fromstring(took_results.picture(RECORDS))
+    marks = [e.get("class") for e in svg.iter()]
+    assert marks.count("test") == len(rungs["rows"]) + 2, "one each, the three together, and the key"
+    assert marks.count("validation") == len(rungs["rows"]) + 1
+    xs = [float(e.get("cx")) for e in svg.iter() if e.get("class") == "validation"]
+    assert all(0 < x < 420 for x in xs)

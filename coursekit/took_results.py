@@ -60,7 +60,7 @@ AUC, the mean of the seeds; in brackets the lowest and the highest seed. Validat
 the training images. Stress is done to these same images before the lungs are looked for: {kinds}. The last one is one
 curve for all images, taken from the histogram of the test images, without their labels. Under stress and on validation
 each image is seen in one view; the test figures are those of the records. Three networks together have no figure on
-validation: each was trained on images that another one was validated on. The minutes are of one network.
+validation: each was trained on images that another one was validated on. The minutes are of one network. {missing}
 
 ## What helped
 
@@ -146,7 +146,7 @@ def page(records: list[dict]) -> str | None:
     return PAGE.format(
         goal=f"an accuracy of {GOAL['accuracy']} and an AUC of {GOAL['auc']}", minutes=MINUTES,
         came_out=came_out(joint), alt=_alt(groups, joint), ladder=_ladder(groups, joint),
-        kinds=", ".join(rungs["rows"][0]["stress"]), cut=_count(cut), whole=_count(whole),
+        kinds=", ".join(rungs["rows"][0]["stress"]), cut=_count(cut), whole=_count(whole), missing=missing(groups),
         cut_accuracy=_change(change["accuracy"]), cut_auc=_change(change["auc"]),
         three_accuracy=_change(joined["accuracy"]), three_auc=_change(joined["auc"]),
         mean_accuracy=_change(average["accuracy"]), mean_auc=_change(average["auc"]),
@@ -193,6 +193,15 @@ def by_rung(rows: list[dict]) -> dict[str, list[dict]]:
 def stress_means(rows: list[dict]) -> dict[str, float]:
     """Return the mean AUC of the seeds for each kind of stress."""
     return {kind: statistics.mean(r["stress"][kind]["values"]["auc"] for r in rows) for kind in rows[0]["stress"]}
+
+
+def missing(groups: dict[str, list[dict]]) -> str:
+    """Say which networks of the plan were not trained: whole rungs, and seeds of those that have three."""
+    rungs = [f"*{words}*" for name, words in RUNGS.items() if name not in groups]
+    for name in ("whole", "best"):
+        seeds = sorted({0, 1, 2} - {row["seed"] for row in groups.get(name, [])})
+        rungs += [f"*{RUNGS[name]}*, seed {seed}" for seed in seeds if name in groups]
+    return f"Planned, and not trained so far: {'; '.join(rungs)}." if rungs else ""
 
 
 def agreement(groups: dict[str, list[dict]], stressed: bool) -> tuple[int, int]:

@@ -698,13 +698,22 @@ def test_agreement_counts_pairs_in_the_order_of_the_test():
     assert took_results.agreement(groups, stressed=False) == (0, 3)
 
 
+def test_what_was_planned_and_not_trained_is_said():
+    every = {name: [{"seed": seed} for seed in range(3)] for name in took_results.RUNGS}
+    assert took_results.missing(every) == ""
+    some = {name: rows[:2] for name, rows in every.items() if name != "masked"}
+    assert "blank outside of the lungs*; *EfficientNet" in took_results.missing(some)
+    assert took_results.missing(some).count("seed 2") == 2
+
+
 def test_what_it_took_says_what_the_records_say():
     page, readme = took_results.page(RECORDS), tool.readme_block(RECORDS)
     found = {r["kind"]: r for r in RECORDS if r.get("kind") in ("rungs", "ensemble")}
     best = [r["test"]["values"]["auc"] for r in TRAINING if summary.recipe_of(r) == "best"]
     assert f"[{min(best):.3f}–{max(best):.3f}]" in page, "the rungs quote what the runs have recorded"
     three = found["ensemble"]["cut"]["ensemble"]["at_half"]
-    for text in (page, readme, tool.outputs()[ROOT / "book" / "results.md"]):
+    results = tool.outputs()[ROOT / "book" / "results.md"].replace("\u2060", "").replace("\u00a0", " ")
+    for text in (page, readme, results):
         assert "{:.3f} ({:.3f}–{:.3f})".format(three["values"]["auc"], *three["intervals"]["auc"]) in text
         assert "not an innocent choice" in text or "chosen after trials that had scored these test images" in text
     assert took_results.page([found["ensemble"]]) is None and took_results.line([]) == ""

@@ -7,7 +7,7 @@ import statistics
 from cxrlib.source_projects import LITERATURE
 
 from .performance import table
-from .records import over_seeds
+from .records import over_seeds, template
 
 PICTURE = "_static/ladder.svg"
 GOAL = {"accuracy": 0.955, "auc": 0.991}
@@ -37,91 +37,9 @@ DECISIONS = {
     "label_shift": "0.5, after the correction for label shift*",
 }
 
-PAGE = """\
-# What it took
-
-The goal was {goal} on the official test images, by the mean of three
-seeds or by three networks together, with at most {minutes} minutes of processor time for each network. {came_out}
-
-:::{{warning}}
-The cut to the lungs was tried while the test images were being scored, and kept because it did well on them. So it is
-not an innocent choice, and its test figures are too good by an amount that nobody knows. From the plan on, which was
-committed before anything of it was computed (`benchmarks/ladder.py`), every network was
-scored on the test images once.
-:::
-
-## The ladder
-
-![{alt}](_static/ladder.svg)
-
-{ladder}
-
-AUC, the mean of the seeds; in brackets the lowest and the highest seed. Validation images are of other patients than
-the training images. Stress is done to these same images before the lungs are looked for: {kinds}. The last one is one
-curve for all images, taken from the histogram of the test images, without their labels. Under stress and on validation
-each image is seen in one view; the test figures are those of the records. Three networks together have no figure on
-validation: each was trained on images that another one was validated on. The minutes are of one network. {missing}
-
-## What helped
-
-- **The cut.** On the same resampled patients, the mean of the {cut} networks minus that of the {whole} on whole images:
-  accuracy {cut_accuracy}, AUC {cut_auc}. The three together minus that same mean: {three_accuracy}, {three_auc}.
-- **What was there before it:** pretrained weights, strong augmentation, averaged weights. [Each was taken
-  away](results.md#what-the-recipe-owes-to-its-parts) in turn.
-- **The average of three networks**, a little. Against the mean of the same three alone: accuracy {mean_accuracy}, AUC
-  {mean_auc}.
-
-## What did not
-
-Trials before the plan, one or two seeds each. Their records were not kept, so these figures are from notes, and they
-had looked at the test images:
-
-{trials}
-
-The threshold of the validation images did not help either, nor did a correction for other frequencies of the classes.
-Test accuracy of the cut networks, the mean of three, and of the three together:
-
-{thresholds}
-
-\\* It looks at the test images, without their labels.
-
-## What is unexplained
-
-{unexplained}
-
-## With ten times the compute
-
-{ten_times}
-
-Made by `{made}` and `{ensemble}`."""
-
-
-UNEXPLAINED = """\
-**Why the cut helps.** It lowers the AUC on validation images, and under {lower} kinds of stress; and it raises it on
-the test images. Among the rungs before the cut, stress puts {stress_first} pairs in the order of the test, and
-validation images as they are {own_first}. Among all rungs it is {stress_all} and {own_all}. So stress tells more than
-validation does, but nothing that was measured without the test images would have chosen the cut. What it takes away
-must be something that differs on the test images and that none of these kinds of stress imitates; their tone is not
-it, that was given to the validation images. What it is was not found.
-
-**Why the healthy are called ill.** At 0.5 the three together recognize {healthy_plain} of the healthy and {ill_plain}
-of the ill. After the correction for label shift it is {healthy_shifted} and {ill_shifted}, and the accuracy does not
-rise. So it is not only that the healthy are more frequent on the test.
-
-**How much of the rest is luck.** The seeds differ by {seeds} in accuracy. And with {patients} patients the interval of
-the three together is {low} to {high}; the goal {inside} it."""
-
-TEN_TIMES = """\
-**Train the cut networks against {worst}, and look for the right amount in ten trainings, judged under stress.** It is
-the weakest point that was measured: their AUC falls there from {own} to {stressed}, that of the networks on whole
-images only to {whole}. And up to the cut, what withstood stress did better on the test, too. That is an indication,
-not a proof: no network was trained so.
-
-The other ways to spend it have evidence against them. *More networks*: three together change the accuracy by
-{average}. *More pixels*: at half the resolution the AUC of the cut networks on validation images changes by {blur}, so
-they hardly use what is fine (they were trained with blur). But none saw more than 160 pixels, and
-those who report {accuracy} and {auc} cut from the original files. *A larger network*, or *X-rays of adults first*: the
-trials above."""
+PAGE = template("took")
+UNEXPLAINED = template("took-unexplained")
+TEN_TIMES = template("took-ten-times")
 
 
 def of_kind(records: list[dict], kind: str) -> dict | None:

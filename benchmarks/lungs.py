@@ -21,8 +21,8 @@ from contourpy import contour_generator
 from scipy import ndimage
 
 import cxrlib as cxr
-from coursekit.lung_training import LungsRecipe, train_lungs
-from cxrlib._lungs import WEIGHTS, find_lungs, save_weights
+from coursekit.lung_training import LungsRecipe, save_weights, train_lungs
+from cxrlib._lungs import WEIGHTS, find_lungs
 from cxrlib.bootstrap import mean_intervals
 from cxrlib.device import describe
 from cxrlib.experiment import versions

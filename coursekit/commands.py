@@ -233,9 +233,7 @@ def _plan_table(rows: list[Row]) -> str:
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def train_lungs(out: Path, quiet: bool, **changes: int | None) -> None:
     """Train the network behind `cxr lungs` on phantoms alone; seed 0 gives the weights that come with cxrlib."""
-    from cxrlib._lungs import save_weights
-
-    from .lung_training import LungsRecipe
+    from .lung_training import LungsRecipe, save_weights
     from .lung_training import train_lungs as train_network
 
     recipe = LungsRecipe(**{name: value for name, value in changes.items() if value is not None})

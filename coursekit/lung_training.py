@@ -7,6 +7,7 @@ until the one thing that they share is where the lungs are (domain randomization
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 
 from cxrlib._lungs import SIZE
 from cxrlib.device import autocast_dtype, memory_layout
+from cxrlib.files import atomic_path
 from cxrlib.models.unet import UNet
 from cxrlib.phantom import make_phantoms
 from cxrlib.progress import bar
@@ -227,3 +229,11 @@ def _cover(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     depth = [_any(b, 0, 0.25) * _chance(b, 0.15) for _ in range(4)]
     border = ((down < depth[0]) | (down > 1 - depth[1]) | (across < depth[2]) | (across > 1 - depth[3])).float()
     return torch.lerp(x, _chance(b, 0.15).expand_as(x), border), y * (1 - border)
+
+
+def save_weights(network: UNet, path: str | Path) -> Path:
+    """Write a network's weights in half precision, without pickle, as ``cxr.lungs`` reads them; returns the path."""
+    state = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{name: value.half().numpy() for name, value in state.items()})
+    return Path(path)

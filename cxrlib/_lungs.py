@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from .files import atomic_path
 from .inputs import reader, unit
 from .models.unet import UNet
 from .progress import bar
@@ -157,7 +156,8 @@ def load_weights(path: str | Path) -> UNet:
     known = network.state_dict()
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _saved(known)}
+            # all but batch norm's counters
+            arrays = {name: file[name] for name, value in known.items() if value.is_floating_point()}
         if not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in arrays.values()):
             raise ValueError("they are no finite numbers")
         found = {name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()}
@@ -170,17 +170,3 @@ def load_weights(path: str | Path) -> UNet:
 
 
 _shipped = functools.cache(functools.partial(load_weights, WEIGHTS))
-
-
-def save_weights(network: UNet, path: str | Path) -> Path:
-    """Write a network's weights in half precision, without pickle; returns the path."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, **{name: value.half().numpy() for name, value in _saved(network.state_dict()).items()}
-        )
-    return Path(path)
-
-
-def _saved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Choose what a file holds: all but batch norm's counters."""
-    return {name: value for name, value in state.items() if value.is_floating_point()}

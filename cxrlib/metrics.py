@@ -35,15 +35,9 @@ if TYPE_CHECKING:
     from .data import CxrDataset
 
 __all__ = [
-    "FindingsReport",
-    "Report",
-    "auc_of",
-    "best_threshold",
-    "evaluate",
-    "predict",
-    "weighted_auc",
+    "FindingsReport", "Report", "auc_of", "best_threshold", "evaluate", "predict", "weighted_auc",
     "weighted_average_precision",
-]
+]  # fmt: skip
 SHOWN = {"macro_f1": "macro F1", "auc": "AUC", "ece": "ECE", "macro_recall": "balanced accuracy"}
 BINS = 15  # of the reliability diagram and the expected calibration error, as in Guo et al. 2017
 
@@ -93,23 +87,8 @@ def evaluate(
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     """Find the threshold with the highest balanced accuracy (Youden's J): predict class 1 where score >= threshold.
 
+    ``labels`` (N,) are 0 or 1, ``scores`` (N,) such as probabilities of class 1; ValueError where a class has no image.
     The middle between two neighboring scores is taken, so that a tiny change of a score does not flip a decision.
-
-    Parameters
-    ----------
-    labels : int array, (N,)
-        0 or 1.
-    scores : float array, (N,)
-        Such as probabilities of class 1.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        A class has no image.
     """
     labels, scores = array("labels", labels, ("images",), "biu"), array("scores", scores, ("images",)).astype(float)
     if set(np.unique(labels)) != {0, 1}:

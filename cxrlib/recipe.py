@@ -195,21 +195,8 @@ def _kept(value: object) -> object:
 def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:
     """Build the network of a recipe, with so much of it frozen as ``recipe.trainable`` says; it is not trained yet.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    classes : sequence of str
-        Names in the order of the outputs, such as ``data.classes``.
-
-    Returns
-    -------
-    CxrNet
-        Its weights are drawn from ``recipe.seed``, or pretrained.
-
-    Raises
-    ------
-    ConnectionError
-        Pretrained weights cannot be downloaded.
+    ``classes`` are the names in the order of the outputs, such as ``data.classes``. The weights are drawn from
+    ``recipe.seed``, or pretrained; ConnectionError where these cannot be downloaded.
     """
     for name in recipe.model_options:
         one_of("recipe: model_options", name, MODEL_OPTIONS)
@@ -234,20 +221,11 @@ _MILD = Augment(
 _ONE_CYCLE = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "onecycle"}
 
 _WHOLE = Recipe(
-    model="efficientnet_lite0",
-    model_options={"pretrained": True, "normalize": "image", "head_dropout": 0.2},
-    size=160,
-    epochs=8,
-    lr=5e-4,
-    **_ONE_CYCLE,
-    ema_decay=0.995,
-    restore_best=False,
-    class_weights="balanced",
-    augment=_STRONG,
-    precision="fp32",
-    tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
+    model="efficientnet_lite0", model_options={"pretrained": True, "normalize": "image", "head_dropout": 0.2}, size=160,
+    epochs=8, lr=5e-4, **_ONE_CYCLE, ema_decay=0.995, restore_best=False, class_weights="balanced", augment=_STRONG,
+    precision="fp32", tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
     about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored.",
-)
+)  # fmt: skip
 
 # fmt: off  (a table: what belongs together stands in a line)
 #: The course's named recipes.

@@ -14,14 +14,6 @@ SOURCES = {
     "E": "four classes, 7,135 images, val merged, 8:2",
 }
 
-# Published figures on the official test split of Kaggle pneumonia (normal against pneumonia): accuracy, AUC.
-# Yang et al., MedMNIST v2, Scientific Data 2023: the same split at 28 px as PneumoniaMNIST.
-LITERATURE = {
-    "Rajaraman et al. (2018), cut to the lungs": (0.962, 0.993),
-    "Kermany et al. (2018)": (0.928, 0.968),
-    "Google AutoML Vision on PneumoniaMNIST, 28 px (Yang et al., 2023)": (0.946, 0.991),
-}
-
 _ROWS = [
     # source, experiment, accuracy, f1, auc, loss, minutes, remark
     ("A", "baseline CNN", 0.74, None, None, None, 8, "4 epochs"),

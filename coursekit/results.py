@@ -30,6 +30,7 @@ from .course import ROOT
 from .performance import table
 from .records import (
     FOOTNOTE,
+    LITERATURE,
     OLD,
     SEVERAL,
     by_recipe,
@@ -48,13 +49,6 @@ from .source_tables import sources_text
 
 BEGIN, END = "<!-- results:begin (made by coursekit/results.py) -->", "<!-- results:end -->"
 
-# Published figures on the official test split of Kaggle pneumonia (normal against pneumonia): accuracy, AUC.
-# Yang et al., MedMNIST v2, Scientific Data 2023: the same split at 28 px as PneumoniaMNIST.
-LITERATURE = {
-    "Rajaraman et al. (2018), cut to the lungs": (0.962, 0.993),
-    "Kermany et al. (2018)": (0.928, 0.968),
-    "Google AutoML Vision on PneumoniaMNIST, 28 px (Yang et al., 2023)": (0.946, 0.991),
-}
 ACCURACIES = ("test accuracy at 0.5", "test accuracy at the validation threshold")
 README_NOTE = """\
 In brackets 95 % intervals, bootstrap over patients; where there are several seeds, the mean, the widest ends, and in

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from cxrlib.source_projects import LITERATURE
-
 from .performance import table
-from .records import over_seeds, template
+from .records import LITERATURE, over_seeds, template
 
 PICTURE = "_static/ladder.svg"
 GOAL = {"accuracy": 0.955, "auc": 0.991}

@@ -117,7 +117,7 @@ def missing(groups: dict[str, list[dict]]) -> str:
     for name in ("whole", "best"):
         seeds = sorted({0, 1, 2} - {row["seed"] for row in groups.get(name, [])})
         rungs += [f"*{RUNGS[name]}*, seed {seed}" for seed in seeds if name in groups]
-    return f"Planned, and not trained so far: {'; '.join(rungs)}." if rungs else ""
+    return f"Planned, and not among these rungs so far: {'; '.join(rungs)}." if rungs else ""
 
 
 def agreement(groups: dict[str, list[dict]], stressed: bool) -> tuple[int, int]:

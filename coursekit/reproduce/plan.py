@@ -46,7 +46,9 @@ def _plan() -> Iterator[Row]:
     for experiment, base in zip(names["B"], bases, strict=True):
         yield Row(f"B-{base}", "B", experiment, f"B-{base}", "pneumonia4", "pooled")
     for head in ("", "-simple-head", "-complex-head"):  # source B expected a more complex head to help
-        yield Row(f"B-lite0{head}", "B", names["B"][2], f"B-lite0{head}", "pneumonia4", "pooled")
+        yield Row(f"B-lite0{head}", "B", names["B"][2], f"B-lite0{head}", "pneumonia4", "pooled", seeds=few)
+    for base in ("lite1", "lite2"):  # larger bases whose weights a package carries
+        yield Row(f"B-{base}", "B", names["B"][2], f"B-{base}", "pneumonia4", "pooled")
     yield Row("B-lite0-tuned", "B", names["B"][3], "B-lite0-tuned", "pneumonia4", "pooled")
     for experiment, base in zip(names["B"][2:], ("lite0", "lite0-tuned"), strict=True):  # the children alone
         yield Row(f"B-{base}-pneumonia3", "B", experiment, f"B-{base}", "pneumonia3", "val10")

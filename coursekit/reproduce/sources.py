@@ -134,7 +134,7 @@ recipes: dict[str, Recipe] = {
     **_ladder(suffix="-lite0", **_LITE0),
     **{f"B-{name}": _FROZEN.replace(model=name) for name in ("resnet50", "inception_resnet_v2", "efficientnet_b7")},
     "B-efficientnet_b7-tuned": _TUNED.replace(model="efficientnet_b7"),
-    "B-lite0": _FROZEN.replace(model="efficientnet_lite0", size=128),
+    **{f"B-lite{k}": _FROZEN.replace(model=f"efficientnet_lite{k}", size=128) for k in range(3)},
     "B-lite0-simple-head": _FROZEN.replace(
         model="efficientnet_lite0", size=128, model_options={"pretrained": True}, about="One linear layer as the head."
     ),

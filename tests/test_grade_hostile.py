@@ -132,14 +132,21 @@ def in_function(source: str) -> str:
     return f"def double(x):\n    import os, sys, time\n    {indent(source)}\n    return 2 * x"
 
 
+NEVER_DONE = {"loop": ENDLESS, "stubborn": STUBBORN, "sleep": "import time; time.sleep(1000)"}
+
+
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        *(("function", source) for source in (ENDLESS, STUBBORN, "import time; time.sleep(1000)")),
-        ("answer cell", STUBBORN),
-        ("own cell", STUBBORN),
+        pytest.param(
+            where,
+            source,
+            id=f"{name} {where}",
+            marks=pytest.mark.slow if where != "function" and name != "stubborn" else (),
+        )
+        for where in ("function", "answer cell", "own cell")
+        for name, source in NEVER_DONE.items()
     ],
-    ids=["loop", "stubborn", "sleep", "stubborn answer cell", "stubborn own cell"],
 )
 def test_an_endless_loop_costs_its_own_task_only(where, source):
     limits = Limits(cell=1.5, call=1.5, total=40)

@@ -241,7 +241,7 @@ def test_the_library_page_lists_every_public_name_with_its_description():
     import cxrlib
 
     page = (ROOT / "book" / "library.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\.\. (?:auto\w+|py:data):: (?:cxrlib\.)?(\w+)", page, re.M)
+    listed = re.findall(r"^\.\. (?:auto\w+|py:data):: (?:cxrlib\.)?(\w+)$", page, re.M)
     assert sorted(listed) == sorted(name for name in cxrlib.__all__ if name != "__version__")
     for name in listed:
         thing = getattr(cxrlib, name)

@@ -184,7 +184,7 @@ def test_closed_form_needs_no_gradient_and_no_backward(network, monkeypatch):
 def test_a_hidden_layer_in_the_head_is_differentiated():
     model = settled("resnet18", head_hidden=16)
     x = images(2)
-    theirs = oracle("GradCAM", out_of_place(model), x, None, 1)
+    theirs = oracle("GradCAM", out_of_place(model), x, None, (1, 1))
     assert np.allclose(explain(model, x, target=1, relu=False), theirs, rtol=1e-3, atol=1e-5)
 
 

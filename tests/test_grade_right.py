@@ -321,7 +321,7 @@ def test_another_library_where_numpy_only_was_asked_for_is_flagged():
     }
     for name, source in flagged.items():
         result = judge(exercise, exercise.with_answers({**right, "auc": source}))
-        assert result["points"] == 23 and "numpy was asked for" in str(result["review"]), name
+        assert result["points"] == exercise.max_points and "numpy was asked for" in str(result["review"]), name
     for source in (right["auc"], "import math\nimport matplotlib.pyplot as plt\nplt.plot([1])\n" + right["auc"]):
         assert not judge(exercise, exercise.with_answers({**right, "auc": source}))["review"]
 

@@ -110,7 +110,7 @@ class SmallBook:
 
     def __init__(self, root: Path):
         self.root, self.chapter = root, root / "chapters" / "01_small.md"
-        for name in ("book/_ext", "book/_static", "coursekit"):
+        for name in ("book/_ext", "book/_static", "book/_extra", "coursekit"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("_config.yml", "constraints.txt"):
             shutil.copy(ROOT / name, root)

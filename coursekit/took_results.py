@@ -226,7 +226,7 @@ def _alt(groups: dict[str, list[dict]], joint: dict) -> str:
     parts = [f"{label}: {', '.join(f'{v:.3f}' for v in marks['test'])}" for label, _, marks in _points(groups, joint)]
     return (
         f"The ladder: for each rung its AUC on validation images, under five kinds of stress and on the test images, "
-        f"and its minutes of training. On the test images: {'; '.join(parts)}"
+        f"and its minutes of training. On the test images: {'; '.join(parts)}."
     )
 
 

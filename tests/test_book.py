@@ -110,10 +110,11 @@ class SmallBook:
 
     def __init__(self, root: Path):
         self.root, self.chapter = root, root / "chapters" / "01_small.md"
-        for name in ("book/_ext", "book/_static", "book/_extra", "coursekit"):
+        for name in ("book/_ext", "book/_static", "coursekit"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("_config.yml", "constraints.txt"):
             shutil.copy(ROOT / name, root)
+        (root / "book" / "_extra").mkdir()  # its 404.html leads to pages that are not here
         (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
         (root / "book" / "index.md").write_text("# Small\n\nSee [the chapter](../chapters/01_small.md).\n")
         (root / "cxrlib" / "widgets").mkdir(parents=True)

@@ -307,7 +307,7 @@ def seen_or_not(student, rng):
         "least": "the change must be larger than the spread of *each* recipe, not only than the smaller one",
         "sum": "compare with the larger one of the two spreads, not with their sum",
     }
-    for mistake in [*wrong, *wrong, *wrong]:
+    for mistake in rng.permutation([*wrong] * 3):  # in any order, so that the answers of another batch do not fit
         for _ in range(2000):  # draw until this mistake would show
             n = int(rng.integers(2, 5))
             before = 0.8 + rng.uniform(0, 0.06) * rng.uniform(-1, 1, n)

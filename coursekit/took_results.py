@@ -92,8 +92,8 @@ def came_out(joint: dict) -> str:
     reached = any(all(values[s] >= GOAL[s] for s in GOAL) for values in (alone, three["values"]))
     missed = [f"the {_upper(s)} is missed by {GOAL[s] - best[s]:.3f}" for s in GOAL if best[s] < GOAL[s]]
     met = [f"the {_upper(s)} is reached" for s in GOAL if best[s] >= GOAL[s]]
-    goal = f"the goal ({GOAL['accuracy']} and {GOAL['auc']})"
-    verdict = f"That reaches {goal}." if reached else f"Of {goal} {' and '.join(met + missed)}."
+    goal = f"{GOAL['accuracy']} and {GOAL['auc']}"
+    verdict = f"That reaches the goal ({goal})." if reached else f"The goal was {goal}: {' and '.join(met + missed)}."
     return (
         f"{_count(networks).capitalize()} networks of the recipe `best` have an accuracy of {alone['accuracy']:.3f} "
         f"and an AUC of {alone['auc']:.3f} in the mean, and with their probabilities averaged "

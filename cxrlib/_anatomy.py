@@ -48,6 +48,11 @@ def anatomy(
     -------
     dict of str to ndarray of bool, (N, H, W)
         Without two lungs, left and right of the middle, all regions of an image are empty; a warning counts these.
+
+    Raises
+    ------
+    ValueError
+        Images of another kind or scale, or lungs that do not fit them.
     """
     read, count = reader(images)
     lungs = getattr(images, "lungs", None) if lungs is None else lungs

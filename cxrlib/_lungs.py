@@ -48,12 +48,17 @@ def lungs(
     images : CxrDataset, uint8 array (N, 1, H, W) or (N, H, W), or float array of these shapes in [0, 1]
         Any size. A data set's own lung masks are passed over; ``data.with_lungs()`` prefers them.
     weights : path, optional
-        A file of ``cxr train-lungs`` instead of the weights that come with the package; ValueError where it holds none.
+        A file of ``cxr train-lungs`` instead of the weights that come with the package.
 
     Returns
     -------
     ndarray of bool, (N, H, W)
         Empty where no pair of lungs was found, or none that the network is sure of; a warning counts these images.
+
+    Raises
+    ------
+    ValueError
+        Images of another kind or scale, or a file that holds no such weights.
     """
     masks, reasons = find_lungs(images, weights=weights, progress=progress)
     if missing := Counter(filter(None, reasons)):

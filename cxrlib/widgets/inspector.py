@@ -16,7 +16,7 @@ import torch
 
 from .. import cam
 from .._lungs import find_lungs
-from .._predict import predict as softmax
+from .._predict import predict as plain_predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, read_picture
 from ..inputs import network
@@ -97,7 +97,7 @@ class CamInspector(StaticWidget):
     ) -> None:  # fmt: skip
         if not isinstance(data, CxrDataset) or not len(data):
             raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
-        self._data, self._predict, self._truth, self.runs_network = data, predict or softmax, truth, live
+        self._data, self._predict, self._truth, self.runs_network = data, predict or plain_predict, truth, live
         if live and (predict or prepare or upload_size or data.size > SIDE):
             given = f"images of at most {SIDE} px, without predict, prepare and upload_size"
             raise ValueError(f"live: the page computes plain probabilities of {given}; change that, or leave live out")

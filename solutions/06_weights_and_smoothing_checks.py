@@ -307,17 +307,24 @@ def seen_or_not(student, rng):
         "least": "the change must be larger than the spread of *each* recipe, not only than the smaller one",
         "sum": "compare with the larger one of the two spreads, not with their sum",
     }
+    cases = []
     for mistake in rng.permutation([*wrong] * 3):  # in any order, so that the answers of another batch do not fit
         for _ in range(2000):  # draw until this mistake would show
             n = int(rng.integers(2, 5))
             before = 0.8 + rng.uniform(0, 0.06) * rng.uniform(-1, 1, n)
             after = 0.8 + rng.uniform(-0.1, 0.1) + rng.uniform(0, 0.06) * rng.uniform(-1, 1, n)
-            want = _seen(before, after)
-            if _seen(before, after, mistake) != want:
+            if _seen(before, after, mistake) != _seen(before, after):
                 break
-        _, got = _verdict(student.difference_seen(before.copy(), after.copy()))
+        cases.append((mistake, before, after, _verdict(student.difference_seen(before.copy(), after.copy()))[1]))
+    missed = [case for case in cases if case[-1] != _seen(*case[1:3])]
+    # the mistake that gives all these answers, or else the first one that shows
+    explains = (m for m in wrong if all(got == _seen(before, after, m) for _, before, after, got in cases))
+    shown = (m for m in wrong if m in {case[0] for case in missed})
+    if missed:
+        named = next(explains, None) or next(shown)
+        _, before, after, got = next(case for case in missed if _seen(*case[1:3], named) == case[-1])
         scores = f"the scores {before.round(3).tolist()} and {after.round(3).tolist()}"
-        assert got == want, f"for {scores} it should be {want}, got {got}: {wrong[mistake]}"
+        raise AssertionError(f"for {scores} it should be {not got}, got {got}: {wrong[named]}")
 
 
 # Tasks 5 and 6

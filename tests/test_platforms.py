@@ -51,7 +51,7 @@ def test_nbgrader_takes_the_course_folder_from_release_to_grades(tmp_path):
     nbgrader(course, "export")
     with open(course / "grades.csv", newline="") as file:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    assert scores == {"reference": 23, "untouched": 0}
+    assert scores == {"reference": exercise.max_points, "untouched": 0}
     assert (course / "feedback" / "reference" / NAME / f"{NAME}.html").is_file()
 
 

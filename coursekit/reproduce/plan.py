@@ -75,7 +75,7 @@ def _plan() -> Iterator[Row]:
         yield Row(f"{name}-official", "D", experiment, recipe, "pneumonia", "val10", seeds=seeds)
 
     for experiment, name in zip(names["E"], ("cnn5", "resnet18", "resnet18-augmented"), strict=True):
-        yield Row(f"E-{name}", "E", experiment, f"E-{name}", "lung4", "merged82")
+        yield Row(f"E-{name}", "E", experiment, f"E-{name}", "lung4", "merged82", seeds=few)
         yield Row(f"E-{name}-pneumonia3", "E", experiment, f"E-{name}", "pneumonia3", "train82")  # the children alone
 
 

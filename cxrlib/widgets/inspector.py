@@ -85,7 +85,10 @@ class CamInspector(StaticWidget):
     by the sum over the image (energy-based pointing game, Wang et al., CVPR Workshops 2020).
     """
 
-    _esm, _css = kit("maps", "live", "dicom", "decode", "answers", "hand", "share", "inspector")
+    _esm, _css = kit(
+        *("maps", "live", "dicom", "decode", "answers", "hand", "share"),
+        *("inspector_view", "inspector_lists", "inspector_own", "inspector_carry", "inspector_draw", "inspector"),
+    )
     summary = "CAM inspector: class activation maps over X-rays."
 
     def __init__(

@@ -14,6 +14,7 @@ import anywidget
 import traitlets
 
 from ..files import write_page
+from ..words import t, with_words
 
 _HERE = Path(__file__).resolve().parent
 _SHIM = (_HERE / "static.js").read_text(encoding="utf-8")
@@ -22,7 +23,8 @@ _SHIM = (_HERE / "static.js").read_text(encoding="utf-8")
 def kit(*names: str) -> tuple[str, str]:
     """Return script and style of a widget: what all share (kit.js, kit.css), then NAME.js and NAME.css of each name."""
     files = [[_HERE / f"{name}.{ending}" for name in ("kit", *names)] for ending in ("js", "css")]
-    return tuple("\n".join(file.read_text(encoding="utf-8") for file in kind if file.exists()) for kind in files)
+    script, style = ("\n".join(f.read_text(encoding="utf-8") for f in kind if f.exists()) for kind in files)
+    return with_words(script), style
 
 
 class StaticWidget(anywidget.AnyWidget):
@@ -38,7 +40,7 @@ class StaticWidget(anywidget.AnyWidget):
     _ipython_display_ = None
 
     #: One sentence for where neither widgets nor HTML are shown.
-    summary = "An interactive widget."
+    summary = t("An interactive widget.")
 
     #: Whether its script runs a network in the page (live.js) by TensorFlow.js, which is loaded when it is seen: a page
     #: of the book finds tfjs.js beside it, a saved page holds it.
@@ -58,10 +60,11 @@ class StaticWidget(anywidget.AnyWidget):
             raise ValueError(f"the module or style of {type(self).__name__} would end its own HTML element")
         # In a script element only "<" can end the element or open a comment; \u003c is the same to JSON.
         state = json.dumps(self.static_state(), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+        lacking = html.escape(t("{0} It needs JavaScript.", self.summary))
         digest = hashlib.blake2b((script + style + state).encode(), digest_size=6).hexdigest()
         return (
             f"<style>{style}</style>"
-            f'<div class="cxr-static" data-cxr="{digest}"><p>{html.escape(self.summary)} It needs JavaScript.</p>'
+            f'<div class="cxr-static" data-cxr="{digest}"><p>{lacking}</p>'
             f'</div><script type="application/json" id="cxr-state-{digest}">{state}</script>'
             f'<script type="module">{script}{_SHIM.replace("DIGEST", digest)}</script>'
         )

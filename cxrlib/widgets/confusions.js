@@ -14,7 +14,7 @@ function confusion({ labels, probs }, weights) {
 }
 
 function render({ model, el }) {
-  const root = widget("cxr-confusions", "Confusion explorer");
+  const root = widget("cxr-confusions", t`Confusion explorer`);
   el.append(root);
   const stop = followTheme(root);
   const { sets, classes } = model.get("page");
@@ -22,28 +22,28 @@ function render({ model, el }) {
   let set = sets[0];
 
   const which = h("select", { onchange: () => { set = sets[which.selectedIndex]; update(); } },
-    ...sets.map((s) => h("option", {}, `${s.name} (${s.labels.length} images)`)));
-  const sliders = classes.map((name, k) => slider(`Weight of ${name}`, { min: -4, max: 4, step: 0.25, value: 0 }, times,
+    ...sets.map((s) => h("option", {}, t`${s.name} (${s.labels.length} images)`)));
+  const sliders = classes.map((name, k) => slider(t`Weight of ${name}`, { min: -4, max: 4, step: 0.25, value: 0 }, times,
     (x) => { weights[k] = 2 ** x; update(); }));
   const equal = h("button", { type: "button", onclick: () => {
     sliders.forEach(({ set }, k) => { set(0); weights[k] = 1; });
     update();
-  } }, "All weights 1");
+  } }, t`All weights 1`);
 
   const cells = classes.map((_, i) => classes.map((_, j) => h("td", { "data-cell": `${i}-${j}` })));
-  const matrix = h("table", {}, h("caption", {}, "Confusion matrix: rows are the truth"),
-    h("thead", {}, h("tr", {}, h("td"), ...classes.map((c) => h("th", { scope: "col" }, "called ", h("span", {}, c))))),
-    h("tbody", {}, ...classes.map((c, i) => h("tr", {}, h("th", { scope: "row" }, `is ${c}`), ...cells[i]))));
+  const matrix = h("table", {}, h("caption", {}, t`Confusion matrix: rows are the truth`),
+    h("thead", {}, h("tr", {}, h("td"), ...classes.map((c) => h("th", { scope: "col" }, t`called ${c}`)))),
+    h("tbody", {}, ...classes.map((c, i) => h("tr", {}, h("th", { scope: "row" }, t`is ${c}`), ...cells[i]))));
   const values = classes.map(() => [h("td"), h("td"), h("td")]);
-  const numbers = h("table", {}, h("caption", {}, "Class by class"),
-    h("thead", {}, h("tr", {}, h("td"), ...["recall", "precision", "F1"].map((n) => h("th", { scope: "col" }, n)))),
+  const numbers = h("table", {}, h("caption", {}, t`Class by class`),
+    h("thead", {}, h("tr", {}, h("td"), ...[t`recall`, t`precision`, "F1"].map((n) => h("th", { scope: "col" }, n)))),
     h("tbody", {}, ...classes.map((c, i) => h("tr", {}, h("th", { scope: "row" }, c), ...values[i]))));
   const accuracy = h("b.value", { "data-value": "accuracy" }), macro = h("b.value", { "data-value": "macro_f1" });
   const said = h("p.note", { role: "status" });
   root.append(
-    h("div.line", {}, h("label.field", {}, "Images", which), ...sliders.map(({ field }) => field), equal),
-    h("div.columns", {}, scrolling("Confusion matrix", matrix), scrolling("Class by class", numbers)),
-    h("p.sum", {}, "Accuracy ", accuracy, " · macro F1 ", macro), said);
+    h("div.line", {}, h("label.field", {}, t`Images`, which), ...sliders.map(({ field }) => field), equal),
+    h("div.columns", {}, scrolling(t`Confusion matrix`, matrix), scrolling(t`Class by class`, numbers)),
+    h("p.sum", {}, t`Accuracy`, " ", accuracy, " · ", t`macro F1`, " ", macro), said);
 
   function update() {
     const counts = confusion(set, weights);
@@ -64,9 +64,9 @@ function render({ model, el }) {
     accuracy.textContent = digits(rate(counts.reduce((sum, row, k) => sum + row[k], 0), set.labels.length));
     macro.textContent = digits(rate(f1.reduce((sum, x) => sum + (x || 0), 0), rows.filter(Boolean).length));
     said.textContent = worst
-      ? `The most frequent mistake: ${percent(worst.part, 0)} of ${classes[worst.i]} are called ${classes[worst.j]}. ` +
-        "Weights that were chosen on the test images would be too good to be true."
-      : "There is no mistake.";
+      ? `${t`The most frequent mistake: ${percent(worst.part, 0)} of ${classes[worst.i]} are called ${classes[worst.j]}.`} ${
+        t`Weights that were chosen on the test images would be too good to be true.`}`
+      : t`There is no mistake.`;
   }
   update();
   return stop;

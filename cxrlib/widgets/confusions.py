@@ -8,7 +8,7 @@ import traitlets
 
 from ..metrics import Report
 from ..validate import number, short
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 
 
 class ThresholdExplorer(PageWidget):
@@ -23,7 +23,7 @@ class ThresholdExplorer(PageWidget):
     """
 
     _esm, _css = kit("threshold")
-    summary = "Threshold explorer: confusion matrix, ROC curve and cost at a threshold that you choose."
+    summary = t("Threshold explorer: confusion matrix, ROC curve and cost at a threshold that you choose.")
     threshold = traitlets.Float().tag(sync=True)
 
     def __init__(self, reports: Mapping[str, Report] | Report, threshold: float | None = None) -> None:
@@ -49,7 +49,7 @@ class ConfusionExplorer(PageWidget):
     """
 
     _esm, _css = kit("confusions")
-    summary = "Confusion explorer: class by class, with a weight for each class that you choose."
+    summary = t("Confusion explorer: class by class, with a weight for each class that you choose.")
 
     def __init__(self, reports: Mapping[str, Report] | Report) -> None:
         _, page = _read(reports)

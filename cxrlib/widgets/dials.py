@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ..phantom import make_phantoms
 from ..validate import array, one_of, several, short
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 from .encode import picture
 
 DISEASES = ("bacterial", "viral", "covid-19", "tuberculosis")  # the phantom's classes with a lesion of one kind
@@ -40,7 +40,7 @@ class PhantomDials(PageWidget):
     """
 
     _esm, _css = kit("maps", "dials")
-    summary = "Phantom dials: lesion contrast, age and an image taken in bed, on computed X-rays."
+    summary = t("Phantom dials: lesion contrast, age and an image taken in bed, on computed X-rays.")
 
     def __init__(
         self, diseases: Sequence[str] = DISEASES, *, find: Mapping[str, Callable] | None = None, size: int = 192,

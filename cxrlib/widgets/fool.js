@@ -1,6 +1,6 @@
 // Fool it: a picture that is changed by hand, and networks in the page that answer at once.
 
-const TOOLS = { marker: "Drag the marker", white: "Paint white", black: "Paint black", cover: "Cover a box", erase: "Erase paint" };
+const TOOLS = { marker: t`Drag the marker`, white: t`Paint white`, black: t`Paint black`, cover: t`Cover a box`, erase: t`Erase paint` };
 const AS_IT_WAS = { marker: null, flip: false, rotate: 0, zoom: 1, shiftX: 0, shiftY: 0, brightness: 0, blur: 0 };
 // strokes of the lead letter R in a box of 4 by 6, as cxrlib.phantom writes it
 const STROKES = [[[0, 6], [0, 0], [3, 0], [4, 1], [4, 2], [3, 3], [0, 3]], [[2, 3], [4, 6]]];
@@ -45,19 +45,19 @@ function gauge() {
 
 function render({ model, el }) {
   const page = model.get("page"), n = page.size, ill = page.classes[page.target], table = bytes(page.colors);
-  const root = widget("cxr-fool", "Fool it");
+  const root = widget("cxr-fool", t`Fool it`);
   el.append(root);
   const unfollow = followTheme(root);
   const height = Math.max(6, Math.round(0.1 * n)), home = { x: Math.round(0.06 * n), y: Math.round(0.08 * n) };
   let base = null, networks = null, shown = 0, tool = "marker", showMap = true, drawn = null, closed = false;
   let state, paint, cursor, anchor;
-  const status = h("p.note", { role: "status" }, "The networks are loaded when this comes into view.");
+  const status = h("p.note", { role: "status" }, t`The networks are loaded when this comes into view.`);
   const spoken = h("p.spoken", { "aria-live": "polite" });
 
   // --- the picture
 
   const hand = h("canvas.hand", { width: 512, height: 512, tabindex: 0, role: "application",
-    "aria-label": "The picture. Arrow keys move the marker or the brush; Enter puts the marker, paints, or sets a corner of the cover; Delete takes the marker away." });
+    "aria-label": t`The picture. Arrow keys move the marker or the brush; Enter puts the marker, paints, or sets a corner of the cover; Delete takes the marker away.` });
   const fresh = () => {
     state = { ...AS_IT_WAS };
     paint = new Float32Array(n * n).fill(NaN);
@@ -101,7 +101,7 @@ function render({ model, el }) {
   // --- the answers
 
   const answers = page.networks.map(({ name }) => {
-    const needle = gauge(), words = h("p.answer"), canvas = h("canvas", { width: 256, height: 256, role: "img", "aria-label": `${name}: the picture` });
+    const needle = gauge(), words = h("p.answer"), canvas = h("canvas", { width: 256, height: 256, role: "img", "aria-label": t`${name}: the picture` });
     needle.set(0, 0);
     return { name, needle, words, canvas, before: null,
       element: h("figure", {}, h("figcaption", {}, h("b", {}, name)), needle.element, words, canvas) };
@@ -121,9 +121,9 @@ function render({ model, el }) {
       const values = now.maps["grad-cam"]?.[page.target];
       const p = now.probs[page.target], was = one.before[page.target];
       one.needle.set(p, was);
-      one.words.replaceChildren(h("b", {}, percent(p)), `says ${page.classes[now.probs.indexOf(Math.max(...now.probs))]}; before ${percent(was)}`);
+      one.words.replaceChildren(h("b", {}, percent(p)), t`says ${page.classes[now.probs.indexOf(Math.max(...now.probs))]}; before ${percent(was)}`);
       onCanvas(one.canvas, gray, values && { values, grid: now.grid, highest: Math.max(...values, 1e-9) });
-      one.canvas.setAttribute("aria-label", `${one.name}: the picture${showMap ? ` with its map of ${ill}` : ""}`);
+      one.canvas.setAttribute("aria-label", showMap ? t`${one.name}: the picture with its map of ${ill}` : t`${one.name}: the picture`);
       return { probs: now.probs, map: values };
     });
     root.dispatchEvent(new CustomEvent("cxr-answered", { detail: { milliseconds: performance.now() - started, gray, told } }));
@@ -218,14 +218,14 @@ function render({ model, el }) {
     again();
   } });
   const names = `cxr-tool-${Math.random().toString(36).slice(2)}`; // radio buttons of one widget only
-  const tools = h("fieldset.tools", {}, h("legend", {}, "The hand"), ...Object.entries(TOOLS).map(([key, label]) =>
+  const tools = h("fieldset.tools", {}, h("legend", {}, t`The hand`), ...Object.entries(TOOLS).map(([key, label]) =>
     h("label", {}, h("input", { type: "radio", name: names, value: key, checked: key === tool, onchange: () => {
       tool = key;
       anchor = null;
       again();
     } }), label)));
-  const CHANGES = { brightness: ["Brightness", -0.4, 0.4, 0.01, (v) => signed(v, 2)], blur: ["Blur", 0, 3, 0.1, (v) => `${v.toFixed(1)} px`],
-    rotate: ["Rotation", -30, 30, 1, (v) => `${signed(v, 0) || "0"}°`], zoom: ["Crop", 1, 2, 0.02, (v) => `× ${v.toFixed(2)}`] };
+  const CHANGES = { brightness: [t`Brightness`, -0.4, 0.4, 0.01, (v) => signed(v, 2)], blur: [t`Blur`, 0, 3, 0.1, (v) => `${v.toFixed(1)} px`],
+    rotate: [t`Rotation`, -30, 30, 1, (v) => `${signed(v, 0) || "0"}°`], zoom: [t`Crop`, 1, 2, 0.02, (v) => `× ${v.toFixed(2)}`] };
   const sliders = Object.entries(CHANGES).map(([key, [label, min, max, step, show]]) => [key, slider(label, { min, max, step, value: AS_IT_WAS[key] }, show, (value) => {
     state[key] = value;
     again();
@@ -244,29 +244,29 @@ function render({ model, el }) {
     for (const one of answers) one.before = null;
     again();
   };
-  const pick = h("select", { "aria-label": "Picture", onchange: () => choose(Number(pick.value)) },
+  const pick = h("select", { "aria-label": t`Picture`, onchange: () => choose(Number(pick.value)) },
     ...page.images.map(({ label }, k) => h("option", { value: k }, `${k + 1}: ${page.classes[label]}`)));
   root.append(
-    h("div.line", {}, h("label.field", {}, h("span", {}, "Picture"), pick), h("button", { type: "button", onclick: reset }, "Start again")),
+    h("div.line", {}, h("label.field", {}, h("span", {}, t`Picture`), pick), h("button", { type: "button", onclick: reset }, t`Start again`)),
     tools,
     h("div.stage", {},
-      h("figure", {}, h("figcaption", {}, "Yours to change"), hand,
-        h("div.tools", {}, h("label", {}, box, "Marker R"), h("label", {}, mapBox, `Maps of ${ill}`))),
-      h("div", {}, h("p.note", {}, `Probability of ${ill}. Dashed: before you changed anything.`), h("div.answers", {}, ...answers.map((one) => one.element)))),
+      h("figure", {}, h("figcaption", {}, t`Yours to change`), hand,
+        h("div.tools", {}, h("label", {}, box, t`Marker R`), h("label", {}, mapBox, t`Maps of ${ill}`))),
+      h("div", {}, h("p.note", {}, t`Probability of ${ill}. Dashed: before you changed anything.`), h("div.answers", {}, ...answers.map((one) => one.element)))),
     h("div.sliders", {}, ...sliders.map(([, { field }]) => field)), spoken, status,
   );
   fresh();
   choose(0);
   const unwatch = whenSeen(root, async () => {
-    status.textContent = "Loading the networks …";
+    status.textContent = t`Loading the networks …`;
     try {
       const tf = await tensorflow(model);
       if (closed) return;
       networks = page.networks.map(({ net }) => new Network(tf, net));
-      status.textContent = "The networks run in this page. Nothing leaves it.";
+      status.textContent = t`The networks run in this page. Nothing leaves it.`;
       again();
     } catch (error) {
-      status.textContent = `The networks cannot run here: ${error.message}.`;
+      status.textContent = t`The networks cannot run here: ${error.message}.`;
     }
   });
   return () => {

@@ -10,7 +10,7 @@ from ..data import CxrDataset
 from ..live import live_network
 from ..models import CxrNet
 from ..validate import one_of, short, whole
-from .base import LiveWidget, kit
+from .base import LiveWidget, kit, t
 from .encode import color_tables, picture
 
 MOST = 12  # pictures on the page
@@ -35,7 +35,7 @@ class FoolIt(LiveWidget):
     """
 
     _esm, _css = kit("maps", "live", "changes", "fool")
-    summary = "Fool it: an X-ray to change by hand, and networks that answer at once."
+    summary = t("Fool it: an X-ray to change by hand, and networks that answer at once.")
 
     def __init__(
         self, networks: Mapping[str, CxrNet], data: CxrDataset, images: Sequence[int] | None = None,

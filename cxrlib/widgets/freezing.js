@@ -5,7 +5,7 @@ const WIDE = 640, UP = 110, DOWN = 70, NORMS = 30; // bars of parameters, bars o
 const MODES = {
   free: "cxr.freeze(model, k)",
   held: "cxr.freeze(model, k, freeze_norms=True)",
-  hand: "by hand: requires_grad alone",
+  hand: t`by hand: requires_grad alone`,
 };
 
 /** What learns with the top k layers of the body above the cut; `layers` as the page holds them. */
@@ -29,10 +29,9 @@ function counted(layers, k, mode) {
 
 const whole = (n) => n.toLocaleString("en");
 const millions = (n) => `${(n / 1e6).toLocaleString("en", { maximumFractionDigits: 2 })} M`;
-const several = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
 
 function render({ model, el }) {
-  const root = widget("cxr-freezing", "Freeze explorer");
+  const root = widget("cxr-freezing", t`Freeze explorer`);
   el.append(root);
   const stop = followTheme(root);
   const { layers, cuts, top, model: name } = model.get("page");
@@ -40,13 +39,13 @@ function render({ model, el }) {
   const parameters = layers.reduce((sum, l) => sum + l.parameters, 0);
   let k = top, mode = "free";
 
-  const cut = slider("Top layers of the body that learn", { min: 0, max: deep, step: 1, value: k },
-    (v) => `${v} of ${deep}`, (v) => { k = v; update(); });
+  const cut = slider(t`Top layers of the body that learn`, { min: 0, max: deep, step: 1, value: k },
+    (v) => t`${v} of ${deep}`, (v) => { k = v; update(); });
   cut.input.setAttribute("dir", "rtl"); // the head is on the right, so more layers lie to the left
   const how = h("select", { onchange: () => { mode = how.value; update(); } },
     ...Object.entries(MODES).map(([value, text]) => h("option", { value }, text)));
   const buttons = cuts.map((at) => h("button", { type: "button", onclick: () => move(at) },
-    at === 0 ? "the head alone" : at === deep ? "everything" : `top ${at}`));
+    at === 0 ? t`the head alone` : at === deep ? t`everything` : t`top ${at}`));
 
   const step = WIDE / layers.length, wide = Math.max(step - 0.7, step * 0.6);
   const tallest = (key) => Math.max(...layers.map((l) => l[key]), 1);
@@ -60,8 +59,8 @@ function render({ model, el }) {
       ? [svg("circle", { cx: (i + 0.5) * step, cy: UP + DOWN + NORMS - 8, r: 3.2, "stroke-width": 1.4 })] : [];
     // a pointer needs a target as high as the picture
     return svg("g", { "data-layer": layer.name }, svg("rect.hit", { x: i * step, y: 0, width: step, height: UP + DOWN + NORMS }),
-      ...bars, ...dot, svg("title", {}, `${layer.name}: ${layer.kind}, output ${layer.output}, ${whole(layer.parameters)} parameters, ` +
-        `${millions(layer.work)} multiplications`));
+      ...bars, ...dot, svg("title", {}, t`${layer.name}: ${layer.kind}, output ${layer.output}, ${whole(layer.parameters)} parameters, ${
+        millions(layer.work)} multiplications`));
   });
   const line = svg("line.cut", { y1: -12, y2: UP + DOWN + NORMS });
   const picture = svg("svg", { viewBox: `-1 -14 ${WIDE + 2} ${UP + DOWN + NORMS + 16}`, role: "img" }, ...columns, line);
@@ -76,18 +75,18 @@ function render({ model, el }) {
   const row = (key, title) => h("tr", {}, h("th", { scope: "row" }, title), ...cells[key]);
   const said = h("p.said", { role: "status" });
   root.append(
-    h("div.picture", {}, h("p.note", {}, "↑ parameters of each layer, ↓ its multiplications for one image, ● its batch norm"),
-      picture, h("p.note.ends", {}, h("span", {}, "← image"), h("span", {}, "head →"))),
+    h("div.picture", {}, h("p.note", {}, t`↑ parameters of each layer, ↓ its multiplications for one image, ● its batch norm`),
+      picture, h("p.note.ends", {}, h("span", {}, t`← image`), h("span", {}, t`head →`))),
     cut.field,
-    h("p.note.key", {}, key("learn", "learns"), key("frozen", "frozen"), key("follow", "batch norm: follows the batches"),
-      key("keep", "batch norm: keeps its statistics")),
-    h("div.line", {}, h("label.field.wide", {}, "How it is frozen", how), h("div.marks", { role: "group", "aria-label": "Cuts to try" }, ...buttons)),
+    h("p.note.key", {}, key("learn", t`learns`), key("frozen", t`frozen`), key("follow", t`batch norm: follows the batches`),
+      key("keep", t`batch norm: keeps its statistics`)),
+    h("div.line", {}, h("label.field.wide", {}, t`How it is frozen`, how), h("div.marks", { role: "group", "aria-label": t`Cuts to try` }, ...buttons)),
     h("div.columns", {},
-      h("table", {}, h("caption", {}, `Parameters and multiplications of ${name}`), h("tbody", {},
-        row("learn", "parameters that learn"), row("frozen", "frozen parameters"),
-        row("forward", "multiplications, forward"), row("backward", "multiplications, backward"), row("saved", "saved of the backward pass"))),
-      h("table", {}, h("caption", {}, "Batch norms of the body"), h("tbody", {},
-        row("keep", "keep their statistics"), row("follow", "follow the batches"), row("drift", "follow, though they do not learn")))),
+      h("table", {}, h("caption", {}, t`Parameters and multiplications of ${name}`), h("tbody", {},
+        row("learn", t`parameters that learn`), row("frozen", t`frozen parameters`),
+        row("forward", t`multiplications, forward`), row("backward", t`multiplications, backward`), row("saved", t`saved of the backward pass`))),
+      h("table", {}, h("caption", {}, t`Batch norms of the body`), h("tbody", {},
+        row("keep", t`keep their statistics`), row("follow", t`follow the batches`), row("drift", t`follow, though they do not learn`)))),
     said);
 
   function move(to) { // a cut that was not set with the slider: the slider follows
@@ -114,15 +113,18 @@ function render({ model, el }) {
       cells[key][1].textContent = beside;
     }
     const inside = body.reduce((sum, l) => sum + l.parameters, 0);
-    const place = k ? `The cut is below ${body[deep - k].name}. The top ${several(k, "layer")} of ${deep} hold ${percent(rate(c.above, inside), 1)} of the body's parameters.`
-      : "Only the head learns. No gradient enters the body.";
-    const norms = c.drift ? `${several(c.drift, "batch norm")} cannot learn, yet the running statistics follow every batch: ` +
-      "what is frozen changes all the same."
-      : c.follow ? `The statistics of ${several(c.follow, "batch norm")} follow every batch, whatever the learning rate is.`
-        : normed ? "All batch norms stay as they are." : "This body has no batch norm.";
+    const part = percent(rate(c.above, inside), 1);
+    const place = k ? `${t`The cut is below ${body[deep - k].name}.`} ${k === 1 ? t`The top layer of ${deep} holds ${part} of the body's parameters.`
+      : t`The top ${k} layers of ${deep} hold ${part} of the body's parameters.`}`
+      : t`Only the head learns. No gradient enters the body.`;
+    const norms = c.drift ? (c.drift === 1 ? t`1 batch norm cannot learn, yet its running statistics follow every batch: what is frozen changes all the same.`
+      : t`${c.drift} batch norms cannot learn, yet their running statistics follow every batch: what is frozen changes all the same.`)
+      : c.follow ? (c.follow === 1 ? t`The statistics of 1 batch norm follow every batch, whatever the learning rate is.`
+        : t`The statistics of ${c.follow} batch norms follow every batch, whatever the learning rate is.`)
+        : normed ? t`All batch norms stay as they are.` : t`This body has no batch norm.`;
     said.textContent = `${place} ${norms}`;
-    cut.input.setAttribute("aria-valuetext", `${k} of ${deep} layers`);
-    picture.setAttribute("aria-label", `The ${deep} layers of ${name} and its head as bars. ${place}`);
+    cut.input.setAttribute("aria-valuetext", t`${k} of ${deep} layers`);
+    picture.setAttribute("aria-label", `${t`The ${deep} layers of ${name} and its head as bars.`} ${place}`);
   }
   update();
   return stop;

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..inputs import network
 from ..models import CxrNet, leaves
 from ..validate import several, whole
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 
 WEIGHED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # each weight is used once at each place of the output
 
@@ -45,7 +45,7 @@ class FreezeExplorer(PageWidget):
     """
 
     _esm, _css = kit("freezing")
-    summary = "Freeze explorer: which layers learn, which batch norms keep their statistics, and what it saves."
+    summary = t("Freeze explorer: which layers learn, which batch norms keep their statistics, and what it saves.")
 
     def __init__(self, model: CxrNet, top: int = 0, *, cuts: Sequence[int] = (), size: int | None = None) -> None:
         deep = len(leaves(network("model", model).body))

@@ -2,8 +2,7 @@
 
 const AS_TAKEN = { zoom: 1, x: 0.5, y: 0.5, center: 127.5, width: 255 }; // what is seen of a picture, and its window
 const CLOSEST = 8;
-const KEYS = "Plus and minus zoom, 0 shows the whole picture. Arrow keys do what is chosen under Pointer: they go to another place " +
-  "and read the value there, set the window, or move the picture.";
+const KEYS = t`Plus and minus zoom, 0 shows the whole picture. Arrow keys do what is chosen under Pointer: they go to another place and read the value there, set the window, or move the picture.`;
 
 /** Keep what is seen inside the picture. */
 function held(look) {

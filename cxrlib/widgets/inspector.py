@@ -25,7 +25,7 @@ from ..localization.maps import filled, marker_boxes
 from ..models import CxrNet
 from ..progress import bar
 from ..validate import number, one_of, several, short, text, whole
-from .base import StaticWidget, kit
+from .base import StaticWidget, kit, t
 from .encode import SIDE, SIGNED, averaged, color_tables, energy_fractions, picture, quantize, reduced
 
 SHOWN = 12  # images, when none are named
@@ -89,7 +89,7 @@ class CamInspector(StaticWidget):
         *("maps", "live", "dicom", "decode", "answers", "hand", "share"),
         *("inspector_view", "inspector_lists", "inspector_own", "inspector_carry", "inspector_draw", "inspector"),
     )
-    summary = "CAM inspector: class activation maps over X-rays."
+    summary = t("CAM inspector: class activation maps over X-rays.")
 
     def __init__(
         self, model: CxrNet, data: CxrDataset, *, images: Sequence[int] | None = None,

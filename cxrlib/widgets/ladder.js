@@ -2,12 +2,12 @@
 
 const WIDE = 420, HIGH = 170;
 const COLORS = ["var(--one)", "var(--two)", "var(--soft)", "var(--text)"];
-const GUESSES = { higher: "higher", none: "no difference seen", lower: "lower" };
+const GUESSES = { higher: t`higher`, none: t`no difference seen`, lower: t`lower` };
 
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 
 function render({ model, el }) {
-  const root = widget("cxr-ladder", "Ladder explorer");
+  const root = widget("cxr-ladder", t`Ladder explorer`);
   el.append(root);
   const stop = followTheme(root);
   const { steps, seeds, score, source } = model.get("page");
@@ -29,8 +29,8 @@ function render({ model, el }) {
     const input = h("input", { type: "radio", name: group, value, onchange: () => guesses.set(at, value) });
     return { value, input, field: h("label.tick", {}, input, label) };
   });
-  const ask = h("fieldset", {}, h("legend", {}, `I expect that the ${score} will be`), ...radios.map((r) => r.field));
-  const back = h("button", { type: "button", onclick: () => { if (at) { at--; update(); } } }, "Back");
+  const ask = h("fieldset", {}, h("legend", {}, t`I expect that the ${score} will be`), ...radios.map((r) => r.field));
+  const back = h("button", { type: "button", onclick: () => { if (at) { at--; update(); } } }, t`Back`);
   const main = h("button.main", { type: "button", onclick: () => {
     if (at >= shown) shown = at + 1;
     else if (at < steps.length - 1) at++;
@@ -44,16 +44,16 @@ function render({ model, el }) {
   const reported = h("p.note"); // maybe another score than that of the table
   const said = h("p.said", { role: "status" }), count = h("p.note");
   const left = h("div", {}, place, title, text,
-    h("table", {}, h("caption", {}, "Settings that this step changes"),
-      h("thead", {}, h("tr", {}, ...["setting", "before", "now"].map((t) => h("th", { scope: "col" }, t)))), settings), ask,
+    h("table", {}, h("caption", {}, t`Settings that this step changes`),
+      h("thead", {}, h("tr", {}, ...[t`setting`, t`before`, t`now`].map((name) => h("th", { scope: "col" }, name)))), settings), ask,
     h("div.line", {}, back, main, count), said);
   root.append(
     h("div.columns", {},
       left,
-      h("div", {}, h("p.note.key", {}, ...seeds.map((seed, k) => h("span", {}, h("i", { style: `background:${COLORS[k % COLORS.length]}` }), `seed ${seed}`)),
-        h("span", {}, h("i.band"), "mean of the step before ± spread")), picture,
-      h("table", {}, h("caption", {}, `${score}, with 95 % interval where there is one`), h("thead", {}, h("tr", {},
-        ...["", score, "interval", "change"].map((t) => h(t ? "th" : "td", t ? { scope: "col" } : {}, t)))), results), reported)));
+      h("div", {}, h("p.note.key", {}, ...seeds.map((seed, k) => h("span", {}, h("i", { style: `background:${COLORS[k % COLORS.length]}` }), t`seed ${seed}`)),
+        h("span", {}, h("i.band"), t`mean of the step before ± spread`)), picture,
+      h("table", {}, h("caption", {}, t`${score}, with 95 % interval where there is one`), h("thead", {}, h("tr", {},
+        ...["", score, t`interval`, t`change`].map((name) => h(name ? "th" : "td", name ? { scope: "col" } : {}, name)))), results), reported)));
 
   function draw() {
     const all = steps.slice(0, shown).flatMap((s, i) => [...s.scores.flat().filter((v) => v != null), ...band(i)]);
@@ -82,42 +82,42 @@ function render({ model, el }) {
       });
     });
     picture.replaceChildren(...parts);
-    picture.setAttribute("aria-label", `${score} of the steps shown: ${steps.slice(0, shown).map((s) =>
-      `${s.name} ${s.scores.map(([v]) => digits(v)).join(" and ")}`).join("; ")}.`);
+    picture.setAttribute("aria-label", t`${score} of the steps shown: ${steps.slice(0, shown).map((s) =>
+      `${s.name} ${s.scores.map(([v]) => digits(v)).join(", ")}`).join("; ")}.`);
   }
 
   function update() {
     const step = steps[at], known = at < shown;
-    place.textContent = `Step ${at + 1} of ${steps.length}`;
+    place.textContent = t`Step ${at + 1} of ${steps.length}`;
     title.textContent = step.name;
     text.textContent = step.text;
     settings.replaceChildren(...(step.settings.length ? step.settings.map(([setting, before, now]) =>
       h("tr", {}, h("th", { scope: "row" }, setting), h("td", {}, before), h("td", {}, now)))
-      : [h("tr", {}, h("th", { scope: "row" }, at ? "none" : "the ladder starts here"), h("td"), h("td"))]));
+      : [h("tr", {}, h("th", { scope: "row" }, at ? t`none` : t`the ladder starts here`), h("td"), h("td"))]));
     ask.disabled = known;
     ask.hidden = !at;
     radios.forEach((r) => { r.input.checked = guesses.get(at) === r.value; });
     results.replaceChildren(
-      ...step.scores.map(([value, from, to], k) => h("tr", {}, h("th", { scope: "row" }, `seed ${seeds[k]}`),
-        ...[digits(value), to == null ? "–" : `${digits(from)} to ${digits(to)}`, at ? signed(step.change[k]) : "–"]
+      ...step.scores.map(([value, from, to], k) => h("tr", {}, h("th", { scope: "row" }, t`seed ${seeds[k]}`),
+        ...[digits(value), to == null ? "–" : t`${digits(from)} to ${digits(to)}`, at ? signed(step.change[k]) : "–"]
           .map((t) => h("td", {}, known ? t : "?")))),
-      h("tr.mean", {}, h("th", { scope: "row" }, "mean"), h("td", {}, known ? digits(middle(at)) : "?"),
+      h("tr.mean", {}, h("th", { scope: "row" }, t`mean`), h("td", {}, known ? digits(middle(at)) : "?"),
         h("td"), h("td", { "data-value": "change" }, !known ? "?" : at ? signed(mean(step.change)) : "–")),
-      h("tr", {}, h("th", { scope: "row" }, at ? "larger spread of the two steps" : "spread between seeds"), h("td"), h("td"),
+      h("tr", {}, h("th", { scope: "row" }, at ? t`larger spread of the two steps` : t`spread between seeds`), h("td"), h("td"),
         h("td", { "data-value": "spread" }, known ? digits(step.spread) : "?")),
 );
-    reported.replaceChildren(`${source[0].toUpperCase()}${source.slice(1)}: `, h("b", { "data-value": "reported" }, !known ? "?" : step.reported == null ? "not known" : digits(step.reported)));
+    reported.replaceChildren(`${source[0].toUpperCase()}${source.slice(1)}: `, h("b", { "data-value": "reported" }, !known ? "?" : step.reported == null ? t`not known` : digits(step.reported)));
     reported.hidden = steps.every(({ reported: value }) => value == null);
-    main.textContent = !known ? "Show the result" : at < steps.length - 1 ? "Next step" : "Start again";
+    main.textContent = !known ? t`Show the result` : at < steps.length - 1 ? t`Next step` : t`Start again`;
     back.setAttribute("aria-disabled", String(!at));
     const guess = guesses.get(at);
     said.dataset.verdict = known && at ? step.verdict : "";
-    const verdict = step.verdict === "none" ? "The seeds disagree, or the change is not larger than the spread: no difference seen."
-      : `Larger than the spread of both steps, and the same sign for every seed: ${step.verdict}.`;
-    said.textContent = !known ? "Guess, then show the result." : !at ? "This is what the first step is compared with."
-      : verdict + (guess ? ` Your guess was ${guess === step.verdict ? "right" : `"${GUESSES[guess]}"`}.` : "");
+    const verdict = step.verdict === "none" ? t`The seeds disagree, or the change is not larger than the spread: no difference seen.`
+      : t`Larger than the spread of both steps, and the same sign for every seed: ${GUESSES[step.verdict]}.`;
+    said.textContent = !known ? t`Guess, then show the result.` : !at ? t`This is what the first step is compared with.`
+      : [verdict, ...(guess ? [guess === step.verdict ? t`Your guess was right.` : t`Your guess was "${GUESSES[guess]}".`] : [])].join(" ");
     const asked = [...guesses].filter(([i]) => i < shown);
-    count.textContent = asked.length ? `Right guesses: ${asked.filter(([i, g]) => g === steps[i].verdict).length} of ${asked.length}` : "";
+    count.textContent = asked.length ? t`Right guesses: ${asked.filter(([i, g]) => g === steps[i].verdict).length} of ${asked.length}` : "";
     draw();
     left.style.minHeight = `${Math.max(left.offsetHeight, parseFloat(left.style.minHeight) || 0)}px`; // what is below stays
   }

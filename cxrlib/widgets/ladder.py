@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..validate import number, several, short, text
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 
 PARTS = {"name", "text", "settings", "scores", "reported"}
 
@@ -34,9 +34,9 @@ class LadderExplorer(PageWidget):
     """
 
     _esm, _css = kit("ladder")
-    summary = "Ladder explorer: a series of experiments, and which steps are larger than the spread between seeds."
+    summary = t("Ladder explorer: a series of experiments, and which steps are larger than the spread between seeds.")
 
-    def __init__(self, steps: Sequence[Mapping], *, score: str = "score", source: str = "reported") -> None:
+    def __init__(self, steps: Sequence[Mapping], *, score: str = t("score"), source: str = t("reported")) -> None:
         steps = several("steps", steps, _step, least=2)
         names = [step["name"] for step in steps]
         if len(set(names)) < len(names):
@@ -105,5 +105,5 @@ def _changed(old: dict, new: dict) -> list[list[str]]:
 
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, bool | np.bool_):
-        return {None: "none", True: "yes", False: "no"}[value]
+        return {None: t("none"), True: t("yes"), False: t("no")}[value]
     return f"{value:g}" if isinstance(value, Real) else str(value)

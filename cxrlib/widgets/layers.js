@@ -1,21 +1,21 @@
 // The layer builder: a network from a word, letter by letter.
 
 const LETTERS = {
-  C: { name: "convolution", color: "var(--one)" }, P: { name: "pooling", color: "var(--two)" },
-  F: { name: "flatten", color: "var(--soft)" }, D: { name: "dense", color: "var(--accent)" },
+  C: { name: t`convolution`, color: "var(--one)" }, P: { name: t`pooling`, color: "var(--two)" },
+  F: { name: t`flatten`, color: "var(--soft)" }, D: { name: t`dense`, color: "var(--accent)" },
 };
-const LEGEND = "C convolution, P pooling, F flatten, D dense. An output layer is always added.";
+const LEGEND = t`C convolution, P pooling, F flatten, D dense. An output layer is always added.`;
 
 /** Layers with shape and parameters, or the reason why there are none. Same rules as cxrlib's build_model. */
 function plan(word, { size, filters, hidden, kernel, outputs }) {
   const unknown = [...word].find((letter) => !LETTERS[letter]);
-  if (unknown) return { problem: `${unknown} is no layer. ${LEGEND}` };
-  if (!word) return { problem: "Write at least one C or P." };
+  if (unknown) return { problem: `${t`${unknown} is no layer.`} ${LEGEND}` };
+  if (!word) return { problem: t`Write at least one C or P.` };
   const [spatial, after] = word.includes("F") ? [word.split("F")[0], word.slice(word.indexOf("F") + 1)] : [word, null];
-  if (spatial.includes("D")) return { problem: "D needs a list of numbers: put an F (flatten) before the first D." };
-  if (!spatial) return { problem: "It must start with C or P; F and D come after them." };
-  if (after && /[^D]/.test(after)) return { problem: "Only D can follow F: after flatten there are no maps any more." };
-  const rows = [{ letter: "", name: "input", maps: 1, side: size, parameters: 0 }];
+  if (spatial.includes("D")) return { problem: t`D needs a list of numbers: put an F (flatten) before the first D.` };
+  if (!spatial) return { problem: t`It must start with C or P; F and D come after them.` };
+  if (after && /[^D]/.test(after)) return { problem: t`Only D can follow F: after flatten there are no maps any more.` };
+  const rows = [{ letter: "", name: t`input`, maps: 1, side: size, parameters: 0 }];
   let maps = 1, side = size, block = 0, seen = false;
   [...spatial].forEach((letter, i) => {
     let parameters = 0;
@@ -30,18 +30,18 @@ function plan(word, { size, filters, hidden, kernel, outputs }) {
     }
     rows.push({ letter, name: LETTERS[letter].name, maps, side, parameters });
   });
-  if (side < 1) return { problem: `Too many P: an image of ${size} pixels can be halved ${Math.floor(Math.log2(size))} times.` };
+  if (side < 1) return { problem: t`Too many P: an image of ${size} pixels can be halved ${Math.floor(Math.log2(size))} times.` };
   let numbers = maps;
-  if (after === null) rows.push({ letter: "", name: "global mean", numbers, parameters: 0 });
+  if (after === null) rows.push({ letter: "", name: t`global mean`, numbers, parameters: 0 });
   else {
     numbers = maps * side * side;
-    rows.push({ letter: "F", name: "flatten", numbers, parameters: 0 });
+    rows.push({ letter: "F", name: t`flatten`, numbers, parameters: 0 });
     for (const letter of after) {
-      rows.push({ letter, name: "dense", numbers: hidden, parameters: (numbers + 1) * hidden });
+      rows.push({ letter, name: t`dense`, numbers: hidden, parameters: (numbers + 1) * hidden });
       numbers = hidden;
     }
   }
-  rows.push({ letter: "", name: "output", numbers: outputs, parameters: (numbers + 1) * outputs });
+  rows.push({ letter: "", name: t`output`, numbers: outputs, parameters: (numbers + 1) * outputs });
   return { rows, total: rows.reduce((sum, row) => sum + row.parameters, 0) };
 }
 
@@ -61,11 +61,11 @@ function draw(rows) {
     return [box, letter];
   });
   return svg("svg", { viewBox: `0 0 ${Math.max(x, 240)} ${tall + 18}`, role: "img",
-    "aria-label": `The tensors between the layers: ${rows.map((r) => `${r.name} ${shape(r)}`).join(", ")}` }, ...shapes.flat());
+    "aria-label": t`The tensors between the layers: ${rows.map((r) => `${r.name} ${shape(r)}`).join(", ")}` }, ...shapes.flat());
 }
 
 function render({ model, el }) {
-  const root = widget("cxr-layers", "Layer builder");
+  const root = widget("cxr-layers", t`Layer builder`);
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page");
@@ -75,17 +75,17 @@ function render({ model, el }) {
   const number = (label, key, choices) => h("label.field", {}, label, h("select", {
     onchange: (event) => { settings[key] = Number(event.target.value); update(); } },
     ...choices.map((n) => h("option", settings[key] === n ? { selected: true } : {}, n))));
-  const examples = h("div.line", { role: "group", "aria-label": "Examples" },
+  const examples = h("div.line", { role: "group", "aria-label": t`Examples` },
     ...page.examples.map((text) => h("button", { type: "button", onclick: () => { word.value = text; update(); } }, text)));
   const problem = h("p.problem", { role: "alert", hidden: true });
   const picture = h("div.picture");
   const body = h("tbody"), foot = h("tfoot");
-  const table = h("table", {}, h("caption", {}, "Layer by layer"),
-    h("thead", {}, h("tr", {}, ...["layer", "output", "parameters", ""].map((text) => h("th", { scope: "col" }, text)))), body, foot);
+  const table = h("table", {}, h("caption", {}, t`Layer by layer`),
+    h("thead", {}, h("tr", {}, ...[t`layer`, t`output`, t`parameters`, ""].map((text) => h("th", { scope: "col" }, text)))), body, foot);
   root.append(
-    h("div.line", {}, h("label.field.wide", {}, "Your network", word),
-      number("Image side", "size", [...new Set([16, 32, 48, 64, 128, 224, page.size])].sort((a, b) => a - b)),
-      number("Dense width", "hidden", [...new Set([16, 64, 128, 256, page.hidden])].sort((a, b) => a - b))),
+    h("div.line", {}, h("label.field.wide", {}, t`Your network`, word),
+      number(t`Image side`, "size", [...new Set([16, 32, 48, 64, 128, 224, page.size])].sort((a, b) => a - b)),
+      number(t`Dense width`, "hidden", [...new Set([16, 64, 128, 256, page.hidden])].sort((a, b) => a - b))),
     examples, h("p.note", {}, LEGEND), problem, picture, table);
 
   function update() {
@@ -99,7 +99,7 @@ function render({ model, el }) {
     body.replaceChildren(...made.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, shape(row)),
       h("td", {}, row.parameters.toLocaleString("en")),
       h("td.bar", {}, h("i", { style: `width:${(100 * row.parameters) / most}%` })))));
-    foot.replaceChildren(h("tr", {}, h("th", { scope: "row" }, "together"), h("td"),
+    foot.replaceChildren(h("tr", {}, h("th", { scope: "row" }, t`together`), h("td"),
       h("td", { "data-total": "" }, made.total.toLocaleString("en")), h("td")));
   }
   update();

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..models.layers import check_layers
 from ..validate import several, text, whole
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 
 
 class LayerBuilder(PageWidget):
@@ -26,7 +26,7 @@ class LayerBuilder(PageWidget):
     """
 
     _esm, _css = kit("layers")
-    summary = "Layer builder: shapes and parameters of a network that you write as a word."
+    summary = t("Layer builder: shapes and parameters of a network that you write as a word.")
 
     def __init__(
         self, layers: str = "CPCPCPFDD", *, size: int = 128, filters: Sequence[int] = (32, 64, 128), hidden: int = 128,

@@ -19,7 +19,7 @@ function tensorflow(model) {
     const run = (attributes) => new Promise((done, failed) => {
       const script = h("script", attributes);
       script.onload = done;
-      script.onerror = () => failed(new Error("tfjs.js is missing beside this page"));
+      script.onerror = () => failed(new Error(t`tfjs.js is missing beside this page`));
       document.head.append(script);
     });
     const hold = (text) => document.head.append(h("script", {}, text)); // which runs it
@@ -30,11 +30,11 @@ function tensorflow(model) {
         model.on("msg:custom", (message) => message.type === "tfjs" && done(message.script));
         model.send({ type: "tfjs" });
       }));
-    } else throw new Error("this page was saved without TensorFlow.js; run its cell again");
+    } else throw new Error(t`this page was saved without TensorFlow.js; run its cell again`);
     const { tf } = globalThis;
     tf.wasm.setWasmPaths(Object.fromEntries(["", "-simd", "-threaded-simd"].map((kind) => [`tfjs-backend-wasm${kind}.wasm`, tf.cxrWasm])));
     tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false); // threads need headers that a static page does not have
-    if (!(await tf.setBackend("wasm"))) throw new Error("this browser has no WebAssembly with SIMD");
+    if (!(await tf.setBackend("wasm"))) throw new Error(t`this browser has no WebAssembly with SIMD`);
     await tf.ready();
     return tf;
   })().catch((error) => {
@@ -59,7 +59,7 @@ function unpacked({ shape, bits, data, factor }) {
 /** The network of `live_network` in Python: run(gray values 0..1) gives features, logits, probabilities. */
 class Network {
   constructor(tf, described) {
-    if (described.format !== 1) throw new Error("this network is of another version of cxrlib");
+    if (described.format !== 1) throw new Error(t`this network is of another version of cxrlib`);
     Object.assign(this, { tf, described, classes: described.classes, size: described.size });
     const tensors = described.tensors.map(unpacked);
     const asTensor = (number, order) => {
@@ -126,7 +126,7 @@ class Network {
         return tf.maxPool(p || q ? tf.pad(x, pad([[p, p], [q, q]]), least) : x, step.size, step.stride, "valid");
       }
       case "avg": return tf.avgPool(x, step.size, step.stride, Math.max(...step.pad) ? "same" : "valid");
-      default: throw new Error(`this page does not know the operation ${step.do}`);
+      default: throw new Error(t`this page does not know the operation ${step.do}`);
     }
   }
 

@@ -2,15 +2,15 @@
 
 const CONTROLS = {
   // key: label, lowest, highest, step, value that changes nothing, how it is shown
-  rotate: ["Rotation", -45, 45, 0.5, 0, (v) => `${signed(v, 1)}°`],
-  shiftX: ["Shift to the right", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)}\u00a0%`],
-  shiftY: ["Shift down", -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)}\u00a0%`],
-  zoom: ["Zoom", 0.5, 1.6, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
-  brightness: ["Brightness", -0.4, 0.4, 0.01, 0, (v) => signed(v, 2)],
-  contrast: ["Contrast", 0.3, 1.7, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
-  gamma: ["Gamma", 0.4, 2.5, 0.01, 1, (v) => v.toFixed(2)],
-  blur: ["Blur", 0, 3, 0.05, 0, (v) => `${v.toFixed(2)} px`],
-  noise: ["Noise", 0, 0.15, 0.005, 0, (v) => v.toFixed(3)],
+  rotate: [t`Rotation`, -45, 45, 0.5, 0, (v) => `${signed(v, 1)}°`],
+  shiftX: [t`Shift to the right`, -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)}\u00a0%`],
+  shiftY: [t`Shift down`, -0.3, 0.3, 0.005, 0, (v) => `${signed(100 * v, 1)}\u00a0%`],
+  zoom: [t`Zoom`, 0.5, 1.6, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
+  brightness: [t`Brightness`, -0.4, 0.4, 0.01, 0, (v) => signed(v, 2)],
+  contrast: [t`Contrast`, 0.3, 1.7, 0.01, 1, (v) => `× ${v.toFixed(2)}`],
+  gamma: [t`Gamma`, 0.4, 2.5, 0.01, 1, (v) => v.toFixed(2)],
+  blur: [t`Blur`, 0, 3, 0.05, 0, (v) => `${v.toFixed(2)} px`],
+  noise: [t`Noise`, 0, 0.15, 0.005, 0, (v) => v.toFixed(3)],
 };
 const START = { flip: false, seed: 1, ...Object.fromEntries(Object.entries(CONTROLS).map(([key, c]) => [key, c[4]])) };
 
@@ -78,36 +78,37 @@ function claims(settings, { angles, marker }, black) {
   const say = (change, claim, doubt = "") => found.push([change, claim, doubt]);
   const outside = (place) => forward(settings, place).some((v) => Math.abs(v) > 1);
   if (settings.flip) {
-    say("Flip", "left and right do not matter.",
-      `The heart now lies on the other side of the chest, as in about 1 person in 10,000 (situs inversus)${
-        marker && !outside(marker.at) ? `, and the marker ${marker.text} is mirrored, as on no film` : ""}.`);
+    say(t`Flip`, t`left and right do not matter.`, marker && !outside(marker.at)
+      ? t`The heart now lies on the other side of the chest, as in about 1 person in 10,000 (situs inversus), and the marker ${marker.text} is mirrored, as on no film.`
+      : t`The heart now lies on the other side of the chest, as in about 1 person in 10,000 (situs inversus).`);
   }
   if (settings.rotate) {
-    say("Rotation", "how straight the patient stood does not matter.",
-      Math.abs(settings.rotate) > 15 ? "Nobody is imaged this crooked." : "");
+    say(t`Rotation`, t`how straight the patient stood does not matter.`,
+      Math.abs(settings.rotate) > 15 ? t`Nobody is imaged this crooked.` : "");
   }
-  if (settings.shiftX || settings.shiftY) say("Shift", "where the chest lies in the picture does not matter.");
+  if (settings.shiftX || settings.shiftY) say(t`Shift`, t`where the chest lies in the picture does not matter.`);
   if (settings.zoom !== 1) {
-    say("Zoom", "the size of the chest does not matter.",
-      Math.abs(Math.log(settings.zoom)) > Math.log(1.25) ? "Size tells a small child from an older one." : "");
+    say(t`Zoom`, t`the size of the chest does not matter.`,
+      Math.abs(Math.log(settings.zoom)) > Math.log(1.25) ? t`Size tells a small child from an older one.` : "");
   }
   if (black > 0.002) {
-    say("Black border", "a border that no film has does not matter.",
-      `${percent(black)} of this picture is black where the film was not: it tells the network that the picture was changed.`);
+    say(t`Black border`, t`a border that no film has does not matter.`,
+      t`${percent(black)} of this picture is black where the film was not: it tells the network that the picture was changed.`);
   }
   const cut = angles.filter(outside).length;
   if (cut) {
-    say("Cut off", "what has left the picture does not matter.",
-      `${cut} of ${angles.length} costophrenic angles ${cut > 1 ? "are" : "is"} outside. Fluid collects there first; the label has not changed.`);
+    say(t`Cut off`, t`what has left the picture does not matter.`, cut > 1
+      ? t`${cut} of ${angles.length} costophrenic angles are outside. Fluid collects there first; the label has not changed.`
+      : t`1 of ${angles.length} costophrenic angles is outside. Fluid collects there first; the label has not changed.`);
   }
-  if (marker && outside(marker.at)) say("Cut off", `the marker ${marker.text} does not matter.`, "Nothing in the picture now says which side is which.");
+  if (marker && outside(marker.at)) say(t`Cut off`, t`the marker ${marker.text} does not matter.`, t`Nothing in the picture now says which side is which.`);
   const strong = Math.abs(settings.brightness) > 0.2 || Math.abs(settings.contrast - 1) > 0.4 || Math.abs(Math.log(settings.gamma)) > Math.log(1.6);
   if (settings.brightness || settings.contrast !== 1 || settings.gamma !== 1) {
-    say("Exposure", "how dark or bright the film is does not matter.",
-      strong ? "In a lung that is too white or too black, nobody can see a faint opacity." : "");
+    say(t`Exposure`, t`how dark or bright the film is does not matter.`,
+      strong ? t`In a lung that is too white or too black, nobody can see a faint opacity.` : "");
   }
-  if (settings.blur) say("Blur", "sharpness does not matter.", settings.blur > 1.2 ? "Fine lines, such as those of viral pneumonia, cannot be seen in it." : "");
-  if (settings.noise) say("Noise", "the grain of the film does not matter.", settings.noise > 0.06 ? "Faint vessels and lines cannot be seen in it." : "");
+  if (settings.blur) say(t`Blur`, t`sharpness does not matter.`, settings.blur > 1.2 ? t`Fine lines, such as those of viral pneumonia, cannot be seen in it.` : "");
+  if (settings.noise) say(t`Noise`, t`the grain of the film does not matter.`, settings.noise > 0.06 ? t`Faint vessels and lines cannot be seen in it.` : "");
   return found;
 }
 
@@ -118,28 +119,28 @@ function paint(canvas, values, n) {
 }
 
 function render({ model, el }) {
-  const root = widget("cxr-play", "Augmentation playground");
+  const root = widget("cxr-play", t`Augmentation playground`);
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page"), n = page.size;
   let settings = { ...START }, values = null, waiting = false;
 
-  const before = h("canvas", { width: n, height: n, role: "img", "aria-label": `X-ray of class ${page.class}, as it is` });
+  const before = h("canvas", { width: n, height: n, role: "img", "aria-label": t`X-ray of class ${page.class}, as it is` });
   const after = h("canvas", { width: n, height: n, role: "img" });
   const flip = h("input", { type: "checkbox", onchange: () => set({ flip: flip.checked }) });
   const sliders = Object.fromEntries(Object.entries(CONTROLS).map(([key, [label, min, max, step, value, show]]) =>
     [key, slider(label, { min, max, step, value }, show, (v) => set({ [key]: v }))]));
-  const list = h("ul"), said = h("div.claims", { role: "status" }, h("h3", {}, "What this picture claims"), list);
+  const list = h("ul"), said = h("div.claims", { role: "status" }, h("h3", {}, t`What this picture claims`), list);
   root.append(h("div.top", {},
     h("div", {},
       h("div.pair.stays", {},
-        h("figure", {}, h("figcaption", {}, "As it is"), before),
-        h("figure", {}, h("figcaption", {}, "Augmented"), after)),
-      h("div.sliders", {}, h("label.tick", {}, flip, "Horizontal flip"), ...Object.values(sliders).map((s) => s.field)),
+        h("figure", {}, h("figcaption", {}, t`As it is`), before),
+        h("figure", {}, h("figcaption", {}, t`Augmented`), after)),
+      h("div.sliders", {}, h("label.tick", {}, flip, t`Horizontal flip`), ...Object.values(sliders).map((s) => s.field)),
       h("div.line", {},
-        h("button", { type: "button", onclick: () => move(drawn(page.ranges)) }, "Draw at random"),
-        h("button", { type: "button", onclick: () => move({ ...START }) }, "Back to the original"),
-        h("span.note", {}, `Ranges of ${page.name}.`))),
+        h("button", { type: "button", onclick: () => move(drawn(page.ranges)) }, t`Draw at random`),
+        h("button", { type: "button", onclick: () => move({ ...START }) }, t`Back to the original`),
+        h("span.note", {}, t`Ranges of ${page.name}.`))),
     said)); // below or beside the sliders: they must not move when the text grows
 
   function set(changes) {
@@ -160,9 +161,9 @@ function render({ model, el }) {
     paint(after, augmented(values, n, settings), n);
     const found = claims(settings, page, blackened(values, n, settings));
     list.replaceChildren(...(found.length ? found.map(([change, claim, doubt]) =>
-      h(doubt ? "li.doubt" : "li", {}, h("b", {}, `${change}: `), claim, ...(doubt ? [" ", h("em", {}, "Doubtful: "), doubt] : [])))
-      : [h("li", {}, "Nothing: it is the original.")]));
-    after.setAttribute("aria-label", found.length ? `The same X-ray after: ${found.map(([change]) => change).join(", ")}` : "The same X-ray, unchanged");
+      h(doubt ? "li.doubt" : "li", {}, h("b", {}, `${change}: `), claim, ...(doubt ? [" ", h("em", {}, t`Doubtful:`), " ", doubt] : [])))
+      : [h("li", {}, t`Nothing: it is the original.`)]));
+    after.setAttribute("aria-label", found.length ? t`The same X-ray after: ${found.map(([change]) => change).join(", ")}` : t`The same X-ray, unchanged`);
     root.dataset.settings = JSON.stringify(settings);
   }
 

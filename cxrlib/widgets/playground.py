@@ -9,7 +9,7 @@ from ..data import CxrDataset, load
 from ..localization.maps import marker_boxes
 from ..recipe import recipes
 from ..validate import short, whole
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 from .encode import picture
 
 SIDE = 160  # pixels of the phantom that is made when no data are given
@@ -36,11 +36,11 @@ class AugmentationPlayground(PageWidget):
     """
 
     _esm, _css = kit("changes", "playground")
-    summary = "Augmentation playground: one X-ray, sliders for its changes, and the claim that each change makes."
+    summary = t("Augmentation playground: one X-ray, sliders for its changes, and the claim that each change makes.")
 
     def __init__(
         self, data: CxrDataset | None = None, row: int = 0, *, augment: Augment | None = None,
-        name: str = "the recipe 'augmented'",
+        name: str = t("the recipe 'augmented'"),
     ) -> None:  # fmt: skip
         augment = recipes["augmented"].augment if augment is None else augment
         if not isinstance(augment, Augment):

@@ -5,7 +5,7 @@ const WIDE = 400, HIGH = 120, BINS = 100;
 const number = (x) => x.toLocaleString("en", { maximumFractionDigits: 1 });
 
 function render({ model, el }) {
-  const root = widget("cxr-windowing", "Window explorer");
+  const root = widget("cxr-windowing", t`Window explorer`);
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page");
@@ -23,13 +23,13 @@ function render({ model, el }) {
   const step = most - least > 100 ? 0.5 : (most - least) / 200;
   const grid = (v) => Math.round(v / step) * step;
   const range = (low, up, value) => ({ min: grid(low), max: grid(up), step, value });
-  const center = slider("Window center", range(Math.min(least, page.center), Math.max(most, page.center) + 1, now.center), number,
+  const center = slider(t`Window center`, range(Math.min(least, page.center), Math.max(most, page.center) + 1, now.center), number,
     (v) => set({ center: v }));
-  const width = slider("Window width", { ...range(0, Math.max(1.5 * (most - least), page.width), now.width), min: 1 }, number,
+  const width = slider(t`Window width`, { ...range(0, Math.max(1.5 * (most - least), page.width), now.width), min: 1 }, number,
     (v) => set({ width: v }));
   const invert = h("input", { type: "checkbox", onchange: () => set({ invert: invert.checked }) });
   const outline = h("input", { type: "checkbox", onchange: () => { frame.toggleAttribute("data-outlined", outline.checked); } });
-  const presets = { "As the file asks": asked, "Lowest to highest": full, "Narrow: a tenth of it": { ...full, width: Math.max(1, full.width / 10) } };
+  const presets = { [t`As the file asks`]: asked, [t`Lowest to highest`]: full, [t`Narrow: a tenth of it`]: { ...full, width: Math.max(1, full.width / 10) } };
   const buttons = Object.entries(presets).map(([name, to]) => h("button", { type: "button", onclick: () => move(to) }, name));
 
   const canvas = h("canvas", { width: wide, height: high, role: "img" });
@@ -51,20 +51,20 @@ function render({ model, el }) {
   const chart = svg("svg", { viewBox: `-2 -8 ${WIDE + 4} ${HIGH + 44}`, role: "img" }, svg("defs", {}, shades), svg("g.bars", {}, ...bars), ...cut, ramp,
     svg("rect.shades", { x: 0, y: HIGH + 4, width: WIDE, height: 12, fill: `url(#${id})` }),
     svg("text", { x: 0, y: HIGH + 31 }, number(left)), svg("text", { x: WIDE, y: HIGH + 31, "text-anchor": "end" }, number(right)),
-    svg("text", { x: WIDE / 2, y: HIGH + 31, "text-anchor": "middle" }, "value after slope and intercept"));
+    svg("text", { x: WIDE / 2, y: HIGH + 31, "text-anchor": "middle" }, t`value after slope and intercept`));
 
-  const rows = { black: "clipped to black", white: "clipped to white", grays: "gray values used, of 256" };
+  const rows = { black: t`clipped to black`, white: t`clipped to white`, grays: t`gray values used, of 256` };
   const cells = Object.fromEntries(Object.keys(rows).map((key) => [key, [h("td", { "data-value": key }), h("td"), h("td", { "data-region": key })]]));
-  const heads = ["", "pixels", "", ...(inside ? [`of the ${page.region}`] : [])];
-  const table = h("table", {}, h("caption", {}, "What the window leaves"),
+  const heads = ["", t`pixels`, "", ...(inside ? [t`of the ${page.region}`] : [])];
+  const table = h("table", {}, h("caption", {}, t`What the window leaves`),
     h("thead", {}, h("tr", {}, ...heads.map((t) => (t ? h("th", { scope: "col" }, t) : h("td"))))),
     h("tbody", {}, ...Object.entries(rows).map(([key, text]) => h("tr", {}, h("th", { scope: "row" }, text), ...cells[key].slice(0, inside ? 3 : 2)))));
   const said = h("p.said", { role: "status" });
   root.append(h("div.columns", {},
-    h("div", {}, frame, h("div.ticks", {}, h("label.tick", {}, invert, "MONOCHROME1: small values are bright"),
-      ...(inside ? [h("label.tick", {}, outline, `outline the ${page.region}`)] : []))),
-    h("div", {}, center.field, width.field, h("div.line", { role: "group", "aria-label": "Windows to try" }, ...buttons),
-      h("h3", {}, "Histogram (roots of the counts), and the window on it"), chart, table, said)));
+    h("div", {}, frame, h("div.ticks", {}, h("label.tick", {}, invert, t`MONOCHROME1: small values are bright`),
+      ...(inside ? [h("label.tick", {}, outline, t`outline the ${page.region}`)] : []))),
+    h("div", {}, center.field, width.field, h("div.line", { role: "group", "aria-label": t`Windows to try` }, ...buttons),
+      h("h3", {}, t`Histogram (roots of the counts), and the window on it`), chart, table, said)));
 
   function set(changes) {
     now = { ...now, ...changes };
@@ -115,12 +115,12 @@ function render({ model, el }) {
     cells.grays[0].textContent = used[0].size;
     cells.grays[2].textContent = used[1].size;
     const lost = found.black[1] + found.white[1];
-    said.textContent = `The window runs from ${number(from)} to ${number(to)}. ` + (!inside ? "" : lost
-      ? `${percent(lost / area, 1)} of the ${page.region} is clipped: what differs there cannot be seen.`
-      : `Nothing of the ${page.region} is clipped; its pixels are shown with ${used[1].size} gray values.`);
-    canvas.setAttribute("aria-label", `The image with window center ${number(now.center)} and width ${number(now.width)}; ` +
-      `${percent(found.black[0] / count, 1)} black, ${percent(found.white[0] / count, 1)} white.`);
-    chart.setAttribute("aria-label", `Histogram of the values from ${number(least)} to ${number(most)}. ${said.textContent}`);
+    said.textContent = `${t`The window runs from ${number(from)} to ${number(to)}.`} ` + (!inside ? "" : lost
+      ? t`${percent(lost / area, 1)} of the ${page.region} is clipped: what differs there cannot be seen.`
+      : t`Nothing of the ${page.region} is clipped; its pixels are shown with ${used[1].size} gray values.`);
+    canvas.setAttribute("aria-label", t`The image with window center ${number(now.center)} and width ${number(now.width)}; ${
+      percent(found.black[0] / count, 1)} black, ${percent(found.white[0] / count, 1)} white.`);
+    chart.setAttribute("aria-label", `${t`Histogram of the values from ${number(least)} to ${number(most)}.`} ${said.textContent}`);
     root.dataset.drawn = JSON.stringify(now);
   }
   move(asked);

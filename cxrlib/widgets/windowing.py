@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.dicom import window
 from ..validate import array, number, text
-from .base import PageWidget, kit
+from .base import PageWidget, kit, t
 from .encode import packed
 
 LARGEST = 320  # pixels per side: the page holds two bytes for each
@@ -34,11 +34,11 @@ class WindowExplorer(PageWidget):
     """
 
     _esm, _css = kit("windowing")
-    summary = "Window explorer: one image of more than 8 bits, its histogram, and the window that makes it gray."
+    summary = t("Window explorer: one image of more than 8 bits, its histogram, and the window that makes it gray.")
 
     def __init__(
         self, stored: np.ndarray, center: float, width: float, *, slope: float = 1.0, intercept: float = 0.0,
-        monochrome1: bool = False, mask: np.ndarray | None = None, region: str = "lesion",
+        monochrome1: bool = False, mask: np.ndarray | None = None, region: str = t("lesion"),
     ) -> None:  # fmt: skip
         stored = array("stored", stored, ("H", "W"), "iu")
         if not 0 < min(stored.shape) <= max(stored.shape) <= LARGEST:

@@ -1,0 +1,39 @@
+"""What the widgets say, in the language that the environment variable CXR_LANG names; without it, in English."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+from .validate import one_of
+
+_TABLES = Path(__file__).with_name("locale")  # LANGUAGE.json, which `make gettext` writes from locale/ of the course
+
+
+@cache
+def table(language: str) -> dict[str, str]:
+    """Return the words of a language by the English ones, with {0}, {1} where something is put in."""
+    if language in ("", "en"):
+        return {}
+    one_of("CXR_LANG", language, ["en", *sorted(file.stem for file in _TABLES.glob("*.json"))])
+    return json.loads((_TABLES / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def _language() -> str:
+    return os.environ.get("CXR_LANG", "")
+
+
+def t(english: str, *values: object) -> str:
+    """Return this sentence in the language of now, with the values put in."""
+    return table(_language()).get(english, english).format(*values)
+
+
+def with_words(script: str) -> str:
+    """Put before a script what its t`sentences` need: the function t, and what the language has of these sentences."""
+    words = Path(__file__).parent.joinpath("widgets", "words.js").read_text(encoding="utf-8")
+    longest = {english: max(re.split(r"\{\d+\}", english), key=len) for english in table(_language())}
+    here = {english: table(_language())[english] for english, part in longest.items() if part in script}
+    return words.replace("{}", json.dumps(here, ensure_ascii=False).replace("<", "\\u003c"), 1) + script

@@ -16,7 +16,7 @@ from cxrlib.cli import main
 from cxrlib.live import live_network
 from cxrlib.metrics import findings_report
 from cxrlib.phantom import make_phantoms
-from cxrlib.shortcut import flip_rate
+from cxrlib.shortcut import accuracies, flip_rate
 
 CLASSES = ("normal", "opacity", "fluid", "opacity+fluid")
 RECIPE = cxr.Recipe(
@@ -177,6 +177,7 @@ def test_what_asks_for_classes_that_exclude_each_other_refuses_findings(trained,
         lambda: live_network(model),
         lambda: cxr.CamInspector(model, same_names, progress=False),
         lambda: flip_rate(model, data, data),
+        lambda: accuracies(model, {"all": data}),
         lambda: run.temperature,
         lambda: run.calibrate(np.full((2, 2), 0.5)),
         lambda: cxr.fit(model, data, None, RECIPE, class_weights="balanced", progress=False),

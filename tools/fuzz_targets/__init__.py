@@ -31,9 +31,11 @@ TARGETS: dict[str, Target] = {
         Target("frame", 60, grading.run_frame, grading.make_frame),
         Target("records", 50, records.run_records, records.make_records, names="record-chest_xray-seed0.json"),
         Target("reproduce", 15, records.run_reproduce, records.make_reproduce),
+        Target("guesses", 40, records.run_guesses, records.make_guesses),
         Target("layers", 50, recipes.run_layers, strategy=recipes.layers),
         Target("recipe", 50, recipes.run_recipe, strategy=recipes.recipes),
         Target("report", 40, recipes.run_report, strategy=recipes.reports),
+        Target("mapping", 40, recipes.run_mapping, strategy=recipes.mappings),
         Target("command", 25, commands.run_command, strategy=commands.commands, answers=(click.ClickException,)),
     )
 }

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 from hypothesis import strategies as st
 
 from .checkpoints import toy
@@ -221,3 +222,39 @@ def run_report(case: bytes, folder: Path) -> None:
     report = Report(**{"bootstrap": 20} | json.loads(case))
     assert str(report) and report.to_dict() and report._repr_html_()
     report.save(folder / "report.json")
+
+
+def mappings() -> st.SearchStrategy:
+    """Draw what the classes of other images count as."""
+    name = st.sampled_from(["normal", "pneumonia", "flu", "", "x", 1, None])
+    right = st.dictionaries(st.sampled_from(["normal", "flu", "covid"]), st.sampled_from(["normal", "pneumonia", None]))
+    pairs = st.lists(st.tuples(name, name), max_size=4).map(lambda some: {str(a): b for a, b in some})
+    classes = st.lists(st.sampled_from(["normal", "pneumonia", "flu", "covid", "a+b"]), min_size=1, unique=True)
+    return st.fixed_dictionaries(
+        {
+            "mapping": right | pairs | name | any_json(),
+            "theirs": st.just(["normal", "flu", "covid"]) | classes,
+            "ours": st.just(["normal", "pneumonia"]) | classes.filter(lambda some: len(some) > 1),
+            "multilabel": st.sampled_from([False, False, True]),
+        }
+    )
+
+
+def run_mapping(case: bytes, folder: Path) -> None:
+    """Score images under it; nothing may count as a class that nobody named."""
+    from cxrlib import CxrDataset, Report
+    from cxrlib._class_map import score_mapped
+
+    plan = json.loads(case)
+    theirs, ours = plan["theirs"], plan["ours"]
+    labels = np.arange(6) % len(theirs)
+    data = CxrDataset(np.zeros((6, 1, 8, 8), np.uint8), labels, theirs, [f"p{i}" for i in range(6)])
+
+    def score(mapped: CxrDataset) -> CxrDataset | Report:
+        if plan["multilabel"]:
+            return mapped  # class names hold the findings: whoever scores splits them
+        assert list(mapped.classes) == list(ours)
+        probs = np.full((len(mapped), len(ours)), 1 / len(ours))
+        return Report(mapped.labels, probs, ours, mapped.patients, bootstrap=0)
+
+    score_mapped(data, ours, plan["mapping"], score, plan["multilabel"])

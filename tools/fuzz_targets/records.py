@@ -1,4 +1,4 @@
-"""Records of results: the tables that are made of them, and a reproduction that goes on from one."""
+"""Records of results, and the tables of them; a reproduction that goes on; the guesses that students hand in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import random
 from pathlib import Path
 
 from coursekit import results
+from coursekit.questions.classroom import page
+from coursekit.questions.predictions import Prediction
 
 from .damage import packed, text_of, unpacked
 from .target import ROOT
@@ -85,3 +87,23 @@ def run_reproduce(case: bytes, folder: Path) -> None:
                 announce=announce,
             )
         )
+
+
+_ASKED = [
+    Prediction("predict-1", "Which falls?", ("the AUC", "nothing"), "A section", "It fell.", "the AUC"),
+    Prediction("predict-2", "By how much?", (), "A section", "By a tenth."),
+]
+
+
+def make_guesses(rng: random.Random) -> bytes:
+    """Draw a damaged file of guesses."""
+    guesses = [{"id": one.id, "question": one.question, "guess": "<b>the AUC</b>"} for one in _ASKED]
+    return text_of({"format": 1, "chapter": "01_look", "guesses": guesses}, rng, 0.8)
+
+
+def run_guesses(case: bytes, folder: Path) -> None:
+    """Make the page of a class, and write it."""
+    (folder / "guesses.json").write_bytes(case)
+    made = page(folder, [("01_look", "Look", _ASKED)])
+    (folder / "class.html").write_text(made, encoding="utf-8")
+    assert "<b>" not in made, "a student's guess became markup"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from pathlib import Path
 
@@ -126,3 +127,9 @@ def scored(runs: list[dict], name: str, part: str = "test") -> str:
     ends = [end for r in runs for end in r[part]["intervals"][name]]
     between = "" if None in ends else f" ({min(ends):.3f}–{max(ends):.3f})"
     return over_seeds([r[part]["values"][name] for r in runs], between)
+
+
+def unbroken(text: str) -> str:
+    """Let no line end inside an interval, "(0.93–0.97)"."""
+    spaced = r"[(\[][-+]?\d[^()\[\]|]{0,24}[)\]]"
+    return re.sub(spaced, lambda m: m[0].replace(" ", "\u00a0").replace("–", "–\u2060"), text)

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable
 
 from .performance import table
-from .records import by_recipe, is_training, name_of, recipe_of, scored
+from .records import by_recipe, is_training, name_of, recipe_of, scored, unbroken
 
 #: runs as the records name them -> in words
 NAMES = {
@@ -218,12 +218,5 @@ def _slug(heading: str) -> str:
 def _tidy(text: str) -> str:
     """Put words in place of runs' names, and keep an interval on one line; code stays as it is."""
     parts = re.split(r"(`[^`]*`)", text)
-    parts[::2] = [
-        re.sub(
-            r"[(\[][-+]?\d[^()\[\]|]{0,24}[)\]]",
-            lambda m: m[0].replace(" ", "\u00a0").replace("–", "–\u2060"),
-            words(p),
-        )
-        for p in parts[::2]
-    ]
+    parts[::2] = [unbroken(words(p)) for p in parts[::2]]
     return "".join(parts)

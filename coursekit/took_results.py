@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from .performance import table
-from .records import LITERATURE, over_seeds, template
+from .records import LITERATURE, over_seeds, template, unbroken
 
 PICTURE = "_static/ladder.svg"
 GOAL = {"accuracy": 0.955, "auc": 0.991}
@@ -59,7 +59,7 @@ def page(records: list[dict]) -> str | None:
         [words, over_seeds([n[name]["values"]["accuracy"] for n in cut]), _interval(joint["cut"]["ensemble"][name])]
         for name, words in DECISIONS.items()
     ]
-    return PAGE.format(
+    return unbroken(PAGE.format(
         goal=f"an accuracy of {GOAL['accuracy']} and an AUC of {GOAL['auc']}", minutes=MINUTES,
         came_out=came_out(joint), alt=_alt(groups, joint), ladder=_ladder(groups, joint),
         kinds=", ".join(rungs["rows"][0]["stress"]), cut=_count(cut), whole=_count(whole), missing=missing(groups),
@@ -70,7 +70,7 @@ def page(records: list[dict]) -> str | None:
         thresholds=table(["decided at", "alone", "together"], thresholds),
         unexplained=_unexplained(groups, joint), ten_times=_ten_times(groups, joint),
         made=rungs["command"], ensemble=joint["command"],
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def line(records: list[dict], page: str = "what_it_took.md") -> str:

@@ -19,6 +19,7 @@ from scipy import ndimage
 from .inputs import reader, unit
 from .models.unet import UNet
 from .progress import bar
+from .words import t
 
 if TYPE_CHECKING:
     from .data import CxrDataset
@@ -31,7 +32,8 @@ _BATCH, _PIXELS = 8, 2**22  # images and pixels of one batch, at most: what a pr
 #: and most; the smaller lung's area over the larger one's; how far apart they lie, in widths of the image; and the mean
 #: probability inside. Nearly all chests pass; pages, noise and chests with one half painted over do not.
 AREA, OTHER, APART, SURE = (0.05, 0.70), 0.30, 0.18, 0.88
-NOTHING, ONE, UNSURE, SMALL = "no lungs seen", "not two lungs side by side", "unsure", f"smaller than {SMALLEST} px"
+NOTHING, ONE, UNSURE = t("no lungs seen"), t("not two lungs side by side"), t("unsure")
+SMALL = t("smaller than {0} px", SMALLEST)
 
 
 def lungs(

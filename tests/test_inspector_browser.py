@@ -242,7 +242,7 @@ def test_the_numbers_are_those_of_the_library(reader, inspector):
     assert true.startswith(CLASSES[image["label"]])
     said = reader.root.locator("[aria-live]")
     reader.page.wait_for_timeout(400)
-    assert f"{percent(record['inside']['lesion'][k])} inside the lesion" in said.inner_text()
+    assert f"{percent(record['inside']['lesion'][k])} in the lesion" in said.inner_text()
     assert reader.root.locator(".stage canvas").get_attribute("aria-label") in said.inner_text()
 
 

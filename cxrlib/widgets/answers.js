@@ -25,7 +25,7 @@ function fromPage(model, page, look, region) {
   const networks = () => (loading ??= tensorflow(model).then((tf) => page.live.map((described) => new Network(tf, described)))
     .catch((error) => {
       loading = null;
-      throw new Error(`The networks cannot run here: ${error.message}.`);
+      throw new Error(t`The networks cannot run here: ${error.message}.`);
     }));
   const or = (promise) => promise.catch((error) => ({ text: error.message }));
 
@@ -48,7 +48,7 @@ function fromPage(model, page, look, region) {
     });
     const values = Float32Array.from(gray, (v) => v / 255);
     return { image: { id: `u${++opened}`, row: null, label: null, file: [width, height], notes, gray, regions: {},
-      lungs: "not looked for in a page", probs: nets.map((net) => net.run(values, []).probs) } };
+      lungs: t`not looked for in a page`, probs: nets.map((net) => net.run(values, []).probs) } };
   }
   return {
     kernel: false, networks,

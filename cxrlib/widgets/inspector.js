@@ -2,25 +2,25 @@
 // saved with the page.
 
 const SCALES = {
-  shown: "what is shown",
-  map: "each map alone",
-  classes: "all classes of this image",
-  images: "all images here",
+  shown: t`what is shown`,
+  map: t`each map alone`,
+  classes: t`all classes of this image`,
+  images: t`all images here`,
 };
 const SORTS = {
-  given: "As in the data",
-  class: "By class",
-  sure: "Most confident first",
-  unsure: "Least confident first",
-  wrong: "Wrong ones first",
+  given: t`As in the data`,
+  class: t`By class`,
+  sure: t`Most confident first`,
+  unsure: t`Least confident first`,
+  wrong: t`Wrong ones first`,
 };
-const POINTERS = { value: "Read values", window: "Set the window", move: "Move the picture" };
+const POINTERS = { value: t`Read values`, window: t`Set the window`, move: t`Move the picture` };
 const BUSY = 5000; // milliseconds without an answer before we say why
 
 // --- the widget
 
 function render({ model, el }) {
-  const root = widget("cxr-cam", "CAM inspector");
+  const root = widget("cxr-cam", t`CAM inspector`);
   el.append(root);
   const stop = [followTheme(root)];
   const saved = model.get("page");
@@ -43,11 +43,10 @@ function render({ model, el }) {
     };
     model.on("msg:custom", listen);
     stop.push(() => model.off("msg:custom", listen));
-    const note = h("p.note", { role: "status" }, "Waiting for the kernel…");
+    const note = h("p.note", { role: "status" }, t`Waiting for the kernel…`);
     root.append(note);
     const timer = setTimeout(() => {
-      note.textContent = "No answer from the kernel. When it is busy, the inspector appears as soon as it is free. " +
-        "When it was restarted, run this cell again.";
+      note.textContent = t`No answer from the kernel. When it is busy, the inspector appears as soon as it is free. When it was restarted, run this cell again.`;
     }, BUSY);
     stop.push(() => clearTimeout(timer));
     ask({ type: "hello" }).then((answer) => {
@@ -89,23 +88,23 @@ function inspect(root, page, model, kernel) {
   shows.push(() => { keepBox.checked = view.keep; });
   const hint = h("p.note");
 
-  const layerBox = select("Layer", [], "layer");
+  const layerBox = select(t`Layer`, [], "layer");
   const offered = page.models[0].layers;
   const rest = page.models[0].known.filter((name) => !offered.includes(name));
-  const named = (name) => (name === offered.at(-1) ? `${name} (last)` : name);
+  const named = (name) => (name === offered.at(-1) ? t`${name} (last)` : name);
   layerBox.append(...offered.map((name) => h("option", { value: name }, named(name))));
   if (rest.length && kernel) {
-    layerBox.append(h("optgroup", { label: "computed when chosen" }, ...rest.map((name) => h("option", { value: name }, name))));
+    layerBox.append(h("optgroup", { label: t`computed when chosen` }, ...rest.map((name) => h("option", { value: name }, name))));
   }
-  const methodBox = select("Method", page.methods.map((m) => [m.id, m.name]), "method");
-  const sortBox = select("Sort images", Object.entries(SORTS), "sort", (value) => { view.sort = value; listThumbs(); keepAddress(); });
-  const compareBox = select("Side by side", [["no", "One map"], ["classes", "Two classes"],
-    ...(page.models[1] ? [["models", "Two models"]] : []), ["images", "Two images"]], "compare");
-  const againstBox = select("Second class", page.classes.map((name, k) => [k, name]), "against", (value) => choose({ against: Number(value) }));
-  const secondBox = select("Second image", [], "second");
-  const againstField = field("Second class", againstBox), secondField = field("Second image", secondBox);
-  const signBox = select("Show", [["for", "What speaks for the class"], ["both", "For (red) and against (blue)"]], "sign");
-  const colorField = field("Color map", select("Color map", Object.keys(page.colors).filter((n) => n !== page.signed).map((n) => [n, n]), "colors"));
+  const methodBox = select(t`Method`, page.methods.map((m) => [m.id, m.name]), "method");
+  const sortBox = select(t`Sort images`, Object.entries(SORTS), "sort", (value) => { view.sort = value; listThumbs(); keepAddress(); });
+  const compareBox = select(t`Side by side`, [["no", t`One map`], ["classes", t`Two classes`],
+    ...(page.models[1] ? [["models", t`Two models`]] : []), ["images", t`Two images`]], "compare");
+  const againstBox = select(t`Second class`, page.classes.map((name, k) => [k, name]), "against", (value) => choose({ against: Number(value) }));
+  const secondBox = select(t`Second image`, [], "second");
+  const againstField = field(t`Second class`, againstBox), secondField = field(t`Second image`, secondBox);
+  const signBox = select(t`Show`, [["for", t`What speaks for the class`], ["both", t`For (red) and against (blue)`]], "sign");
+  const colorField = field(t`Color map`, select(t`Color map`, Object.keys(page.colors).filter((n) => n !== page.signed).map((n) => [n, n]), "colors"));
   const outlineBoxes = page.regions.map((name) => {
     const box = h("input", { type: "checkbox", onchange: () => { view.outlines[name] = box.checked; redraw(); keepAddress(); } });
     shows.push(() => { box.checked = Boolean(view.outlines[name]); });
@@ -121,30 +120,29 @@ function inspect(root, page, model, kernel) {
   const button = (label, act) => h("button", { type: "button", onclick: act }, label);
   const main = h("div.main", {},
     h("div.view", {}, ownNote, stage, scaleNote,
-      h("fieldset.pointers", {}, h("legend", {}, "Pointer"), ...pointers),
-      h("div.take", {}, button("Reset", it.reset), button("Save as PNG", it.save), button("Link to this view", it.link)), linkBox, takeNote),
-    h("div.side", {}, h("h3", {}, "Probability"), bars, h("label.check", {}, keepBox, "Keep this class for other images"), barsNote,
+      h("fieldset.pointers", {}, h("legend", {}, t`Pointer`), ...pointers),
+      h("div.take", {}, button(t`Reset`, it.reset), button(t`Save as PNG`, it.save), button(t`Link to this view`, it.link)), linkBox, takeNote),
+    h("div.side", {}, h("h3", {}, t`Probability`), bars, h("label.check", {}, keepBox, t`Keep this class for other images`), barsNote,
       verdict, numbers));
   const controls = h("div.controls", {},
-    h("fieldset", {}, h("legend", {}, "Map"), field("Layer", layerBox), field("Method", methodBox),
-      field("Side by side", compareBox), againstField, secondField,
-      field("Show", signBox)),
-    h("fieldset", {}, h("legend", {}, "Colors"), colorField,
-      field("Maximum from", select("Maximum from", Object.entries(SCALES), "scale")),
-      parts("Opacity", "opacity"), parts("Hide below", "threshold")),
-    h("fieldset", {}, h("legend", {}, "Picture"), dial("Zoom", "zoom", { min: 1, max: CLOSEST, step: 0.1 }, (v) => `× ${v.toFixed(1)}`),
-      dial("Window center", "center", { min: 0, max: 255, step: 0.5 }, (v) => v.toFixed(1)), dial("Window width", "width", { min: 1, max: 510, step: 1 }, (v) => v.toFixed(0)),
-      ...(outlineBoxes.length ? [h("div.outlines", { role: "group", "aria-label": "Outlines" }, ...outlineBoxes)] : [])));
+    h("fieldset", {}, h("legend", {}, t`Map`), field(t`Layer`, layerBox), field(t`Method`, methodBox),
+      field(t`Side by side`, compareBox), againstField, secondField,
+      field(t`Show`, signBox)),
+    h("fieldset", {}, h("legend", {}, t`Colors`), colorField,
+      field(t`Maximum from`, select(t`Maximum from`, Object.entries(SCALES), "scale")),
+      parts(t`Opacity`, "opacity"), parts(t`Hide below`, "threshold")),
+    h("fieldset", {}, h("legend", {}, t`Picture`), dial(t`Zoom`, "zoom", { min: 1, max: CLOSEST, step: 0.1 }, (v) => `× ${v.toFixed(1)}`),
+      dial(t`Window center`, "center", { min: 0, max: 255, step: 0.5 }, (v) => v.toFixed(1)), dial(t`Window width`, "width", { min: 1, max: 510, step: 1 }, (v) => v.toFixed(0)),
+      ...(outlineBoxes.length ? [h("div.outlines", { role: "group", "aria-label": t`Outlines` }, ...outlineBoxes)] : [])));
 
-  root.append(h("header", {}, h("strong", {}, "CAM inspector"), field("Sort", sortBox)), ...(answers ? [more] : []), thumbs, main, controls, hint, live, h("span.sr", { id: `keys-${own}` }, KEYS));
+  root.append(h("header", {}, h("strong", {}, t`CAM inspector`), field(t`Sort`, sortBox)), ...(answers ? [more] : []), thumbs, main, controls, hint, live, h("span.sr", { id: `keys-${own}` }, KEYS));
   if (page.live && !kernel) {
-    hint.textContent = `The networks run in this page. What you open stays in it. They compute maps at the end of the body ` +
-      `(${[...new Set(page.models.map((m) => m.ends[0]))].join(", ")}); grayed choices need the notebook.`;
+    hint.textContent = t`The networks run in this page. What you open stays in it. They compute maps at the end of the body (${
+      [...new Set(page.models.map((m) => m.ends[0]))].join(", ")}); grayed choices need the notebook.`;
   } else if (!kernel) {
-    hint.textContent = "Saved page: grayed choices were not saved with it. Run the notebook to compute them, " +
-      "to add images and to open a picture of your own.";
+    hint.textContent = t`Saved page: grayed choices were not saved with it. Run the notebook to compute them, to add images and to open a picture of your own.`;
   }
-  if (unknown.length) takeNote.textContent = `The link asks for what this page does not have: ${unknown.join(", ")}.`;
+  if (unknown.length) takeNote.textContent = t`The link asks for what this page does not have: ${unknown.join(", ")}.`;
 
   // --- choosing
 
@@ -165,21 +163,21 @@ function inspect(root, page, model, kernel) {
   function gray() {
     const blind = view.method === "occlusion";
     layerBox.disabled = blind;
-    layerBox.title = blind ? "Occlusion looks at the image itself, not at a layer" : "";
+    layerBox.title = blind ? t`Occlusion looks at the image itself, not at a layer` : "";
     if (!kernel) {
       const [panel] = panels();
       for (const option of layerBox.options) option.disabled = !blind && !obtainable(panel, option.value);
       for (const option of methodBox.options) {
         const saved = [...maps.keys()].some((key) => key.startsWith(`0|${view.image}|`) && key.endsWith(`|${option.value}`));
         option.disabled = !saved && !answers;
-        option.title = option.disabled ? "not saved with this page" : "";
+        option.title = option.disabled ? t`not saved with this page` : "";
       }
     }
     againstField.hidden = view.compare !== "classes";
     for (const option of againstBox.options) option.disabled = Number(option.value) === view.cls;
     secondField.hidden = view.compare !== "images";
     secondBox.replaceChildren(...[...images.values()].map((item) => h("option", { value: item.id, disabled: item.id === view.image },
-      `${title(item)}: ${names.get(item.id) ?? (item.label == null ? "class unknown" : page.classes[item.label])}`)));
+      `${title(item)}: ${names.get(item.id) ?? (item.label == null ? t`class unknown` : page.classes[item.label])}`)));
     colorField.hidden = signs();
   }
 

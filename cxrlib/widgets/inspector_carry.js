@@ -7,7 +7,7 @@ const CARRIED = ["image", "second", "cls", "against", "layer", "method", "colors
 function carried(it) {
   const { root, page, kernel, images, view, start, hand, image, predicted, title, methodName, layerOf, panels, nameOf, signs, top } = it;
   const address = `cam${[...document.querySelectorAll(".cxr-cam")].indexOf(root) + 1}`;
-  const linkBox = h("input", { type: "text", readonly: true, hidden: true, "aria-label": "Link to what is shown", onfocus: () => linkBox.select() });
+  const linkBox = h("input", { type: "text", readonly: true, hidden: true, "aria-label": t`Link to what is shown`, onfocus: () => linkBox.select() });
   const takeNote = h("p.note", { role: "status" });
 
   /** Take the state from the address of the page; returns what this page does not have. */
@@ -55,27 +55,30 @@ function carried(it) {
     linkBox.value = toAddress(address, state());
     const copied = await navigator.clipboard?.writeText(linkBox.value).then(() => true, () => false);
     linkBox.hidden = false;
-    takeNote.textContent = `${copied ? "The link is copied." : "Copy the link above."}` +
-      `${panels().some(({ id }) => images.get(id).row == null) ? " Your own picture is not in it: it stays in this page." : ""}`;
+    const own = panels().some(({ id }) => images.get(id).row == null);
+    takeNote.textContent = [copied ? t`The link is copied.` : t`Copy the link above.`,
+      ...(own ? [t`Your own picture is not in it: it stays in this page.`] : [])].join(" ");
   }
   function reset() {
     Object.assign(view, start, { outlines: {}, image: view.image, second: view.second, sort: view.sort });
     view.cls = predicted(image());
-    [hand.place, takeNote.textContent] = [null, "Everything but the image is as it was at the start."];
+    [hand.place, takeNote.textContent] = [null, t`Everything but the image is as it was at the start.`];
     it.choose({});
   }
   function save() {
     const shown = panels(), item = image(), layer = layerOf(0), size = (v) => v.toFixed(0);
     const lines = [
       `${shown.map((panel) => `${title(images.get(panel.id))}, ${page.models[panel.m].name}: ${page.classes[panel.cls]} ${percent(images.get(panel.id).probs[panel.m][panel.cls])}`).join("; ")}.`,
-      `${methodName()}${layer ? ` at ${layer}` : ""}, ${signs() ? "for (red) and against (blue)" : `what speaks for the class, ${view.colors}`}; ` +
-        `maximum ${shown.map((panel) => threeDigits(top(panel))).join(" and ")} (from ${SCALES[view.scale]}); opacity ${percent(view.opacity / 100, 0)}, hidden below ${percent(view.threshold / 100, 0)}.`,
-      `Window center ${size(view.center)}, width ${size(view.width)} of 0 to 255; zoom ${view.zoom.toFixed(1)}${view.zoom > 1 ? ` around ${percent(view.x, 0)}, ${percent(view.y, 0)}` : ""}. ` +
-        "Made with cxrlib for teaching, not for diagnosis.",
+      `${layer ? t`${methodName()} at ${layer}` : methodName()}, ${signs() ? t`for (red) and against (blue)` : t`what speaks for the class, ${view.colors}`}; ${
+        t`maximum ${shown.map((panel) => threeDigits(top(panel))).join(", ")} (from ${SCALES[view.scale]}); opacity ${percent(view.opacity / 100, 0)}, hidden below ${percent(view.threshold / 100, 0)}.`}`,
+      `${t`Window center ${size(view.center)}, width ${size(view.width)} of 0 to 255.`} ${
+        view.zoom > 1 ? t`Zoom ${view.zoom.toFixed(1)} around ${percent(view.x, 0)}, ${percent(view.y, 0)}.` : t`Zoom ${view.zoom.toFixed(1)}.`} ${
+        t`Made with cxrlib for teaching, not for diagnosis.`}`,
     ];
     const pictures = shown.map((panel, i) => ({ title: nameOf(panel), picture: it.figures[i].canvas }));
-    savePicture(`map-${title(item).toLowerCase().replace(/ /g, "-")}-${page.classes[view.cls].replace(/[^\w-]+/g, "-")}.png`, pictures, lines);
-    takeNote.textContent = `Saved with its settings${shown.some(({ id }) => images.get(id).row == null) ? ". It shows your own picture: mind whom it may name" : ""}.`;
+    savePicture(`map-${item.row == null ? `own-picture-${item.id.slice(1)}` : `image-${item.row}`}-${page.classes[view.cls].replace(/[^\w-]+/g, "-")}.png`, pictures, lines);
+    takeNote.textContent = shown.some(({ id }) => images.get(id).row == null)
+      ? t`Saved with its settings. It shows your own picture: mind whom it may name.` : t`Saved with its settings.`;
   }
   return { linkBox, takeNote, restore, keepAddress, link, reset, save, asked: () => fromAddress(address) };
 }

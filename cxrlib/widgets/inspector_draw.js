@@ -1,11 +1,11 @@
 // The inspector's pictures with their maps, and the numbers beside them.
 
 const OUTLINES = {
-  lesion: { label: "Lesion", color: "#ff9f1c", dash: [] },
-  lung: { label: "Lungs", color: "#7fd4ff", dash: [7, 4] },
-  marker: { label: "Marker", color: "#ffffff", dash: [2, 3] },
+  lesion: { label: t`Lesion`, inside: t`in the lesion`, color: "#ff9f1c", dash: [] },
+  lung: { label: t`Lungs`, inside: t`in the lungs`, color: "#7fd4ff", dash: [7, 4] },
+  marker: { label: t`Marker`, inside: t`in the marker`, color: "#ffffff", dash: [2, 3] },
 };
-const NOTHING = "This map has no positive value: nothing speaks for this class.";
+const NOTHING = t`This map has no positive value: nothing speaks for this class.`;
 
 function drawing(it) {
   const { root, page, own, images, maps, failed, answers, view, hand, predicted, title, methodName, layerOf, keyOf, obtainable, panels,
@@ -20,7 +20,7 @@ function drawing(it) {
 
   function figure() {
     const head = h("div.head"), canvas = h("canvas", { role: "img" }), message = h("p.message", { hidden: true }), cross = h("i.cross", { hidden: true });
-    const holder = h("div.frame", { tabindex: 0, role: "application", "aria-label": "Picture and map", "aria-describedby": `keys-${own}` }, canvas, cross, message);
+    const holder = h("div.frame", { tabindex: 0, role: "application", "aria-label": t`Picture and map`, "aria-describedby": `keys-${own}` }, canvas, cross, message);
     const scale = h("div.scale"), value = h("p.point.note");
     handled(holder, view, () => hand.tool, () => hand.place, (to) => { hand.place = to; point(true); }, () => {
       it.showChosen();
@@ -36,15 +36,15 @@ function drawing(it) {
     stage.className = `stage stays n${count}`;
     if (stage.childElementCount !== count) stage.replaceChildren(...figures.slice(0, count).map(({ element }) => element));
     shown.forEach((panel, i) => figures[i].head.replaceChildren(
-      view.compare === "images" ? `${title(images.get(panel.id))}, map for ` : page.models[1] ? `${page.models[panel.m].name}, map for ` : "Map for ",
-      h("b", {}, page.classes[panel.cls]), saysAnother(panel)));
+      view.compare === "images" ? t`${title(images.get(panel.id))}, map for` : page.models[1] ? t`${page.models[panel.m].name}, map for` : t`Map for`,
+      " ", h("b", {}, page.classes[panel.cls]), saysAnother(panel)));
     scaleNote.hidden = count < 2;
-    scaleNote.textContent = view.scale === "map" ? "Each map has a scale of its own: the same color is another value."
-      : "Both maps have one scale: the same color is the same value.";
+    scaleNote.textContent = view.scale === "map" ? t`Each map has a scale of its own: the same color is another value.`
+      : t`Both maps have one scale: the same color is the same value.`;
   }
   function saysAnother({ m, cls, id }) {
     const said = predicted(images.get(id), m);
-    return said === cls || view.compare === "classes" ? "" : `; the model says ${page.classes[said]}`;
+    return said === cls || view.compare === "classes" ? "" : `; ${t`the model says ${page.classes[said]}`}`;
   }
   let frame = null;
   function redraw() {
@@ -107,36 +107,38 @@ function drawing(it) {
     return { sum, bias: bias[cls], logit: sum + bias[cls] };
   }
   function placed(panel, map) {
-    if (!hand.place) return "Point at the picture to read the value there.";
+    if (!hand.place) return t`Point at the picture to read the value there.`;
     const [rows, columns] = map.grid, row = Math.floor(hand.place[1] * rows), column = Math.floor(hand.place[0] * columns);
     const value = raw(map, panel.cls)[row * columns + column], whole = map.size.join() === map.grid.join() && logitOf(panel, map);
-    const part = whole && Math.abs(whole.logit) > 1e-6 ? `, ${signed((100 * value) / whole.logit, 1)}\u00a0% of the logit` : "";
-    return `Row ${row + 1}, column ${column + 1} of ${rows} × ${columns}: ${withSign(value)}${part}.`;
+    const read = t`Row ${row + 1}, column ${column + 1} of ${rows} × ${columns}: ${withSign(value)}`;
+    const part = whole && Math.abs(whole.logit) > 1e-6 && `${signed((100 * value) / whole.logit, 1)}\u00a0%`;
+    return part ? t`${read}, ${part} of the logit.` : `${read}.`;
   }
   function summed(panel, map) {
     const whole = logitOf(panel, map);
-    return whole && `Sum of the map ${signed(whole.sum, 2)}, bias ${signed(whole.bias, 2)}: the logit of ${page.classes[panel.cls]} is ${signed(whole.sum + whole.bias, 2)}.`;
+    return whole && t`Sum of the map ${signed(whole.sum, 2)}, bias ${signed(whole.bias, 2)}: the logit of ${page.classes[panel.cls]} is ${signed(whole.sum + whole.bias, 2)}.`;
   }
 
   /** What is to be said about one map. */
   function factsOf(panel, key) {
     const { m, cls, id } = panel, item = images.get(id), layer = layerOf(m);
-    const what = `${title(item)}, ${methodName()} for ${page.classes[cls]}${layer ? ` at ${layer}` : ""}` +
-      `${view.compare === "models" ? `, ${page.models[m].name}` : ""}. Probability ${percent(item.probs[m][cls])}.`;
+    const [method, name] = [methodName(), page.classes[cls]];
+    const what = `${title(item)}, ${layer ? t`${method} for ${name} at ${layer}` : t`${method} for ${name}`}` +
+      `${view.compare === "models" ? `, ${page.models[m].name}` : ""}. ${t`Probability ${percent(item.probs[m][cls])}.`}`;
     const only = (message, extra = {}) => ({ message, sentence: `${what} ${message}`, ...extra });
-    if (layer === null) return only(`${page.models[m].name} has no layer ${view.layer}.`);
+    if (layer === null) return only(t`${page.models[m].name} has no layer ${view.layer}.`);
     if (failed.has(key)) return only(failed.get(key));
     if (!maps.has(key)) {
-      const wait = it.late ? "Still computing. When another cell is running, the map may come after it." : "Computing…";
+      const wait = it.late ? t`Still computing. When another cell is running, the map may come after it.` : t`Computing…`;
       if (obtainable(panel)) return only(wait, { busy: true });
-      return only(answers ? `This page computes this map only at ${page.models[m].ends.join(" or ")}. For ${layer}, run the notebook.`
-        : "This map was not saved with the page. Run the notebook to compute it.");
+      return only(answers ? t`This page computes this map only at ${page.models[m].ends.join(", ")}. For ${layer}, run the notebook.`
+        : t`This map was not saved with the page. Run the notebook to compute it.`);
     }
     const map = maps.get(key);
-    if (!(strength(map, cls) > 0)) return only(signs() ? "This map is zero everywhere." : NOTHING, { map });
+    if (!(strength(map, cls) > 0)) return only(signs() ? t`This map is zero everywhere.` : NOTHING, { map });
     const inside = Object.entries(map.inside).filter(([, s]) => s[cls] != null)
-      .map(([name, s]) => `${percent(s[cls])} inside the ${name}, which covers ${percent(item.regions[name].area)} of the image`);
-    return { map, visible: true, sentence: `${what} Energy: ${inside.join("; ") || "no region is known"}.` };
+      .map(([name, s]) => t`${percent(s[cls])} ${OUTLINES[name].inside}, which is ${percent(item.regions[name].area)} of the image`);
+    return { map, visible: true, sentence: `${what} ${t`Energy: ${inside.join("; ") || t`no region is known`}.`}` };
   }
 
   function showScale(box, panel, fact) {
@@ -157,11 +159,11 @@ function drawing(it) {
     for (const name of page.regions) {
       const regions = shown.map(({ id }) => images.get(id).regions[name]), lungs = shown.map(({ id }) => images.get(id).lungs);
       if (name !== "lung" && !regions.some(Boolean)) continue;
-      const label = `in the ${name === "lung" ? "lungs" : name}${name === "lung" && lungs.every((text) => text === "found") ? " (found)" : ""}`;
+      const label = name === "lung" && lungs.every((text) => text === "found") ? t`in the lungs (found)` : OUTLINES[name].inside;
       const cells = facts.map((fact, i) => {
         const value = fact.map?.inside[name]?.[shown[i].cls], region = regions[i];
         if (!region) return "–";
-        return region.png ? percent(value) + (apart ? ` (area\u00a0${percent(region.area)})` : "") : "none";
+        return region.png ? percent(value) + (apart ? ` (${t`area ${percent(region.area)}`})` : "") : t`none`;
       });
       if (!regions[0] && !apart) rows.push(h("tr", {}, h("th", { scope: "row" }, label), h("td", { colspan: facts.length + 1 }, `– (${lungs[0]})`)));
       else {
@@ -172,16 +174,16 @@ function drawing(it) {
     const names = shown.map(nameOf);
     numbers.replaceChildren();
     if (rows.length) {
-      numbers.append(h(apart ? "table.apart" : "table", {}, h("caption", {}, "Energy of the map"),
-        h("thead", {}, h("tr", {}, h("td"), ...names.map((name) => h("th", { scope: "col" }, name)), ...(apart ? [] : [h("th", { scope: "col", title: "A map that is equal everywhere would score this" }, "area")]))),
+      numbers.append(h(apart ? "table.apart" : "table", {}, h("caption", {}, t`Energy of the map`),
+        h("thead", {}, h("tr", {}, h("td"), ...names.map((name) => h("th", { scope: "col" }, name)), ...(apart ? [] : [h("th", { scope: "col", title: t`A map that is equal everywhere would score this` }, t`area`)]))),
         h("tbody", {}, ...rows)));
     }
-    const unseen = !apart ? [] : shown.map(({ id }) => images.get(id)).filter((item) => !item.regions.lung).map((item) => `Lungs of ${title(item)}: ${item.lungs}.`);
+    const unseen = !apart ? [] : shown.map(({ id }) => images.get(id)).filter((item) => !item.regions.lung).map((item) => t`Lungs of ${title(item)}: ${item.lungs}.`);
     if (unseen.length) numbers.append(h("p.note", {}, unseen.join(" ")));
     const sizes = new Set(facts.filter((f) => f.map).map((f) => f.map.size.join(" × ")));
     if (sizes.size) {
-      const same = view.method === "eigen-cam" ? " Eigen-CAM is the same for every class." : "";
-      numbers.append(h("p.note", {}, `${[...sizes].join(" and ")} values, enlarged to the image.${same}`));
+      const same = view.method === "eigen-cam" ? ` ${t`Eigen-CAM is the same for every class.`}` : "";
+      numbers.append(h("p.note", {}, `${t`${[...sizes].join(", ")} values, enlarged to the image.`}${same}`));
     }
   }
   return { live, stage, scaleNote, numbers, figures, layOut, redraw, point };

@@ -2,8 +2,8 @@
 
 function lists(it) {
   const { page, own, images, view, names, image, predicted, wrong, title, panels, nameOf, picture } = it;
-  const thumbs = h("div.thumbs", { role: "radiogroup", "aria-label": "Image" });
-  const bars = h("div.bars", { role: "radiogroup", "aria-label": "Class of the map" });
+  const thumbs = h("div.thumbs", { role: "radiogroup", "aria-label": t`Image` });
+  const bars = h("div.bars", { role: "radiogroup", "aria-label": t`Class of the map` });
   const verdict = h("p.verdict", { hidden: true });
   const barsNote = h("p.note");
 
@@ -21,9 +21,9 @@ function lists(it) {
     if (focused) thumbs.querySelector("input:checked")?.focus();
   }
   function thumb(item) {
-    const truth = item.label == null ? "class unknown" : page.classes[item.label];
+    const truth = item.label == null ? t`class unknown` : page.classes[item.label];
     const said = page.classes[predicted(item)];
-    const mark = wrong(item) ? h("b", { title: `The model says ${said}` }, "✗ wrong") : "";
+    const mark = wrong(item) ? h("b", { title: t`The model says ${said}` }, `✗ ${t`wrong`}`) : "";
     const canvas = h("canvas", { width: 64, height: 64, "aria-hidden": "true" });
     picture(item).then((p) => {
       const pen = canvas.getContext("2d");
@@ -32,11 +32,12 @@ function lists(it) {
     });
     const radio = h("input", {
       type: "radio", name: `image-${own}`, value: item.id, checked: item.id === view.image,
-      "aria-label": `${title(item)}${names.has(item.id) ? ` (${names.get(item.id)})` : ""}, ${truth}; the model says ${said}, ${percent(largest(item.probs[0]))}${wrong(item) ? ", wrong" : ""}`,
+      "aria-label": [`${title(item)}${names.has(item.id) ? ` (${names.get(item.id)})` : ""}, ${truth}; ${
+        t`the model says ${said}`}`, percent(largest(item.probs[0])), ...(wrong(item) ? [t`wrong`] : [])].join(", "),
       onchange: () => it.choose({ image: item.id }),
     });
     return h(wrong(item) ? "label.thumb.wrong" : "label.thumb", { title: `${title(item)}: ${names.get(item.id) ?? truth}` },
-      radio, canvas, h("span", {}, item.row == null ? `Own ${item.id.slice(1)}` : `#${item.row}`),
+      radio, canvas, h("span", {}, item.row == null ? t`Own ${item.id.slice(1)}` : `#${item.row}`),
       ...(names.has(item.id) ? [h("span", {}, names.get(item.id))] : []), item.label == null ? "" : h("span", {}, truth), mark);
   }
 
@@ -45,14 +46,14 @@ function lists(it) {
     const focused = bars.contains(document.activeElement);
     const shown = ["models", "images"].includes(view.compare) ? panels() : panels().slice(0, 1);
     barsNote.hidden = shown.length < 2;
-    barsNote.textContent = `Upper bar ${nameOf(shown[0])}, lower bar ${nameOf(shown.at(-1))}.`;
+    barsNote.textContent = t`Upper bar ${nameOf(shown[0])}, lower bar ${nameOf(shown.at(-1))}.`;
     bars.replaceChildren(...page.classes.map((name, k) => {
       const values = shown.map(({ m, id }) => images.get(id).probs[m][k]);
       const label = `${name}: ${values.map((v, i) => (shown.length > 1 ? `${nameOf(shown[i])} ` : "") + percent(v)).join(", ")}` +
-        `${item.label === k ? "; the true class" : ""}`;
+        `${item.label === k ? `; ${t`the true class`}` : ""}`;
       return h("label.bar", {},
         h("input", { type: "radio", name: `class-${own}`, value: k, checked: k === view.cls, "aria-label": label, onchange: () => it.choose({ cls: k }) }),
-        h("span.name", {}, name, item.label === k ? h("em", {}, "true") : ""),
+        h("span.name", {}, name, item.label === k ? h("em", {}, t`true`) : ""),
         h("span.tracks", { "aria-hidden": "true" }, ...values.map((v) => h("i", { style: `--p:${(100 * v).toFixed(1)}%` }))),
         h("span.value", { "aria-hidden": "true" }, ...values.map((v) => h("span", {}, percent(v)))));
     }));
@@ -60,9 +61,10 @@ function lists(it) {
     if (page.decision != null) {
       const said = predicted(item);
       verdict.hidden = false;
-      const own = item.row == null ? " It answers for every picture, also for one that is no chest X-ray." : "";
-      verdict.replaceChildren("The model says ", h("b", {}, page.classes[said]),
-        `: ${page.classes[1]} is ${said ? "at or above" : "below"} the threshold of ${percent(page.decision)}.${own}`);
+      const [ill, cut] = [page.classes[1], percent(page.decision)];
+      verdict.replaceChildren(t`The model says`, " ", h("b", {}, page.classes[said]),
+        `: ${said ? t`${ill} is at or above the threshold of ${cut}.` : t`${ill} is below the threshold of ${cut}.`}`,
+        item.row == null ? ` ${t`It answers for every picture, also for one that is no chest X-ray.`}` : "");
       bars.lastElementChild.style.setProperty("--cut", `${100 * page.decision}%`);
       bars.lastElementChild.classList.add("cut");
     }

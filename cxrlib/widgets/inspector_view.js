@@ -27,7 +27,7 @@ function viewed(root, page, model, kernel) {
   const predicted = (item, m = 0) =>
     page.decision == null ? item.probs[m].indexOf(largest(item.probs[m])) : Number(item.probs[m][1] >= page.decision);
   const wrong = (item) => item.label != null && predicted(item) !== item.label;
-  const title = (item) => (item.row == null ? `Own picture ${item.id.slice(1)}` : `Image ${item.row}`);
+  const title = (item) => (item.row == null ? t`Own picture ${item.id.slice(1)}` : t`Image ${item.row}`);
   start.cls = predicted(images.get(start.image));
   start.against = start.cls === 0 ? 1 : 0;
   const methodName = () => page.methods.find((m) => m.id === view.method).name;

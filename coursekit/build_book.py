@@ -1,7 +1,8 @@
 """Build the book: _build/html/index.html. Run by `make book`.
 
-Chapters are executed once and their outputs kept. An edit of prose re-uses them; an edit of the library or of
-the pins, or another CXR_DATA, CXR_DATA_DIR or CXR_FAST, throws them away, because Sphinx would not notice.
+`course.yml` says what is in it. Chapters are executed once and their outputs kept. An edit of prose re-uses them; an
+edit of the library or of the pins, or another CXR_DATA, CXR_DATA_DIR or CXR_FAST, throws them away, because Sphinx
+would not notice.
 A warning, a missing reference or a failing cell makes the build fail.
 """
 
@@ -14,11 +15,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from . import execute_chapters, notebooks
-from .course import ROOT
+from .course import ROOT, Course
 
 SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST")
 
@@ -51,34 +53,26 @@ def build_environment() -> dict[str, str]:
     return env
 
 
-def table_of_contents(root: Path, build: Path) -> Path:
-    """Return the book's table of contents; with `show_solutions: true`, a copy that ends with the solutions."""
-    original = root / "book" / "_toc.yml"
-    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    if not settings["sphinx"]["config"]["show_solutions"]:
-        return original
-    contents = yaml.safe_load(original.read_text(encoding="utf-8"))
-    pages = sorted(path.relative_to(root).with_suffix("") for path in root.glob("solutions/[0-9]*.md"))
-    contents["parts"].append({"caption": "Solutions", "chapters": [{"file": page.as_posix()} for page in pages]})
-    extended = build / "_toc.yml"
-    extended.write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
-    return extended
-
-
-def pages_of(toc: Path, root: Path) -> list[Path]:
+def pages_of(contents: dict[str, Any], root: Path) -> list[Path]:
     """Return the source files that a table of contents names."""
-    contents = yaml.safe_load(toc.read_text(encoding="utf-8"))
     names = [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
     return [root / f"{name}.md" for name in names]
 
 
 def chapters(root: Path = ROOT) -> list[Path]:
-    """Return the files of the chapters, in the order of the book; an appendix, which has no number, is none."""
-    return [page for page in pages_of(root / "book" / "_toc.yml", root) if page.match("chapters/[0-9]*.md")]
+    """Return the files of the course's chapters, in their order; an appendix, which has no number, is none."""
+    return [root / "chapters" / f"{name}.md" for name in Course.read(root).numbered]
 
 
 def main() -> int:
     """Build the book."""
+    try:
+        course = Course.read(ROOT)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for said in course.lacking():
+        print(f"Note: {said} (book/instructors.md has what each chapter needs)")
     env = build_environment()
     build = ROOT / "_build"
     key_file, complete = build / ".key", build / ".complete"
@@ -105,12 +99,15 @@ def main() -> int:
     if site.is_placeholder:
         print("Note: the repository has no address yet, so the Colab buttons lead nowhere: make address URL=...")
     os.environ.update(env)  # for the kernels
-    toc = table_of_contents(ROOT, build)
-    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["execute"]
-    if settings["execute_notebooks"] != "off":
-        execute_chapters.execute_all(pages_of(toc, ROOT), build / ".jupyter_cache", settings["timeout"])
+    toc, config = build / "_toc.yml", build / "_config.yml"
+    contents, settings = course.contents(), course.configuration()
+    for path, made in ((toc, contents), (config, settings)):
+        path.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    if settings["execute"]["execute_notebooks"] != "off":
+        pages = pages_of(contents, ROOT)
+        execute_chapters.execute_all(pages, build / ".jupyter_cache", settings["execute"]["timeout"])
 
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", "_config.yml"]
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", str(config)]
     command += ["--toc", str(toc), "-W", "--keep-going", "-n", *sys.argv[1:]]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     if code == 0:

@@ -21,8 +21,8 @@ from typing import NoReturn
 import jupytext
 import nbformat
 
-from .course import ROOT
-from .grade.exercise import check_points, list_exercises, load_exercise
+from .course import ROOT, Course
+from .grade.exercise import check_points, load_exercise
 from .notebooks import Markdown, Site, find_labels, with_bootstrap
 
 MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
@@ -98,10 +98,10 @@ def _badge(source: Path, site: Site, root: Path) -> str:
         f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"({site.colab(f'exercises/{source.stem}.ipynb')})"
     )
-    chapter = next(iter(sorted(root.glob(f"chapters/{number}_*.md"))), None)
+    chapter = next((name for name in Course.read(root).numbered if name.startswith(f"{number}_")), None)
     if chapter is None:
         return badge
-    return f"{badge}\n\n*[Read the chapter in the book]({site.page(f'chapters/{chapter.stem}')}).*"
+    return f"{badge}\n\n*[Read the chapter in the book]({site.page(f'chapters/{chapter}')}).*"
 
 
 def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
@@ -168,26 +168,19 @@ def make_all(course: Path, site: Site, *, target: Path | None = None, only: list
 
 
 def listing(course: Path, site: Site) -> str:
-    """Return the table of the exercises for the book: what is written in each, points, and how to open it."""
+    """Return the table of the course's exercises for the book: what is written in each, points, and how to open it."""
     rows = ["| exercise | what you write | points | |", "|---|---|---|---|"]
-    for name in list_exercises(course):
+    chosen = Course.read(course)
+    for name in chosen.solution_pages():
         exercise = load_exercise(name, course)
-        chapter = next(iter(sorted(course.glob(f"chapters/{name.split('_')[0]}_*.md"))), None)
-        title = f"[{exercise.title}](../chapters/{chapter.name})" if chapter else exercise.title
+        chapter = next((one for one in chosen.numbered if one.split("_")[0] == name.split("_")[0]), None)
+        title = f"[{exercise.title}](../chapters/{chapter}.md)" if chapter else exercise.title
         tasks = ", ".join(f"`{task}`" for task in exercise.tasks)
         rows.append(
             f"| {title} | {tasks} | {exercise.max_points:g} | [Colab]"
             f"({site.colab(f'exercises/{name}.ipynb')}), {{download}}`file <../exercises/{name}.ipynb>` |"
         )
     return "\n".join(rows)
-
-
-def fill(page: Path, table: str) -> None:
-    """Put the table between the page's markers."""
-    text = page.read_text(encoding="utf-8")
-    begin, end = "<!-- exercises:begin (made by coursekit/exercises.py) -->", "<!-- exercises:end -->"
-    before, rest = text.split(begin)
-    page.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}", encoding="utf-8", newline="\n")
 
 
 def main() -> int:
@@ -200,8 +193,6 @@ def main() -> int:
     logging.disable(logging.WARNING)
     try:
         made = make_all(course, Site.read(), only=asked.names)
-        if course == ROOT:
-            fill(ROOT / "book" / "exercises.md", listing(ROOT, Site.read()))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,6 +1,6 @@
 """Make notebooks/*.ipynb, which Colab opens, from chapters/*.md, which people edit.
 
-Run by `make generated`, which also refreshes the set-up cell of the chapters and the badge of the README.
+Run by `make generated`, which also refreshes the chapters' set-up cell, and the README's badge and table.
 Colab shows MyST directives raw, so admonitions become block quotes, links to pages of the book become web
 addresses, and what cannot be carried over is an error that names it. Outputs, cell ids and book-only tags are left
 out: the same chapter always gives the same bytes.
@@ -18,7 +18,7 @@ import jupytext
 import nbformat
 import yaml
 
-from .course import ROOT
+from .course import ROOT, Course
 
 PLACEHOLDER = "https://github.com/OWNER/REPOSITORY"
 
@@ -32,6 +32,7 @@ if "google.colab" in sys.modules:
 BOOTSTRAP_TAGS = "[bootstrap, remove-cell]"
 
 ADMONITIONS = ("note", "tip", "hint", "important", "attention", "warning", "caution", "danger", "error", "seealso")
+FULL_COURSE = " (in the full course)"  # behind a link to a chapter that the course leaves out
 HEADLINE = {"seealso": "See also"}
 HIDDEN = {
     "hide-input",
@@ -122,6 +123,21 @@ def with_badges(text: str, site: Site) -> str:
     return re.sub(colab, lambda _: site.colab(""), text)
 
 
+def with_chapters(text: str, course: Course) -> str:
+    """Return the README's text with the course's chapters in its table, and the first of them behind its badge."""
+    page = (course.root / "book" / "instructors.md").read_text(encoding="utf-8")
+    asked = dict(re.findall(r"^\| \[[^\]]+\]\(\.\./chapters/(\w+)\.md\) \| ([^|]+\?) \|", page, re.M))
+    rows = [
+        f"| {number} [{course.title_of(name)}](chapters/{name}.md) | {asked.get(name, '')} |"
+        for number, name in enumerate(course.numbered, 1)
+    ]
+    table = "\n".join(["| chapter | its question |", "|---|---|", *rows])
+    text = re.sub(r"(?<=notebooks/)[\w]+(?=\.ipynb\))", course.numbered[0], text)
+    return re.sub(
+        r"(<!-- chapters:begin[^>]*-->\n).*?(?=\n<!-- chapters:end -->)", lambda m: m[1] + table, text, flags=re.S
+    )
+
+
 def find_labels(root: Path = ROOT) -> dict[str, str]:
     """Return label -> page of every `(label)=` in the book."""
     pages = [*root.glob("chapters/*.md"), *root.glob("book/*.md")]
@@ -137,6 +153,7 @@ class Markdown:
 
     def __init__(self, source: Path, root: Path, site: Site, labels: dict[str, str]):
         self.source, self.root, self.site, self.labels = source, root, site, labels
+        self.course = Course.read(root)
 
     def fail(self, what: str) -> NoReturn:
         """Refuse what Colab would show raw."""
@@ -229,6 +246,9 @@ class Markdown:
 
     def role(self, name: str, content: str) -> str:
         """Convert a role."""
+        if name in ("chapter", "Chapter"):
+            text, page = self.course.refer(content, begins=name == "Chapter")
+            return f"[{text}]({self.site.page(*page.split('#'))})" if page else text
         if name == "math":
             return f"${content}$"
         target = re.match(r"^(.*?)\s*<(.+)>$", content)
@@ -246,7 +266,14 @@ class Markdown:
         if re.search(r"(?<!!)\[\]\(", text):
             self.fail(f"a link without text in {text.strip()!r}")
         text = re.sub(r"(!\[[^\]]*\]\()([^)\s]+)", lambda m: m[1] + self.picture(m[2]), text)
-        return re.sub(r"(?<!!)(\[[^\]]+\]\()([^)\s]+)", lambda m: m[1] + self.address(m[2]), text)
+        return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", lambda m: self.link(m[1], m[2]), text)
+
+    def link(self, text: str, target: str) -> str:
+        """Return a link with its web address; to a chapter that the course leaves out there is none."""
+        path = target.partition("#")[0]
+        if path.endswith(".md") and self.course.leaves_out(self.relative(path).removesuffix(".md")):
+            return f"{text}{FULL_COURSE}"
+        return f"[{text}]({self.address(target)})"
 
     def picture(self, path: str) -> str:
         """Return the web address of a picture."""
@@ -279,7 +306,8 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
     markdown = Markdown(source, root, site, labels)
     docname = source.relative_to(root).with_suffix("").as_posix()
     picture = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    made = f"*Made from `{docname}.md`. [Read this chapter in the book]({site.page(docname)}).*"
+    read = "" if markdown.course.leaves_out(docname) else f" [Read this chapter in the book]({site.page(docname)})."
+    made = f"*Made from `{docname}.md`.{read}*"
     badge = f"{picture}({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n{made}"
     cells = [nbformat.v4.new_markdown_cell(badge)]
     for cell in chapter.cells:
@@ -326,11 +354,15 @@ def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:
 
 
 def refresh(site: Site, *, root: Path = ROOT) -> None:
-    """Put the current address into the set-up cells of the chapters and the badge of the README."""
+    """Put the current address into the set-up cells and the README, and the course's chapters into its table."""
+    course = Course.read(root)
     fresh = {path: with_bootstrap for path in sorted(root.glob("chapters/*.md"))}
     for path, current in {**fresh, root / "README.md": with_badges}.items():
         text = path.read_text(encoding="utf-8")
-        if (new := current(text, site)) != text:
+        new = current(text, site)
+        if path.name == "README.md":
+            new = with_chapters(new, course)
+        if new != text:
             path.write_text(new, encoding="utf-8", newline="\n")
 
 

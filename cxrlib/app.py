@@ -118,8 +118,8 @@ def _about(run: Run) -> str:
         f"<table>{cells}</table><p>In brackets: 95 % intervals. The test images come from where the training images "
         "come from; on X-rays of another hospital the network may be much worse, and nothing here would show it. It "
         "answers for any picture, a holiday photograph included: it was never taught to say that something is no chest "
-        "X-ray. Probabilities are calibrated with one temperature, fitted on the validation images (chapter 10). A "
-        "heat map shows what the network used, not where an illness is (chapters 7 and 8).</p>"
+        "X-ray. Probabilities are calibrated with one temperature, fitted on the validation images. A heat map "
+        "shows what the network used, not where an illness is.</p>"
     )
 
 

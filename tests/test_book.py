@@ -297,8 +297,7 @@ def test_the_solutions_are_in_the_book_only_when_the_switch_says_so(tmp_path):
         shutil.copy(ROOT / "solutions" / f"{name}.md", book.root / "solutions")
     assert book.build()[0] == 0
     assert not list(book.html.rglob(f"*{names[0]}*"))
-    settings = (book.root / "_config.yml").read_text()
-    (book.root / "_config.yml").write_text(settings.replace("show_solutions: false", "show_solutions: true"))
+    (book.root / "course.yml").write_text("solutions: show\n")
     code, output = book.build()
     assert code == 0, output[-2000:]
     assert "BEGIN SOLUTION" in (book.html / "solutions" / f"{names[0]}.html").read_text()

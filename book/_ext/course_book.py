@@ -1,7 +1,8 @@
 """What the book adds to Jupyter Book.
 
-Questions that wait for a guess, a chapter's buttons and reading time, glossary words that explain themselves, and the
-tags that the preview of a shared link is made from.
+Chapters called by name, lists and plans of the chapters that the course has, questions that wait for a guess, a
+chapter's buttons and reading time, glossary words that explain themselves, and the tags that the preview of a shared
+link is made from.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from coursekit.notebooks import Site
+from coursekit.course import Course
+from coursekit.exercises import listing
+from coursekit.notebooks import FULL_COURSE, Site
 from coursekit.questions.predictions import question_id
 
 # Technical text in a second language, with code that is followed line by line.
@@ -79,6 +84,106 @@ def _without_thebe(app: Sphinx) -> None:
         for listener in list(app.events.listeners[event]):
             if listener.handler.__module__ == "sphinx_thebe":
                 app.disconnect(listener.id)
+
+
+# --- the course's chapters (course.yml)
+
+
+def _know_course(app: Sphinx, config: Config) -> None:
+    config.course = Course.read(Path(app.srcdir))  # pages are read again when it has changed
+
+
+class ChapterRole(SphinxRole):
+    """A chapter by its name: {chapter}`07_grad_cam#how-coarse-is-it` is "chapter 7", {Chapter} "Chapter 7".
+
+    In a course without it: "the chapter *Grad-CAM* of the full course", and no link.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Make a link, or words."""
+        try:
+            text, page = self.config.course.refer(self.text, begins=self.rawtext.startswith(":Chapter:"))
+        except ValueError as error:
+            message = self.inliner.reporter.error(str(error), line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        words = [
+            (nodes.emphasis if k % 2 else nodes.Text)(*[part] * (1 + k % 2)) for k, part in enumerate(text.split("*"))
+        ]
+        if page is None:
+            return words, []
+        docname, _, anchor = page.partition("#")
+        link = addnodes.pending_xref(
+            refdomain="doc",
+            reftype="myst",
+            reftarget=docname,
+            reftargetid=anchor or None,
+            refexplicit=True,
+            refdoc=self.env.docname,
+        )
+        link.append(nodes.inline("", "", *words, classes=["xref", "myst"]))
+        return [link], []
+
+
+class Chapters(SphinxDirective):
+    """A list, or a table, whose entries link to chapters: what is left are those of the course, in its order."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Leave out, and sort."""
+        box = nodes.container()
+        self.state.nested_parse(self.content, self.content_offset, box)
+        for kind in (nodes.bullet_list, nodes.tbody):
+            for entries in box.findall(kind):
+                places = [(self.place(entry), entry) for entry in entries]
+                entries[:] = [entry for place, entry in sorted(places, key=lambda one: one[0]) if place >= 0]
+        return box.children
+
+    def place(self, entry: nodes.Element) -> int:
+        """Return the place of an entry: -1 without its chapter, the end for one that names no chapter."""
+        course = self.config.course
+        links = (link["reftarget"] for link in entry.findall(addnodes.pending_xref) if link.get("refdomain") == "doc")
+        name = next((page for page in links if course.knows(page)), "").rpartition("/")[2]
+        return len(course.chapters) if not name else course.chapters.index(name) if name in course.chapters else -1
+
+
+class Plan(SphinxDirective):
+    """The weeks of course.yml as a table; nothing where it has none."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write it in Markdown."""
+        course, box = self.config.course, nodes.container()
+        if not course.weeks:
+            return []
+        exercises = {name.partition("_")[0]: int(name.partition("_")[0]) for name in course.solution_pages()}
+        rows = ["| week | chapter | homework | |", "|---|---|---|---|"]
+        for number, week in enumerate(course.weeks, 1):
+            links = ", ".join(f"[{course.title_of(name)}](/chapters/{name}.md)" for name in week.chapters)
+            numbers = [exercises.get(name.partition("_")[0]) for name in week.chapters]
+            homework = ", ".join(f"[exercise {it}](/book/exercises.md)" for it in numbers if it)
+            rows.append(f"| {number} | {links} | {homework} | {week.note} |")
+        self.state.nested_parse(StringList(rows, "course.yml"), self.content_offset, box)
+        return box.children
+
+
+class Exercises(SphinxDirective):
+    """The table of the course's exercises."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write it in Markdown."""
+        box, rows = nodes.container(), listing(Path(self.env.srcdir), _site(self.env.app)).splitlines()
+        self.state.nested_parse(StringList(rows, "solutions"), self.content_offset, box)
+        return box.children
+
+
+def _without_left_out(app: Sphinx, doctree: nodes.document) -> None:
+    """Take the links to chapters that the course leaves out, and give the front page the course's title."""
+    course = app.config.course
+    for link in list(doctree.findall(addnodes.pending_xref)):
+        if link.get("refdomain") == "doc" and course.leaves_out(link["reftarget"]):
+            link.replace_self([*link[0].children, nodes.Text(FULL_COURSE)])
+    if course.title and app.env.docname == app.config.root_doc:
+        next(doctree.findall(nodes.title)).children = [nodes.Text(course.title)]
 
 
 # --- questions
@@ -191,7 +296,13 @@ def _add_social_tags(
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it to Sphinx."""
     app.add_directive("predict", Predict)
-    app.add_config_value("show_solutions", False, "env")  # read by coursekit/build_book.py, which adds the pages
+    app.add_directive("chapters", Chapters)
+    app.add_directive("plan", Plan)
+    app.add_directive("exercises", Exercises)
+    app.add_role("chapter", ChapterRole())
+    app.add_config_value("course", None, "env")
+    app.connect("config-inited", _know_course)
+    app.connect("doctree-read", _without_left_out, priority=100)  # before the titles are collected
     app.connect("builder-inited", _without_thebe)
     app.connect("env-get-updated", _read_glossary)
     app.connect("doctree-resolved", _explain_terms)

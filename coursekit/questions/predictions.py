@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from ..course import Course
+
 #: A block ``:::{predict}``: its choices, or none, and the question.
 BLOCK = re.compile(r"^:::\{predict\}\n(?::choices:([^\n]*)\n)?(.*?)\n:::$", re.M | re.S)
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*).*?^```$", re.M | re.S)
@@ -45,6 +47,7 @@ def question_id(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return Markdown as text in one line, without links, roles, emphasis and the dollars of formulas."""
+    text = Course.read().spelled(text)
     text = re.sub(r"\{[\w:-]+\}`([^`<]+?)(?:\s*<[^>]*>)?`", r"\1", " ".join(text.split()))
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"\\[a-z]*frac\{([^}]*)\}\{([^}]*)\}", r"\1/\2", text).replace(r"\cdot", "·").replace("$", "")

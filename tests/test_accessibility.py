@@ -38,6 +38,10 @@ WIDGETS = {
     "FreezeExplorer": lambda make: make(build_model("resnet18", ("normal", "pneumonia"), size=64, seed=0), 4),
     "LadderExplorer": lambda make: make(steps()),
     "LayerBuilder": lambda make: make(size=64, examples=["CCPFDD", "CPC"]),
+    "LookInside": lambda make: make(
+        build_model("CPCFD", ("normal", "bacterial"), size=48, seed=0, filters=(3, 5), hidden=12),
+        lab.make_pairs(4, size=48, seed=2).plain,
+    ),
     "PhantomDials": lambda make: make(("viral",), find={"all": lambda x: x[:, 0] > -1}, size=64),
     "ThresholdExplorer": lambda make: make({"validation": make_report(), "test": make_report(1, 50)}),
     "WindowExplorer": lambda make: explorer(),

@@ -5,6 +5,7 @@ from .confusions import ConfusionExplorer, ThresholdExplorer
 from .dials import PhantomDials
 from .fool import FoolIt
 from .freezing import FreezeExplorer
+from .inside import LookInside
 from .inspector import CamInspector
 from .ladder import LadderExplorer
 from .layers import LayerBuilder
@@ -13,5 +14,5 @@ from .windowing import WindowExplorer
 
 __all__ = [
     "AugmentationPlayground", "CamInspector", "ConfusionExplorer", "FoolIt", "FreezeExplorer", "LadderExplorer",
-    "LayerBuilder", "PhantomDials", "StaticWidget", "ThresholdExplorer", "WindowExplorer",
+    "LayerBuilder", "LookInside", "PhantomDials", "StaticWidget", "ThresholdExplorer", "WindowExplorer",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import matplotlib as mpl
@@ -12,9 +13,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from ..data import CxrDataset
+from ..live import live_network
 from ..localization import enlarge
-from ..validate import array
+from ..models import CxrNet
+from ..validate import array, short, whole
 
+MOST = 12  # pictures on one page
 SIDE = 256  # larger images are reduced to this for the page, in pixels
 GRID = 56  # finer maps are averaged down to this many cells for the page
 # Perceptually uniform, so that equal steps look equal, with and without color blindness.
@@ -32,6 +37,31 @@ def picture(pixels: np.ndarray, kind: str = "PNG", **options) -> str:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, kind, **{"optimize": True, **options})
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def examples(data: CxrDataset, images: Sequence[int] | None = None) -> list[dict]:
+    """Encode the images at these positions (at most 12; default: the first six), each with its label."""
+    if not isinstance(data, CxrDataset) or not len(data):
+        raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
+    rows = range(min(6, len(data))) if images is None else images
+    rows = [whole("images: each", row, 0, len(data) - 1) for row in rows]
+    if not 1 <= len(rows) <= MOST:
+        raise ValueError(f"images: give 1 to {MOST} positions, got {len(rows)}")
+    part = data[rows]
+    pairs = zip(part.images, part.labels, strict=True)
+    return [{"png": picture(np.asarray(image[0])), "label": int(label)} for image, label in pairs]
+
+
+def described(networks: Mapping[str, CxrNet], data: CxrDataset) -> list[dict]:
+    """Describe one or two networks for the page, each with its name; ValueError where they do not fit the data."""
+    if not isinstance(networks, Mapping) or not 1 <= len(networks) <= 2:
+        raise ValueError(f"networks: give one or two, by name, got {short(networks)}")
+    live = [{"name": str(name), "net": live_network(net)} for name, net in networks.items()]
+    for name, net in (one.values() for one in live):
+        if net["classes"] != list(data.classes) or net["size"] != data.size:
+            given = f"{len(net['classes'])} classes at {net['size']} px"
+            raise ValueError(f"networks: {name!r} has {given}; data are of {', '.join(data.classes)}, {data.size} px")
+    return live
 
 
 def reduced(image: np.ndarray) -> np.ndarray:

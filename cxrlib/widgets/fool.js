@@ -24,25 +24,6 @@ function leadLetter(height) {
   return { width, height, values };
 }
 
-/** A needle from 0 to 100 %: { element, set(now, before) }. */
-function gauge() {
-  const at = (p, r) => [60 - r * Math.cos(Math.PI * p), 60 - r * Math.sin(Math.PI * p)];
-  const arc = (p) => `M${at(0, 48)} A48 48 0 0 1 ${at(p, 48)}`;
-  const filled = svg("path.filled"), needle = svg("line.needle"), before = svg("line.before");
-  const text = (x, anchor, words) => svg("text", { x, y: 74, "text-anchor": anchor }, words);
-  const element = svg("svg.gauge", { viewBox: "0 0 120 80", "aria-hidden": "true" },
-    svg("path.arc", { d: arc(1) }), filled, before, needle, text(8, "start", "0"), text(112, "end", "100\u00a0%"));
-  const ray = (line, p, from, to) => {
-    const [[x1, y1], [x2, y2]] = [at(p, from), at(p, to)];
-    Object.entries({ x1, y1, x2, y2 }).forEach(([key, value]) => line.setAttribute(key, value));
-  };
-  return { element, set: (now, was) => {
-    filled.setAttribute("d", arc(Math.max(now, 0.002)));
-    ray(needle, now, 0, 42);
-    ray(before, was, 40, 57);
-  } };
-}
-
 function render({ model, el }) {
   const page = model.get("page"), n = page.size, ill = page.classes[page.target], table = bytes(page.colors);
   const root = widget("cxr-fool", t`Fool it`);
@@ -51,7 +32,7 @@ function render({ model, el }) {
   const height = Math.max(6, Math.round(0.1 * n)), home = { x: Math.round(0.06 * n), y: Math.round(0.08 * n) };
   let base = null, networks = null, shown = 0, tool = "marker", showMap = true, drawn = null, closed = false;
   let state, paint, cursor, anchor;
-  const status = h("p.note", { role: "status" }, t`The networks are loaded when this comes into view.`);
+  const status = h("p.note", { role: "status" });
   const spoken = h("p.spoken", { "aria-live": "polite" });
 
   // --- the picture
@@ -91,11 +72,7 @@ function render({ model, el }) {
     pen.imageSmoothingQuality = "high";
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
     if (!box) return;
-    const scale = canvas.width / n;
-    for (const [style, width] of [["#000", 4], ["#ffd166", 2]]) {
-      Object.assign(pen, { strokeStyle: style, lineWidth: width });
-      pen.strokeRect(...box.map((v) => v * scale));
-    }
+    framed(pen, box.map((v) => (v * canvas.width) / n));
   };
 
   // --- the answers
@@ -257,23 +234,14 @@ function render({ model, el }) {
   );
   fresh();
   choose(0);
-  const unwatch = whenSeen(root, async () => {
-    status.textContent = t`Loading the networks …`;
-    try {
-      const tf = await tensorflow(model);
-      if (closed) return;
-      networks = page.networks.map(({ net }) => new Network(tf, net));
-      status.textContent = t`The networks run in this page. Nothing leaves it.`;
-      again();
-    } catch (error) {
-      status.textContent = t`The networks cannot run here: ${error.message}.`;
-    }
+  const end = alive(root, model, page.networks.map(({ net }) => net), status, (made) => {
+    networks = made;
+    again();
   });
   return () => {
     closed = true;
-    unwatch();
+    end();
     unfollow();
-    networks?.forEach((network) => network.dispose());
   };
 }
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from ..data import CxrDataset
-from ..live import live_network
 from ..models import CxrNet
-from ..validate import one_of, short, whole
+from ..validate import one_of
 from .base import LiveWidget, kit, t
-from .encode import color_tables, picture
-
-MOST = 12  # pictures on the page
+from .encode import color_tables, described, examples
 
 
 class FoolIt(LiveWidget):
@@ -34,35 +29,16 @@ class FoolIt(LiveWidget):
         The class whose probability is shown; default: the last one.
     """
 
-    _esm, _css = kit("maps", "live", "changes", "fool")
+    _esm, _css = kit("maps", "live", "changes", "gauge", "fool")
     summary = t("Fool it: an X-ray to change by hand, and networks that answer at once.")
 
     def __init__(
         self, networks: Mapping[str, CxrNet], data: CxrDataset, images: Sequence[int] | None = None,
         target: str | None = None,
     ) -> None:  # fmt: skip
-        if not isinstance(networks, Mapping) or not 1 <= len(networks) <= 2:
-            raise ValueError(f"networks: give one or two, by name, got {short(networks)}")
-        if not isinstance(data, CxrDataset) or not len(data):
-            raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
-        live = {str(name): live_network(net) for name, net in networks.items()}
-        for name, net in live.items():
-            if net["classes"] != list(data.classes) or net["size"] != data.size:
-                given = f"{len(net['classes'])} classes at {net['size']} px"
-                raise ValueError(
-                    f"networks: {name!r} has {given}; data are of {', '.join(data.classes)}, {data.size} px"
-                )
-        rows = range(min(6, len(data))) if images is None else images
-        rows = [whole("images: each", row, 0, len(data) - 1) for row in rows]
-        if not 1 <= len(rows) <= MOST:
-            raise ValueError(f"images: give 1 to {MOST} positions, got {len(rows)}")
-        part = data[rows]
+        images = examples(data, images)
         super().__init__(page={
-            "networks": [{"name": name, "net": net} for name, net in live.items()], "size": data.size,
+            "images": images, "networks": described(networks, data), "size": data.size,
             "classes": list(data.classes), "colors": color_tables()["cividis"],
             "target": data.classes.index(one_of("target", target or data.classes[-1], data.classes)),
-            "images": [
-                {"png": picture(np.asarray(image[0])), "label": int(label)}
-                for image, label in zip(part.images, part.labels, strict=True)
-            ],
         })  # fmt: skip

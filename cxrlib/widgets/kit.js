@@ -121,3 +121,11 @@ async function pixels(png) {
   const rgba = pen.getImageData(0, 0, canvas.width, canvas.height).data;
   return { width: canvas.width, height: canvas.height, values: rgba.filter((_, i) => i % 4 === 0), canvas };
 }
+
+/** A frame [x, y, width, height] that is seen on black and on white. */
+function framed(pen, box) {
+  for (const [style, width] of [["#000", 4], ["#ffd166", 2]]) {
+    Object.assign(pen, { strokeStyle: style, lineWidth: width });
+    pen.strokeRect(...box);
+  }
+}

@@ -43,6 +43,29 @@ function tensorflow(model) {
   }));
 }
 
+/** Make networks live once the element is about to be seen; `status` says how far it is. Returns what ends them. */
+function alive(element, model, described, status, ready) {
+  let networks = null, closed = false;
+  status.textContent = t`The networks are loaded when this comes into view.`;
+  const unwatch = whenSeen(element, async () => {
+    status.textContent = t`Loading the networks …`;
+    try {
+      const tf = await tensorflow(model);
+      if (closed) return;
+      networks = described.map((net) => new Network(tf, net));
+      status.textContent = t`The networks run in this page. Nothing leaves it.`;
+      ready(networks);
+    } catch (error) {
+      status.textContent = t`The networks cannot run here: ${error.message}.`;
+    }
+  });
+  return () => {
+    closed = true;
+    unwatch();
+    networks?.forEach((network) => network.dispose());
+  };
+}
+
 /** The numbers of one tensor, as float32 in PyTorch's order. */
 function unpacked({ shape, bits, data, factor }) {
   const raw = bytes(data).buffer;
@@ -86,18 +109,31 @@ class Network {
     });
   }
 
+  /** What is taken off every gray value, and what it is then divided by. */
+  scale(gray) {
+    const { normalize } = this.described;
+    if (normalize !== "image") return normalize;
+    const mean = gray.reduce((a, b) => a + b, 0) / gray.length;
+    return [mean, Math.sqrt(gray.reduce((a, b) => a + (b - mean) ** 2, 0) / gray.length + 1e-6)];
+  }
+
+  /** The picture in its scale, and what each step of the body makes, as tensors: only within tf.tidy. */
+  made(gray) {
+    const { tf, size } = this, [mean, deviation] = this.scale(gray);
+    const made = [tf.tensor(Float32Array.from(gray, (v) => (v - mean) / deviation), [1, size, size, 1])];
+    for (const step of this.body) made.push(this.step(step, step.from.map((source) => made[source])));
+    return made;
+  }
+
+  /** The same as plain arrays, channels last: [{ values, shape }]. */
+  trace(gray) {
+    return this.tf.tidy(() => this.made(gray).map((x) => ({ values: x.dataSync(), shape: x.shape.slice(1) })));
+  }
+
   /** Body's maps as plain arrays: { features, grid: [rows, columns], channels }. */
   features(gray) {
-    const { tf, size } = this, { normalize } = this.described;
-    let [mean, deviation] = normalize;
-    if (normalize === "image") {
-      mean = gray.reduce((a, b) => a + b, 0) / gray.length;
-      deviation = Math.sqrt(gray.reduce((a, b) => a + (b - mean) ** 2, 0) / gray.length + 1e-6);
-    }
-    return tf.tidy(() => {
-      const made = [tf.tensor(Float32Array.from(gray, (v) => (v - mean) / deviation), [1, size, size, 1])];
-      for (const step of this.body) made.push(this.step(step, step.from.map((source) => made[source])));
-      const last = made.at(-1), [, rows, columns, channels] = last.shape;
+    return this.tf.tidy(() => {
+      const last = this.made(gray).at(-1), [, rows, columns, channels] = last.shape;
       return { features: last.dataSync(), grid: [rows, columns], channels };
     });
   }
@@ -179,8 +215,6 @@ class Network {
   /** One image, float 0..1 in rows: logits, probabilities and, by name, a map per class with its sign. */
   run(gray, methods = ["grad-cam"]) {
     const seen = this.features(gray), outputs = this.forward(seen), logits = outputs.at(-1);
-    const top = Math.max(...logits), powers = Array.from(logits, (v) => Math.exp(v - top));
-    const total = powers.reduce((a, b) => a + b, 0);
     const maps = Object.fromEntries(methods.map((method) => [method, []]));
     if (methods.length) {
       this.classes.forEach((_, k) => {
@@ -188,7 +222,7 @@ class Network {
         for (const method of methods) maps[method].push(MAPS[method](seen, g));
       });
     }
-    return { ...seen, logits, probs: powers.map((p) => p / total), maps };
+    return { ...seen, logits, probs: softmax(logits), maps };
   }
 
   /** The maps of all classes by any method of cxrlib.cam: { grid, maps }. `pause` lets the page breathe. */
@@ -220,17 +254,20 @@ class Network {
       return { grid: [CELLS, CELLS], maps: this.classes.map((_, c) => Float32Array.from(found, (y) => plain[c] - y[c])) };
     }
     const found = await logits(seen.channels, (k) => throughMask(gray, this.size, seen, k)); // Score-CAM
-    return { grid: seen.grid, maps: this.classes.map((_, c) => {
-      const top = Math.max(...found.map((y) => y[c])), powers = found.map((y) => Math.exp(y[c] - top));
-      const total = powers.reduce((a, b) => a + b, 0);
-      return weighted(seen, powers.map((p) => p / total));
-    }) };
+    return { grid: seen.grid, maps: this.classes.map((_, c) => weighted(seen, softmax(found.map((y) => y[c])))) };
   }
 
   /** Free the weights. */
   dispose() {
     for (const step of this.body) for (const name of ["weight", "bias", "factor"]) step[name]?.dispose?.();
   }
+}
+
+/** Logits to probabilities. */
+function softmax(logits) {
+  const top = Math.max(...logits), powers = Array.from(logits, (v) => Math.exp(v - top));
+  const total = powers.reduce((a, b) => a + b, 0);
+  return powers.map((p) => p / total);
 }
 
 /** Features weighted by one number per channel and summed: a map. */

@@ -39,7 +39,7 @@ endef
 export NO_DRIVER NO_CPU_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader questions address bench constraints mathjax tfjs \
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader questions address update bench constraints mathjax tfjs \
   clean distclean
 
 help: ## this list
@@ -115,6 +115,17 @@ questions: $(STAMP) ## the questions of the chapters for Moodle, Canvas, Blackbo
 address: $(STAMP) ## set the repository's address everywhere: URL=https://github.com/OWNER/NAME (BRANCH=main)
 	@test -n "$(URL)" || { echo "Which address? make address URL=https://github.com/OWNER/NAME"; exit 1; }
 	$(BIN)/python -m coursekit.address "$(URL)" $(if $(BRANCH),--branch "$(BRANCH)")
+
+update: ## the project's later fixes, into your fork (once FROM=https://github.com/OWNER/NAME, the one that you forked)
+	@git diff --quiet HEAD || { echo "Commit your changes first; git status lists them."; exit 1; }
+	@git remote get-url upstream >/dev/null 2>&1 || test -n "$(FROM)" || { \
+	  echo "Which repository did you fork? make update FROM=https://github.com/OWNER/NAME"; exit 1; }
+	$(if $(FROM),git remote remove upstream 2>/dev/null || true; git remote add upstream "$(FROM)")
+	git fetch upstream
+	@git -c merge.ours.driver=true merge --no-edit upstream/$(or $(BRANCH),main) || { \
+	  echo "Both sides have edited these. Mend them, git commit, make generated."; git diff --name-only --diff-filter=U; exit 1; }
+	@$(MAKE) generated
+	@git diff --quiet || git commit --all --message "Make the generated files again"
 
 bench: $(STAMP) ## measure the performance figures again
 	@for name in $(BENCHES); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done

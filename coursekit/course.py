@@ -217,7 +217,7 @@ class _Reader:
             return Course(self.root, self.full, self.full)
         try:
             said = _yaml(self.file) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # the second for a date such as 2027-02-30
             self.fail(f"it cannot be read as YAML: {' '.join(str(error).split())}")
         if not isinstance(said, dict):
             self.fail(f"it holds {said!r}, not lines such as `title: X-rays`; the keys are {', '.join(KEYS)}")

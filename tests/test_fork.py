@@ -6,7 +6,6 @@ course's content, and the book, without executing its chapters.
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from coursekit.build_book import chapters
+from coursekit.course import Course
 from coursekit.grade import list_exercises
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,47 +169,45 @@ def test_a_private_exercise_is_proved(sandbox, private, tmp_path, wrong):
     assert "passed" in done.stdout and ("1 failed" in done.stdout) == wrong, done.stdout
 
 
-def make_fork(folder: Path) -> Path:
-    """A copy of the repository, changed as book/instructors.md says."""
+def copy_of_the_course(folder: Path) -> Path:
+    """A copy of what is in the repository."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, tracked.decode().split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    run(sys.executable, "-m", "coursekit.address", URL, "--branch", BRANCH, cwd=folder)
+    return folder
 
-    first, gone = chapters(folder)[0].name, chapters(folder)[len(chapters(folder)) // 2].stem
-    exercise = next(name for name in list_exercises(folder) if name[:2] == gone[:2])
-    toc = folder / "book" / "_toc.yml"
-    contents = yaml.safe_load(toc.read_text())
-    (part,) = [part for part in contents["parts"] if {"file": f"chapters/{gone}"} in part["chapters"]]
-    part["chapters"].remove({"file": f"chapters/{gone}"})
-    part["chapters"].append({"file": "chapters/20_bones"})
-    toc.write_text(yaml.safe_dump(contents, sort_keys=False))
-    for name in (f"chapters/{gone}.md", f"solutions/{exercise}.md", f"solutions/{exercise}_checks.py"):
-        (folder / name).unlink()
-    (folder / "tests" / "answers" / f"{exercise}.py").unlink()
-    (folder / "chapters" / "20_bones.md").write_text(CHAPTER.replace("FIRST", first))
-    for page in [*folder.glob("*.md"), *folder.glob("book/*.md"), *folder.glob("chapters/*.md")]:
-        text = page.read_text(encoding="utf-8")
-        rows = "\n".join(line for line in text.split("\n") if not (line.startswith("| ") and f"{gone}.md" in line))
-        page.write_text(re.sub(rf"\[([^\]]+)\]\([^)\s]*{gone}[^)]*\)", r"\1", rows), encoding="utf-8")
-    for step in ("notebooks", "exercises", "results"):  # make generated
-        run(sys.executable, "-m", f"coursekit.{step}", cwd=folder)
+
+def commit(folder: Path, branch: str = BRANCH) -> None:
+    """Commit all that is in a folder."""
+    if not (folder / ".git").exists():
+        run("git", "init", "-qb", branch, cwd=folder)
+        run("git", "config", "user.name", "i", cwd=folder)
+        run("git", "config", "user.email", "i@x", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-qm", "x", cwd=folder)
+
+
+def make_fork(folder: Path) -> Path:
+    """Change a copy of the repository as book/instructors.md says: address, course.yml, a chapter of one's own."""
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    first, *names = Course.read(folder).full
+    names.remove(names[len(names) // 2])
+    (folder / "chapters" / "20_bones.md").write_text(CHAPTER.replace("FIRST", f"{first}.md"))
+    (folder / "mine").mkdir()
+    (folder / "mine" / "rules.md").write_text("# Rules\n\nAsk before {chapter}`20_bones`.\n")
+    own = {"title": "Lungs, 2027", "chapters": ["20_bones", *names, first], "pages": ["mine/rules"]}
+    (folder / "course.yml").write_text(yaml.safe_dump({**own, "solutions": "show", "weeks": [first, ["20_bones"]]}))
+    run(sys.executable, "-m", "coursekit.address", URL, "--branch", BRANCH, cwd=folder)
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_fork_passes_what_its_workflow_runs(tmp_path):
-    fork = make_fork(tmp_path / "fork")
-    for command in (
-        ["init", "-qb", BRANCH],
-        ["add", "-A"],
-        ["-c", "user.name=i", "-c", "user.email=i@x", "commit", "-qmx"],
-    ):
-        run("git", *command, cwd=fork)
+    fork = make_fork(copy_of_the_course(tmp_path / "fork"))
+    commit(fork)
     make = ["make", "-o", ".venv/.installed"]  # what is installed here will do
     run(*make, "lint", cwd=fork)
     tests = " ".join(f"tests/test_{name}.py" for name in CONTENT)
@@ -224,3 +221,33 @@ def test_a_fork_passes_what_its_workflow_runs(tmp_path):
         in page
     )
     assert "OWNER/REPOSITORY" not in page
+    assert "Chapter 1</span></a>" not in page and "chapter 1" in (fork / "_build/html/mine/rules.html").read_text()
+
+
+@pytest.mark.slow
+def test_later_fixes_merge_into_a_fork_that_has_chosen(tmp_path):
+    """Text, solutions and a chapter that the fork leaves out change; so does every file that is made from them."""
+    ours = copy_of_the_course(tmp_path / "ours")
+    commit(ours, "main")
+    run("git", "clone", "-q", ours, tmp_path / "fork", cwd=tmp_path)
+    fork = make_fork(tmp_path / "fork")
+    run("git", "config", "user.name", "i", cwd=fork)
+    run("git", "config", "user.email", "i@x", cwd=fork)
+    commit(fork)
+    chosen = (fork / "course.yml").read_text()
+
+    exercise = list_exercises(ours)[0]
+    for path in [*ours.glob("chapters/*.md"), ours / "solutions" / f"{exercise}.md"]:
+        path.write_text(path.read_text(encoding="utf-8") + "\nMended later.\n", encoding="utf-8")
+    (ours / "course.yml").write_text("# Another comment.\nchapters: all\n")
+    run(sys.executable, "-m", "coursekit.notebooks", cwd=ours)
+    run(sys.executable, "-m", "coursekit.exercises", exercise, cwd=ours)
+    commit(ours)
+    run("make", "-o", ".venv/.installed", "update", f"FROM={ours}", cwd=fork)
+
+    assert (fork / "course.yml").read_text() == chosen
+    for name in (f"notebooks/{Course.read(fork).full[1]}", "notebooks/20_bones", f"exercises/{exercise}"):
+        text = (fork / f"{name}.ipynb").read_text()
+        assert "OWNER/REPOSITORY" not in text and "Instructor-1/lungs.course" in text, name
+        assert "Mended later." in text or "20" in name, name
+    assert not run("git", "status", "--porcelain", cwd=fork)

@@ -39,7 +39,7 @@ endef
 export NO_DRIVER NO_CPU_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader questions address update bench constraints mathjax tfjs \
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader questions address publish update bench constraints mathjax tfjs \
   clean distclean
 
 help: ## this list
@@ -115,6 +115,13 @@ questions: $(STAMP) ## the questions of the chapters for Moodle, Canvas, Blackbo
 address: $(STAMP) ## set the repository's address everywhere: URL=https://github.com/OWNER/NAME (BRANCH=main)
 	@test -n "$(URL)" || { echo "Which address? make address URL=https://github.com/OWNER/NAME"; exit 1; }
 	$(BIN)/python -m coursekit.address "$(URL)" $(if $(BRANCH),--branch "$(BRANCH)")
+
+publish: book ## copy the built book into a folder that a web server shows: OUT=folder
+	@test -n "$(OUT)" || { echo "Into which folder? make publish OUT=/var/www/course"; exit 1; }
+	@test ! -e "$(OUT)" || test -f "$(OUT)/searchindex.js" || { \
+	  echo "$(OUT) is there and holds no earlier book: name a folder that does not exist yet"; exit 1; }
+	@rm -rf "$(OUT)" && mkdir -p "$(OUT)" && cp -R _build/html/. "$(OUT)/" && touch "$(OUT)/.nojekyll"
+	@echo "The book is in $(OUT): its first page is $(OUT)/index.html"
 
 update: ## the project's later fixes, into your fork (once FROM=https://github.com/OWNER/NAME, the one that you forked)
 	@git diff --quiet HEAD || { echo "Commit your changes first; git status lists them."; exit 1; }

@@ -8,6 +8,7 @@ A warning, a missing reference or a failing cell makes the build fail.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import platform
@@ -80,14 +81,20 @@ def main() -> int:
     if build.exists() and (not key_file.exists() or key_file.read_text() != key):
         print("The library, the pins or the settings changed: the chapters are executed again.")
         shutil.rmtree(build)
-    if not complete.exists():
-        # Sphinx does not repeat the warnings of pages it has read, and stamps a style sheet that an earlier build left:
-        # after a build that did not end, all pages are made again, from the executed chapters
+    toc, config = build / "_toc.yml", build / "_config.yml"
+    contents, settings = course.contents(), course.configuration()
+    made = {path: yaml.safe_dump(it, sort_keys=False) for path, it in ((toc, contents), (config, settings))}
+    if not complete.exists() or any(not path.is_file() or path.read_text() != text for path, text in made.items()):
+        # Sphinx does not repeat the warnings of pages it has read, stamps a style sheet that an earlier build left, and
+        # keeps pages that are no longer in the book: after a build that did not end, or of another course, all pages
+        # are made again, from the executed chapters
         for part in (".doctrees", "html"):
             shutil.rmtree(build / part, ignore_errors=True)
     build.mkdir(exist_ok=True)
     key_file.write_text(key)
     complete.unlink(missing_ok=True)
+    for path, text in made.items():
+        path.write_text(text)
 
     # a profile of its own: no start-up files of the user, no notices of the kernel about its transport
     profile = build / ".ipython" / "profile_default"
@@ -99,10 +106,6 @@ def main() -> int:
     if site.is_placeholder:
         print("Note: the repository has no address yet, so the Colab buttons lead nowhere: make address URL=...")
     os.environ.update(env)  # for the kernels
-    toc, config = build / "_toc.yml", build / "_config.yml"
-    contents, settings = course.contents(), course.configuration()
-    for path, made in ((toc, contents), (config, settings)):
-        path.write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True), encoding="utf-8")
     if settings["execute"]["execute_notebooks"] != "off":
         pages = pages_of(contents, ROOT)
         execute_chapters.execute_all(pages, build / ".jupyter_cache", settings["execute"]["timeout"])
@@ -112,7 +115,7 @@ def main() -> int:
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     if code == 0:
         try:
-            notebooks.make_all(build / "html" / "notebooks", site)
+            fresh = notebooks.make_all(build / "html" / "notebooks", site)
         except ValueError as error:
             print(error, file=sys.stderr)
             code = 1
@@ -120,6 +123,11 @@ def main() -> int:
         print("The book was not built: the messages above say why.", file=sys.stderr)
         return code
     complete.touch()
+    _, other, missing = filecmp.cmpfiles(
+        build / "html" / "notebooks", ROOT / "notebooks", [path.name for path in fresh], shallow=False
+    )
+    if (ROOT / "notebooks").is_dir() and (other or missing):
+        print("Note: notebooks/, which Colab opens, does not fit the chapters and course.yml yet: make generated")
     print(f"The book: {build / 'html' / 'index.html'}")
     return 0
 

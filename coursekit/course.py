@@ -143,7 +143,8 @@ class Course:
         numbers = [name.partition("_")[0] for name in self.numbered]
         others = {name.partition("_")[0] for name in self.full} - set(numbers)
         kept = [name for name in names if name.partition("_")[0] not in others]
-        return sorted(kept, key=lambda name: [*numbers, name[:2]].index(name.partition("_")[0]))
+        places = {number: place for place, number in enumerate(numbers)}
+        return sorted(kept, key=lambda name: places.get(name.partition("_")[0], len(places)))
 
     def contents(self) -> dict[str, Any]:
         """Return the table of contents, as `book/_toc.yml` has it, of this course."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 
-from .course import ROOT
+from .course import ROOT, Course
 from .exercises import to_source
 from .grade import load_exercise
 from .notebooks import Site
@@ -67,7 +67,8 @@ def nbgrader_course(target: Path, course: Path = ROOT, site: Site | None = None)
     target.mkdir(parents=True, exist_ok=True)
     (target / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
     made = []
-    for solution in sorted((course / "solutions").glob("[0-9]*.md")):
+    for name in Course.read(course).solution_pages():
+        solution = course / "solutions" / f"{name}.md"
         place = target / "source" / solution.stem / f"{solution.stem}.ipynb"
         place.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(to_source(solution, site or Site.read(), root=course), place)

@@ -296,14 +296,20 @@ def test_the_solutions_are_in_the_book_only_when_the_switch_says_so(tmp_path):
     (book.root / "solutions").mkdir()
     names = list_exercises(ROOT)[:2]
     for name in names:
-        shutil.copy(ROOT / "solutions" / f"{name}.md", book.root / "solutions")
+        text = (ROOT / "solutions" / f"{name}.md").read_text(encoding="utf-8")
+        (book.root / "solutions" / f"{name}.md").write_text(Course.read(ROOT).spelled(text), encoding="utf-8")
     assert book.build()[0] == 0
     assert not list(book.html.rglob(f"*{names[0]}*"))
+    before = book.ran_at()
     (book.root / "course.yml").write_text("solutions: show\n")
     code, output = book.build()
     assert code == 0, output[-2000:]
+    assert book.ran_at() == before, "another course.yml executes no chapter again"
     assert "BEGIN SOLUTION" in (book.html / "solutions" / f"{names[0]}.html").read_text()
     assert f"{names[0]}.html" in (book.html / "book" / "index.html").read_text()
+    (book.root / "course.yml").write_text("")
+    assert book.build()[0] == 0
+    assert not list(book.html.rglob(f"*{names[0]}*")), "pages of the course before are still there"
 
 
 # --- reading

@@ -81,7 +81,9 @@ def test_the_lists_of_chapters_have_all_of_the_full_course(page):
 @pytest.mark.parametrize("folder", ["book", "chapters", "solutions"])
 def test_chapters_are_called_by_name(folder):
     """In a course with other chapters, or in another order, a number in the text would be wrong."""
-    number = re.compile(r"\bchapters? \[?\d|\b(?:next|previous|last|first|second|third) chapter\b", re.I)
+    number = re.compile(
+        r"\bchapters?\s+\[?\d|\b(?:next|previous|last|first|second|third)\s+(?:chapter|exercise)\b", re.I
+    )
     for path in (ROOT / folder).glob("*.md"):
         text = re.sub(
             r"^(`{3,}).*?^\1$|\"Chapter 3\"|After the last chapter",

@@ -40,7 +40,7 @@ def split(
         they are met only roughly.
     by : {"patient", "image", "picture"}
         "patient" keeps all images of a patient in one part. "image" splits image by image, so that images of one
-        patient may be on both sides (the leak that chapter 1 is about). "picture" keeps patients together, and counts
+        patient may be on both sides (the leak of the first lesson). "picture" keeps patients together, and counts
         those who have the same picture (``near_duplicates``) as one patient; a warning says how many were joined.
     stratify : bool
         Keep the fractions of the classes equal in all parts, as far as patients allow.

@@ -19,6 +19,7 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import is_myst_markdown_notebook
 from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
 
 from cxrlib.device import cores
 
@@ -32,6 +33,14 @@ def lacking(pages: list[Path], cache_folder: Path) -> list[Path]:
     for page in with_code:
         cache.add_nb_to_project(page, read_data=READER)
     return [page for page in with_code if cache.get_cached_project_nb(str(page)) is None]
+
+
+def executed(page: Path, cache_folder: Path) -> NotebookNode:
+    """Return a page with its outputs in the cache; LookupError where it was not executed as it stands."""
+    if lacking([page], cache_folder):
+        raise LookupError(f"{page.name} as it stands now was not executed; build the book first: make book")
+    cache = get_cache(cache_folder)
+    return cache.merge_match_into_notebook(cache.get_project_notebook(str(page)).nb, cell_meta=())[1]
 
 
 def execute(page: Path, cache_folder: Path, timeout: int) -> str:

@@ -1,0 +1,1 @@
+"""Slides from the chapters: ``python -m coursekit.slides``."""

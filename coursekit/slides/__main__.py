@@ -1,0 +1,96 @@
+"""``python -m coursekit.slides``: a deck per chapter, from the executed chapters of the built book.
+
+They lie beside the book's pages, in ``_build/html/slides``, and are published with them. Press S for the speaker's
+view; put ``?print-pdf`` behind the address to print, or ask for ``--pdf``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ..build_book import chapters
+from ..course import ROOT
+from ..execute_chapters import executed
+from ..questions.predictions import happened_in, of_chapter, title_of
+from .plan import Slide, slides_of
+from .render import DeckMarkdown, to_html
+
+INDEX = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Slides</title><link rel="icon" href="../_static/favicon.svg">
+<style>body {{ font: 1.2rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}</style>
+</head><body><h1>Slides</h1><ol>
+{items}
+</ol><p>Keys: space goes through all slides, the arrow to the right passes by the code below a slide, S opens the
+speaker's view, F the full screen, Esc the overview. To print, put <code>?print-pdf</code> behind the address.
+<a href="../index.html">The book</a></p></body></html>
+"""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def plan(chapter: Path, cache_folder: Path, root: Path = ROOT) -> list[Slide]:
+    """Plan the slides of a chapter; its outputs come from the book's cache. LookupError where they are not there."""
+    predictions = of_chapter(chapter, happened_in(root).get(chapter.stem))
+    return slides_of(executed(chapter, cache_folder), DeckMarkdown.of(chapter, root), predictions)
+
+
+def write_index(decks: dict[str, str], folder: Path) -> None:
+    """Write the list of all decks."""
+    lines = [f'<li><a href="{name}.html">{html.escape(title)}</a></li>' for name, title in decks.items()]
+    (folder / "index.html").write_text(INDEX.format(items="\n".join(lines)), encoding="utf-8")
+
+
+def print_pdf(page: Path) -> Path:
+    """Print a deck with Chromium; LookupError where there is none."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        raise LookupError(
+            f"none of {', '.join(BROWSERS)} is installed; open {page}?print-pdf in a browser and print it"
+        )
+    pdf = page.with_suffix(".pdf")
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, "--headless", "--no-sandbox", f"--user-data-dir={profile}", "--no-pdf-header-footer"]
+        command += ["--virtual-time-budget=60000", f"--print-to-pdf={pdf}", f"{page.as_uri()}?print-pdf"]
+        subprocess.run(command, check=True, capture_output=True)
+    return pdf
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the decks."""
+    parser = argparse.ArgumentParser("python -m coursekit.slides", description=__doc__.partition("\n")[0])
+    parser.add_argument("chapter", nargs="*", help="how the name of a chapter begins: 03 [default: all]")
+    parser.add_argument("--pdf", action="store_true", help="print each deck, too, with Chromium")
+    chosen, build = parser.parse_args(arguments), ROOT / "_build"
+    names = {path.stem: path for path in chapters()}
+    for start in chosen.chapter:
+        if not any(name.startswith(start) for name in names):
+            parser.error(f"{start}: there is no such chapter; the book has {', '.join(names)}")
+    folder = build / "html" / "slides"
+    try:
+        if not (build / "html" / "_static" / "reveal").is_dir():
+            raise LookupError(f"{build / 'html'} holds no book; build it first: make book")
+        folder.mkdir(exist_ok=True)
+        for name, path in names.items():
+            if chosen.chapter and not name.startswith(tuple(chosen.chapter)):
+                continue
+            slides = plan(path, build / ".jupyter_cache")
+            page = folder / f"{name}.html"
+            page.write_text(to_html(slides), encoding="utf-8")
+            print(f"{name}: {len(slides)} slides")
+            if chosen.pdf:
+                print(f"  {print_pdf(page)}")
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    write_index({name: title_of(path) for name, path in names.items() if (folder / f"{name}.html").exists()}, folder)
+    print(f"The slides: {folder / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -109,6 +109,10 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 nbgrader: $(STAMP) ## a course folder for nbgrader, with the answers, for teachers only: nbgrader/ (OUT=folder)
 	$(BIN)/python -m coursekit.platforms nbgrader $(or $(OUT),nbgrader)
 
+.PHONY: slides reveal
+slides: $(STAMP) ## slides of the chapters, beside the built book: _build/html/slides (ARGS="03 --pdf")
+	@$(BIN)/python -m coursekit.slides $(ARGS)
+
 questions: $(STAMP) ## the questions of the chapters for Moodle, Canvas, Blackboard: _build/questions (OUT=folder ARGS="--chapter 03")
 	@$(BIN)/python -m coursekit.questions $(if $(OUT),"$(OUT)") $(ARGS)
 
@@ -151,6 +155,9 @@ mathjax: ## fetch MathJax from npm into book/_static again
 
 tfjs: ## fetch TensorFlow.js from npm into cxrlib/widgets/tfjs.js again
 	tools/tfjs.sh
+
+reveal: ## fetch reveal.js, which the slides need, from npm into book/_static again
+	tools/reveal.sh
 
 clean: ## remove what was built (not .venv)
 	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis

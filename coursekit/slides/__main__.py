@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import html
 import shutil
-import subprocess
 import sys
-import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..build_book import chapters
@@ -46,17 +45,20 @@ def write_index(decks: dict[str, str], folder: Path) -> None:
 
 
 def print_pdf(page: Path) -> Path:
-    """Print a deck with Chromium; LookupError where there is none."""
+    """Print a deck with Chromium; LookupError where it or playwright is missing."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        raise LookupError(
-            f"none of {', '.join(BROWSERS)} is installed; open {page}?print-pdf in a browser and print it"
-        )
+    if not browser or not find_spec("playwright"):
+        raise LookupError(f"Chromium or playwright is missing here: open {page}?print-pdf in a browser, and print")
+    from playwright.sync_api import sync_playwright
+
     pdf = page.with_suffix(".pdf")
-    with tempfile.TemporaryDirectory() as profile:
-        command = [browser, "--headless", "--no-sandbox", f"--user-data-dir={profile}", "--no-pdf-header-footer"]
-        command += ["--virtual-time-budget=60000", f"--print-to-pdf={pdf}", f"{page.as_uri()}?print-pdf"]
-        subprocess.run(command, check=True, capture_output=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        tab = chromium.new_page()
+        tab.goto(f"{page.as_uri()}?print-pdf")
+        tab.wait_for_selector("body[data-ready] .pdf-page", timeout=120_000)
+        tab.pdf(path=pdf, prefer_css_page_size=True, print_background=True)
+        chromium.close()
     return pdf
 
 

@@ -53,7 +53,8 @@ def sentences(text: str) -> list[str]:
     """Cut a paragraph into its sentences."""
     flat, cut, found = " ".join(text.split()), 0, []
     for match in SENTENCE.finditer(flat):
-        if flat[cut : match.start()].count("`") % 2 == 0:  # not inside of `code`
+        before = flat[cut : match.end()]
+        if before.count("`") % 2 == 0 and before.count("(") == before.count(")"):
             found.append(flat[cut : match.end()].strip())
             cut = match.end()
     return [*found, flat[cut:]]

@@ -21,6 +21,7 @@ from ..questions.predictions import Prediction, plain, question_id
 from .blocks import blocks, first, items, last
 
 CODE_LINES = 18  # more do not fit a slide that people read from the back row
+SECTION_WORDS = 50
 LIST_ITEMS, LIST_WORDS = 8, 30
 NO_SECTION = ("References",)
 MADE_BY_BUILD = ("bootstrap", "claims", "no-slide")
@@ -123,13 +124,13 @@ class Plan:
             self.section = "After it you can"
             self.add("goals")
             return
-        if self.asked and last_slide.kind != "predict" and plain(text) == self.asked.told:
+        if self.asked and plain(text) == self.asked.told:
             last_slide = self.add("result")  # what was asked can be said without a cell
             self.answer(last_slide)
         if last_slide.kind == "title" and not last_slide.body:
             last_slide.body = whole
         elif last_slide.kind == "section" and not last_slide.body:
-            last_slide.body = self.markdown.convert(first(text))
+            last_slide.body = self.markdown.convert(first(text, SECTION_WORDS))
         elif last_slide.kind == "result" and not last_slide.caption:
             last_slide.caption = self.markdown.convert(first(text))
         else:
@@ -211,8 +212,6 @@ def slides_of(notebook: NotebookNode, markdown: Markdown, predictions: list[Pred
 
 def _says_something(slide: Slide) -> bool:
     """Whether there is more on a slide than a heading, or a shape in brackets."""
-    if slide.kind == "section":
-        return bool(slide.body)
     if slide.kind != "result" or slide.body or slide.caption:
         return True
     shown = [output.get("data", {"text/plain": output.get("text", "")}) for output in slide.cell.outputs]

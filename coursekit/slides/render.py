@@ -9,7 +9,6 @@ from pathlib import Path
 
 import nbformat
 from nbconvert.exporters import SlidesExporter
-from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
 from ..notebooks import Markdown, Site, find_labels
@@ -63,5 +62,4 @@ def to_html(slides: list[Slide]) -> str:
     config = Config({"NbConvertBase": {"display_data_priority": PRIORITY}})
     left_out = dict.fromkeys(("exclude_anchor_links", "exclude_input_prompt", "exclude_output_prompt"), True)
     exporter = SlidesExporter(config=config, template_name="deck", extra_template_basedirs=[str(HERE)], **left_out)
-    style = HtmlFormatter(style="default").get_style_defs(".highlight")
-    return exporter.from_notebook_node(to_notebook(slides), resources={"code_style": style})[0]
+    return exporter.from_notebook_node(to_notebook(slides))[0]

@@ -2,19 +2,22 @@
 const WIDTH = 1280, HEIGHT = 720;
 
 function fit(part) {
-  for (let zoom = 1; zoom > 0.4; zoom -= 0.04) {
+  const page = part.parentElement, least = part.closest("section").classList.contains("widget") ? 0.72 : 0.4;
+  let zoom = 1;
+  for (; zoom > least; zoom -= 0.04) {
     part.style.zoom = zoom;
-    const section = part.parentElement;
-    if (section.scrollHeight <= HEIGHT && [part, ...part.querySelectorAll(".output_area, pre, table")].every((one) =>
+    if (page.scrollHeight <= HEIGHT && [part, ...part.querySelectorAll(".output_area, pre, table")].every((one) =>
       one.scrollWidth <= one.clientWidth + 1 && one.getBoundingClientRect().right <= WIDTH)) return;
   }
+  // a widget that would get too small to use scrolls inside of its slide
+  Object.assign(part.style, { maxHeight: `${(HEIGHT - 60) / zoom}px`, overflowY: "auto" });
 }
 
 addEventListener("load", async () => {
   await MathJax.startup?.promise;
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
   document.body.classList.add("measured");
-  for (const part of document.querySelectorAll("section > .fit")) fit(part);
+  for (const part of document.querySelectorAll(".page > .fit")) fit(part);
   document.body.classList.remove("measured");
   await Reveal.initialize({
     width: WIDTH, height: HEIGHT, margin: 0, center: false, hash: true, slideNumber: "c/t", transition: "none",

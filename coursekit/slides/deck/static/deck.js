@@ -3,14 +3,13 @@ const WIDTH = 1280, HEIGHT = 720;
 
 function fit(part) {
   const page = part.parentElement, least = part.closest("section").classList.contains("widget") ? 0.72 : 0.4;
-  let zoom = 1;
-  for (; zoom > least; zoom -= 0.04) {
+  for (let zoom = 1; zoom > least; zoom -= 0.04) {
     part.style.zoom = zoom;
     if (page.scrollHeight <= HEIGHT && [part, ...part.querySelectorAll(".output_area, pre, table")].every((one) =>
       one.scrollWidth <= one.clientWidth + 1 && one.getBoundingClientRect().right <= WIDTH)) return;
   }
   // a widget that would get too small to use scrolls inside of its slide
-  Object.assign(part.style, { maxHeight: `${(HEIGHT - 60) / zoom}px`, overflowY: "auto" });
+  Object.assign(part.style, { maxHeight: `${(HEIGHT - 60) / part.style.zoom}px`, overflowY: "auto" });
 }
 
 addEventListener("load", async () => {

@@ -178,7 +178,8 @@ TOO_LARGE = """() => [...document.querySelectorAll(".page")].map((page) => {
   const stack = section.parentElement, stacked = getComputedStyle(stack).display === "none";
   if (stacked) stack.style.display = "block";
   const found = page.scrollHeight > 721 || page.scrollWidth > 1281
-    || [...page.querySelectorAll("pre, table")].filter((one) => !one.closest(".cxr-static")).some((one) => one.scrollWidth > one.clientWidth + 2);
+    || [...page.querySelectorAll("pre, table")].some((one) =>
+      !one.closest(".cxr-static") && one.scrollWidth > one.clientWidth + 2);
   if (hidden) section.style.display = "";
   if (stacked) stack.style.display = "";
   return found && `${section.className}: ${page.innerText.slice(0, 80)}`;

@@ -241,3 +241,45 @@ def test_a_phone_shows_it_without_scrolling_sideways(page):
         assert box["x"] >= 0 and box["x"] + box["width"] <= 360
         name = control.evaluate("e => e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText")
         assert name.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_networks_answer_while_the_picture_is_changed(chromium, tmp_path):
+    data = cxrlib.load("phantom", 32, n=4, classes=("normal", "viral"), progress=False)
+    networks = {name: cxrlib.build_model("CPC", data.classes, size=32, seed=k) for k, name in enumerate("ab")}
+    context = chromium.new_context(viewport={"width": 360, "height": 700}, offline=True)
+    page = context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.add_init_script("""addEventListener("cxr-answered", ({ detail }) => (globalThis.last = detail), true)""")
+    page.goto(AugmentationPlayground(data, 1, networks=networks).save_html(tmp_path / "play.html").as_uri())
+    page.get_by_text("Nothing leaves it").wait_for(timeout=60_000)
+    page.wait_for_function("() => globalThis.last")
+
+    def answered():
+        settle(page)
+        found = page.evaluate("() => ({ gray: Array.from(last.gray), told: last.told.map((p) => Array.from(p)) })")
+        gray = np.array(found["gray"], np.float32).reshape(1, 1, 32, 32)
+        for told, net in zip(found["told"], networks.values(), strict=True):
+            np.testing.assert_allclose(told, cxrlib.predict(net, gray)[0], atol=1e-3)
+        return gray
+
+    before = answered()
+    np.testing.assert_allclose(before[0, 0], data.images[1, 0] / 255, atol=1e-6)
+    page.get_by_label("Brightness").fill("0.3")
+    page.get_by_label("Horizontal flip").check()
+    bright = answered()
+    assert bright.mean() > before.mean() + 0.1
+    needles = page.locator(".gauge")
+    page.get_by_label("Noise").scroll_into_view_if_needed()
+    assert needles.count() == 2 and needles.first.is_visible() and page.locator(".pair").bounding_box()["y"] >= 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    click(page, "Back to the original")
+    assert (answered() == before).all()
+    context.close()
+
+
+def test_networks_of_other_images_are_refused():
+    net = cxrlib.build_model("CP", ("normal", "viral"), size=32)
+    with pytest.raises(ValueError, match="networks: 'mine' has 2 classes at 32 px; data are of normal, 160 px"):
+        AugmentationPlayground(networks={"mine": net})

@@ -33,7 +33,6 @@ function render({ model, el }) {
   let base = null, networks = null, shown = 0, tool = "marker", showMap = true, drawn = null, closed = false;
   let state, paint, cursor, anchor;
   const status = h("p.note", { role: "status" });
-  const spoken = h("p.spoken", { "aria-live": "polite" });
 
   // --- the picture
 
@@ -77,11 +76,11 @@ function render({ model, el }) {
 
   // --- the answers
 
-  const answers = page.networks.map(({ name }) => {
-    const needle = gauge(), words = h("p.answer"), canvas = h("canvas", { width: 256, height: 256, role: "img", "aria-label": t`${name}: the picture` });
-    needle.set(0, 0);
-    return { name, needle, words, canvas, before: null,
-      element: h("figure", {}, h("figcaption", {}, h("b", {}, name)), needle.element, words, canvas) };
+  const said = needles(page.networks.map(({ name }) => name), page.classes, page.target);
+  const answers = said.figures.map((figure, k) => {
+    const { name } = page.networks[k], canvas = h("canvas", { width: 256, height: 256, role: "img", "aria-label": t`${name}: the picture` });
+    figure.append(canvas);
+    return { name, canvas, before: null };
   });
   const answer = () => {
     drawn = null;
@@ -96,20 +95,13 @@ function render({ model, el }) {
       const now = networks[k].run(gray, showMap ? ["grad-cam"] : []);
       one.before ??= networks[k].run(base, []).probs;
       const values = now.maps["grad-cam"]?.[page.target];
-      const p = now.probs[page.target], was = one.before[page.target];
-      one.needle.set(p, was);
-      one.words.replaceChildren(h("b", {}, percent(p)), t`says ${page.classes[now.probs.indexOf(Math.max(...now.probs))]}; before ${percent(was)}`);
       onCanvas(one.canvas, gray, values && { values, grid: now.grid, highest: Math.max(...values, 1e-9) });
       one.canvas.setAttribute("aria-label", showMap ? t`${one.name}: the picture with its map of ${ill}` : t`${one.name}: the picture`);
       return { probs: now.probs, map: values };
     });
     root.dispatchEvent(new CustomEvent("cxr-answered", { detail: { milliseconds: performance.now() - started, gray, told } }));
-    clearTimeout(speaking);
-    speaking = setTimeout(() => {
-      spoken.textContent = answers.map(({ name, words }) => `${name}: ${words.firstChild.textContent} ${ill}, ${words.lastChild.textContent}`).join(". ");
-    }, 500);
+    said.tell(told.map(({ probs }, k) => ({ now: probs, was: answers[k].before })));
   };
-  let speaking;
   const again = () => (drawn ??= requestAnimationFrame(answer));
 
   // --- the hand
@@ -229,8 +221,8 @@ function render({ model, el }) {
     h("div.stage", {},
       h("figure", {}, h("figcaption", {}, t`Yours to change`), hand,
         h("div.tools", {}, h("label", {}, box, t`Marker R`), h("label", {}, mapBox, t`Maps of ${ill}`))),
-      h("div", {}, h("p.note", {}, t`Probability of ${ill}. Dashed: before you changed anything.`), h("div.answers", {}, ...answers.map((one) => one.element)))),
-    h("div.sliders", {}, ...sliders.map(([, { field }]) => field)), spoken, status,
+      h("div", {}, h("p.note", {}, t`Probability of ${ill}. Dashed: before you changed anything.`), h("div.answers", {}, ...said.figures))),
+    h("div.sliders", {}, ...sliders.map(([, { field }]) => field)), said.spoken, status,
   );
   fresh();
   choose(0);

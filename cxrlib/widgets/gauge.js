@@ -1,4 +1,4 @@
-// The answer of a network, as a needle.
+// The answers of networks to a picture that changes, as needles.
 
 /** A needle from 0 to 100 %: { element, set(now, before) }. */
 function gauge() {
@@ -17,4 +17,27 @@ function gauge() {
     ray(needle, now, 0, 42);
     ray(before, was, 40, 57);
   } };
+}
+
+/** A needle and a sentence for each network: { figures, spoken, tell([{ now, was }]) } of probabilities. */
+function needles(names, classes, target) {
+  const spoken = h("p.spoken", { "aria-live": "polite" });
+  const all = names.map((name) => {
+    const needle = gauge(), words = h("p.answer");
+    needle.set(0, 0);
+    return { name, needle, words, figure: h("figure", {}, h("figcaption", {}, h("b", {}, name)), needle.element, words) };
+  });
+  let speaking;
+  const tell = (answers) => {
+    answers.forEach(({ now, was }, k) => {
+      const { needle, words } = all[k];
+      needle.set(now[target], was[target]);
+      words.replaceChildren(h("b", {}, percent(now[target])), t`says ${classes[now.indexOf(Math.max(...now))]}; before ${percent(was[target])}`);
+    });
+    clearTimeout(speaking);
+    speaking = setTimeout(() => { // once the hand rests
+      spoken.textContent = all.map(({ name, words }) => `${name}: ${words.firstChild.textContent} ${classes[target]}, ${words.lastChild.textContent}`).join(". ");
+    }, 500);
+  };
+  return { figures: all.map(({ figure }) => figure), spoken, tell };
 }

@@ -123,25 +123,29 @@ function render({ model, el }) {
   el.append(root);
   const stop = followTheme(root);
   const page = model.get("page"), n = page.size;
-  let settings = { ...START }, values = null, waiting = false;
+  let settings = { ...START }, values = null, waiting = false, networks = null, first = null;
 
   const before = h("canvas", { width: n, height: n, role: "img", "aria-label": t`X-ray of class ${page.class}, as it is` });
   const after = h("canvas", { width: n, height: n, role: "img" });
   const flip = h("input", { type: "checkbox", onchange: () => set({ flip: flip.checked }) });
   const sliders = Object.fromEntries(Object.entries(CONTROLS).map(([key, [label, min, max, step, value, show]]) =>
     [key, slider(label, { min, max, step, value }, show, (v) => set({ [key]: v }))]));
-  const list = h("ul"), said = h("div.claims", { role: "status" }, h("h3", {}, t`What this picture claims`), list);
+  const list = h("ul"), claimed = h("div.claims", { role: "status" }, h("h3", {}, t`What this picture claims`), list);
+  const said = needles(page.networks.map(({ name }) => name), page.classes, page.target), status = h("p.note", { role: "status" });
+  const answers = page.networks.length ? [
+    h("p.note", {}, t`Probability of ${page.classes[page.target]}. Dashed: before you changed anything.`), ...said.figures, said.spoken] : [];
   root.append(h("div.top", {},
     h("div", {},
       h("div.pair.stays", {},
         h("figure", {}, h("figcaption", {}, t`As it is`), before),
-        h("figure", {}, h("figcaption", {}, t`Augmented`), after)),
+        h("figure", {}, h("figcaption", {}, t`Augmented`), after), ...answers),
       h("div.sliders", {}, h("label.tick", {}, flip, t`Horizontal flip`), ...Object.values(sliders).map((s) => s.field)),
       h("div.line", {},
         h("button", { type: "button", onclick: () => move(drawn(page.ranges)) }, t`Draw at random`),
         h("button", { type: "button", onclick: () => move({ ...START }) }, t`Back to the original`),
         h("span.note", {}, t`Ranges of ${page.name}.`))),
-    said)); // below or beside the sliders: they must not move when the text grows
+    claimed)); // below or beside the sliders: they must not move when the text grows
+  if (answers.length) root.append(status);
 
   function set(changes) {
     settings = { ...settings, ...changes };
@@ -158,7 +162,13 @@ function render({ model, el }) {
   function draw() {
     waiting = false;
     if (!values) return;
-    paint(after, augmented(values, n, settings), n);
+    const changed = augmented(values, n, settings);
+    paint(after, changed, n);
+    if (networks) {
+      const gray = Float32Array.from(changed), told = networks.map((net) => net.run(gray, []).probs);
+      said.tell(told.map((now, k) => ({ now, was: first[k] })));
+      root.dispatchEvent(new CustomEvent("cxr-answered", { detail: { gray, told } }));
+    }
     const found = claims(settings, page, blackened(values, n, settings));
     list.replaceChildren(...(found.length ? found.map(([change, claim, doubt]) =>
       h(doubt ? "li.doubt" : "li", {}, h("b", {}, `${change}: `), claim, ...(doubt ? [" ", h("em", {}, t`Doubtful:`), " ", doubt] : [])))
@@ -167,12 +177,21 @@ function render({ model, el }) {
     root.dataset.settings = JSON.stringify(settings);
   }
 
-  pixels(page.png).then((found) => {
+  const ready = pixels(page.png).then((found) => {
     values = Float64Array.from(found.values, (v) => v / 255);
     paint(before, values, n);
     draw();
   });
-  return stop;
+  const end = answers.length ? alive(root, model, page.networks.map(({ net }) => net), status, (made) => ready.then(() => {
+    networks = made;
+    first = networks.map((net) => net.run(Float32Array.from(values), []).probs);
+    draw();
+  })) : () => {};
+  return () => {
+    networks = null;
+    end();
+    stop();
+  };
 }
 
 export default { render };

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..augment import Augment
 from ..data import CxrDataset, load
 from ..localization.maps import marker_boxes
+from ..models import CxrNet
 from ..recipe import recipes
 from ..validate import short, whole
-from .base import PageWidget, kit, t
-from .encode import picture
+from .base import LiveWidget, kit, t
+from .encode import described, picture
 
 SIDE = 160  # pixels of the phantom that is made when no data are given
 LARGEST = 320  # a larger image makes the page slow
 CHANGES = ("flip", "rotate", "shift", "zoom", "brightness", "contrast", "gamma", "blur", "noise")
 
 
-class AugmentationPlayground(PageWidget):
+class AugmentationPlayground(LiveWidget):
     """One X-ray beside its augmented version: a slider for each operation of :class:`Augment`, but crop and mixup.
 
     The page computes what ``Augment`` computes, in the same order, so it needs no kernel.
@@ -33,14 +36,16 @@ class AugmentationPlayground(PageWidget):
     augment, name : Augment, str
         The ranges of "Draw at random", without crop and mixup, and what the page calls them. Default: those of the
         recipe ``augmented``.
+    networks : mapping of str to CxrNet, optional
+        One or two networks for images such as ``data``, which answer in the page while the image is changed.
     """
 
-    _esm, _css = kit("changes", "playground")
+    _esm, _css = kit("live", "gauge", "changes", "playground")
     summary = t("Augmentation playground: one X-ray, sliders for its changes, and the claim that each change makes.")
 
     def __init__(
         self, data: CxrDataset | None = None, row: int = 0, *, augment: Augment | None = None,
-        name: str = t("the recipe 'augmented'"),
+        name: str = t("the recipe 'augmented'"), networks: Mapping[str, CxrNet] | None = None,
     ) -> None:  # fmt: skip
         augment = recipes["augmented"].augment if augment is None else augment
         if not isinstance(augment, Augment):
@@ -61,9 +66,12 @@ class AugmentationPlayground(PageWidget):
             raise ValueError(f"data: give square images of at most {side}; load the data with size={LARGEST} or less")
         angles = [] if part.lungs is None else _angles(np.asarray(part.lungs[0]))
         ranges = {key: getattr(augment, key) for key in CHANGES}
+        self.runs_network = networks is not None
         super().__init__(page={
             "png": picture(image), "size": width, "class": part.classes[int(part.labels[0])],
             "angles": angles, "marker": _marker(part), "ranges": ranges, "name": name,
+            "networks": [] if networks is None else described(networks, part),
+            "classes": list(part.classes), "target": len(part.classes) - 1,
         })  # fmt: skip
 
 

@@ -39,7 +39,7 @@ endef
 export NO_DRIVER NO_CPU_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated nbgrader questions address publish update bench constraints mathjax tfjs \
+.PHONY: help install book test test-library test-slow proof fuzz faults doctor app colab lint generated gettext nbgrader questions address publish update bench constraints mathjax tfjs \
   clean distclean
 
 help: ## this list
@@ -105,6 +105,10 @@ generated: $(STAMP) ## notebooks/ from chapters/, exercises/ from solutions/, ta
 	$(BIN)/python -m coursekit.notebooks
 	$(BIN)/python -m coursekit.exercises
 	$(BIN)/python -m coursekit.results
+
+gettext: $(STAMP) ## collect what is to be translated: BOOK_LANG=ko (ARGS="chapters/07_grad_cam": begin with a page)
+	@test -n "$(BOOK_LANG)" || { echo "Into which language? make gettext BOOK_LANG=ko"; exit 1; }
+	@$(BIN)/python -m coursekit.language "$(BOOK_LANG)" $(ARGS)
 
 nbgrader: $(STAMP) ## a course folder for nbgrader, with the answers, for teachers only: nbgrader/ (OUT=folder)
 	$(BIN)/python -m coursekit.platforms nbgrader $(or $(OUT),nbgrader)

@@ -23,7 +23,7 @@ import yaml
 from . import execute_chapters, notebooks
 from .course import ROOT, Course
 
-SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST")
+SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST", "CXR_LANG")
 
 
 def build_key(root: Path, environment: dict[str, str]) -> str:
@@ -68,7 +68,7 @@ def chapters(root: Path = ROOT) -> list[Path]:
 def main() -> int:
     """Build the book."""
     try:
-        course = Course.read(ROOT)
+        course = Course.read(ROOT).speaking()
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

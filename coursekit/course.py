@@ -6,14 +6,18 @@ weeks, when the solutions are shown. Without a line in it the book is the full c
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+
+from cxrlib.words import t, translated
 
 #: The current folder where it is a course, else the checkout that this package is in.
 ROOT = Path.cwd() if (Path.cwd() / "_config.yml").is_file() else Path(__file__).resolve().parents[1]
@@ -70,6 +74,14 @@ class Course:
         """Read `course.yml`; ValueError tells what was given, what is allowed, and the remedy."""
         return _Reader(root).course()
 
+    def speaking(self) -> Course:
+        """Let this process, and those that it starts, speak the course's language; BOOK_LANG goes before course.yml."""
+        code = os.environ.get("BOOK_LANG") or self.language or "en"
+        if code not in ("en", *translated()):
+            print(f"Note: nobody has translated what widgets and buttons say into {code!r} yet: book/translate.md")
+        os.environ["CXR_LANG"] = code if code in translated() else "en"
+        return dataclasses.replace(self, language=code)
+
     @property
     def numbered(self) -> tuple[str, ...]:
         """The chapters that have a number."""
@@ -120,11 +132,11 @@ class Course:
         if not self.knows(f"chapters/{name}"):
             raise ValueError(f"there is no chapter {name!r}{_nearest(name, {*self.full, *self.chapters})}")
         if name in self.numbered:
-            text, page = f"chapter {self.numbered.index(name) + 1}", f"chapters/{reference}"
+            text, page = t("chapter {0}", self.numbered.index(name) + 1), f"chapters/{reference}"
         elif name in self.chapters:
-            text, page = "the appendix", f"chapters/{reference}"
+            text, page = t("the appendix"), f"chapters/{reference}"
         else:
-            text, page = f"the chapter *{self.title_of(name)}* of the full course", None
+            text, page = t("the chapter *{0}* of the full course", self.title_of(name)), None
         return (text[0].upper() + text[1:] if begins else text), page
 
     def spelled(self, text: str) -> str:
@@ -159,7 +171,7 @@ class Course:
         toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
         if self.shows_solutions():
             answers = [{"file": f"solutions/{name}"} for name in self.solution_pages()]
-            toc["parts"].append({"caption": "Solutions", "chapters": answers})
+            toc["parts"].append({"caption": t("Solutions"), "chapters": answers})
         return toc
 
     def configuration(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The course in another language: collect what is to be translated, and put the words where they are used.
 
-`make gettext BOOK_LANG=ko` runs it. Two kinds of catalogues lie in `locale/LANGUAGE/LC_MESSAGES`: `course.po` holds what
-widgets, buttons and the set-up cell say, from the marks t`…` and t("…") in the code; `book/*.po` and `chapters/*.po` hold
-the prose, paragraph by paragraph, as Sphinx collects it. The words of `course.po` go to `cxrlib/locale/LANGUAGE.json`,
-which is part of the library.
+`make gettext BOOK_LANG=ko` runs it. Two kinds of catalogues lie in `locale/LANGUAGE/LC_MESSAGES`: `course.po` holds
+what widgets, buttons and the set-up cell say, from the marks t`…` and t("…") in the code; `book/*.po` and
+`chapters/*.po` hold the prose, paragraph by paragraph, as Sphinx collects it. The words of `course.po` go to
+`cxrlib/locale/LANGUAGE.json`, which is part of the library.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def of_script(script: str, name: str) -> Iterator[str]:
     for mark in MARK.finditer(script):
         sentence, _ = _template(script, mark.end())
         if "\\" in sentence:
-            raise ValueError(f"{name}: t`{sentence}`: a marked sentence has no escapes; put what needs one in with ${{}}")
+            raise ValueError(f"{name}: t`{sentence}`: a marked sentence has no escapes; put the letter in with ${{}}")
         yield sentence
 
 
@@ -113,7 +113,15 @@ def prose(root: Path, folder: Path) -> dict[str, Catalog]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "_config.yml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", config, "--toc", "book/_toc.yml"]
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        ".",
+        "--config",
+        config,
+        "--toc",
+        "book/_toc.yml",
+    ]
     command += ["--path-output", folder, "--builder", "custom", "--custom-builder", "gettext", "--quiet"]
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
     made, found = folder / "_build" / "gettext", {}
@@ -163,7 +171,9 @@ def tell(name: str, catalog: Catalog) -> None:
     messages = [message for message in catalog if message.id]
     fuzzy = sum(message.fuzzy for message in messages)
     done = sum(bool(message.string) and not message.fuzzy for message in messages)
-    print(f"{name}: {done} of {len(messages)} translated" + (f", {fuzzy} to be looked at again (fuzzy)" if fuzzy else ""))
+    print(
+        f"{name}: {done} of {len(messages)} translated" + (f", {fuzzy} to be looked at again (fuzzy)" if fuzzy else "")
+    )
 
 
 if __name__ == "__main__":

@@ -18,16 +18,23 @@ import jupytext
 import nbformat
 import yaml
 
+from cxrlib.words import language, t
+
 from .course import ROOT, Course
 
 PLACEHOLDER = "https://github.com/OWNER/REPOSITORY"
 
 BOOTSTRAP = """\
-# In Colab this line installs the course's library. Anywhere else the cell does nothing.
+# {what}
 import sys
 
 if "google.colab" in sys.modules:
     %pip install -q "cxrlib @ git+{url}@{branch}"
+"""
+LANGUAGE = """
+import os
+
+os.environ["CXR_LANG"] = "{language}"
 """
 BOOTSTRAP_TAGS = "[bootstrap, remove-cell]"
 
@@ -101,7 +108,9 @@ class Site:
 
     def bootstrap(self) -> str:
         """Return the source of the set-up cell."""
-        return BOOTSTRAP.format(url=self.url, branch=self.branch)
+        what = t("In Colab this line installs the course's library. Anywhere else the cell does nothing.")
+        cell = BOOTSTRAP.format(what=what, url=self.url, branch=self.branch)
+        return cell + (LANGUAGE.format(language=language()) if language() else "")
 
 
 def with_bootstrap(text: str, site: Site) -> str:
@@ -207,7 +216,8 @@ class Markdown:
             return ["> " + line if line else ">" for line in [f"**{title}**", "", *self.lines(body)]]
         if name == "predict":
             choices = [f"- {choice.strip()}" for choice in options.get("choices", "").split("|") if choice.strip()]
-            return self.lines([f"**Predict first.** {body[0]}", *body[1:], *([""] if choices else []), *choices])
+            asked = "**" + t("Predict first.") + f"** {body[0]}"
+            return self.lines([asked, *body[1:], *([""] if choices else []), *choices])
         if name in ("figure", "image"):
             picture = f"![{options.get('alt', '')}]({self.picture(title)})"
             caption = "\n".join(self.lines(body)).strip()
@@ -306,9 +316,10 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
     markdown = Markdown(source, root, site, labels)
     docname = source.relative_to(root).with_suffix("").as_posix()
     picture = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    read = "" if markdown.course.leaves_out(docname) else f" [Read this chapter in the book]({site.page(docname)})."
-    made = f"*Made from `{docname}.md`.{read}*"
-    badge = f"{picture}({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n{made}"
+    made = t("Made from `{0}.md`.", docname)
+    if not markdown.course.leaves_out(docname):
+        made = f"{made} " + t("[Read this chapter in the book]({0}).", site.page(docname))
+    badge = f"{picture}({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n*{made}*"
     cells = [nbformat.v4.new_markdown_cell(badge)]
     for cell in chapter.cells:
         if cell.cell_type == "markdown":
@@ -334,7 +345,8 @@ def code_cell(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
         return []
     made = nbformat.v4.new_code_cell(cell.source)
     if tags & HIDDEN and "bootstrap" not in tags:
-        made.source = f"# @title Code behind the lesson: run it, open it if you like\n{cell.source}"
+        title = t("Code behind the lesson: run it, open it if you like")
+        made.source = f"# @title {title}\n{cell.source}"
         made.metadata = {"cellView": "form", "jupyter": {"source_hidden": True}}
     return [made]
 
@@ -369,6 +381,7 @@ def refresh(site: Site, *, root: Path = ROOT) -> None:
 def main() -> int:
     """Make all notebooks."""
     try:
+        Course.read().speaking()
         site = Site.read()
         refresh(site)
         made = make_all(ROOT / "notebooks", site)

@@ -14,26 +14,33 @@ _TABLES = Path(__file__).with_name("locale")  # LANGUAGE.json, which `make gette
 
 
 @cache
-def table(language: str) -> dict[str, str]:
-    """Return the words of a language by the English ones, with {0}, {1} where something is put in."""
-    if language in ("", "en"):
+def table(code: str) -> dict[str, str]:
+    """Return the words of a language (its code) by the English ones, with {0}, {1} where something is put in."""
+    if not code:
         return {}
-    one_of("CXR_LANG", language, ["en", *sorted(file.stem for file in _TABLES.glob("*.json"))])
-    return json.loads((_TABLES / f"{language}.json").read_text(encoding="utf-8"))
+    one_of("CXR_LANG", code, ["en", *translated()])
+    return json.loads((_TABLES / f"{code}.json").read_text(encoding="utf-8"))
 
 
-def _language() -> str:
-    return os.environ.get("CXR_LANG", "")
+def translated() -> list[str]:
+    """Return the codes of the languages that there are words of."""
+    return sorted(file.stem for file in _TABLES.glob("*.json"))
+
+
+def language() -> str:
+    """Return the code of the language of now, "" for English."""
+    code = os.environ.get("CXR_LANG", "")
+    return "" if code == "en" else code
 
 
 def t(english: str, *values: object) -> str:
     """Return this sentence in the language of now, with the values put in."""
-    return table(_language()).get(english, english).format(*values)
+    return table(language()).get(english, english).format(*values)
 
 
 def with_words(script: str) -> str:
     """Put before a script what its t`sentences` need: the function t, and what the language has of these sentences."""
     words = Path(__file__).parent.joinpath("widgets", "words.js").read_text(encoding="utf-8")
-    longest = {english: max(re.split(r"\{\d+\}", english), key=len) for english in table(_language())}
-    here = {english: table(_language())[english] for english, part in longest.items() if part in script}
+    longest = {english: max(re.split(r"\{\d+\}", english), key=len) for english in table(language())}
+    here = {english: table(language())[english] for english, part in longest.items() if part in script}
     return words.replace("{}", json.dumps(here, ensure_ascii=False).replace("<", "\\u003c"), 1) + script

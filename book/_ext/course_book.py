@@ -25,6 +25,7 @@ from coursekit.course import Course
 from coursekit.exercises import listing
 from coursekit.notebooks import FULL_COURSE, Site
 from coursekit.questions.predictions import question_id
+from cxrlib.words import t, with_words
 
 # Technical text in a second language, with code that is followed line by line.
 WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 150, 12
@@ -44,29 +45,29 @@ def _add_buttons(app: Sphinx, pagename: str, templatename: str, context: dict, d
             "url": _site(app).colab(notebook),
             "text": "Colab",
             "icon": "fas fa-rocket",
-            "tooltip": "Open this chapter in Google Colab",
+            "tooltip": t("Open this chapter in Google Colab"),
             "label": "colab-button",
         },
         {
             "type": "group",
-            "tooltip": "Download this chapter",
+            "tooltip": t("Download this chapter"),
             "icon": "fas fa-download",
             "label": "download-buttons",
             "buttons": [
                 {
                     "type": "link",
                     "url": context["pathto"](notebook, 1),
-                    "text": "notebook (.ipynb)",
+                    "text": t("notebook (.ipynb)"),
                     "icon": "fas fa-code",
-                    "tooltip": "Download the notebook",
+                    "tooltip": t("Download the notebook"),
                     "label": "download-notebook-button",
                 },
                 {
                     "type": "javascript",
                     "javascript": "window.print()",
-                    "text": "PDF (print)",
+                    "text": t("PDF (print)"),
                     "icon": "fas fa-file-pdf",
-                    "tooltip": "Print the page to PDF",
+                    "tooltip": t("Print the page to PDF"),
                     "label": "download-pdf-button",
                 },
             ],
@@ -156,11 +157,12 @@ class Plan(SphinxDirective):
         if not course.weeks:
             return []
         exercises = {name.partition("_")[0]: int(name.partition("_")[0]) for name in course.solution_pages()}
-        rows = ["| week | chapter | homework | |", "|---|---|---|---|"]
+        heads = t("week"), t("chapter"), t("homework")
+        rows = ["| {} | {} | {} | |".format(*heads), "|---|---|---|---|"]
         for number, week in enumerate(course.weeks, 1):
             links = ", ".join(f"[{course.title_of(name)}](/chapters/{name}.md)" for name in week.chapters)
             numbers = [exercises.get(name.partition("_")[0]) for name in week.chapters]
-            homework = ", ".join(f"[exercise {it}](/book/exercises.md)" for it in numbers if it)
+            homework = ", ".join("[" + t("exercise {0}", it) + "](/book/exercises.md)" for it in numbers if it)
             rows.append(f"| {number} | {links} | {homework} | {week.note} |")
         self.state.nested_parse(StringList(rows, "course.yml"), self.content_offset, box)
         return box.children
@@ -203,13 +205,21 @@ class Predict(SphinxDirective):
         self.assert_has_content()
         box = nodes.container(classes=["predict"], ids=[question_id("\n".join(self.content))])
         self.state.nested_parse(self.content, self.content_offset, box)
-        box[0].insert(0, [nodes.strong("", "Predict first."), nodes.Text(" ")])
         if choices := self.options.get("choices"):
-            items = [nodes.list_item("", nodes.paragraph("", choice.strip())) for choice in choices.split("|")]
+            items = [nodes.list_item("", nodes.paragraph(c.strip(), c.strip())) for c in choices.split("|")]
             if len(items) < 2 or not all(item.astext() for item in items):
                 raise self.error(f":choices: {choices!r}: give at least two, with | between them")
             box.append(nodes.bullet_list("", *items, bullet="-", classes=["predict-choices"]))
+            for item in items:
+                self.set_source_info(item[0])  # so that it is translated
         return [box]
+
+
+def _begin_questions(app: Sphinx, doctree: nodes.document) -> None:
+    # now, because a translation has replaced the paragraph
+    for box in doctree.findall(nodes.container):
+        if "predict" in box["classes"]:
+            box[0].insert(0, [nodes.strong("", t("Predict first.")), nodes.Text(" ")])
 
 
 # --- glossary
@@ -254,12 +264,12 @@ def reading_minutes(doctree: nodes.Element) -> int:
 def _add_reading_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if not docname.startswith("chapters/"):
         return
-    line = f"About {reading_minutes(doctree)} minutes to read."
+    line = t("About {0} minutes to read.", reading_minutes(doctree))
     execution = getattr(app.env, "nb_metadata", {}).get(docname, {}).get("exec_data") or {}
     if seconds := execution.get("runtime"):
         minutes = round(seconds / 60)
-        took = "less than a minute" if minutes < 1 else "one minute" if minutes == 1 else f"{minutes} minutes"
-        line += f" Its code took {took} to run for this book."
+        took = [t("less than a minute"), t("one minute")][minutes] if minutes < 2 else t("{0} minutes", minutes)
+        line += " " + t("Its code took {0} to run for this book.", took)
     next(doctree.findall(nodes.section)).insert(1, nodes.paragraph("", line, classes=["reading-time"]))
 
 
@@ -302,8 +312,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_role("chapter", ChapterRole())
     app.add_config_value("course", None, "env")
     app.connect("config-inited", _know_course)
+    app.connect("doctree-read", _begin_questions)
     app.connect("doctree-read", _without_left_out, priority=100)  # before the titles are collected
     app.connect("builder-inited", _without_thebe)
+    script = Path(__file__).parents[1].joinpath("_static", "course.js").read_text(encoding="utf-8")
+    app.add_js_file(None, body=with_words(script).removesuffix(script))  # for course.js
     app.connect("env-get-updated", _read_glossary)
     app.connect("doctree-resolved", _explain_terms)
     app.connect("doctree-resolved", _add_reading_time)

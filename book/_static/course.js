@@ -21,7 +21,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const ends = (element) => !element || element.tagName === "SECTION" || element.classList.contains("predict");
   const waiting = []; // {hide, show} of each question
   const guesses = new Map(); // of this page: question's id -> {id, question, guess}
-  const save = button("Save my guesses", () => {
+  const save = button(t`Save my guesses`, () => {
     const chapter = location.pathname.split("/").pop().replace(/\.html$/, "");
     const content = JSON.stringify({ format: 1, chapter, guesses: [...guesses.values()] }, null, 1);
     const link = make("a", { href: URL.createObjectURL(new Blob([content], { type: "application/json" })), download: `guesses-${chapter}.json` });
@@ -32,8 +32,11 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const question of questions) {
     const key = `guess: ${question.id}`;
     const note = (guess) => {
-      const asked = question.querySelector("p").textContent.replace(/^Predict first\.\s*/, "");
-      if (guess) guesses.set(question.id, { id: question.id, question: asked, guess });
+      const [, ...rest] = question.querySelector("p").childNodes; // behind "Predict first."
+      const asked = rest.map((node) => node.textContent).join("").trim();
+      const choice = [...question.querySelectorAll(".predict-choices li")].findIndex((one) => one.textContent.trim() === guess);
+      const number = document.documentElement.lang !== "en" && choice >= 0 ? { choice } : {}; // a teacher's page is English
+      if (guess) guesses.set(question.id, { id: question.id, question: asked, guess, ...number });
       else guesses.delete(question.id);
       save.disabled = !guesses.size;
     };
@@ -53,7 +56,7 @@ document.addEventListener("DOMContentLoaded", () => {
       form.hidden = true;
       const guess = store(key);
       told.hidden = !guess;
-      told.replaceChildren("Your guess: ", make("strong", { textContent: guess ?? "" }), " ", button("Guess again", () => {
+      told.replaceChildren(t`Your guess:`, " ", make("strong", { textContent: guess ?? "" }), " ", button(t`Guess again`, () => {
         store(key, null);
         note(null);
         hide();
@@ -72,7 +75,7 @@ document.addEventListener("DOMContentLoaded", () => {
       show();
       if (guess && told.hidden) { // nothing can be kept here: say it all the same
         told.hidden = false;
-        told.replaceChildren("Your guess: ", make("strong", { textContent: guess }));
+        told.replaceChildren(t`Your guess:`, " ", make("strong", { textContent: guess }));
       }
       (told.hidden ? question : told).focus({ preventScroll: true });
     };
@@ -83,16 +86,16 @@ document.addEventListener("DOMContentLoaded", () => {
         form.append(button(text, () => give(text)));
       }
     } else {
-      const field = make("input", { type: "text", maxLength: 300, placeholder: "Your guess" });
-      field.setAttribute("aria-label", "Your guess");
-      form.append(field, make("button", { textContent: "Guess" }));
+      const field = make("input", { type: "text", maxLength: 300, placeholder: t`Your guess` });
+      field.setAttribute("aria-label", t`Your guess`);
+      form.append(field, make("button", { textContent: t`Guess` }));
       form.addEventListener("submit", (event) => {
         event.preventDefault();
         if (field.value.trim()) give(field.value.trim());
         else field.focus();
       });
     }
-    form.append(Object.assign(button("Show the result", () => give("")), { className: "skip" }));
+    form.append(Object.assign(button(t`Show the result`, () => give("")), { className: "skip" }));
     question.after(form);
     results[0].before(told);
     note(store(key));
@@ -105,7 +108,7 @@ document.addEventListener("DOMContentLoaded", () => {
     store("predict", box.checked ? null : "off");
     for (const { hide, show } of waiting) (box.checked ? hide : show)();
   });
-  const line = make("div", { className: "predict-switch" }, make("label", {}, box, " Results wait for my guess"), save);
+  const line = make("div", { className: "predict-switch" }, make("label", {}, box, ` ${t`Results wait for my guess`}`), save);
   (document.querySelector("article .reading-time") ?? document.querySelector("article h1"))?.after(line);
 });
 

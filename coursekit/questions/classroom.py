@@ -15,7 +15,7 @@ from .predictions import Prediction
 MOST_BYTES, MOST_GUESSES, LONGEST = 200_000, 200, 300
 
 
-def read_guesses(path: Path) -> tuple[str, dict[str, str]]:
+def read_guesses(path: Path) -> tuple[str, dict[str, str | int]]:
     """Read a student's file.
 
     Returns
@@ -23,7 +23,7 @@ def read_guesses(path: Path) -> tuple[str, dict[str, str]]:
     chapter
         The name of its page, as the file says it.
     guesses
-        Question's id -> the guess.
+        Question's id -> the guess; from a book in another language the choice's number, from 0.
 
     Raises
     ------
@@ -48,7 +48,9 @@ def read_guesses(path: Path) -> tuple[str, dict[str, str]]:
         texts = [one.get(key) for key in ("id", "guess")] if isinstance(one, dict) else [None]
         if not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
             raise ValueError(f"one of its guesses is no text of at most {LONGEST} characters")
-        found[texts[0]] = visible(" ".join(texts[1].split()))
+        choice = one.get("choice")
+        is_number = type(choice) is int and 0 <= choice < MOST_GUESSES
+        found[texts[0]] = choice if is_number else visible(" ".join(texts[1].split()))
     return said["chapter"], found
 
 
@@ -67,7 +69,7 @@ def page(folder: Path, chapters: Iterable[tuple[str, str, list[Prediction]]]) ->
     ValueError
         If no file in the folder can be read.
     """
-    files: dict[str, list[dict[str, str]]] = {}
+    files: dict[str, list[dict[str, str | int]]] = {}
     unread = []
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -96,9 +98,10 @@ def page(folder: Path, chapters: Iterable[tuple[str, str, list[Prediction]]]) ->
     return environment.get_template("classroom.html").render(chapters=shown, unread=unread)
 
 
-def _counted(question: Prediction, guesses: list[str]) -> dict:
+def _counted(question: Prediction, guesses: list[str | int]) -> dict:
     """Count the guesses of a question: choice, how many, in percent, whether it came true."""
-    count = Counter(guesses)
+    named = dict(enumerate(question.choices))
+    count = Counter(named.get(guess, str(guess)) for guess in guesses)
     bars = [(choice, count.pop(choice, 0), choice == question.happened) for choice in question.choices]
     total = sum(number for _, number, _ in bars)
     return {

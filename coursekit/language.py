@@ -148,7 +148,10 @@ def main() -> int:
     except (UnknownLocaleError, ValueError):
         parser.error(f"{given.language!r} is no code of a language, such as ko, de or pt_BR")
     folder = given.root / "locale" / given.language / "LC_MESSAGES"
-    pages = prose(given.root, given.root / "_build" / "gettext")
+    try:
+        pages = prose(given.root, given.root / "_build" / "gettext")
+    except subprocess.CalledProcessError:
+        return 1  # Jupyter Book has said why
     if unknown := sorted(set(given.pages) - pages.keys()):
         parser.error(f"there is no page {unknown[0]}; the pages are {', '.join(pages)}")
     try:

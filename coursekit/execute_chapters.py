@@ -12,6 +12,7 @@ from __future__ import annotations
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import datetime
 from pathlib import Path
 
 from jupyter_cache import get_cache
@@ -48,17 +49,26 @@ def execute(page: Path, cache_folder: Path, timeout: int) -> str:
     cache = get_cache(cache_folder)
     notebook = cache.get_project_notebook(str(page)).nb
     try:
-        result = single_nb_execution(notebook, cwd=str(page.parent), timeout=timeout, allow_errors=False)
+        result = single_nb_execution(
+            notebook, cwd=str(page.parent), timeout=timeout, allow_errors=False, record_timing=True
+        )
     except DeadKernelError:
         return "failed, the kernel died (was there enough memory?)"
     if result.err is not None:
         return "failed"
+    seconds = [_seconds(cell.metadata.pop("execution", {})) for cell in notebook.cells if cell.cell_type == "code"]
     cache.cache_notebook_bundle(
-        CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time}),
+        CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time, "cell_seconds": seconds}),
         check_validity=False,
         overwrite=True,
     )
     return f"{result.time:.0f} s"
+
+
+def _seconds(times: dict[str, str]) -> float:
+    """Return what a cell took, from the times that nbclient has noted."""
+    begun, ended = times.get("iopub.execute_input"), times.get("shell.execute_reply")
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds() if begun and ended else 0.0
 
 
 def execute_all(pages: list[Path], cache_folder: Path, timeout: int) -> None:

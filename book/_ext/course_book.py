@@ -22,14 +22,11 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from coursekit.course import Course
+from coursekit.course_map import minutes
 from coursekit.exercises import listing
 from coursekit.notebooks import FULL_COURSE, Site
 from coursekit.questions.predictions import question_id
 from cxrlib.words import t, with_words
-
-# Technical text in a second language, with code that is followed line by line.
-WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 150, 12
-
 
 # --- buttons
 
@@ -258,7 +255,7 @@ def reading_minutes(doctree: nodes.Element) -> int:
         if "cell_input" in cell["classes"]
         for code in cell.findall(nodes.literal_block)
     )
-    return max(5, 5 * round((words / WORDS_A_MINUTE + lines / CODE_LINES_A_MINUTE) / 5))
+    return max(5, 5 * round(minutes(words, lines) / 5))
 
 
 def _add_reading_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:

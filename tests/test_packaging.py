@@ -55,7 +55,7 @@ def test_what_a_package_imports_is_required(folder, requirements):
     optional |= {"onnxruntime", "playwright"}  # the extras `onnx` and `dev`
     # by ipywidgets and timm, which cannot do without; by jupyter-book and nbgrader
     brought = {"ipython", "traitlets", "huggingface-hub"}
-    brought |= {"jupyter-cache", "myst-nb", "nbclient"} if folder == "coursekit" else set()
+    brought |= {"babel", "jupyter-cache", "myst-nb", "nbclient", "sphinx"} if folder == "coursekit" else set()
     given = {canonicalize_name(r.name) for r in requirements} | brought | {"cxrlib", folder}
     for module, path in imported(folder).items():
         package = canonicalize_name(names.get(module, module))

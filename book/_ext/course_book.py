@@ -153,15 +153,17 @@ class Plan(SphinxDirective):
         course, box = self.config.course, nodes.container()
         if not course.weeks:
             return []
-        exercises = {name.partition("_")[0]: int(name.partition("_")[0]) for name in course.solution_pages()}
-        heads = t("week"), t("chapter"), t("homework")
-        rows = ["| {} | {} | {} | |".format(*heads), "|---|---|---|---|"]
+        exercises = {name.partition("_")[0] for name in course.solution_pages()}
+        heads = t("week"), t("chapter"), t("homework"), t("note")
+        rows = ["| {} | {} | {} | {} |".format(*heads), "|---|---|---|---|"]
         for number, week in enumerate(course.weeks, 1):
             links = ", ".join(f"[{course.title_of(name)}](/chapters/{name}.md)" for name in week.chapters)
-            numbers = [exercises.get(name.partition("_")[0]) for name in week.chapters]
-            homework = ", ".join("[" + t("exercise {0}", it) + "](/book/exercises.md)" for it in numbers if it)
-            rows.append(f"| {number} | {links} | {homework} | {week.note} |")
+            known = [name.partition("_")[0] for name in week.chapters if name.partition("_")[0] in exercises]
+            homework = ", ".join("[" + t("exercise {0}", int(it)) + "](/book/exercises.md)" for it in known)
+            note = " ".join(week.note.split()).replace("|", "\\|")
+            rows.append(f"| {number} | {links} | {homework} | {note} |")
         self.state.nested_parse(StringList(rows, "course.yml"), self.content_offset, box)
+        box[0].insert(0, nodes.title("", "Plan"))
         return box.children
 
 

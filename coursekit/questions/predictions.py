@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from ..course import Course
+from ..course import REFERENCE, Course
 
 #: A block ``:::{predict}``: its choices, or none, and the question.
 BLOCK = re.compile(r"^:::\{predict\}\n(?::choices:([^\n]*)\n)?(.*?)\n:::$", re.M | re.S)
@@ -47,7 +47,8 @@ def question_id(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return Markdown as text in one line, without links, roles, emphasis and the dollars of formulas."""
-    text = Course.read().spelled(text)
+    if REFERENCE.search(text):
+        text = Course.read().spelled(text)
     text = re.sub(r"\{[\w:-]+\}`([^`<]+?)(?:\s*<[^>]*>)?`", r"\1", " ".join(text.split()))
     text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"\\[a-z]*frac\{([^}]*)\}\{([^}]*)\}", r"\1/\2", text).replace(r"\cdot", "·").replace("$", "")

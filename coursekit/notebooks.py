@@ -134,6 +134,8 @@ def with_badges(text: str, site: Site) -> str:
 
 def with_chapters(text: str, course: Course) -> str:
     """Return the README's text with the course's chapters in its table, and the first of them behind its badge."""
+    if not course.numbered:
+        return text
     page = (course.root / "book" / "instructors.md").read_text(encoding="utf-8")
     asked = dict(re.findall(r"^\| \[[^\]]+\]\(\.\./chapters/(\w+)\.md\) \| ([^|]+\?) \|", page, re.M))
     rows = [

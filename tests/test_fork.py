@@ -37,7 +37,7 @@ CHAPTER = (
     + """\
 # Bones
 
-After [the first chapter](FIRST), one of our own.
+After [another](FIRST), one of our own.
 
 ```{code-cell} ipython3
 print("bones")

@@ -163,7 +163,7 @@ class Plan(SphinxDirective):
             note = " ".join(week.note.split()).replace("|", "\\|")
             rows.append(f"| {number} | {links} | {homework} | {note} |")
         self.state.nested_parse(StringList(rows, "course.yml"), self.content_offset, box)
-        return [nodes.rubric("", "Plan"), *box.children]
+        return [nodes.rubric("", t("Plan")), *box.children]
 
 
 class Exercises(SphinxDirective):

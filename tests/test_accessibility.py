@@ -44,6 +44,7 @@ WIDGETS = {
     ),
     "PhantomDials": lambda make: make(("viral",), find={"all": lambda x: x[:, 0] > -1}, size=64),
     "ThresholdExplorer": lambda make: make({"validation": make_report(), "test": make_report(1, 50)}),
+    "TrainHere": lambda make: make(*[lab.make_pairs(n, size=32, seed=2).plain for n in (40, 10)], letters="CPF"),
     "WindowExplorer": lambda make: explorer(),
 }
 WIDGET = """

@@ -10,9 +10,11 @@ from .inspector import CamInspector
 from .ladder import LadderExplorer
 from .layers import LayerBuilder
 from .playground import AugmentationPlayground
+from .training import TrainHere
 from .windowing import WindowExplorer
 
 __all__ = [
     "AugmentationPlayground", "CamInspector", "ConfusionExplorer", "FoolIt", "FreezeExplorer", "LadderExplorer",
-    "LayerBuilder", "LookInside", "PhantomDials", "StaticWidget", "ThresholdExplorer", "WindowExplorer",
+    "LayerBuilder", "LookInside", "PhantomDials", "StaticWidget", "ThresholdExplorer", "TrainHere",
+    "WindowExplorer",
 ]  # fmt: skip

@@ -129,3 +129,20 @@ function framed(pen, box) {
     pen.strokeRect(...box);
   }
 }
+
+/** Numbers from 0 to 1 that depend on the seed alone (mulberry32). */
+function uniform(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** Logits to probabilities. */
+function softmax(logits) {
+  const top = Math.max(...logits), powers = Array.from(logits, (v) => Math.exp(v - top));
+  const total = powers.reduce((a, b) => a + b, 0);
+  return powers.map((p) => p / total);
+}

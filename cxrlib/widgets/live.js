@@ -263,13 +263,6 @@ class Network {
   }
 }
 
-/** Logits to probabilities. */
-function softmax(logits) {
-  const top = Math.max(...logits), powers = Array.from(logits, (v) => Math.exp(v - top));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((p) => p / total);
-}
-
 /** Features weighted by one number per channel and summed: a map. */
 function weighted({ features, grid, channels }, weights) {
   const out = new Float32Array(grid[0] * grid[1]);

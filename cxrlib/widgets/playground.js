@@ -14,16 +14,6 @@ const CONTROLS = {
 };
 const START = { flip: false, seed: 1, ...Object.fromEntries(Object.entries(CONTROLS).map(([key, c]) => [key, c[4]])) };
 
-/** Numbers from 0 to 1 that depend on the seed alone (mulberry32). */
-function uniform(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** All changes in the order of Augment: geometry, blur, gamma, contrast and brightness, noise; cut to [0, 1]. */
 function augmented(values, n, settings) {
   const { brightness, contrast, gamma, blur, noise } = settings;

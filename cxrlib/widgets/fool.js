@@ -187,7 +187,7 @@ function render({ model, el }) {
     again();
   } });
   const names = `cxr-tool-${Math.random().toString(36).slice(2)}`; // radio buttons of one widget only
-  const tools = h("fieldset.tools", {}, h("legend", {}, t`The hand`), ...Object.entries(TOOLS).map(([key, label]) =>
+  const tools = h("fieldset.tools", {}, h("legend", {}, t`What the pointer does`), ...Object.entries(TOOLS).map(([key, label]) =>
     h("label", {}, h("input", { type: "radio", name: names, value: key, checked: key === tool, onchange: () => {
       tool = key;
       anchor = null;
@@ -225,6 +225,13 @@ function render({ model, el }) {
     h("div.sliders", {}, ...sliders.map(([, { field }]) => field)), said.spoken, status,
   );
   fresh();
+  root.keeps = { // the controls tell the rest
+    get: () => ({ marker: state.marker, paint: [...paint].flatMap((v, i) => (Number.isNaN(v) ? [] : [[i, v]])) }),
+    set: ({ marker, paint: painted }) => {
+      state.marker = marker;
+      for (const [i, v] of painted) paint[i] = v;
+    },
+  };
   choose(0);
   const end = alive(root, model, page.networks.map(({ net }) => net), status, (made) => {
     networks = made;

@@ -346,9 +346,10 @@ function render({ model, el }) {
       one.place.input = added.indexOf(Math.max(...added));
     }
     if (first) {
+      kept?.places.forEach((place, k) => { layers[k].place = place; });
+      now = kept?.now ?? 1;
       listLayers();
       body.hidden = false;
-      now = 1;
       chips.querySelectorAll("input")[now].checked = true;
       show(now);
     } else {
@@ -356,6 +357,8 @@ function render({ model, el }) {
       draw();
     }
   }
+  let kept = null; // of before a reload, until the network is there
+  root.keeps = { get: () => (layers.length ? { now, places: layers.map((one) => one.place) } : kept), set: (value) => { kept = value; } };
   choose(0);
   const end = alive(root, model, [page.network], status, ([made]) => {
     network = made;

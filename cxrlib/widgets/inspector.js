@@ -62,7 +62,7 @@ function render({ model, el }) {
 function inspect(root, page, model, kernel) {
   const it = viewed(root, page, model, kernel);
   for (const part of [lists, moreImages, carried, drawing]) Object.assign(it, part(it));
-  const { own, images, maps, failed, answers, names, view, hand, image, predicted, title, layerOf, keyOf, obtainable, panels, signs,
+  const { own, images, maps, failed, answers, names, view, image, predicted, title, layerOf, keyOf, obtainable, panels, signs,
     thumbs, bars, verdict, barsNote, listThumbs, listBars, more, ownNote, problem, showOwn, linkBox, takeNote, keepAddress,
     stage, scaleNote, numbers, live, layOut, redraw } = it;
   const unknown = it.restore();
@@ -111,12 +111,12 @@ function inspect(root, page, model, kernel) {
     const swatch = `border-top:3px ${OUTLINES[name].dash.length ? (name === "lung" ? "dashed" : "dotted") : "solid"} ${OUTLINES[name].color}`;
     return h("label.check", {}, box, h("i", { style: swatch }), OUTLINES[name].label);
   });
-  const pointers = Object.entries(POINTERS).map(([key, label]) => h("label.check", {}, h("input", { type: "radio",
-    name: `pointer-${own}`, value: key, checked: key === hand.tool, onchange: () => {
-      hand.tool = key;
-      stage.dataset.pointer = key;
-    } }), label));
-  stage.dataset.pointer = hand.tool;
+  const pointers = Object.entries(POINTERS).map(([key, label]) => {
+    const radio = h("input", { type: "radio", name: `pointer-${own}`, value: key, onchange: () => choose({ tool: key }) });
+    shows.push(() => { radio.checked = view.tool === key; });
+    return h("label.check", {}, radio, label);
+  });
+  shows.push(() => { stage.dataset.pointer = view.tool; });
   const button = (label, act) => h("button", { type: "button", onclick: act }, label);
   const main = h("div.main", {},
     h("div.view", {}, ownNote, stage, scaleNote,
@@ -222,6 +222,7 @@ function inspect(root, page, model, kernel) {
     listThumbs();
     choose(view.keep || view.cls !== before ? {} : { cls: predicted(image()) });
   }
+  root.keeps = null; // the address has it all
   return { decide, stop: () => {
     unwatch();
     answers?.dispose?.();

@@ -2,10 +2,10 @@
 
 // what a link carries: each may be one of these, or a number between two
 const CARRIED = ["image", "second", "cls", "against", "layer", "method", "colors", "scale", "sign", "compare", "sort", "keep",
-  "opacity", "threshold", "zoom", "x", "y", "center", "width"];
+  "tool", "opacity", "threshold", "zoom", "x", "y", "center", "width"];
 
 function carried(it) {
-  const { root, page, kernel, images, view, start, hand, image, predicted, title, methodName, layerOf, panels, nameOf, signs, top } = it;
+  const { root, page, kernel, images, view, start, image, predicted, title, methodName, layerOf, panels, nameOf, signs, top } = it;
   const address = `cam${[...document.querySelectorAll(".cxr-cam")].indexOf(root) + 1}`;
   const linkBox = h("input", { type: "text", readonly: true, hidden: true, "aria-label": t`Link to what is shown`, onfocus: () => linkBox.select() });
   const takeNote = h("p.note", { role: "status" });
@@ -17,7 +17,7 @@ function carried(it) {
     if (!said) return strange;
     const ids = [...images.keys()], count = page.classes.length;
     const allowed = { image: ids, second: ids, layer: page.models[0].known, method: page.methods.map((m) => m.id),
-      colors: Object.keys(page.colors), scale: Object.keys(SCALES), sign: ["for", "both"], sort: Object.keys(SORTS),
+      colors: Object.keys(page.colors), scale: Object.keys(SCALES), sign: ["for", "both"], sort: Object.keys(SORTS), tool: Object.keys(POINTERS),
       compare: ["no", "classes", "images", ...(page.models[1] ? ["models"] : [])] };
     const between = { cls: count - 1, against: count - 1, opacity: 100, threshold: 100, zoom: CLOSEST, x: 1, y: 1, center: 255, width: 510 };
     for (const [key, value] of Object.entries(said)) {
@@ -62,7 +62,7 @@ function carried(it) {
   function reset() {
     Object.assign(view, start, { outlines: {}, image: view.image, second: view.second, sort: view.sort });
     view.cls = predicted(image());
-    [hand.place, takeNote.textContent] = [null, t`Everything but the image is as it was at the start.`];
+    takeNote.textContent = t`Everything but the image is as it was at the start.`;
     it.choose({});
   }
   function save() {

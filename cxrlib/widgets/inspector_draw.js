@@ -8,7 +8,7 @@ const OUTLINES = {
 const NOTHING = t`This map has no positive value: nothing speaks for this class.`;
 
 function drawing(it) {
-  const { root, page, own, images, maps, failed, answers, view, hand, predicted, title, methodName, layerOf, keyOf, obtainable, panels,
+  const { root, page, own, images, maps, failed, answers, view, predicted, title, methodName, layerOf, keyOf, obtainable, panels,
     nameOf, signs, picture, border, fine, raw, strength, top, tables } = it;
   const live = h("p.sr", { "aria-live": "polite", role: "status" });
   const stage = h("div.stage.stays"), scaleNote = h("p.note"), numbers = h("div.numbers");
@@ -22,7 +22,7 @@ function drawing(it) {
     const head = h("div.head"), canvas = h("canvas", { role: "img" }), message = h("p.message", { hidden: true }), cross = h("i.cross", { hidden: true });
     const holder = h("div.frame", { tabindex: 0, role: "application", "aria-label": t`Picture and map`, "aria-describedby": `keys-${own}` }, canvas, cross, message);
     const scale = h("div.scale"), value = h("p.point.note");
-    handled(holder, view, () => hand.tool, () => hand.place, (to) => { hand.place = to; point(true); }, () => {
+    handled(holder, view, () => view.tool, () => view.place, (to) => { view.place = to; point(true); }, () => {
       it.showChosen();
       redraw();
       it.keepAddress();
@@ -89,14 +89,14 @@ function drawing(it) {
   function point(moved) {
     const told = panels().map((panel, i) => {
       const { cross, value } = figures[i], map = maps.get(keyOf(panel));
-      const [left, top_] = hand.place ? seenAt(view, hand.place) : [-1, -1];
+      const [left, top_] = view.place ? seenAt(view, view.place) : [-1, -1];
       cross.hidden = !(left >= 0 && left <= 1 && top_ >= 0 && top_ <= 1);
       Object.assign(cross.style, { left: percentOf(left), top: percentOf(top_) });
       const words = map ? [placed(panel, map), summed(panel, map)].filter(Boolean) : [];
       value.replaceChildren(...words.map((text) => h("span", {}, text)));
       return words[0];
     });
-    if (moved && hand.place) say(told.filter(Boolean).join(" "));
+    if (moved && view.place) say(told.filter(Boolean).join(" "));
   }
   const percentOf = (x) => `${(100 * x).toFixed(2)}%`;
   /** Sum of the map, bias and logit, for Grad-CAM at the end of a body whose features are averaged; else null. */
@@ -107,8 +107,8 @@ function drawing(it) {
     return { sum, bias: bias[cls], logit: sum + bias[cls] };
   }
   function placed(panel, map) {
-    if (!hand.place) return t`Point at the picture to read the value there.`;
-    const [rows, columns] = map.grid, row = Math.floor(hand.place[1] * rows), column = Math.floor(hand.place[0] * columns);
+    if (!view.place) return t`Point at the picture to read the value there.`;
+    const [rows, columns] = map.grid, row = Math.floor(view.place[1] * rows), column = Math.floor(view.place[0] * columns);
     const value = raw(map, panel.cls)[row * columns + column], whole = map.size.join() === map.grid.join() && logitOf(panel, map);
     const read = t`Row ${row + 1}, column ${column + 1} of ${rows} × ${columns}: ${withSign(value)}`;
     const part = whole && Math.abs(whole.logit) > 1e-6 && `${signed((100 * value) / whole.logit, 1)}\u00a0%`;

@@ -18,10 +18,10 @@ function viewed(root, page, model, kernel) {
   const start = {
     image: page.images[0].id, second: page.images[1]?.id ?? page.images[0].id, cls: 0, keep: false, against: 1,
     layer: page.models[0].layers[last], method: page.methods[0].id, colors: "viridis", scale: "shown", sign: "for",
-    opacity: 50, threshold: 20, compare: page.compare ?? "no", sort: "given", outlines: {}, ...AS_TAKEN,
+    opacity: 50, threshold: 20, compare: page.compare ?? "no", sort: "given", outlines: {},
+    tool: "value", place: null, ...AS_TAKEN, // what the pointer does, and where it is in the picture
   };
   const view = { ...start, outlines: {} };
-  const hand = { tool: "value", place: null }; // what the pointer does, and where it is in the picture
 
   const image = () => images.get(view.image);
   const predicted = (item, m = 0) =>
@@ -97,6 +97,6 @@ function viewed(root, page, model, kernel) {
     }));
   }
   const tables = Object.fromEntries(Object.entries(page.colors).map(([name, table]) => [name, bytes(table)]));
-  return { root, page, kernel, own, images, maps, failed, answers, names, start, view, hand, image, predicted, wrong, title, methodName,
+  return { root, page, kernel, own, images, maps, failed, answers, names, start, view, image, predicted, wrong, title, methodName,
     layerOf, keyOf, obtainable, panels, nameOf, signs, picture, border, decoded, fine, raw, strength, top, tables };
 }

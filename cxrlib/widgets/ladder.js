@@ -69,7 +69,8 @@ function render({ model, el }) {
       parts.push(svg("rect.band", { x: x(at - 1), width: x(at) - x(at - 1) + 16, y: y(to), height: Math.max(1, y(from) - y(to)) }));
     }
     steps.forEach((step, i) => {
-      parts.push(svg(i === at ? "text.now" : "text", { x: x(i), y: HIGH + 20, "text-anchor": "middle" }, step.name));
+      parts.push(svg(i === at ? "text.wide.now" : "text.wide", { x: x(i), y: HIGH + 20, "text-anchor": "middle" }, step.name),
+        svg(i === at ? "text.narrow.now" : "text.narrow", { x: x(i), y: HIGH + 22, "text-anchor": "middle" }, String(i + 1))); // on a phone
       if (i >= shown) return parts.push(svg("text", { x: x(i), y: HIGH / 2, "text-anchor": "middle" }, "?"));
       step.scores.forEach(([value, from, to], k) => {
         const color = COLORS[k % COLORS.length], here = x(i) + offset(k), faint = i < at - 1 || i > at ? 0.55 : 1;
@@ -122,6 +123,12 @@ function render({ model, el }) {
     left.style.minHeight = `${Math.max(left.offsetHeight, parseFloat(left.style.minHeight) || 0)}px`; // what is below stays
   }
   update();
+  root.keeps = { get: () => ({ at, shown, guesses: [...guesses] }), set: (kept) => {
+    guesses.clear();
+    for (const [step, guess] of kept.guesses) guesses.set(step, guess);
+    ({ at, shown } = kept);
+    update();
+  } };
   return stop;
 }
 

@@ -21,4 +21,28 @@
     send: () => {},
   };
   render({ model, el, experimental: {} });
+
+  // What was chosen is still chosen when this tab loads the page again. `keeps` of a widget is what its controls do not
+  // tell, { get, set }; null where the widget remembers all by itself.
+  const { keeps } = el.querySelector(".cxr-kit") ?? {}, alike = document.querySelectorAll('[data-cxr="DIGEST"][data-ready]').length;
+  const name = `${location.pathname} DIGEST ${alike}`;
+  const controls = () => [...el.querySelectorAll("input:not([type=file]), select")];
+  const put = (control, [value, checked]) => {
+    if (/radio|checkbox/.test(control.type)) {
+      if (checked !== control.checked && (checked || control.type === "checkbox")) control.click();
+    } else if (control.value !== value) {
+      control.value = value;
+      for (const event of ["input", "change"]) control.dispatchEvent(new Event(event, { bubbles: true }));
+    }
+  };
+  if (keeps !== null) {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(name));
+      controls().forEach((control, i) => kept?.controls[i] && !control.closest("[hidden]") && put(control, kept.controls[i]));
+      if (kept) keeps?.set(kept.more);
+      addEventListener("pagehide", () => sessionStorage.setItem(name, JSON.stringify({
+        controls: controls().map(({ value, checked }) => [value, checked]), more: keeps?.get(),
+      })));
+    } catch { /* a frame without a memory of its own */ }
+  }
 }

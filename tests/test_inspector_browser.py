@@ -12,12 +12,14 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import dequantize
 from jupyter_lab import open_notebook, serve
 from PIL import Image
-from test_book import SmallBook
+from test_book import TOC, SmallBook
 
 import cxrlib
+from cxrlib import shortcut
 from cxrlib.data import CxrDataset
 from cxrlib.phantom import make_phantoms
 from cxrlib.widgets import CamInspector
@@ -530,10 +532,36 @@ CamInspector(net, data, images=[0, 1, 2])
 )
 
 
+LIVE = (
+    CHAPTER.partition("# A chapter")[0]
+    + """\
+# Networks in the page
+
+```{code-cell} ipython3
+import cxrlib
+from cxrlib import shortcut
+from cxrlib.widgets import CamInspector, FoolIt
+
+data = shortcut.make_pairs(4, size=48, seed=2).plain
+net = cxrlib.build_model("CPCP", data.classes, size=48, seed=0)
+FoolIt({"one": net}, data)
+```
+
+```{code-cell} ipython3
+CamInspector(net, data, live=True, progress=False)
+```
+"""
+)
+
+
 @pytest.fixture(scope="module")
 def book_page(tmp_path_factory):
     book = SmallBook(tmp_path_factory.mktemp("book") / "root")
     book.chapter.write_text(CHAPTER)
+    book.chapter.with_name("02_live.md").write_text(LIVE)
+    first, *_ = TOC["parts"]
+    parts = [{**first, "chapters": [*first["chapters"], {"file": "chapters/02_live"}]}]
+    (book.root / "book" / "_toc.yml").write_text(yaml.safe_dump({**TOC, "parts": parts}))
     code, output = book.build()
     assert code == 0, output
     return book.html / "chapters" / "01_small.html"
@@ -563,7 +591,54 @@ def test_in_a_built_book(browser, book_page, over, scheme):
         server.shutdown()
 
 
+@pytest.mark.parametrize("hand", ["mouse", "finger", "keys"])
+def test_networks_answer_in_a_built_book_from_the_disk(browser, book_page, hand, tmp_path):
+    """TensorFlow.js lies beside the pages; the answers are PyTorch's."""
+    width, options = (360, {"has_touch": True, "is_mobile": True}) if hand == "finger" else (1280, {})
+    with Reader(browser, width, **options) as reader:
+        page = reader.page
+        page.add_init_script("""addEventListener("cxr-answered", ({ detail }) => (globalThis.last = detail), true);
+            addEventListener("cxr-drawn", ({ detail }) => (globalThis.told = detail.told), true)""")
+        page.goto(book_page.with_name("02_live.html").as_uri())
+        canvas = page.locator("canvas.hand")
+        canvas.scroll_into_view_if_needed()
+        page.get_by_text("Nothing leaves it").wait_for()
+        page.wait_for_function("globalThis.last")
+        box = canvas.bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        before = page.evaluate("Array.from(last.gray)")
+        if hand == "mouse":
+            page.mouse.move(*middle)
+            page.mouse.down()
+            page.mouse.move(middle[0] + 20, middle[1] + 20, steps=3)
+            page.mouse.up()
+        elif hand == "finger":
+            page.touchscreen.tap(*middle)
+        else:
+            canvas.press("Enter")
+        page.wait_for_timeout(400)
+        gray, probs, shown = page.evaluate("[Array.from(last.gray), last.told[0].probs, Array.from(last.told[0].map)]")
+        assert gray != before, "the marker is there"
+        data = shortcut.make_pairs(4, size=48, seed=2).plain
+        net = cxrlib.build_model("CPCP", data.classes, size=48, seed=0)
+        gray = np.array(gray, np.float32).reshape(1, 1, 48, 48)
+        np.testing.assert_allclose(probs, cxrlib.predict(net, gray)[0], atol=1e-3)
+        ours = cxrlib.explain(net, gray, target=1, relu=False)[0].ravel()
+        np.testing.assert_allclose(shown, ours, atol=5e-3 * np.abs(ours).max())
+
+        Image.fromarray(data.images[1, 0]).save(tmp_path / "own.png")
+        page.locator(".cxr-cam").scroll_into_view_if_needed()
+        page.set_input_files(".cxr-cam input[type=file]", tmp_path / "own.png")
+        page.locator(".own", has_text="Own picture 1: own.png").wait_for()
+        page.wait_for_function("globalThis.told?.[0].key.includes('|u1|') && told[0].map")
+        np.testing.assert_allclose(page.evaluate("told[0].probs"), cxrlib.predict(net, data.images[[1]])[0], atol=1e-3)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not reader.faults
+
+
 # --- live, in JupyterLab
+
+PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
 
 @pytest.fixture(scope="module")
@@ -576,7 +651,7 @@ def lab(tmp_path_factory):
                 "CamInspector(net, data, images=[0, 1, 2], precompute=False)"
             )
         ],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata=PYTHON,
     )
     nbformat.write(notebook, root / "live.ipynb")
     with serve(root) as address:
@@ -699,6 +774,46 @@ def test_live_keys_do_not_reach_the_notebook(live):
     assert not [f for f in live.faults if "script error" in f or "request to" in f]
 
 
+def test_live_the_kernel_answers_what_a_page_with_its_network_answers(live):
+    """The controls of tests/test_inspector_live.py, and the same numbers."""
+    root, net, data = live.root, make_model(), make_data()
+    root.locator(".thumb input").first.check(force=True)
+    root.get_by_role("button", name="Reset").click()
+    live.choose("Show", "both")
+    layer = root.get_by_label("Layer", exact=True).input_value()
+    target = int(np.argmax(cxrlib.predict(net, data.images[:1])[0]))
+    ours = cxrlib.explain(net, data.images[:1], layer=layer, target=target, relu=False)[0]
+    assert root.locator(".scale span").first.inner_text() == f"−{np.abs(ours).max():.3g}"
+    frame = root.locator(".frame").first
+    box = frame.bounding_box()
+    frame.hover(position={"x": 0.4 * box["width"], "y": 0.8 * box["height"]})
+    said = root.locator(".point").first.inner_text().replace("−", "-")
+    place = r"Row (\d+), column (\d+) of [\d ×]+: ([-+]?[\d.e-]+), ([-+\d.]+)\s%"
+    row, column, value, part = map(float, re.search(place, said).groups())
+    step = float(np.ptp(ours)) / 255  # maps come from the kernel in 8 bits
+    assert value == pytest.approx(ours[int(row) - 1, int(column) - 1], abs=step)
+    whole = r"map ([-+]?[\d.]+), bias ([-+]?[\d.]+): the logit of \w+ is ([-+]?\d+\.\d+)"
+    total, bias, logit = map(float, re.search(whole, said).groups())
+    logits = net(torch.from_numpy(data.images[:1]).float() / 255)[0].detach().numpy()
+    assert logit == pytest.approx(logits[target], abs=0.01 + ours.size * step / 2)
+    assert total + bias == pytest.approx(logit, abs=0.011) and part == pytest.approx(100 * value / logit, abs=0.6)
+
+    live.slide("Window width", 120)
+    live.slide("Zoom", 3)
+    live.choose("Side by side", "images")
+    live.choose("Second image", "2")
+    for k, panel in enumerate(root.locator(".bar").all()):
+        shown = [float(text.strip("\xa0<>%")) for text in panel.locator(".value span").all_inner_texts()]
+        np.testing.assert_allclose(shown, 100 * cxrlib.predict(net, data.images[[0, 2]])[:, k], atol=0.6)
+    with live.page.expect_download() as waiting:
+        root.get_by_role("button", name="Save as PNG").click()
+    assert waiting.value.suggested_filename.startswith("map-image-0-")
+    root.get_by_role("button", name="Reset").click()
+    live.settle()
+    assert root.get_by_label("Zoom").input_value() == "1"
+    assert root.get_by_label("Side by side").input_value() == "no"
+
+
 def test_live_the_saved_notebook_holds_the_page_but_no_own_picture(live, lab):
     live.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     path = Path(lab[1]) / "live.ipynb"
@@ -732,3 +847,49 @@ def test_live_it_stays_dark_on_a_dark_notebook_after_a_reload(lab, browser):
             assert page.locator(".cxr-cam").first.get_attribute("data-theme") == "dark"
         page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
         page.wait_for_selector(".cxr-cam[data-theme=light]")
+
+
+def test_a_notebook_runs_the_networks_of_fool_it_and_its_kernel_brings_tensorflow(lab, browser):
+    base, root = lab
+    pairs = shortcut.make_pairs(4, size=48, seed=2).plain
+    code = (
+        "import cxrlib\nfrom cxrlib import shortcut\nfrom cxrlib.widgets import FoolIt\n"
+        "data = shortcut.make_pairs(4, size=48, seed=2).plain\n"
+        "FoolIt({'one': cxrlib.build_model('CPCP', data.classes, size=48, seed=0)}, data)"
+    )
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=PYTHON), root / "fool.ipynb"
+    )
+    with Reader(browser, width=1300, allow=base) as reader:
+        page = reader.page
+        page.set_default_timeout(90_000)
+        open_notebook(page, base, "fool.ipynb")
+        page.evaluate("document.addEventListener('cxr-answered', ({ detail }) => (globalThis.last = detail), true)")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.get_by_text("Nothing leaves it").wait_for()
+        page.get_by_label("Marker R").check()
+        page.wait_for_timeout(500)
+        gray, probs = page.evaluate("[Array.from(last.gray), Array.from(last.told[0].probs)]")
+    net = cxrlib.build_model("CPCP", pairs.classes, size=48, seed=0)
+    gray = np.array(gray, np.float32).reshape(1, 1, 48, 48)
+    assert (gray * 255 != pairs.images[0]).any()
+    np.testing.assert_allclose(probs, cxrlib.predict(net, gray)[0], atol=1e-3)
+
+
+def test_a_notebook_that_is_opened_again_shows_a_widget_without_its_kernel(lab, browser):
+    base, root = lab
+    cell = nbformat.v4.new_code_cell("from cxrlib.widgets import LayerBuilder\nLayerBuilder(size=64)")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=PYTHON), root / "again.ipynb")
+    with Reader(browser, width=1300, allow=base) as reader:
+        page = reader.page
+        page.set_default_timeout(90_000)
+        open_notebook(page, base, "again.ipynb")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.get_by_label("Your network").wait_for()
+        page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        page.wait_for_timeout(1500)
+        page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        open_notebook(page, base, "again.ipynb")
+        page.get_by_label("Your network").fill("CPC")
+        assert "convolution" in page.locator(".cxr-layers tbody").inner_text()
+        assert not page.get_by_text("model not found").count()

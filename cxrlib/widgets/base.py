@@ -89,9 +89,15 @@ class StaticWidget(anywidget.AnyWidget):
 
 
 class PageWidget(StaticWidget):
-    """A widget whose script is told everything at once, in ``page``."""
+    """A widget whose script is told everything at once, in ``page``; Jupyter shows that page, without a kernel."""
 
     page = traitlets.Dict().tag(sync=True)
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in data and not self.runs_network:  # "model not found" stands where a live widget was saved
+            del data["application/vnd.jupyter.widget-view+json"]
+        return data, metadata
 
 
 class LiveWidget(PageWidget):

@@ -2,7 +2,7 @@
 
 const LETTERS = {
   C: { name: t`convolution`, color: "var(--one)" }, P: { name: t`pooling`, color: "var(--two)" },
-  F: { name: t`flatten`, color: "var(--soft)" }, D: { name: t`dense`, color: "var(--accent)" },
+  F: { name: t`flatten` }, D: { name: t`dense` }, // gray: two colors tell what happens to the maps
 };
 const LEGEND = t`C convolution, P pooling, F flatten, D dense. An output layer is always added.`;
 
@@ -77,22 +77,24 @@ function render({ model, el }) {
     ...choices.map((n) => h("option", settings[key] === n ? { selected: true } : {}, n))));
   const examples = h("div.line", { role: "group", "aria-label": t`Examples` },
     ...page.examples.map((text) => h("button", { type: "button", onclick: () => { word.value = text; update(); } }, text)));
-  const problem = h("p.problem", { role: "alert", hidden: true });
-  const picture = h("div.picture");
+  const legend = h("p.note", {}, LEGEND), problem = h("p.problem", { role: "alert", hidden: true });
+  const picture = scrolling(t`The tensors between the layers`);
   const body = h("tbody"), foot = h("tfoot");
   const table = h("table", {}, h("caption", {}, t`Layer by layer`),
     h("thead", {}, h("tr", {}, ...[t`layer`, t`output`, t`parameters`, ""].map((text) => h("th", { scope: "col" }, text)))), body, foot);
+  const below = h("div.below", {}, picture, table);
   root.append(
     h("div.line", {}, h("label.field.wide", {}, t`Your network`, word),
       number(t`Image side`, "size", [...new Set([16, 32, 48, 64, 128, 224, page.size])].sort((a, b) => a - b)),
       number(t`Dense width`, "hidden", [...new Set([16, 64, 128, 256, page.hidden])].sort((a, b) => a - b))),
-    examples, h("p.note", {}, LEGEND), problem, picture, table);
+    examples, h("div.told", {}, legend, problem), below);
 
   function update() {
     const made = plan(word.value.trim().toUpperCase(), settings);
     problem.hidden = !made.problem;
     problem.textContent = made.problem ?? "";
-    picture.hidden = table.hidden = Boolean(made.problem);
+    legend.hidden = Boolean(made.problem);
+    below.style.visibility = made.problem ? "hidden" : ""; // it keeps its place
     if (made.problem) return;
     picture.replaceChildren(draw(made.rows));
     const most = Math.max(...made.rows.map((row) => row.parameters), 1);
@@ -101,6 +103,7 @@ function render({ model, el }) {
       h("td.bar", {}, h("i", { style: `width:${(100 * row.parameters) / most}%` })))));
     foot.replaceChildren(h("tr", {}, h("th", { scope: "row" }, t`together`), h("td"),
       h("td", { "data-total": "" }, made.total.toLocaleString("en")), h("td")));
+    below.style.minHeight = `${Math.max(below.offsetHeight, parseFloat(below.style.minHeight) || 0)}px`; // what is below stays
   }
   update();
   return stop;

@@ -95,7 +95,7 @@ function render({ model, el }) {
     ...names.map((name, i) => h("tr", {}, h("th", { scope: "row" }, name), values[i]))));
   const said = h("p.note", { role: "status" }), problem = h("p.problem", { role: "alert", hidden: true });
   root.append(
-    h("div.line", {}, h("label.field", {}, t`Images`, which), cut.field),
+    h("div.line.stays", {}, h("label.field", {}, t`Images`, which), cut.field),
     h("div.columns", {},
       h("div", {}, h("h3", {}, t`Who gets which probability`), picture, matrix, numbers),
       h("div", {}, h("h3", {}, t`ROC curve`), roc, h("h3", {}, t`What mistakes cost`),

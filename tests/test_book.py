@@ -548,11 +548,11 @@ class TestInTheBrowser:
 
     def test_a_phone_never_scrolls_sideways(self, html, browser):
         for path in pages(html):
-            with Reader(browser, width=360) as reader:
+            with Reader(browser, width=320) as reader:
                 page = reader.open(path)
                 page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
                 width = page.evaluate("document.documentElement.scrollWidth")
-                assert width <= 360, f"{path.name} is {width} px wide"
+                assert width <= 320, f"{path.name} is {width} px wide"
 
     def test_a_chapter_offers_colab_and_the_notebook(self, html, browser):
         for path in sorted((html / "chapters").glob("*.html")):

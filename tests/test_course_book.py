@@ -160,7 +160,7 @@ def book(tmp_path_factory):
     (book.root / "book" / "glossary.md").write_text(GLOSSARY)
     contents = {**TOC, "parts": [*TOC["parts"], {"caption": "Reference", "chapters": [{"file": "book/glossary"}]}]}
     (book.root / "book" / "_toc.yml").write_text(yaml.safe_dump(contents))
-    first = "An *{term}`Opacity`* is no 1 < 2 but a {term}`kind of haze <haze>`."
+    first = "An *{term}`Opacity`* is no 1 < 2 but a {term}`kind of haze <haze>`, a kind-of-haze."
     book.chapter.write_text(book.chapter.read_text().replace("Inline", f"{first}\n\nInline", 1))
     settings = (book.root / "_config.yml").read_text()
     address = "  url: https://github.com/Someone/x-rays"
@@ -193,7 +193,7 @@ def test_a_chapter_says_how_long_it_takes_and_other_pages_do_not(book):
 def test_a_shared_link_gets_a_preview_from_the_address_of_the_book(book):
     meta = _Tags(book.html / "chapters" / "01_small.html").meta
     assert meta["og:title"] == "A small chapter"
-    assert meta["og:description"] == meta["description"] == "An Opacity is no 1 < 2 but a kind of haze."
+    assert meta["og:description"] == meta["description"] == "An Opacity is no 1 < 2 but a kind of haze, a kind-of-haze."
     assert meta["og:url"] == "https://someone.github.io/x-rays/chapters/01_small.html"
     base = "https://someone.github.io/x-rays/"
     assert meta["og:image"].startswith(base) and (book.html / meta["og:image"].removeprefix(base)).is_file()
@@ -222,3 +222,50 @@ def test_a_definition_appears_for_pointer_and_keyboard_and_escape_closes_it(book
             page.mouse.move(2, 2)
             assert not tip.is_visible()
             assert not reader.faults
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_finger_reads_the_definition_first_and_follows_the_word_at_the_second_tap(book, chromium):
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto((book.html / "chapters" / "01_small.html").as_uri())
+    word, other = page.locator("a.glossary-link").all()
+    tip = page.get_by_role("tooltip")
+    word.tap()
+    assert tip.inner_text() == DEFINITION and page.url.endswith("01_small.html")
+    page.locator("article h1").tap()
+    assert not tip.is_visible()
+    other.tap()
+    assert tip.is_visible() and page.url.endswith("01_small.html")
+    other.tap()
+    page.wait_for_url("**/glossary.html#term-haze")
+    context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("words", ["kindofhaze", "kind of haze"])
+def test_the_search_finds_words_that_are_written_together(book, chromium, words):
+    with Reader(chromium) as reader:
+        page = reader.open(book.html / "search.html", f"?q={words.replace(' ', '+')}")
+        page.locator("#search-results li a", has_text="A small chapter").first.wait_for()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_dark_page_is_light_on_paper_and_nothing_is_folded(book, chromium):
+    with Reader(chromium, scheme="dark") as reader:
+        page = reader.open(book.html / "chapters" / "01_small.html")
+        page.evaluate(
+            "document.querySelector('article').insertAdjacentHTML('beforeend', '<details><p>folded</details>')"
+        )
+        page.evaluate("""() => addEventListener("beforeprint", () => {
+            const folds = [...document.querySelectorAll("details")];
+            globalThis.printed = [document.documentElement.dataset.theme, folds.length, folds.every((f) => f.open)];
+        })""")
+        page.pdf()
+        assert page.evaluate("printed") == ["light", 1, True]
+        page.wait_for_function(
+            "document.documentElement.dataset.theme === 'dark' && !document.querySelector('details[open]')"
+        )

@@ -1,13 +1,14 @@
 """What the book adds to Jupyter Book.
 
 Chapters called by name, lists and plans of the chapters that the course has, questions that wait for a guess, a
-chapter's buttons and reading time, glossary words that explain themselves, and the tags that the preview of a shared
-link is made from.
+chapter's buttons and reading time, glossary words that explain themselves, joined words for the search, and the tags
+that the preview of a shared link is made from.
 """
 
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -244,6 +245,19 @@ def _explain_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             link["classes"].append("glossary-link")
 
 
+# --- search
+
+
+def _index_joined(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the search find "gradcam" where Grad-CAM stands, and "heatmap" where the glossary has heat map."""
+    texts = [text.astext() for text in doctree.findall(nodes.Text)]
+    words = {w for text in texts for w in re.findall(r"\b[A-Za-z]+(?:-[A-Za-z]+)+\b", text)}
+    words |= {term.astext() for term in doctree.findall(nodes.term) if 1 < len(term.astext().split()) < 4}
+    joined = sorted({re.sub(r"[\s-]", "", word).lower() for word in words})
+    if joined and app.builder.name != "gettext":  # nothing to translate
+        doctree.append(nodes.meta("", name="keywords", content=", ".join(joined)))
+
+
 # --- reading time
 
 
@@ -315,6 +329,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", _without_thebe)
     script = Path(__file__).parents[1].joinpath("_static", "course.js").read_text(encoding="utf-8")
     app.add_js_file(None, body=with_words(script).removesuffix(script))  # for course.js
+    app.connect("doctree-read", _index_joined)
     app.connect("env-get-updated", _read_glossary)
     app.connect("doctree-resolved", _explain_terms)
     app.connect("doctree-resolved", _add_reading_time)

@@ -115,10 +115,11 @@ document.addEventListener("DOMContentLoaded", () => {
 // A page opened from the disk may not fetch other pages, so the search shows titles there, without excerpts.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
-// Glossary words show their definition on hover and on focus; Escape closes it. Without scripts the link's title does it.
+// Glossary words show their definition on hover, on focus and at a first tap (the second follows the link); Escape and a
+// tap elsewhere close it. Without scripts the link's title does it.
 document.addEventListener("DOMContentLoaded", () => {
   const tip = document.createElement("div");
-  let shown = null;
+  let shown = null, tapped = null; // the word that a finger has just touched, which was not explained before
   const hide = () => {
     tip.hidden = true;
     shown?.removeAttribute("aria-describedby");
@@ -152,13 +153,26 @@ document.addEventListener("DOMContentLoaded", () => {
     link.addEventListener("focus", () => show(link));
     link.addEventListener("mouseleave", leave);
     link.addEventListener("blur", hide);
+    link.addEventListener("pointerdown", ({ pointerType }) => { tapped = pointerType !== "mouse" && shown !== link ? link : null; });
+    link.addEventListener("click", (event) => {
+      if (tapped !== link) return;
+      tapped = null;
+      event.preventDefault();
+      show(link);
+    });
     if (!tip.isConnected) document.body.append(tip);
   }
   document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
+  document.addEventListener("pointerdown", ({ target }) => !tip.contains(target) && !shown?.contains(target) && hide());
 });
 
-// On paper everything folded is open.
-addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((fold) => {
-  fold.open = true;
-  addEventListener("afterprint", () => { fold.open = false; }, { once: true });
-}));
+// On paper everything folded is open, and the page is light.
+addEventListener("beforeprint", () => {
+  const { dataset } = document.documentElement, { theme } = dataset, folds = [...document.querySelectorAll("details:not([open])")];
+  dataset.theme = "light";
+  for (const fold of folds) fold.open = true;
+  addEventListener("afterprint", () => {
+    dataset.theme = theme;
+    for (const fold of folds) fold.open = false;
+  }, { once: true });
+});

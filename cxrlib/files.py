@@ -63,7 +63,8 @@ def write_page(path: str | Path, title: str, content: str) -> Path:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{html.escape(title)}</title><style>:root {{ color-scheme: light dark }} "
-            "body { margin: 1rem auto; max-width: 68rem; padding: 0 .6rem }</style></head>"
+            "body { margin: 1rem auto; max-width: 68rem; padding: 0 .6rem } img { max-width: 100%; height: auto } "
+            "table.dataframe { display: block; overflow-x: auto }</style></head>"
             f"<body><main>{content}</main></body></html>",
             encoding="utf-8",
         )

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cxrlib.data import CxrDataset, audit, load
+from cxrlib.files import write_page
 
 
 def make(n=240, seed=0, size=24, images=None, **columns):
@@ -208,3 +209,15 @@ def test_real_images(real_root):
     near = found.exposure.set_index(["group", "split"])["near_black"]
     assert near["IM", "train"] == pytest.approx(0.0776, abs=0.0002)
     assert near["IM", "test"] == pytest.approx(0.0236, abs=0.0002)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_page_of_an_audit_fits_a_narrow_screen(chromium, tmp_path):
+    data = load("phantom", n=60, size=64, progress=False)
+    path = write_page(tmp_path / "audit.html", "Audit", audit(data, progress=False)._repr_html_())
+    page = chromium.new_page(viewport={"width": 320, "height": 700})
+    page.goto(path.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.locator("table").count() and page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.close()

@@ -28,6 +28,14 @@ def test_a_chapter_shows_code_that_teaches_and_answers_its_questions(chapter):
     assert not form.unanswered(chapter)
 
 
+@pytest.mark.parametrize("chapter", chapters(), ids=lambda path: path.name)
+def test_code_that_is_seen_at_once_fits_a_page_of_1280_px(chapter):
+    seen = [
+        code for kind, tags, code in form.cells(chapter) if kind == "code" and not tags & {"hide-input", "remove-cell"}
+    ]
+    assert not [line for code in seen for line in code.splitlines() if len(line) > 92]
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -113,6 +113,10 @@ gettext: $(STAMP) ## collect what is to be translated: BOOK_LANG=ko (ARGS="chapt
 nbgrader: $(STAMP) ## a course folder for nbgrader, with the answers, for teachers only: nbgrader/ (OUT=folder)
 	$(BIN)/python -m coursekit.platforms nbgrader $(or $(OUT),nbgrader)
 
+.PHONY: links
+links: $(STAMP) ## do the addresses that the book links still answer? (needs the network)
+	@$(BIN)/python -m coursekit.links
+
 .PHONY: slides reveal
 slides: $(STAMP) ## slides of the chapters, beside the built book: _build/html/slides (ARGS="03 --pdf")
 	@$(BIN)/python -m coursekit.slides $(ARGS)

@@ -94,6 +94,11 @@ class Site:
         slug = self.url.removeprefix("https://github.com/")
         return f"https://colab.research.google.com/github/{slug}/blob/{self._tree}/{path}"
 
+    def binder(self, path: str) -> str:
+        """Return the address that opens a notebook in Binder."""
+        slug = self.url.removeprefix("https://github.com/")
+        return f"https://mybinder.org/v2/gh/{slug}/{self._tree}?urlpath=lab/tree/{path}"
+
     def raw(self, path: str) -> str:
         """Return the address of a file's bytes."""
         return f"{self.url}/raw/{self._tree}/{path}"
@@ -126,10 +131,11 @@ def with_bootstrap(text: str, site: Site) -> str:
 
 
 def with_badges(text: str, site: Site) -> str:
-    """Return the README's text with its Colab links on this repository."""
+    """Return a text with its links to Colab and Binder on this repository."""
     # a branch may have slashes in it, so the address ends where the folder begins
     colab = r"https://colab\.research\.google\.com/github/[^\s)]*?(?=notebooks/|exercises/)"
-    return re.sub(colab, lambda _: site.colab(""), text)
+    binder = r"https://mybinder\.org/v2/gh/[^\s)]*?(?=notebooks/|exercises/)"
+    return re.sub(binder, lambda _: site.binder(""), re.sub(colab, lambda _: site.colab(""), text))
 
 
 def with_chapters(text: str, course: Course) -> str:
@@ -371,7 +377,8 @@ def refresh(site: Site, *, root: Path = ROOT) -> None:
     """Put the current address into the set-up cells and the README, and the course's chapters into its table."""
     course = Course.read(root)
     fresh = {path: with_bootstrap for path in sorted(root.glob("chapters/*.md"))}
-    for path, current in {**fresh, root / "README.md": with_badges}.items():
+    badges = [path for path in (root / "README.md", root / "book" / "where-it-runs.md") if path.is_file()]
+    for path, current in {**fresh, **dict.fromkeys(badges, with_badges)}.items():
         text = path.read_text(encoding="utf-8")
         new = current(text, site)
         if path.name == "README.md":

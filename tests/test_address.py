@@ -65,6 +65,8 @@ def test_every_link_into_the_repository_or_the_book_leads_to_a_file(addressed):
             path = None
             if colab := re.match(rf"https://colab\.research\.google\.com/github/Someone/x-rays/blob/{TREE}/(.+)", link):
                 path = addressed / unquote(colab[1])
+            elif binder := re.match(rf"https://mybinder\.org/v2/gh/Someone/x-rays/{TREE}\?urlpath=lab/tree/(.+)", link):
+                path = addressed / unquote(binder[1])
             elif file := re.match(rf"{re.escape(URL)}/(?:blob|raw)/{TREE}/([^#]+)", link):
                 path = addressed / unquote(file[1])
             elif page := re.match(rf"{re.escape(BOOK)}/([^#]+)\.html", link):

@@ -12,11 +12,17 @@ import pytest
 import yaml
 
 from coursekit.address import set_address
+from coursekit.links import broken
+from cxrlib import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 CONTAINER = ROOT / ".devcontainer" / "devcontainer.json"
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)) | {".venv/.installed"}
+
+
+GITLAB = ROOT / ".gitlab-ci.yml"
+BINDER = ROOT / ".binder"
 
 
 def jobs(path: Path) -> dict:
@@ -50,7 +56,7 @@ def test_actions_are_the_official_ones_at_a_major_version(path):
     assert used and all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in used)
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, CONTAINER], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, CONTAINER, GITLAB], ids=lambda p: p.stem)
 def test_no_address_of_another_host_is_named(path):
     assert not re.search(r"https?://|--(extra-)?index-url|\.(org|com|io|dev)\b", path.read_text())
 
@@ -101,3 +107,54 @@ def test_the_container_ends_with_the_doctor():
     assert {f"--security-opt={option}" for option in wanted} <= set(json.loads(CONTAINER.read_text())["runArgs"])
     assert make_targets(setup) <= TARGETS
     assert {"make", "chromium", "bubblewrap"} <= set(shlex.split(setup))
+
+
+def test_gitlab_does_what_github_does():
+    pipeline = yaml.safe_load(GITLAB.read_text())
+    scripts = {name: job["script"] for name, job in pipeline.items() if isinstance(job, dict) and "script" in job}
+    called = {name: make_targets("\n".join(script)) for name, script in scripts.items()}
+    book = jobs(ROOT / ".github" / "workflows" / "book.yml")
+    for ours, theirs in (("test", "test"), ("pages", "book")):
+        assert called[ours] == set().union(*(make_targets(step.get("run", "")) for step in book[theirs]["steps"]))
+    assert called["weekly"] == {"test", "links"} <= TARGETS
+    weekly = [step.get("run", "") for step in steps(ROOT / ".github" / "workflows" / "weekly.yml")]
+    assert all(any(line in run for run in weekly) for line in scripts["weekly"])
+    assert pipeline["pages"]["needs"] == ["test"] and pipeline["pages"]["artifacts"]["paths"] == ["public"]
+    assert scripts["pages"][-1] == "mv _build/html public" and set(pipeline["stages"]) == {"test", "publish"}
+    assert {"make", "chromium", "bubblewrap"} <= set(shlex.split(" ".join(pipeline["default"]["before_script"])))
+
+
+def test_the_container_forwards_the_ports_of_the_apps():
+    container = json.loads(CONTAINER.read_text())
+    assert set(map(str, container["forwardPorts"])) == set(container["portsAttributes"])
+    (port,) = [o.default for o in cli.main.commands["app"].params if o.name == "port"]
+    assert port in container["forwardPorts"]
+
+
+def test_binder_gets_the_tested_torch_without_cuda_and_then_the_course(tmp_path):
+    """postBuild, with a python that only writes down what it is asked for."""
+    assert (BINDER / "apt.txt").read_text().split() == ["make"] and os.access(BINDER / "postBuild", os.X_OK)
+    environment = yaml.safe_load((BINDER / "environment.yml").read_text())
+    assert {"pip", "jupyterlab>=4"} <= set(environment["dependencies"])
+    assert any(one.startswith("python=3.") for one in environment["dependencies"])
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    python.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TORCH_INDEX": "an-index"}
+    subprocess.run([BINDER / "postBuild"], cwd=ROOT, env=env, check=True)
+    torch, course = (tmp_path / "asked").read_text().splitlines()
+    pin = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
+    assert f"--index-url an-index -c constraints.txt torch=={pin}+cpu torchvision" in torch
+    assert course.endswith("-c constraints.txt -e .[book,app] -e ./coursekit")
+
+
+def test_only_links_that_lead_nowhere_are_told():
+    line = {"filename": "book/x.md", "lineno": 3, "uri": "https://a", "status": "broken", "info": ""}
+    shy = line | {"info": "403 Client Error: Forbidden for url: https://a"}
+    gone = line | {"info": "404 Client Error: Not Found for url: https://a"}
+    dead = line | {"info": "Name or service not known"}
+    works = line | {"status": "working"}
+    assert broken(map(json.dumps, (shy, gone, dead, works))) == [
+        "book/x.md:3: https://a: 404 Client Error: Not Found for url: https://a",
+        "book/x.md:3: https://a: Name or service not known",
+    ]

@@ -142,7 +142,8 @@ update: ## the project's later fixes, into your fork (once FROM=https://github.c
 	$(if $(FROM),git remote remove upstream 2>/dev/null || true; git remote add upstream "$(FROM)")
 	git fetch upstream
 	@git -c merge.ours.driver=true merge --no-edit upstream/$(or $(BRANCH),main) || { \
-	  echo "Both sides have edited these. Mend them, git commit, make generated."; git diff --name-only --diff-filter=U; exit 1; }
+	  git diff --name-only --diff-filter=U | grep . && echo "Both sides have edited these: mend them, git commit, make generated."; \
+	  exit 1; }
 	@$(MAKE) generated
 	@git diff --quiet || git commit --all --message "Make the generated files again"
 

@@ -259,8 +259,8 @@ def predictions(folder: Path, out: Path) -> None:
     from .questions.predictions import happened_in, of_chapter, title_of
 
     happened = happened_in(ROOT)
-    asked = [(path.stem, title_of(path), of_chapter(path, happened.get(path.stem))) for path in chapters()]
     try:
+        asked = [(path.stem, title_of(path), of_chapter(path, happened.get(path.stem))) for path in chapters()]
         text = page(folder, asked)
     except ValueError as error:
         raise click.ClickException(str(error)) from error

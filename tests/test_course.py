@@ -187,11 +187,14 @@ def test_a_mistake_is_named_with_what_is_allowed(folder, text, told):
     assert str(error.value).startswith("course.yml: ") and told in str(error.value)
 
 
-def test_the_build_says_the_mistake_and_ends(folder):
+@pytest.mark.parametrize("module", ["build_book", "notebooks", "questions"])
+def test_a_command_says_the_mistake_and_ends(folder, module):
     (folder / "course.yml").write_text("chapters: [01_metrics]")
-    done = subprocess.run([sys.executable, "-m", "coursekit.build_book"], cwd=folder, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
-    assert done.returncode == 1 and done.stderr.startswith("course.yml: there is no chapter '01_metrics'")
+    (folder / "README.md").write_text("")
+    command, environment = [sys.executable, "-m", f"coursekit.{module}"], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode and "course.yml: there is no chapter '01_metrics'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # --- whole books

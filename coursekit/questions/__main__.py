@@ -71,7 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--format", action="append", choices=FORMATS, help="repeatable [default: all]")
     parser.add_argument("--book", type=Path, default=ROOT / "_build" / "html", help="the built book, for its numbers")
     chosen = parser.parse_args(arguments)
-    names = {path.stem: path for path in chapters()}
+    try:
+        names = {path.stem: path for path in chapters()}
+    except ValueError as error:  # course.yml
+        parser.error(str(error))
     for start in chosen.chapter or ():
         if not any(name.startswith(start) for name in names):
             parser.error(f"--chapter {start}: there is none; the book has {', '.join(names)}")

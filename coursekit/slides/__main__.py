@@ -68,7 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("chapter", nargs="*", help="how the name of a chapter begins: 03 [default: all]")
     parser.add_argument("--pdf", action="store_true", help="print each deck, too, with Chromium")
     chosen, build = parser.parse_args(arguments), ROOT / "_build"
-    names = {path.stem: path for path in chapters()}
+    try:
+        names = {path.stem: path for path in chapters()}
+    except ValueError as error:  # course.yml
+        parser.error(str(error))
     for start in chosen.chapter:
         if not any(name.startswith(start) for name in names):
             parser.error(f"{start}: there is no such chapter; the book has {', '.join(names)}")

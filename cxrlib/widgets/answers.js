@@ -44,7 +44,8 @@ function fromPage(model, page, look, region) {
     const nets = await networks();
     const { gray, width, height, notes } = await readPicture(content, page.size).catch((error) => {
       if (!(error instanceof BadImage)) throw error;
-      throw new Error(`This file cannot be used: ${/^(is|has|holds) /.test(error.message) ? "it " : ""}${error.message}.`);
+      const reason = `${/^(is|has|holds) /.test(error.message) ? "it " : ""}${error.message}`;
+      throw new Error(t`This file cannot be used: ${reason}.`);
     });
     const values = Float32Array.from(gray, (v) => v / 255);
     return { image: { id: `u${++opened}`, row: null, label: null, file: [width, height], notes, gray, regions: {},

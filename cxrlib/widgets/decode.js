@@ -7,15 +7,15 @@ const MAX_PIXELS = 100e6, MAX_RATIO = 500; // as in cxrlib.data.pixels
 
 function refuseBomb(width, height, packed) {
   const size = `${width} x ${height}`;
-  if (width * height > MAX_PIXELS) throw new BadImage(`larger than ${MAX_PIXELS / 1e6} megapixels (${size})`);
+  if (width * height > MAX_PIXELS) throw new BadImage(t`larger than ${MAX_PIXELS / 1e6} megapixels (${size})`);
   if (width * height > Math.max(1e7, MAX_RATIO * packed)) {
-    throw new BadImage(`unpacks to ${size} pixels from ${packed.toLocaleString("en")} bytes (a decompression bomb), so it was not read`);
+    throw new BadImage(t`unpacks to ${size} pixels from ${packed.toLocaleString("en")} bytes (a decompression bomb), so it was not read`);
   }
 }
 
 /** The bytes of a file -> { gray: uint8 (size x size), width, height, notes }. */
 async function readPicture(content, size) {
-  if (!content.length) throw new BadImage("the file is empty (0 bytes)");
+  if (!content.length) throw new BadImage(t`the file is empty (0 bytes)`);
   const { values, width, height, notes = [] } = isDicom(content) ? readDicom(content) : await readPlain(content);
   return { gray: square(values, width, height, size), width, height, notes };
 }
@@ -25,15 +25,15 @@ async function readPlain(content) {
   if (!png && letters(content, 0, 3) !== "\xff\xd8\xff") throw new BadImage(whatIsIt(content));
   const head = png ? pngHead(content) : jpegHead(content);
   refuseBomb(head.width, head.height, content.length);
-  if (head.frames > 1) throw new BadImage(`holds ${head.frames} frames (animated or several pages); save one frame as its own file`);
-  if (head.parts === 4) throw new BadImage("has CMYK colors, made for printing; save it as a gray or RGB image");
-  if (head.cutOff) throw new BadImage("the file is cut off (truncated); download or copy it again");
+  if (head.frames > 1) throw new BadImage(t`holds ${head.frames} frames (animated or several pages); save one frame as its own file`);
+  if (head.parts === 4) throw new BadImage(t`has CMYK colors, made for printing; save it as a gray or RGB image`);
+  if (head.cutOff) throw new BadImage(t`the file is cut off (truncated); download or copy it again`);
   try {
     if (png && head.depth === 16 && head.color === 0 && !head.interlaced) return await png16(head);
     return await byBrowser(content, png ? "image/png" : "image/jpeg");
   } catch (error) {
     if (error instanceof BadImage) throw error;
-    throw new BadImage(`the file is damaged, or of a rare kind (${error.message || error.name})`);
+    throw new BadImage(t`the file is damaged, or of a rare kind (${error.message || error.name})`);
   }
 }
 
@@ -89,7 +89,7 @@ async function byBrowser(content, type) {
     values[i] = Math.round((luminance * rgba[p + 3]) / 255); // over black
     opaque += rgba[p + 3] > 127;
   }
-  if (100 * opaque < values.length) throw new BadImage("is transparent nearly everywhere, and this page cannot look behind that; save it without transparency");
+  if (100 * opaque < values.length) throw new BadImage(t`is transparent nearly everywhere, and this page cannot look behind that; save it without transparency`);
   return { values, width, height };
 }
 
@@ -97,7 +97,7 @@ async function byBrowser(content, type) {
 async function png16({ width, height, packed }) {
   const stream = new Blob(packed).stream().pipeThrough(new DecompressionStream("deflate"));
   const lines = new Uint8Array(await new Response(stream).arrayBuffer()), row = 2 * width;
-  if (lines.length < height * (row + 1)) throw new BadImage("the file is cut off (truncated); download or copy it again");
+  if (lines.length < height * (row + 1)) throw new BadImage(t`the file is cut off (truncated); download or copy it again`);
   const out = new Uint8Array(height * row);
   for (let y = 0; y < height; y++) {
     const filter = lines[y * (row + 1)], from = y * (row + 1) + 1, to = y * row;
@@ -159,15 +159,15 @@ function resampled(values, length, lines, used, size, from, to) {
 /** What a file is that is not read here, by its first bytes. */
 function whatIsIt(content) {
   const head = content.subarray(0, 512), start = letters(head, 0, 12), begins = (...all) => all.some((text) => letters(head, 0, text.length) === text);
-  if (begins("version https" + "://git-lfs")) return "is a Git LFS pointer, not the image; run `git lfs pull`";
-  if (begins("\x1f\x8b", "PK\x03\x04", "Rar!", "7z\xbc\xaf")) return "is an archive, not an image; unpack it";
-  if (/^....ftyp(hei[cxf]|mif1|msf1|avif)/s.test(start)) return "is a HEIC or AVIF picture, as phones take them, which is not read; export it as PNG or JPEG";
+  if (begins("version https" + "://git-lfs")) return t`is a Git LFS pointer, not the image; run ${"`git lfs pull`"}`;
+  if (begins("\x1f\x8b", "PK\x03\x04", "Rar!", "7z\xbc\xaf")) return t`is an archive, not an image; unpack it`;
+  if (/^....ftyp(hei[cxf]|mif1|msf1|avif)/s.test(start)) return t`is a HEIC or AVIF picture, as phones take them, which is not read; export it as PNG or JPEG`;
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
-    if (!/[^\P{C}\s]/u.test(text)) return "is a text file, not an image, whatever its name says";
+    if (!/[^\P{C}\s]/u.test(text)) return t`is a text file, not an image, whatever its name says`;
   } catch { /* no text */ }
   const kinds = { TIFF: /^(II[*+]\0|MM\0[*+])/, GIF: /^GIF8/, WebP: /^RIFF....WEBP/s, BMP: /^BM/, "JPEG 2000": /^(\0\0\0\x0cjP {2}|\xff\x4f\xff\x51)/, PPM: /^P[1-6]\s/ };
   const other = Object.keys(kinds).find((name) => kinds[name].test(start));
-  if (other) return `is a ${other} picture, which this page does not read; export it as PNG or JPEG`;
-  return "is neither an image that Pillow can read nor a DICOM file, or its header is damaged";
+  if (other) return t`is a ${other} picture, which this page does not read; export it as PNG or JPEG`;
+  return t`is neither an image that Pillow can read nor a DICOM file, or its header is damaged`;
 }

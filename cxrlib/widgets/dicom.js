@@ -21,7 +21,7 @@ const WANTED = new Map(Object.entries(ELEMENTS).map(([name, tag]) => [tag, name]
 const LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split(" "); // their length has four bytes
 const BARE = ["\x02\0\0\0UL\x04\0", ...["\0\0", "\x01\0", "\x05\0", "\x08\0", "\x16\0"].map((tag) => `\x08\0${tag}`)];
 const MODALITIES = ["CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT"];
-const BURNED_IN = "The file says that text is burned into its picture: it may name the patient. Look before you show it to anybody.";
+const BURNED_IN = t`The file says that text is burned into its picture: it may name the patient. Look before you show it to anybody.`;
 
 const letters = (content, from, to) => String.fromCharCode(...content.subarray(from, to));
 
@@ -35,7 +35,7 @@ function readDicom(content) {
     return shownDicom(content);
   } catch (error) {
     if (error instanceof BadImage) throw error;
-    throw new BadImage(`the DICOM file cannot be read, it is damaged or unusual (${error.name}); copy it again, or export it as PNG`);
+    throw new BadImage(t`the DICOM file cannot be read, it is damaged or unusual (${error.name}); copy it again, or export it as PNG`);
   }
 }
 
@@ -50,10 +50,10 @@ function shownDicom(content) {
   }
   // a data set without meta elements: two capital letters behind the first tag are an explicit type
   syntax ??= `1.2.840.10008.1.2${/^[A-Z]{2}$/.test(letters(content, at + 4, at + 6)) ? ".1" : ""}`;
-  if (syntax === "1.2.840.10008.1.2.2") throw new BadImage("the DICOM file is big endian, which this page does not read; export it as PNG");
+  if (syntax === "1.2.840.10008.1.2.2") throw new BadImage(t`the DICOM file is big endian, which this page does not read; export it as PNG`);
   if (!SYNTAXES[syntax]) {
     const name = PACKED[syntax.replace("1.2.840.10008.", "")] ?? syntax;
-    throw new BadImage(`the DICOM file is compressed as ${name}, which this page cannot read; export it uncompressed or as PNG`);
+    throw new BadImage(t`the DICOM file is compressed as ${name}, which this page cannot read; export it uncompressed or as PNG`);
   }
   const held = {};
   for (const [tag, from, length] of walk(data, at, SYNTAXES[syntax] === "explicit", () => false)) {
@@ -99,26 +99,28 @@ function* walk(data, at, explicit, stop) {
 
 function gray8(data, held, { whole, written, decimal }, packed) {
   const notes = [];
-  if (!held.pixels && !held.floats && !held.doubles) throw new BadImage("the DICOM file holds no picture (no pixel data); it may be a report or an index");
+  if (!held.pixels && !held.floats && !held.doubles) throw new BadImage(t`the DICOM file holds no picture (no pixel data); it may be a report or an index`);
   const lacks = [["Rows", "rows"], ["Columns", "columns"], ["BitsAllocated", "allocated"]].filter(([, name]) => !whole(name));
-  if (lacks.length) throw new BadImage(`the DICOM file does not say its ${lacks.map(([name]) => name).join(" and ")}; export it as PNG`);
+  if (lacks.length) throw new BadImage(t`the DICOM file does not say its ${lacks.map(([name]) => name).join(" and ")}; export it as PNG`);
   const [height, width, allocated] = ["rows", "columns", "allocated"].map(whole);
   refuseBomb(width, height, packed);
   const frames = Math.trunc(decimal("frames") ?? 0) || 1;
-  if (frames !== 1) throw new BadImage(`the DICOM file holds ${frames} frames, not one picture; save one frame as its own file`);
+  if (frames !== 1) throw new BadImage(t`the DICOM file holds ${frames} frames, not one picture; save one frame as its own file`);
   const named = written("kind") || "not given", kind = named.toUpperCase();
   if ((whole("samples") || 1) !== 1 || !["MONOCHROME1", "MONOCHROME2"].includes(kind)) {
-    throw new BadImage(`the DICOM file is not a gray picture (PhotometricInterpretation ${named}); an X-ray is MONOCHROME1 or MONOCHROME2`);
+    throw new BadImage(t`the DICOM file is not a gray picture (PhotometricInterpretation ${named}); an X-ray is MONOCHROME1 or MONOCHROME2`);
   }
-  if (!held.pixels || ![8, 16].includes(allocated)) throw new BadImage(`the DICOM file has ${held.pixels ? `${allocated} bits` : "broken numbers"} for each pixel, and this page reads 8 and 16; export it as PNG`);
+  if (!held.pixels || ![8, 16].includes(allocated)) throw new BadImage(held.pixels
+    ? t`the DICOM file has ${allocated} bits for each pixel, and this page reads 8 and 16; export it as PNG`
+    : t`the DICOM file has broken numbers for each pixel, and this page reads 8 and 16; export it as PNG`);
   for (const [name, words] of [["modalityTable", "ModalityLUTSequence"], ["table", "VOILUTSequence"]]) {
-    if (held[name]) throw new BadImage(`the DICOM file asks for a lookup table (${words}), which this page does not read; export it as PNG`);
+    if (held[name]) throw new BadImage(t`the DICOM file asks for a lookup table (${words}), which this page does not read; export it as PNG`);
   }
   const negative = Boolean(whole("negative"));
   const stored = storedValues(data, held, { count: width * height, allocated, negative, bits: whole("stored") ?? 0, high: whole("high") }, notes);
   const padded = padding(held, whole, negative, allocated);
   let slope = decimal("slope");
-  if (slope === 0) notes.push("RescaleSlope is 0, which would leave a single gray: 1 is used");
+  if (slope === 0) notes.push(t`RescaleSlope is 0, which would leave a single gray: 1 is used`);
   slope ||= 1;
   const intercept = decimal("intercept") ?? 0;
   const shown = (show) => Uint8ClampedArray.from(stored, (v) => { // which rounds as np.rint does
@@ -127,10 +129,10 @@ function gray8(data, held, { whole, written, decimal }, packed) {
     return kind === "MONOCHROME1" ? 255 - plain : plain;
   });
   const shape = written("shape").toUpperCase();
-  if (shape && (shape === "INVERSE") !== (kind === "MONOCHROME1")) notes.push(`PresentationLUTShape ${shape.slice(0, 16)} contradicts ${kind}, which is obeyed`);
+  if (shape && (shape === "INVERSE") !== (kind === "MONOCHROME1")) notes.push(t`PresentationLUTShape ${shape.slice(0, 16)} contradicts ${kind}, which is obeyed`);
   const values = windowOf(decimal, written, shown, notes) ?? allOf(stored, padded, slope, intercept, shown);
   const modality = written("modality").toUpperCase().slice(0, 16);
-  if (modality && !MODALITIES.includes(modality)) notes.push(`Modality is ${modality}: this is not a plain X-ray`);
+  if (modality && !MODALITIES.includes(modality)) notes.push(t`Modality is ${modality}: this is not a plain X-ray`);
   if (written("burnedIn") === "YES") notes.push(BURNED_IN);
   return { values, width, height, notes };
 }
@@ -143,15 +145,15 @@ function storedValues(data, held, { count, allocated, negative, bits, high }, no
   let values = Int32Array.from({ length: count }, (_, i) => data[read](from + i * (allocated / 8), true));
   high ??= bits - 1;
   if (bits < 1 || bits > allocated) {
-    notes.push(`BitsStored is ${bits} of ${allocated} bits, which cannot be: all bits are used`);
+    notes.push(t`BitsStored is ${bits} of ${allocated} bits, which cannot be: all bits are used`);
     [bits, high] = [allocated, allocated - 1];
   }
   const fits = values.every((v) => v >= -(2 ** (bits - 1)) && v < 2 ** bits);
   if (high !== bits - 1) {
     if (high > bits - 1 && high < allocated && !fits) values = values.map((v) => v >> (high + 1 - bits));
-    else notes.push(`HighBit is ${high} with ${bits} bits stored, which the pixels contradict: it is not used`);
+    else notes.push(t`HighBit is ${high} with ${bits} bits stored, which the pixels contradict: it is not used`);
   } else if (!fits && !held.overlay) {
-    notes.push(`the pixels need more bits than the ${bits} of BitsStored: they are taken as they are`);
+    notes.push(t`the pixels need more bits than the ${bits} of BitsStored: they are taken as they are`);
     return values;
   }
   const cut = 32 - bits;
@@ -173,12 +175,12 @@ function windowOf(decimal, written, shown, notes) {
   if (center == null || width == null) return null;
   const curve = (written("curve") || "LINEAR").toUpperCase();
   if (!["LINEAR", "LINEAR_EXACT", "SIGMOID"].includes(curve) || !(width > 0) || (curve === "LINEAR" && width < 1)) {
-    notes.push(`the window in the DICOM file cannot be used (${curve}, width ${width}): all values are shown`);
+    notes.push(t`the window in the DICOM file cannot be used (${curve}, width ${width}): all values are shown`);
     return null;
   }
   const gray = shown((x) => windowed(x, center, width, curve));
   if (gray.some((v) => v !== gray[0])) return gray;
-  notes.push("the window or table in the DICOM file leaves a single gray: all values are shown instead");
+  notes.push(t`the window or table in the DICOM file leaves a single gray: all values are shown instead`);
   return null;
 }
 

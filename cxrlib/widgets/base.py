@@ -14,7 +14,7 @@ import anywidget
 import traitlets
 
 from ..files import write_page
-from ..words import t, with_words
+from ..words import language, t, with_words
 
 _HERE = Path(__file__).resolve().parent
 _SHIM = (_HERE / "static.js").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ class StaticWidget(anywidget.AnyWidget):
         digest = hashlib.blake2b((script + style + state).encode(), digest_size=6).hexdigest()
         return (
             f"<style>{style}</style>"
-            f'<div class="cxr-static" data-cxr="{digest}"><p>{lacking}</p>'
+            f'<div class="cxr-static" data-cxr="{digest}" lang="{language() or "en"}"><p>{lacking}</p>'
             f'</div><script type="application/json" id="cxr-state-{digest}">{state}</script>'
             f'<script type="module">{script}{_SHIM.replace("DIGEST", digest)}</script>'
         )

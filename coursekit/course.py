@@ -167,6 +167,8 @@ class Course:
                 pages = [f"chapters/{name}" for name in self.numbered]
             pages = [page for page in pages if not self.leaves_out(page)]
             part["chapters"] = [{"file": page} for page in pages]
+            caption = part["caption"]
+            part["caption"] = t(caption)
         toc["parts"][0]["chapters"] += [{"file": page} for page in self.pages]
         toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
         if self.shows_solutions():

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from babel import UnknownLocaleError
+from babel import Locale, UnknownLocaleError
 from babel.messages import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
@@ -42,6 +42,8 @@ def collected(root: Path = ROOT) -> Catalog:
             sentences = list(of_script(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix()))
         for sentence in sentences:
             found.add(sentence, locations=[(path.relative_to(root).as_posix(), 0)])
+    for part in yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))["parts"]:
+        found.add(part["caption"], locations=[("book/_toc.yml", 0)])
     return found
 
 
@@ -82,7 +84,8 @@ def _behind(script: str, at: int) -> int:
 
 def update(file: Path, template: Catalog, language: str) -> Catalog:
     """Bring a catalogue up to date: what is new is empty, what has changed is fuzzy, what is gone is dropped."""
-    catalog = Catalog(locale=language, fuzzy=False, project="chest X-rays", creation_date=template.creation_date)
+    about = f"# Translation of the course into {Locale.parse(language).english_name}."
+    catalog = Catalog(locale=language, fuzzy=False, header_comment=about, creation_date=template.creation_date)
     if file.is_file():
         with open(file, "rb") as stream:
             catalog = read_po(stream, locale=language)
@@ -144,7 +147,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     given = parser.parse_args()
     try:
-        Catalog(locale=given.language)
+        Locale.parse(given.language)
     except (UnknownLocaleError, ValueError):
         parser.error(f"{given.language!r} is no code of a language, such as ko, de or pt_BR")
     folder = given.root / "locale" / given.language / "LC_MESSAGES"

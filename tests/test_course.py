@@ -221,18 +221,24 @@ solutions: 2020-01-01
 """
 
 
-def build(folder: Path, text: str) -> Path:
-    """Build a course in its quick form, without a warning; what `make book` has executed is not run again."""
+KOREAN = """\
+language: ko
+chapters: [01_look_at_the_data, 03_metrics]
+weeks: [01_look_at_the_data, 03_metrics]
+"""
+
+
+def build(folder: Path, text: str, *, run: bool = False) -> Path:
+    """Build a course in its quick form, without a warning; unless told to, run nothing that `make book` has not."""
     copy_of_the_course(folder)
     (folder / "course.yml").write_text(text)
     kept, cache = ROOT / "_build" / ".jupyter_cache", folder / "_build" / ".jupyter_cache"
-    if kept.is_dir():
+    pages = build_book.pages_of(Course.read(folder).contents(), folder)
+    if kept.is_dir() and not run:
         shutil.copytree(kept, cache)
         environment = build_book.build_environment() | {"CXR_FAST": "1"}
         (folder / "_build" / ".key").write_text(build_book.build_key(folder, environment))
-    if not kept.is_dir() or execute_chapters.lacking(
-        build_book.pages_of(Course.read(folder).contents(), folder), cache
-    ):
+    if not run and (not kept.is_dir() or execute_chapters.lacking(pages, cache)):
         config = folder / "_config.yml"
         config.write_text(config.read_text().replace("execute_notebooks: cache", 'execute_notebooks: "off"'))
     done = subprocess.run(
@@ -282,3 +288,23 @@ def test_ten_chapters_with_their_solutions(tmp_path):
     assert "BEGIN SOLUTION" in words(html / "solutions" / "10_from_notebook_to_tool.html")
     assert not list(html.rglob("11_where*.html")) and not list(html.rglob("appendix*.html"))
     assert "Where are the lungs?" in words(html / "chapters" / "10_from_notebook_to_tool.html")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_chapters_in_korean(tmp_path):
+    html = build(tmp_path / "ko", KOREAN, run=True)
+    page = (html / "chapters" / "03_metrics.html").read_text(encoding="utf-8")
+    text = words(html / "chapters" / "03_metrics.html")
+    assert '<html lang="ko"' in page and "이전 페이지" in page, "the theme"
+    assert "거짓말하지 않는 지표" in text and "읽는 데 약" in text and "먼저 예측하기. 어떤 모델이" in text, (
+        "what is translated"
+    )
+    assert "1장 과 2장 에" not in text and "1장과" in text, "a chapter's number"
+    assert "It does not depend on the threshold." in text and "cxr.Report" in text, "the rest, and the code"
+    assert "누가 어떤 확률을 받나" in page and "It needs JavaScript" not in page, "the widget"
+    assert re.findall(r'<section id="([^"]+)"', page)[:2] == ["from-counts-to-rates", "opening-the-test"], "anchors"
+    assert 'href="../book/glossary.html#term-confusion-matrix"' in page and "실습" in page, "the glossary, the captions"
+    assert "과제" in words(html / "book" / "index.html"), "the plan"
+    notebook = (html / "notebooks" / "03_metrics.ipynb").read_text(encoding="utf-8")
+    assert "# Colab에서는 이 줄이" in notebook and r"os.environ[\"CXR_LANG\"] = \"ko\"" in notebook

@@ -420,6 +420,17 @@ def test_the_page_counts_a_class_and_marks_what_happened(tmp_path):
     assert "broken.json: it is no JSON" in shown and "99_none" in shown
 
 
+def test_guesses_from_a_book_in_another_language_are_counted_by_their_number(tmp_path):
+    path = tmp_path / "01_a.md"
+    path.write_text(CHAPTER)
+    asked = of_chapter(path, {"How much": "more"})
+    for k, (said, number) in enumerate([("더 많이", 1), ("0.5에서", 0), ("없는 것", 7), ("more", None)]):
+        one = {"id": asked[0].id, "guess": said} | ({} if number is None else {"choice": number})
+        (tmp_path / f"{k}.json").write_text(json.dumps({"format": 1, "chapter": "01_a", "guesses": [one]}))
+    shown = classroom.page(tmp_path, [("01_a", "A", asked)])
+    assert re.findall(r'<th scope="row">(.*?)</th>\s*<td>(\d) ', shown) == [("at 0.5", "1"), ("more ✓ came true", "2")]
+
+
 @pytest.mark.parametrize("content, said", [
     (b"[]", "not saved by the book"), (b'{"format": 2, "chapter": "a", "guesses": []}', "not saved by the book"),
     (b'{"format": 1, "chapter": 3, "guesses": []}', "not saved by the book"), (b"[" * 100_000, "no JSON"),

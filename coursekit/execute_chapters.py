@@ -57,6 +57,7 @@ def execute(page: Path, cache_folder: Path, timeout: int) -> str:
     if result.err is not None:
         return "failed"
     seconds = [_seconds(cell.metadata.pop("execution", {})) for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.metadata.pop("widgets", None)  # a widget's HTML has its state already: the page would hold it twice
     cache.cache_notebook_bundle(
         CacheBundleIn(notebook, str(page), data={"execution_seconds": result.time, "cell_seconds": seconds}),
         check_validity=False,

@@ -304,6 +304,12 @@ def test_every_picture_of_a_page_says_what_it_shows(html):
 
 
 @pytest.mark.slow
+def test_a_page_holds_what_a_widget_shows_only_once(chapter):
+    text = chapter.read_text(encoding="utf-8")
+    assert "cxr-static" in text and "widget-state+json" not in text
+
+
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_keeps_the_rules(html, chromium, scheme):

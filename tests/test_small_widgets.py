@@ -203,8 +203,10 @@ def test_the_builders_numbers_are_those_of_the_network(show):
 @pytest.mark.browser
 @pytest.mark.parametrize("word", ["", "D", "CPD", "FD", "CFC", "CXP", "CPFDC", "PPPPPPPPP", "F"])
 def test_a_word_that_is_no_network_is_explained(show, word):
-    page = show(LayerBuilder(size=64))
+    page = show(LayerBuilder(size=64), 360)
+    height = page.locator(".cxr-layers").bounding_box()["height"]
     page.get_by_label("Your network").fill(word)
+    assert page.locator(".cxr-layers").bounding_box()["height"] == pytest.approx(height, abs=1), "nothing jumps"
     assert len(page.get_by_role("alert").inner_text()) > 10
     assert not page.locator("table").is_visible()
     with pytest.raises(ValueError):

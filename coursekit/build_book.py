@@ -43,6 +43,7 @@ def build_environment() -> dict[str, str]:
     """Return the environment of the build and of the chapters' kernels."""
     env = dict(
         os.environ,
+        CXR_BOOK="1",  # TensorFlow.js lies beside the pages, and not in each widget
         TQDM_DISABLE="1",
         JUPYTER_PREFER_ENV_PATH="1",
         PYDEVD_DISABLE_FILE_VALIDATION="1",

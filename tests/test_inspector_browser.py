@@ -594,6 +594,7 @@ def test_in_a_built_book(browser, book_page, over, scheme):
 @pytest.mark.parametrize("hand", ["mouse", "finger", "keys"])
 def test_networks_answer_in_a_built_book_from_the_disk(browser, book_page, hand, tmp_path):
     """TensorFlow.js lies beside the pages; the answers are PyTorch's."""
+    assert 'id="cxr-tfjs"' not in book_page.with_name("02_live.html").read_text()
     width, options = (360, {"has_touch": True, "is_mobile": True}) if hand == "finger" else (1280, {})
     with Reader(browser, width, **options) as reader:
         page = reader.page
@@ -849,7 +850,7 @@ def test_live_it_stays_dark_on_a_dark_notebook_after_a_reload(lab, browser):
         page.wait_for_selector(".cxr-cam[data-theme=light]")
 
 
-def test_a_notebook_runs_the_networks_of_fool_it_and_its_kernel_brings_tensorflow(lab, browser):
+def test_a_notebook_runs_the_networks_of_fool_it(lab, browser):
     base, root = lab
     pairs = shortcut.make_pairs(4, size=48, seed=2).plain
     code = (
@@ -876,20 +877,30 @@ def test_a_notebook_runs_the_networks_of_fool_it_and_its_kernel_brings_tensorflo
     np.testing.assert_allclose(probs, cxrlib.predict(net, gray)[0], atol=1e-3)
 
 
-def test_a_notebook_that_is_opened_again_shows_a_widget_without_its_kernel(lab, browser):
+def test_a_notebook_that_is_opened_again_shows_widgets_without_its_kernel(lab, browser):
     base, root = lab
-    cell = nbformat.v4.new_code_cell("from cxrlib.widgets import LayerBuilder\nLayerBuilder(size=64)")
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=PYTHON), root / "again.ipynb")
+    cells = [
+        nbformat.v4.new_code_cell(code)
+        for code in (
+            "from cxrlib.widgets import FoolIt, LayerBuilder\nLayerBuilder(size=64)",
+            "import cxrlib\nfrom cxrlib import shortcut\ndata = shortcut.make_pairs(4, size=48, seed=2).plain\n"
+            "FoolIt({'one': cxrlib.build_model('CPCP', data.classes, size=48, seed=0)}, data)",
+        )
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), root / "again.ipynb")
     with Reader(browser, width=1300, allow=base) as reader:
         page = reader.page
         page.set_default_timeout(90_000)
         open_notebook(page, base, "again.ipynb")
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.get_by_label("Your network").wait_for()
+        page.locator(".cxr-fool").scroll_into_view_if_needed()
+        page.get_by_text("Nothing leaves it").wait_for()
         page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
         page.wait_for_timeout(1500)
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         open_notebook(page, base, "again.ipynb")
         page.get_by_label("Your network").fill("CPC")
         assert "convolution" in page.locator(".cxr-layers tbody").inner_text()
+        page.locator(".cxr-fool").scroll_into_view_if_needed()
+        page.get_by_text("Nothing leaves it").wait_for()
         assert not page.get_by_text("model not found").count()

@@ -76,8 +76,10 @@ class StaticWidget(anywidget.AnyWidget):
         """
         if Path(path).is_dir():
             raise ValueError(f"path: {path} is a folder; give the name of a file")
-        held = f'<script type="text/plain" id="cxr-tfjs">{tfjs()}</script>' if self.runs_network else ""
-        return write_page(path, title or type(self).__name__, held + self.to_html())
+        return write_page(path, title or type(self).__name__, self._held() + self.to_html())
+
+    def _held(self) -> str:
+        return f'<script type="text/plain" id="cxr-tfjs">{tfjs()}</script>' if self.runs_network else ""
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -95,13 +97,14 @@ class PageWidget(StaticWidget):
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in data and not self.runs_network:  # "model not found" stands where a live widget was saved
+        if "text/html" in data:  # alone: "model not found" stands where a widget with a kernel was saved
             del data["application/vnd.jupyter.widget-view+json"]
+            data["text/html"] = ("" if "CXR_BOOK" in os.environ else self._held()) + data["text/html"]
         return data, metadata
 
 
 class LiveWidget(PageWidget):
-    """A widget whose script runs a network in the page; a notebook is sent TensorFlow.js by the kernel."""
+    """A widget whose script runs a network in the page; Colab is sent TensorFlow.js by the kernel."""
 
     runs_network = True
 

@@ -23,6 +23,7 @@ from cxrlib.words import t, translated
 ROOT = Path.cwd() if (Path.cwd() / "_config.yml").is_file() else Path(__file__).resolve().parents[1]
 
 KEYS = ("title", "author", "logo", "language", "chapters", "pages", "solutions", "weeks")
+LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Za-z]+)?")
 NUMBERED = re.compile(r"[0-9]+_\w+")
 #: A reference to a chapter by name in a text: {chapter}`07_grad_cam#how-coarse-is-it`; {Chapter} begins a sentence.
 REFERENCE = re.compile(r"\{([Cc]hapter)\}`([^`]+)`")
@@ -77,9 +78,13 @@ class Course:
     def speaking(self) -> Course:
         """Let this process, and those that it starts, speak the course's language; BOOK_LANG goes before course.yml."""
         code = os.environ.get("BOOK_LANG") or self.language or "en"
+        if not LANGUAGE.fullmatch(code):
+            raise ValueError(f"BOOK_LANG: {code!r} is no code of a language, such as en, ko or pt_BR")
         if code not in ("en", *translated()):
             print(f"Note: nobody has translated what widgets and buttons say into {code!r} yet: book/translate.md")
-        os.environ["CXR_LANG"] = code if code in translated() else "en"
+        os.environ.pop("CXR_LANG", None)
+        if code in translated():
+            os.environ["CXR_LANG"] = code
         return dataclasses.replace(self, language=code)
 
     @property
@@ -242,7 +247,7 @@ class _Reader:
         words = {key: self.words(key, said.get(key)) for key in ("title", "author", "logo", "language")}
         if words["logo"] and not (self.root / words["logo"]).is_file():
             self.fail(f"logo: there is no file {words['logo']}; give a path from the folder of course.yml")
-        if words["language"] and not re.fullmatch(r"[a-z]{2,3}(_[A-Za-z]+)?", words["language"]):
+        if words["language"] and not LANGUAGE.fullmatch(words["language"]):
             self.fail(f"language: {words['language']!r} is no code of a language, such as en, ko or pt_BR")
         chapters = self.chapters(said.get("chapters"))
         pages = tuple(self.page(page) for page in self.listed("pages", said.get("pages") or []))

@@ -197,6 +197,29 @@ def test_a_command_says_the_mistake_and_ends(folder, module):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "asked", "language", "words"),
+    [("", None, "en", None), ("language: ko", None, "ko", "ko"), ("language: ko", "en", "en", None),
+     ("", "ko", "ko", "ko"), ("language: de", None, "de", None)],
+)  # fmt: skip
+def test_the_widgets_speak_the_course_s_language_where_somebody_translated_them(
+    folder, monkeypatch, capsys, text, asked, language, words
+):
+    monkeypatch.setenv("CXR_LANG", "ko" if words is None else "en")  # of another course
+    monkeypatch.setenv("BOOK_LANG", asked or "")
+    course = choose(folder, text).speaking()
+    assert course.configuration()["sphinx"]["config"]["language"] == language
+    assert os.environ.get("CXR_LANG") == words
+    assert ("nobody has translated" in capsys.readouterr().out) == (language == "de")
+    assert course.refer("02_b")[0] == ("2장" if words else "chapter 2")
+
+
+def test_a_language_that_is_none_is_named(folder, monkeypatch):
+    monkeypatch.setenv("BOOK_LANG", "Korean!")
+    with pytest.raises(ValueError, match="BOOK_LANG: 'Korean!'.*such as en, ko"):
+        choose(folder, "").speaking()
+
+
 # --- whole books
 
 

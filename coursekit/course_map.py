@@ -176,9 +176,9 @@ def table(chapter: Path, title: str, seconds: list[float] | None, root: Path = R
 
     def where(name: str) -> str:
         section = parts[name]
-        took = f", {sum(seconds[i] for i in section.cells):.1f} s" if seconds and section.cells else ""
+        took = f", {sum(seconds[i] for i in section.cells):.1f}\u00a0s" if seconds and section.cells else ""
         link = f"[{name}](../chapters/{chapter.stem}.md#{section.anchor})"
-        return f"{link} {max(1, round(section.minutes))} min{took}"
+        return f"{link} {max(1, round(section.minutes))}\u00a0min{took}"
 
     lines = []
     for goal in goals(chapter, root):

@@ -109,7 +109,7 @@ def test_the_machines_time_is_that_of_the_build(toy, tmp_path):
     seconds = cell_seconds(toy, cache)
     assert len(seconds) == 3 and 0.3 <= seconds[1] < 5
     made = table(toy, "1. Toy", seconds, tmp_path)
-    assert f'[How *far*? "Here"](../chapters/01_toy.md#how-far-here) 1 min, {seconds[1]:.1f} s' in made
+    assert f'[How *far*? "Here"](../chapters/01_toy.md#how-far-here) 1\u00a0min, {seconds[1]:.1f}\u00a0s' in made
     assert made.startswith("## 1. Toy\n\nReading 0 min; the machine 0 s (measured); questions (1) 2 min.")
 
 

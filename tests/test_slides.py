@@ -56,6 +56,12 @@ $$ a = b $$
 
 @@secret@@no@@no-slide
 
+% no-slide
+
+- a list that stays in the book
+
+@@LONG@@@@code-slide
+
 - an item. Its second sentence.
 - another
 
@@ -63,6 +69,10 @@ $$ a = b $$
 
 - Somebody, *Something*.
 """
+
+
+LONG = "\n".join(f"x = {n}" for n in range(CODE_LINES + 1))
+TEXT = TEXT.replace("LONG", LONG)
 
 
 def notebook(text: str) -> nbformat.NotebookNode:
@@ -108,8 +118,8 @@ def test_blocks_are_found_within_a_paragraph_and_in_fences():
 
 def test_a_chapter_makes_its_slides_by_the_rules(toy):
     kinds = [slide.kind for slide in toy]
-    assert kinds == ["title", "goals", "section", "predict", "result", "code", "section", "text", "text"]
-    title, goals, one, predict, result, code, two, formula, points = toy
+    assert kinds == ["title", "goals", "section", "predict", "result", "code", "section", "text", "code", "text"]
+    title, goals, one, predict, result, code, two, formula, long, points = toy
     assert title.heading == "Toys" and "a toy is enough" in title.body and "count to $n$" in goals.body
     assert one.body == "Count first. Then look at `a. B`, (which. Is one) thing." and "patience" in one.notes[0]
     assert "- one\n- two" in predict.body and "hands" in predict.notes[0]
@@ -117,7 +127,8 @@ def test_a_chapter_makes_its_slides_by_the_rules(toy):
     assert code.body == "```python\nx = 2\nx\n```" and code.heading == "One"
     assert two.body == "Other words." and "not on the slide" in two.notes[0]
     assert formula.body == "Words that are not on the slide.\n\n$$ a = b $$" and points.body.startswith("- an item.")
-    assert not any("secret" in slide.body for slide in toy)
+    assert long.body == f"```python\n{LONG}\n```"
+    assert not any("secret" in slide.body or "stays in the book" in slide.body for slide in toy)
 
 
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda path: path.stem)

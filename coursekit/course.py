@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from cxrlib.words import t, translated
+from cxrlib.words import language, t, translated
 
 #: The current folder where it is a course, else the checkout that this package is in.
 ROOT = Path.cwd() if (Path.cwd() / "_config.yml").is_file() else Path(__file__).resolve().parents[1]
@@ -189,6 +189,9 @@ class Course:
         settings |= {key: value for key in ("title", "author", "logo") if (value := getattr(self, key))}
         if self.language:
             settings["sphinx"]["config"]["language"] = self.language
+        if language():  # what MyST-NB says is no part of Sphinx's catalogues
+            prompts = {"nb_code_prompt_show": t("Show the code"), "nb_code_prompt_hide": t("Hide the code")}
+            settings["sphinx"]["config"] |= prompts
         return settings
 
     def lacking(self) -> list[str]:

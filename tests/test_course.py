@@ -319,7 +319,7 @@ def test_two_chapters_in_korean(tmp_path):
     html = build(tmp_path / "ko", KOREAN, run=True)
     page = (html / "chapters" / "03_metrics.html").read_text(encoding="utf-8")
     text = words(html / "chapters" / "03_metrics.html")
-    assert '<html lang="ko"' in page and "이전 페이지" in page, "the theme"
+    assert '<html lang="ko"' in page and "이전 페이지" in page and "코드 보기" in page, "the theme"
     assert "거짓말하지 않는 지표" in text and "읽는 데 약" in text and "먼저 예측하기. 어떤 모델이" in text, (
         "what is translated"
     )

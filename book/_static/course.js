@@ -112,6 +112,18 @@ document.addEventListener("DOMContentLoaded", () => {
   (document.querySelector("article .reading-time") ?? document.querySelector("article h1"))?.after(line);
 });
 
+// What the theme says in English in every language.
+document.addEventListener("DOMContentLoaded", () => {
+  const names = { ".primary-toggle": t`Toggle primary sidebar`, ".secondary-toggle": t`Toggle secondary sidebar` };
+  for (const [kind, name] of Object.entries(names)) {
+    for (const toggle of document.querySelectorAll(kind)) {
+      toggle.setAttribute(toggle.dataset.bsOriginalTitle ? "data-bs-original-title" : "title", name); // read before or after
+      toggle.setAttribute("aria-label", name);
+    }
+  }
+  document.querySelector('nav[aria-label="Page"]')?.setAttribute("aria-label", t`Page`);
+});
+
 // A page opened from the disk may not fetch other pages, so the search shows titles there, without excerpts.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 

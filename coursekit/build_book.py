@@ -8,6 +8,7 @@ A warning, a missing reference or a failing cell makes the build fail.
 
 from __future__ import annotations
 
+import argparse
 import filecmp
 import hashlib
 import os
@@ -68,6 +69,8 @@ def chapters(root: Path = ROOT) -> list[Path]:
 
 def main() -> int:
     """Build the book."""
+    parser = argparse.ArgumentParser("make book", description=__doc__, epilog="Other options go to jupyter-book build.")
+    _, options = parser.parse_known_args()
     try:
         course = Course.read(ROOT).speaking()
     except ValueError as error:
@@ -112,7 +115,7 @@ def main() -> int:
         execute_chapters.execute_all(pages, build / ".jupyter_cache", settings["execute"]["timeout"])
 
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", str(config)]
-    command += ["--toc", str(toc), "-W", "--keep-going", "-n", *sys.argv[1:]]
+    command += ["--toc", str(toc), "-W", "--keep-going", "-n", *options]
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     if code == 0:
         try:

@@ -13,6 +13,8 @@ import yaml
 
 from coursekit import address, notebooks
 
+pytestmark = pytest.mark.slow  # it copies the repository and makes its notebooks again
+
 ROOT = Path(__file__).resolve().parents[1]
 URL, BOOK = "https://github.com/Someone/x-rays", "https://someone.github.io/x-rays"
 BRANCH, TREE = "course/x-rays", "course%2Fx-rays"  # a slash in it must not run into the path

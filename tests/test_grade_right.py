@@ -310,6 +310,7 @@ def test_an_answer_that_only_remembers_is_asked_in_another_process():
     assert points(judge(exercise, submission()))["double"] == 1
 
 
+@pytest.mark.slow
 def test_another_library_where_numpy_only_was_asked_for_is_flagged():
     exercise = load_exercise("03", ROOT)
     right = dict(exercise.reference)

@@ -61,12 +61,13 @@ def phantoms(size, n=64):
     return cxr.load("phantom", size, n=n, classes=("normal", "bacterial", "viral"), progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "options"),
     [
         ("cnn5", 64, {}),
         ("resnet18", 64, {"normalize": "image", "head_batchnorm": True}),
-        pytest.param("efficientnet_lite0", 128, {"pretrained": True}, marks=pytest.mark.slow),
+        ("efficientnet_lite0", 128, {"pretrained": True}),
     ],
 )
 def test_200_phantoms_get_the_probabilities_and_maps_of_pytorch(page, name, size, options):

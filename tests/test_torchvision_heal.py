@@ -42,6 +42,7 @@ def test_models_transforms_timm_and_cam_work_after_import():
 
 
 @needs_torchvision
+@pytest.mark.slow
 def test_healing_agrees_with_what_a_plain_import_does():
     plain = fresh("import torchvision")
     healed = passes("import cxrlib, torchvision; import cxrlib._torchvision as t; print(t._library is not None)")
@@ -66,6 +67,7 @@ def test_a_failed_import_can_be_healed_afterwards():
 
 
 @needs_torchvision
+@pytest.mark.slow
 def test_operators_that_were_filled_in_say_what_is_wrong():
     out = passes("""
         import cxrlib._torchvision as t
@@ -81,6 +83,7 @@ def test_operators_that_were_filled_in_say_what_is_wrong():
 
 
 @needs_torchvision
+@pytest.mark.slow
 def test_it_acts_only_once_and_not_after_an_import():
     passes("""
         from cxrlib._torchvision import heal  # importing the package has healed already

@@ -554,6 +554,22 @@ class TestInTheBrowser:
                 width = page.evaluate("document.documentElement.scrollWidth")
                 assert width <= 320, f"{path.name} is {width} px wide"
 
+    def test_a_figure_is_enlarged_on_a_phone(self, html, browser):
+        with Reader(browser, width=360) as reader:
+            page = reader.open(html / "chapters" / "11_where_are_the_lungs.html")
+            button = page.locator(".enlarge").first
+            shown = button.locator("xpath=preceding-sibling::img")
+            assert shown.bounding_box()["width"] < 360
+            button.click()
+            large = page.locator("dialog.enlarged img")
+            assert large.bounding_box()["width"] >= 900 and large.get_attribute("alt") == shown.get_attribute("alt")
+            page.keyboard.press("Escape")
+            assert not large.is_visible() and button.evaluate("button => button === document.activeElement")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        with Reader(browser) as reader:  # where the figure is large enough there is no button
+            page = reader.open(html / "chapters" / "11_where_are_the_lungs.html")
+            assert not page.locator(".enlarge").first.is_visible()
+
     def test_a_chapter_offers_colab_and_the_notebook(self, html, browser):
         for path in sorted((html / "chapters").glob("*.html")):
             with Reader(browser) as reader:

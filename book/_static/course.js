@@ -178,6 +178,26 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("pointerdown", ({ target }) => !tip.contains(target) && !shown?.contains(target) && hide());
 });
 
+// On a phone the words in a figure are too small: a button below it shows it large, to be moved about with a finger.
+document.addEventListener("DOMContentLoaded", () => {
+  const dialog = document.createElement("dialog"), place = document.createElement("div"), close = document.createElement("button");
+  dialog.className = "enlarged";
+  dialog.setAttribute("aria-label", t`Figure`);
+  Object.assign(close, { type: "button", textContent: t`Close`, onclick: () => dialog.close() });
+  place.tabIndex = 0; // so that arrow keys move it
+  dialog.append(close, place);
+  for (const image of document.querySelectorAll("article .cell_output img, article figure img")) {
+    if (image.closest(".cxr-kit")) continue;
+    const open = Object.assign(document.createElement("button"), { type: "button", className: "enlarge", textContent: t`Enlarge the figure` });
+    open.addEventListener("click", () => {
+      place.replaceChildren(Object.assign(new Image(), { src: image.currentSrc || image.src, alt: image.alt }));
+      dialog.showModal();
+    });
+    image.after(open);
+    if (!dialog.isConnected) document.body.append(dialog);
+  }
+});
+
 // On paper everything folded is open, and the page is light.
 addEventListener("beforeprint", () => {
   const { dataset } = document.documentElement, { theme } = dataset, folds = [...document.querySelectorAll("details:not([open])")];

@@ -186,7 +186,7 @@ document.addEventListener("DOMContentLoaded", () => {
   Object.assign(close, { type: "button", textContent: t`Close`, onclick: () => dialog.close() });
   place.tabIndex = 0; // so that arrow keys move it
   dialog.append(close, place);
-  for (const image of document.querySelectorAll("article .cell_output img, article figure img")) {
+  for (const image of document.querySelectorAll("article img.cxr-figure, article figure img")) {
     if (image.closest(".cxr-kit")) continue;
     const open = Object.assign(document.createElement("button"), { type: "button", className: "enlarge", textContent: t`Enlarge the figure` });
     open.addEventListener("click", () => {

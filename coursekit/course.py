@@ -88,6 +88,15 @@ class Course:
         return dataclasses.replace(self, language=code)
 
     @property
+    def credit(self) -> str:
+        """Whose work it was, as the licence asks for, where the course has another title or author; else nothing."""
+        full = _yaml(self.root / "_config.yml")
+        own = self.title or full["title"], self.author or full["author"]
+        if own == (full["title"], full["author"]):
+            return ""
+        return f'After "{full["title"]}" by {full["author"]}, changed.'
+
+    @property
     def numbered(self) -> tuple[str, ...]:
         """The chapters that have a number."""
         return tuple(filter(NUMBERED.fullmatch, self.chapters))
@@ -186,6 +195,8 @@ class Course:
         settings = _yaml(self.root / "_config.yml")
         extensions = settings["sphinx"].get("local_extensions", {})  # by their path from where this is written
         settings["sphinx"]["local_extensions"] = {name: str(self.root / path) for name, path in extensions.items()}
+        footer = f"{self.credit} {settings.get('html', {}).get('extra_footer', '')}".strip()
+        settings["html"] = settings.get("html", {}) | ({"extra_footer": footer} if footer else {})
         settings |= {key: value for key in ("title", "author", "logo") if (value := getattr(self, key))}
         if self.language:
             settings["sphinx"]["config"]["language"] = self.language
@@ -241,7 +252,8 @@ class _Reader:
         try:
             said = _yaml(self.file) or {}
         except (yaml.YAMLError, ValueError) as error:  # the second for a date such as 2027-02-30
-            self.fail(f"it cannot be read as YAML: {' '.join(str(error).split())}")
+            remedy = "; put a text with a colon in quotation marks" if "mapping values" in str(error) else ""
+            self.fail(f"it cannot be read as YAML: {' '.join(str(error).split())}{remedy}")
         if not isinstance(said, dict):
             self.fail(f"it holds {said!r}, not lines such as `title: X-rays`; the keys are {', '.join(KEYS)}")
         for key in said:
@@ -303,8 +315,8 @@ class _Reader:
         if type(value) is datetime.date:
             return value
         self.fail(
-            f"solutions: {value!r} is no date that exists; write hide, show, or the day from which on a build has "
-            "them, as 2027-02-15, without quotation marks"
+            f"solutions: {value!r} is no day in the form 2027-02-15 without quotation marks; write hide, show, or the "
+            "day from which on a build has them"
         )
 
     def week(self, number: int, value: object, chosen: tuple[str, ...]) -> Week:

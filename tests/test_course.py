@@ -77,6 +77,20 @@ def test_the_file_that_is_handed_out_is_the_full_course():
     assert not Site.read().is_placeholder or said == {"chapters": "all", "solutions": "hide"}
 
 
+@pytest.mark.parametrize("said", ["author: Dr. X", "title: Lungs", "author: Dr. X\ntitle: Lungs"])
+def test_a_course_under_another_name_says_whose_it_was(folder, said):
+    plain = choose(folder, "chapters: [01_a]").configuration()
+    credit = f'After "{plain["title"]}" by {plain["author"]}, changed.'
+    course = choose(folder, said)
+    assert course.credit == credit
+    assert course.configuration()["html"] == {
+        **plain["html"],
+        "extra_footer": f"{credit} {plain['html']['extra_footer']}",
+    }
+    assert choose(folder, f'title: "{plain["title"]}"').configuration() == Course.read(folder).configuration()
+    assert not Course.read(folder).credit and plain["html"]["extra_footer"].startswith("Text and figures CC BY 4.0")
+
+
 def test_chapters_stand_in_the_order_that_was_chosen(folder):
     course = choose(
         folder, "title: Mine\nlanguage: ko\nchapters: [03_c, 20_own, 01_a]\npages: [mine/rules.md]\nsolutions: show\n"
@@ -164,10 +178,11 @@ def test_weeks_hold_chapters_and_notes(folder):
         ("chapters: [appendix_d]", "has no numbered chapter; list at least one, or write `chapters: all`"),
         ("chapters: []", "has no numbered chapter"),
         ("chapter: all", "the key 'chapter' is unknown; did you mean chapters?"),
-        ("solutions: 15.2.2027", "solutions: '15.2.2027' is no date that exists; write hide, show, or the day"),
+        ("solutions: 15.2.2027", "solutions: '15.2.2027' is no day in the form 2027-02-15"),
+        ('solutions: "2027-02-15"', "without quotation marks; write hide, show, or the day"),
         ("solutions: 2027-02-30", "it cannot be read as YAML: day is out of range for month"),
-        ("solutions: 2027-02-15 10:00:00", "is no date that exists"),
-        ("solutions: true", "solutions: True is no date that exists"),
+        ("solutions: 2027-02-15 10:00:00", "is no day in the form 2027-02-15"),
+        ("solutions: true", "solutions: True is no day in the form 2027-02-15"),
         ("title: 2027", "title: 2027 is no text; put it in quotation marks, or leave the line out"),
         ("language: no", "language: False is no text; put it in quotation marks"),
         ("language: Korean", "language: 'Korean' is no code of a language, such as en, ko or pt_BR"),
@@ -179,6 +194,7 @@ def test_weeks_hold_chapters_and_notes(folder):
         ("weeks: 5", "weeks: 5 is no list"),
         ("- 01_a", "not lines such as `title: X-rays`; the keys are title, author"),
         ("chapters: [01_a", "it cannot be read as YAML"),
+        ("title: A: b", "; put a text with a colon in quotation marks"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(folder, text, told):

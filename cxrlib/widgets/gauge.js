@@ -32,7 +32,7 @@ function needles(names, classes, target) {
     answers.forEach(({ now, was }, k) => {
       const { needle, words } = all[k];
       needle.set(now[target], was[target]);
-      words.replaceChildren(h("b", {}, percent(now[target])), t`says ${classes[now.indexOf(Math.max(...now))]}; before ${percent(was[target])}`);
+      words.replaceChildren(h("b", {}, percent(now[target])), t`says ${classes[now.indexOf(Math.max(...now))]}; it was ${percent(was[target])}`);
     });
     clearTimeout(speaking);
     speaking = setTimeout(() => { // once the hand rests

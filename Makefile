@@ -132,6 +132,7 @@ publish: book ## copy the built book into a folder that a web server shows: OUT=
 	@test -n "$(OUT)" || { echo "Into which folder? make publish OUT=/var/www/course"; exit 1; }
 	@test ! -e "$(OUT)" || test -f "$(OUT)/searchindex.js" || { \
 	  echo "$(OUT) is there and holds no earlier book: name a folder that does not exist yet"; exit 1; }
+	@$(BIN)/python -m coursekit.build_notes
 	@rm -rf "$(OUT)" && mkdir -p "$(OUT)" && cp -R _build/html/. "$(OUT)/" && touch "$(OUT)/.nojekyll"
 	@echo "The book is in $(OUT): its first page is $(OUT)/index.html"
 

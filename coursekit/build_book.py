@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from . import execute_chapters, notebooks
+from . import build_notes, execute_chapters, notebooks
 from .course import ROOT, Course
 
 SETTINGS = ("CXR_DATA", "CXR_DATA_DIR", "CXR_FAST", "CXR_LANG")
@@ -119,14 +119,14 @@ def main() -> int:
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
     if code == 0:
         try:
-            fresh = notebooks.make_all(build / "html" / "notebooks", site)
+            fresh = notebooks.make_all(build / "html" / "notebooks", site, course.chapters)
         except ValueError as error:
             print(error, file=sys.stderr)
             code = 1
     if code:
         print("The book was not built: the messages above say why.", file=sys.stderr)
         return code
-    complete.touch()
+    build_notes.end_build(build, env)
     _, other, missing = filecmp.cmpfiles(
         build / "html" / "notebooks", ROOT / "notebooks", [path.name for path in fresh], shallow=False
     )

@@ -254,6 +254,7 @@ def predictions(folder: Path, out: Path) -> None:
     from cxrlib.files import atomic_path
 
     from .build_book import chapters
+    from .build_notes import say_unusual
     from .course import ROOT
     from .questions.classroom import page
     from .questions.predictions import happened_in, of_chapter, title_of
@@ -266,4 +267,5 @@ def predictions(folder: Path, out: Path) -> None:
         raise click.ClickException(str(error)) from error
     with atomic_path(out) as part:
         part.write_text(text, encoding="utf-8")
+    say_unusual(ROOT / "_build")
     click.echo(f"wrote {out}", err=True)

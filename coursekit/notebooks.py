@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -359,10 +360,10 @@ def code_cell(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [made]
 
 
-def make_all(target: Path, site: Site, *, root: Path = ROOT) -> list[Path]:
-    """Write every chapter's notebook into `target` and remove those of chapters that are gone."""
+def make_all(target: Path, site: Site, names: Collection[str] | None = None, *, root: Path = ROOT) -> list[Path]:
+    """Write the notebooks of these chapters, or of all, into `target` and remove those of other chapters."""
     labels = find_labels(root)
-    chapters = sorted(root.glob("chapters/*.md"))
+    chapters = [path for path in sorted(root.glob("chapters/*.md")) if names is None or path.stem in names]
     made = {target / f"{it.stem}.ipynb": to_notebook(it, site, root=root, labels=labels) for it in chapters}
     target.mkdir(parents=True, exist_ok=True)
     for stale in set(target.glob("*.ipynb")) - made.keys():

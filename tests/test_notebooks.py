@@ -218,6 +218,10 @@ def test_the_same_chapter_gives_the_same_bytes_and_stale_notebooks_go(tmp_path):
     (target / "99_gone.ipynb").write_text("{}")
     assert [p.name for p in tool.make_all(target, SITE, root=tmp_path)] == ["01_one.ipynb"]
     assert sorted(p.name for p in target.iterdir()) == ["01_one.ipynb"]
+    (tmp_path / "chapters" / "02_two.md").write_text(chapter.read_text())
+    assert len(tool.make_all(target, SITE, root=tmp_path)) == 2
+    assert [p.name for p in tool.make_all(target, SITE, ["02_two"], root=tmp_path)] == ["02_two.ipynb"]
+    assert [p.name for p in target.iterdir()] == ["02_two.ipynb"], "of a course without the other chapter"
 
 
 def test_the_address_of_the_book_follows_from_the_repository(tmp_path):

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ..build_book import chapters
+from ..build_notes import say_unusual
 from ..course import ROOT
 from . import export
 from .bank import of_predictions, read
@@ -86,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
+    say_unusual(chosen.book.parent)
     print(f"The files are in {chosen.out}")
     return 0
 

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..build_book import chapters
+from ..build_notes import say_unusual
 from ..course import ROOT
 from ..execute_chapters import executed
 from ..questions.predictions import happened_in, of_chapter, title_of
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     write_index({name: title_of(path) for name, path in names.items() if (folder / f"{name}.html").exists()}, folder)
+    say_unusual(build)
     print(f"The slides: {folder / 'index.html'}")
     return 0
 

@@ -420,6 +420,19 @@ def test_the_page_counts_a_class_and_marks_what_happened(tmp_path):
     assert "broken.json: it is no JSON" in shown and "99_none" in shown
 
 
+def test_what_nobody_has_guessed_yet_is_folded_at_the_end(tmp_path):
+    path = tmp_path / "01_a.md"
+    path.write_text(CHAPTER)
+    much, why = of_chapter(path, {"How much": "more"})
+    guess(tmp_path / "in", "a.json", {why.id: "so"})
+    shown = classroom.page(tmp_path / "in", [("01_a", "A", [much, why])])
+    open_part, folded = shown.split("<details>")
+    assert "<h3>Why?</h3>" in open_part and "Because." in open_part and "How much" not in open_part
+    assert "<summary>1 question that nobody has guessed yet</summary>" in folded and "More, see there." in folded
+    guess(tmp_path / "in", "b.json", {much.id: "more"})
+    assert "<details>" not in classroom.page(tmp_path / "in", [("01_a", "A", [much, why])])
+
+
 def test_guesses_from_a_book_in_another_language_are_counted_by_their_number(tmp_path):
     path = tmp_path / "01_a.md"
     path.write_text(CHAPTER)

@@ -88,13 +88,16 @@ class Course:
         return dataclasses.replace(self, language=code)
 
     @property
+    def head(self) -> tuple[str, str]:
+        """Its title and its author; what course.yml does not say is as in `_config.yml`."""
+        full = _yaml(self.root / "_config.yml")
+        return self.title or full["title"], self.author or full["author"]
+
+    @property
     def credit(self) -> str:
         """Whose work it was, as the licence asks for, where the course has another title or author; else nothing."""
-        full = _yaml(self.root / "_config.yml")
-        own = self.title or full["title"], self.author or full["author"]
-        if own == (full["title"], full["author"]):
-            return ""
-        return f'After "{full["title"]}" by {full["author"]}, changed.'
+        title, author = full = dataclasses.replace(self, title=None, author=None).head
+        return f'After "{title}" by {author}, changed.' if self.head != full else ""
 
     @property
     def numbered(self) -> tuple[str, ...]:

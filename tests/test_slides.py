@@ -1,5 +1,6 @@
 """The slides of a chapter: which there are, that they fit a screen, and that they need no network."""
 
+import html
 import re
 import shutil
 import subprocess
@@ -11,8 +12,9 @@ import nbformat
 import pytest
 
 from coursekit.build_book import chapters
-from coursekit.course import ROOT
+from coursekit.course import ROOT, Course
 from coursekit.questions.predictions import happened_in, of_chapter
+from coursekit.slides.__main__ import foot_of, write_index
 from coursekit.slides.blocks import blocks, first, items, last, sentences
 from coursekit.slides.plan import CODE_LINES, slides_of
 from coursekit.slides.render import DeckMarkdown, to_html
@@ -149,9 +151,19 @@ def test_every_chapter_has_its_slides_without_what_is_the_builds(chapter):
 
 
 def test_the_deck_holds_everything_and_names_no_host(toy):
-    page = to_html(toy)
+    course = Course(ROOT, (), (), title="Lungs & more", author="Dr. X")
+    page = to_html(toy, foot_of(course))
+    assert 'Lungs &amp; more · Dr. X<br/>After "' in page.partition("After it you can")[0]
     assert page.count('<aside class="notes">') == sum(bool(slide.notes) for slide in toy)
+    assert "class=course" not in page.partition("After it you can")[2], "on the first slide only"
     assert not re.search(r"""(?:src|href)=["'](?!\.\./|data:|#)""", page) and "require" not in page
+
+
+def test_the_list_of_decks_names_the_course_and_its_people(tmp_path):
+    write_index({"01_a": "Toys"}, tmp_path, Course(ROOT, (), (), author="Dr. X"))
+    page, title = (tmp_path / "index.html").read_text(), html.escape(Course(ROOT, (), ()).head[0])
+    assert f"<title>Slides: {title}</title>" in page and '<a href="01_a.html">Toys</a>' in page
+    assert f"<p>{title} · Dr. X<br>After &quot;{title}&quot; by " in page
 
 
 def test_revealjs_is_here_with_its_licence_and_the_hash_of_its_package():

@@ -15,16 +15,17 @@ from pathlib import Path
 
 from ..build_book import chapters
 from ..build_notes import say_unusual
-from ..course import ROOT
+from ..course import ROOT, Course
 from ..execute_chapters import executed
 from ..questions.predictions import happened_in, of_chapter, title_of
 from .plan import Slide, slides_of
 from .render import DeckMarkdown, to_html
 
 INDEX = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Slides</title><link rel="icon" href="../_static/favicon.svg">
+<html lang="en"><head><meta charset="utf-8"><title>Slides: {title}</title>
+<link rel="icon" href="../_static/favicon.svg">
 <style>body {{ font: 1.2rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}</style>
-</head><body><h1>Slides</h1><ol>
+</head><body><h1>Slides</h1><p>{foot}</p><ol>
 {items}
 </ol><p>Keys: space goes through all slides, the arrow to the right passes by the code below a slide, S opens the
 speaker's view, F the full screen, Esc the overview. To print, put <code>?print-pdf</code> behind the address.
@@ -39,10 +40,17 @@ def plan(chapter: Path, cache_folder: Path, root: Path = ROOT) -> list[Slide]:
     return slides_of(executed(chapter, cache_folder), DeckMarkdown.of(chapter, root), predictions)
 
 
-def write_index(decks: dict[str, str], folder: Path) -> None:
-    """Write the list of all decks."""
+def foot_of(course: Course) -> list[str]:
+    """Return the lines that name a course and its people."""
+    return [" · ".join(course.head), *filter(None, [course.credit])]
+
+
+def write_index(decks: dict[str, str], folder: Path, course: Course) -> None:
+    """Write the list of all decks of a course."""
     lines = [f'<li><a href="{name}.html">{html.escape(title)}</a></li>' for name, title in decks.items()]
-    (folder / "index.html").write_text(INDEX.format(items="\n".join(lines)), encoding="utf-8")
+    title, foot = html.escape(course.head[0]), "<br>".join(map(html.escape, foot_of(course)))
+    page = INDEX.format(title=title, foot=foot, items="\n".join(lines))
+    (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 def print_pdf(page: Path) -> Path:
@@ -70,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pdf", action="store_true", help="print each deck, too, with Chromium")
     chosen, build = parser.parse_args(arguments), ROOT / "_build"
     try:
-        names = {path.stem: path for path in chapters()}
+        course, names = Course.read(), {path.stem: path for path in chapters()}
     except ValueError as error:  # course.yml
         parser.error(str(error))
     for start in chosen.chapter:
@@ -86,14 +94,15 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             slides = plan(path, build / ".jupyter_cache")
             page = folder / f"{name}.html"
-            page.write_text(to_html(slides), encoding="utf-8")
+            page.write_text(to_html(slides, foot_of(course)), encoding="utf-8")
             print(f"{name}: {len(slides)} slides")
             if chosen.pdf:
                 print(f"  {print_pdf(page)}")
     except LookupError as error:
         print(error, file=sys.stderr)
         return 1
-    write_index({name: title_of(path) for name, path in names.items() if (folder / f"{name}.html").exists()}, folder)
+    made = {name: title_of(path) for name, path in names.items() if (folder / f"{name}.html").exists()}
+    write_index(made, folder, course)
     say_unusual(build)
     print(f"The slides: {folder / 'index.html'}")
     return 0

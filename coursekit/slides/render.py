@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +35,14 @@ class DeckMarkdown(Markdown):
         return f"data:{mimetypes.guess_type(file)[0]};base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
-def to_notebook(slides: list[Slide]) -> nbformat.NotebookNode:
-    """Return the slides as a notebook in which each cell says what it is on, as nbconvert wants it."""
+def to_notebook(slides: list[Slide], foot: Sequence[str] = ()) -> nbformat.NotebookNode:
+    """Return the slides as a notebook in which each cell says what it is on, as nbconvert wants it.
+
+    Parameters
+    ----------
+    foot
+        Lines below the first slide: what course it is, and whose.
+    """
     cells = []
 
     def put(text: str, slide_type: str, kind: str = "") -> None:
@@ -52,14 +60,16 @@ def to_notebook(slides: list[Slide]) -> nbformat.NotebookNode:
             cells.append(nbformat.v4.new_code_cell("", outputs=slide.cell.outputs, metadata=metadata))
         if slide.caption:
             put(slide.caption, "-")
+        if slide is slides[0] and foot:
+            put(f"<p class=course>{'<br>'.join(map(html.escape, foot))}</p>", "-")
         if slide.notes:
             put("\n\n".join(slide.notes), "notes")
     return nbformat.v4.new_notebook(cells=cells, metadata={"title": slides[0].heading})
 
 
-def to_html(slides: list[Slide]) -> str:
-    """Return the deck as a page."""
+def to_html(slides: list[Slide], foot: Sequence[str] = ()) -> str:
+    """Return the deck as a page; `foot` stands below its first slide."""
     config = Config({"NbConvertBase": {"display_data_priority": PRIORITY}})
     left_out = dict.fromkeys(("exclude_anchor_links", "exclude_input_prompt", "exclude_output_prompt"), True)
     exporter = SlidesExporter(config=config, template_name="deck", extra_template_basedirs=[str(HERE)], **left_out)
-    return exporter.from_notebook_node(to_notebook(slides))[0]
+    return exporter.from_notebook_node(to_notebook(slides, foot))[0]

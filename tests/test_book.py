@@ -397,11 +397,15 @@ class Reader:
             self.page.add_init_script("localStorage.setItem('predict', 'off')")
         self.page.on("console", self._listen)
         self.page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
-        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url[:120]}"))
+        self.page.on("requestfailed", self._failed)
 
     def _refuse(self, route):
         self.faults.append(f"request to {route.request.url}")
         route.abort()
+
+    def _failed(self, request):
+        if request.failure != "net::ERR_ABORTED":  # what a page was still loading when the reader went on
+            self.faults.append(f"failed: {request.url[:120]} {request.failure}")
 
     def _listen(self, message):
         if message.type in ("error", "warning"):

@@ -344,3 +344,19 @@ def test_the_outlines_and_the_score_follow_the_dials(show, seekers, width, schem
                 page.wait_for_timeout(50)
             assert seen not in drawn
             drawn.add(seen)
+
+
+@pytest.mark.slow
+def test_a_widget_looks_the_same_beside_another_one(chromium, tmp_path):
+    builder, dials = LayerBuilder("CPCPF", size=64), PhantomDials()
+    sizes = []
+    for name, widgets in {"alone": [builder], "first": [builder, dials], "last": [dials, builder]}.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text("<!DOCTYPE html><html><body>" + "".join(w.to_html() for w in widgets), encoding="utf-8")
+        page = chromium.new_page(viewport={"width": 320, "height": 800})
+        page.goto(path.as_uri())
+        cell = page.locator(".cxr-layers table td").first
+        cell.wait_for(state="attached")
+        sizes.append(cell.evaluate("cell => [getComputedStyle(cell).fontSize, getComputedStyle(cell).padding]"))
+        page.close()
+    assert sizes[0] == sizes[1] == sizes[2], sizes

@@ -17,6 +17,7 @@ from ..files import write_page
 from ..words import language, t, with_words
 
 _HERE = Path(__file__).resolve().parent
+_SHARED = (_HERE / "kit.css").read_text(encoding="utf-8")
 _SHIM = (_HERE / "static.js").read_text(encoding="utf-8")
 
 
@@ -61,9 +62,10 @@ class StaticWidget(anywidget.AnyWidget):
         # In a script element only "<" can end the element or open a comment; \u003c is the same to JSON.
         state = json.dumps(self.static_state(), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
         lacking = html.escape(t("{0} It needs JavaScript.", self.summary))
+        shared = _SHARED if style.startswith(_SHARED) else ""  # once in a page, before all others: see static.js
         digest = hashlib.blake2b((script + style + state).encode(), digest_size=6).hexdigest()
         return (
-            f"<style>{style}</style>"
+            f'<style class="cxr-shared">{shared}</style><style>{style[len(shared) :]}</style>'
             f'<div class="cxr-static" data-cxr="{digest}" lang="{language() or "en"}"><p>{lacking}</p>'
             f'</div><script type="application/json" id="cxr-state-{digest}">{state}</script>'
             f'<script type="module">{script}{_SHIM.replace("DIGEST", digest)}</script>'

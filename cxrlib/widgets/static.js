@@ -2,6 +2,10 @@
 // `export default { render }`; an inline module may export, and `render` is in scope. Two widgets with equal
 // content have equal ids, so each script takes the first place that is still free. base.py fills in the id.
 {
+  // What all widgets share stands once in a page, before what each has of its own: a second copy would outdo the first one's.
+  const [shared, ...copies] = document.querySelectorAll("style.cxr-shared");
+  for (const copy of copies) copy.remove();
+  if (shared) document.head.append(shared);
   const el = document.querySelector('[data-cxr="DIGEST"]:not([data-ready])');
   el.dataset.ready = "";
   el.replaceChildren();

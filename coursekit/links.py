@@ -14,7 +14,7 @@ import yaml
 from .course import ROOT, Course
 from .notebooks import PLACEHOLDER, Site
 
-#: Publishers answer so to programs, and to people with the page.
+#: What publishers answer to programs, while people get the page.
 SHY = ("401", "403", "429", "503")
 SETTINGS = {"linkcheck_timeout": 30, "linkcheck_retries": 3, "linkcheck_anchors": False}
 

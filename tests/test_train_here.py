@@ -98,3 +98,8 @@ def test_200_phantoms_are_learned_in_seconds_and_one_can_stop(open_page):
 def test_what_it_cannot_learn_from_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         TrainHere(*arguments())
+
+
+def test_no_epochs_are_no_training():
+    with pytest.raises(ValueError, match="epochs: give a whole number"):
+        TrainHere(phantoms(4), phantoms(4), epochs=0)

@@ -1,7 +1,7 @@
 // Train it here: a network that learns while one looks on.
 
 const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1], BATCH = 20, HIGHEST = 1.5;
-const WIDE = 400, HIGH = 190, LEFT = 34, BELOW = 30;
+const WIDE = 400, HIGH = 190, LEFT = 46, BELOW = 30;
 
 function render({ model, el }) {
   const page = model.get("page"), { size, classes, epochs, colors } = page, table = bytes(colors);
@@ -18,7 +18,7 @@ function render({ model, el }) {
   const paths = Object.fromEntries(["old.seen", "old", "seen", "unseen"].map((name) => [name, svg(`path.${name}`)]));
   const label = (at, text, anchor = "middle") => svg("text", { x: at[0], y: at[1], "text-anchor": anchor }, text);
   const chart = svg("svg.chart", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img" },
-    ...[0, 0.5, 1, 1.5].flatMap((v) => [svg("line.grid", { x1: LEFT, x2: WIDE - 8, y1: y(v), y2: y(v) }), label([LEFT - 6, y(v) + 4], v.toFixed(1), "end")]),
+    ...[0, 0.5, 1, 1.5].flatMap((v) => [svg("line.grid", { x1: LEFT, x2: WIDE - 8, y1: y(v), y2: y(v) }), label([LEFT - 6, y(v) + 4], (v === HIGHEST ? "≥ " : "") + v.toFixed(1), "end")]),
     ...[0, epochs / 2, epochs].map((v) => label([x(v), HIGH - 14], Math.round(v))), label([x(epochs / 2), HIGH - 1], t`epoch`), ...Object.values(paths));
   const filters = h("div.filters", { role: "img", "aria-label": t`The filters of the first convolution: red adds, blue takes away` });
   const said = h("p.said", { role: "status" }), numbers = h("p.numbers", { "aria-hidden": "true" });

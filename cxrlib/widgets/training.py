@@ -10,7 +10,7 @@ import pandas as pd
 from ..data import CxrDataset
 from ..models import build_model
 from ..models.backbones import GRAY_MEAN, GRAY_SD
-from ..validate import short
+from ..validate import short, whole
 from .base import PageWidget, kit, t
 from .encode import color_tables, packed, picture
 
@@ -30,6 +30,12 @@ class TrainHere(PageWidget):
     letters, filters, hidden, seed
         As in ``build_model``; the word needs an F.
     epochs : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        Sets that do not go together or are too large, or a word that no page can train.
     """
 
     _esm, _css = kit("learn", "training")
@@ -46,6 +52,7 @@ class TrainHere(PageWidget):
             raise ValueError(f"val: give images of {', '.join(train.classes)} at {train.size} px, as train has")
         if "F" not in letters:
             raise ValueError(f"letters: give a word with an F, such as 'PCPCPF', got {letters!r}")
+        whole("epochs", epochs, 1)
         net = build_model(letters, train.classes, size=train.size, filters=filters, hidden=hidden, dropout=0, seed=seed)
         rank = pd.Series(train.labels).groupby(train.labels).cumcount()  # the first of each class, then the second, …
         values = [p.detach().contiguous().numpy() for p in net.parameters()]

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import yaml
 
+from coursekit import course_map
 from coursekit.course import ROOT, Course
 from coursekit.course_map import (
     MARK,
@@ -123,3 +124,11 @@ def test_the_page_follows_the_course(tmp_path):
         "## 2. Metrics that do not lie",
     ]
     assert f"\n{MARK}\n" in (ROOT / "book" / "map.md").read_text() + "\n"
+
+
+def test_the_page_tells_the_speeds_that_it_is_computed_with():
+    told = (ROOT / "book" / "map.md").read_text(encoding="utf-8")
+    assert (
+        f"{course_map.WORDS_A_MINUTE} words of text or {course_map.CODE_LINES_A_MINUTE} lines of code a minute" in told
+    )
+    assert "a minute and a half for\na question" in told and course_map.MINUTES_A_QUESTION == 1.5

@@ -131,21 +131,21 @@ def test_the_container_forwards_the_ports_of_the_apps():
     assert port in container["forwardPorts"]
 
 
-def test_binder_gets_the_tested_torch_without_cuda_and_then_the_course(tmp_path):
-    """postBuild, with a python that only writes down what it is asked for."""
+def test_binder_gets_torch_for_processors_and_then_the_course_in_the_tested_versions(tmp_path):
+    """postBuild, with a python that only writes down what it is asked for, and what it is given as pins."""
     assert (BINDER / "apt.txt").read_text().split() == ["make"] and os.access(BINDER / "postBuild", os.X_OK)
     environment = yaml.safe_load((BINDER / "environment.yml").read_text())
-    assert {"pip", "jupyterlab>=4"} <= set(environment["dependencies"])
+    assert {"pip", "jupyterlab>=4", "pytorch-cpu", "torchvision"} <= set(environment["dependencies"])
     assert any(one.startswith("python=3.") for one in environment["dependencies"])
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ "$2" = pip ] && cp "$6" {tmp_path}/pins || true\n')
     python.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TORCH_INDEX": "an-index"}
-    subprocess.run([BINDER / "postBuild"], cwd=ROOT, env=env, check=True)
-    torch, course = (tmp_path / "asked").read_text().splitlines()
-    pin = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
-    assert f"--index-url an-index -c constraints.txt torch=={pin}+cpu torchvision" in torch
-    assert course.endswith("-c constraints.txt -e .[book,app] -e ./coursekit")
+    subprocess.run([BINDER / "postBuild"], cwd=ROOT, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True)
+    course, check = (tmp_path / "asked").read_text().splitlines()
+    assert re.fullmatch(r"-m pip install --no-cache-dir -c \S+ -e \.\[book,app\] -e \./coursekit", course)
+    pins, tested = ((path).read_text().splitlines() for path in (tmp_path / "pins", ROOT / "constraints.txt"))
+    assert {line.partition("==")[0] for line in set(tested) - set(pins)} == {"torch", "torchvision"}
+    assert set(pins) < set(tested) and "torch.version.cuda is None" in check
 
 
 def test_only_links_that_lead_nowhere_are_told():

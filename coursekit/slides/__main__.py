@@ -27,7 +27,7 @@ INDEX = """<!DOCTYPE html>
 <style>body {{ font: 1.2rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}</style>
 </head><body><h1>Slides</h1><p>{foot}</p><ol>
 {items}
-</ol><p>Keys: space goes through all slides, the arrow to the right passes by the code below a slide, S opens the
+</ol><p>Keys: space goes through all slides, the arrow to the right skips the code below a slide, S opens the
 speaker's view, F the full screen, Esc the overview. To print, put <code>?print-pdf</code> behind the address.
 <a href="../index.html">The book</a></p></body></html>
 """

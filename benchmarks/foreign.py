@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 import cxrlib as cxr
+from coursekit.label_shift import adjust, bbse, em
 from cxrlib._controls import RECIPE
 from cxrlib.bootstrap import ends
 from cxrlib.data import CxrDataset
 from cxrlib.device import describe
 from cxrlib.experiment import versions
 from cxrlib.files import write_json
-from cxrlib.label_shift import adjust, bbse, em
 from cxrlib.metrics import Report
 from cxrlib.ranking import weighted_auc
 from cxrlib.recipe import build

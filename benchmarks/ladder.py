@@ -39,7 +39,8 @@ from choices import blunted, shaded
 from PIL import Image
 
 import cxrlib as cxr
-from cxrlib import calibration, experiment, label_shift
+from coursekit import label_shift
+from cxrlib import calibration, experiment
 from cxrlib.bootstrap import draws, ends, groups
 from cxrlib.device import describe
 from cxrlib.ensemble import average

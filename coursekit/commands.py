@@ -1,4 +1,4 @@
-"""`cxr grade`, `predictions`, `reproduce`, `train-lungs`. Found by `cxr` through this package's entry points."""
+"""The commands `cxr grade`, `lungs`, `predictions`, `reproduce`, `train-lungs`, which are entry points for `cxr`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrlib.cli import option_load, read_options
+from cxrlib.cli import note, option_load, read_options
 
 if TYPE_CHECKING:
     from cxrlib.recipe import Recipe
@@ -218,6 +218,30 @@ def _plan_table(rows: list[Row]) -> str:
         lines.append((row.id, row.experiment, recipe.model, row.data, split, *length, figure))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+@click.command()
+@click.argument("path", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder for masks/, contact sheets and lungs.csv.")
+@click.option(
+    "--weights", type=click.Path(path_type=Path, dir_okay=False),
+    help="A file of `cxr train-lungs` instead of the weights that come with cxrlib.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def lungs(path: Path, out: Path, weights: Path | None, quiet: bool) -> None:
+    """Find the lungs in a folder of chest X-rays: a mask per image, and contact sheets with the outlines.
+
+    For frontal views. An image in which no two lungs are found gets an empty mask and is named. The sheets show your
+    images: keep them where those may be.
+    """
+    from .lung_folder import write_lungs
+
+    table = write_lungs(path, out, weights=weights, progress=not quiet)
+    missing = table[table["reason"] != ""]
+    click.echo(f"lungs found in {len(table) - len(missing)} of {len(table)} files; masks, sheets, lungs.csv in {out}")
+    if len(missing):
+        told = "; ".join(f"{row.file}: {row.reason}" for row in missing.head(5).itertuples())
+        note(f"{len(missing)} without lungs: {told}{'; ...' if len(missing) > 5 else ''}. All are in lungs.csv")
 
 
 @click.command("train-lungs")

@@ -33,7 +33,7 @@ _NAMES = {
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 _MODULES = {module for module in _NAMES if module[0] != "_"}
-_MODULES |= {"calibration", "ensemble", "experiment", "label_shift", "phantom", "plot", "shortcut"}
+_MODULES |= {"calibration", "ensemble", "experiment", "phantom", "plot", "shortcut"}
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 

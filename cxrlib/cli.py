@@ -38,7 +38,7 @@ class _Friendly(click.Group):
         for entry in _added("commands"):
             if entry.name == name:
                 return entry.load()
-        if name in ("grade", "reproduce", "train-lungs"):
+        if name in ("grade", "lungs", "predictions", "reproduce", "train-lungs"):
             remedy = "from a copy of the course's repository, pip install ./coursekit"
             raise click.UsageError(f"`cxr {name}` comes with the package coursekit, which is not installed: {remedy}")
         return None
@@ -388,27 +388,6 @@ def app(run: Path | None, port: int, no_browser: bool, quiet: bool) -> None:
     folder = run or demo(Path("runs/app"), progress=not quiet)
     click.echo("Starting: the address of the page follows, Ctrl-C ends it.")
     serve(folder, port=port, browser=not no_browser)
-
-
-@main.command("lungs")
-@click.argument("path", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder for masks/, contact sheets and lungs.csv.")
-@click.option("--weights", type=FILE, help="A file of `cxr train-lungs` instead of the weights that come with cxrlib.")
-@option_quiet
-def find_lungs(path: Path, out: Path, weights: Path | None, quiet: bool) -> None:
-    """Find the lungs in a folder of chest X-rays: a mask per image, and contact sheets with the outlines.
-
-    For frontal views. An image in which no two lungs are found gets an empty mask and is named. The sheets show your
-    images: keep them where those may be.
-    """
-    from .lung_folder import write_lungs
-
-    table = write_lungs(path, out, weights=weights, progress=not quiet)
-    missing = table[table["reason"] != ""]
-    click.echo(f"lungs found in {len(table) - len(missing)} of {len(table)} files; masks, sheets, lungs.csv in {out}")
-    if len(missing):
-        told = "; ".join(f"{row.file}: {row.reason}" for row in missing.head(5).itertuples())
-        note(f"{len(missing)} without lungs: {told}{'; ...' if len(missing) > 5 else ''}. All are in lungs.csv")
 
 
 @main.command("recipes")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cxrlib.label_shift import adjust, bbse, em
+from coursekit.label_shift import adjust, bbse, em
 
 SOURCE = np.array([0.3, 0.5, 0.2])
 

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 import cxrlib as cxr
+from coursekit.lung_folder import write_lungs
 from cxrlib._lungs import WEIGHTS
 from cxrlib.cli import main
-from cxrlib.lung_folder import write_lungs
 from cxrlib.phantom import make_phantoms
 
 KINDS = ("normal", "bacterial", "viral", "covid-19", "tuberculosis")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .inputs import check_labels, probabilities
-from .validate import array
+from cxrlib.inputs import check_labels, probabilities
+from cxrlib.validate import array
 
 
 def em(probs: np.ndarray, prior: ArrayLike, steps: int = 10_000) -> np.ndarray:

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from . import plot
-from ._lungs import SMALL, SMALLEST, find_lungs
-from .data.dataset import CxrDataset
-from .data.decode import read_picture
-from .data.layout import File, scan
-from .data.pixels import BadImage
-from .files import atomic_path
-from .progress import bar
+from cxrlib import plot
+from cxrlib._lungs import SMALL, SMALLEST, find_lungs
+from cxrlib.data.dataset import CxrDataset
+from cxrlib.data.decode import read_picture
+from cxrlib.data.layout import File, scan
+from cxrlib.data.pixels import BadImage
+from cxrlib.files import atomic_path
+from cxrlib.progress import bar
 
 _SIDE = 256  # at which images are read; masks are enlarged to the image in the file
 _ON_SHEET = 48

@@ -91,5 +91,7 @@ def test_one_notebook_in_a_continuous_integration(sandbox, tmp_path, monkeypatch
 
 
 def test_the_workflow_for_classrooms_is_one():
-    steps = yaml.safe_load((FOLDER / "classroom.yml").read_text(encoding="utf-8"))["jobs"]["grade"]["steps"]
+    workflow = yaml.safe_load((FOLDER / "classroom.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["grade"]["steps"]
     assert "--json" in steps[-1]["run"] and "bubblewrap" in str(steps)
+    assert workflow["env"]["TORCH_INDEX"] == "${{ vars.TORCH_INDEX }}"  # the index is the instructor's choice

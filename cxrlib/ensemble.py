@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._predict import VIEWS
 from .inputs import probabilities
 from .validate import array
-
-__all__ = ["VIEWS", "average"]
 
 
 def average(

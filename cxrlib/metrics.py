@@ -27,19 +27,16 @@ from .bootstrap import draws, groups
 from .files import has_shape, read_json, write_json
 from .inputs import check_labels, probabilities
 from .multilabel import targets, tells_findings
-from .ranking import auc_of, weighted_auc, weighted_average_precision
+from .ranking import weighted_auc, weighted_average_precision
 from .validate import array, number, one_of, short, whole
 from .values import plain, table, text
 
 if TYPE_CHECKING:
     from .data import CxrDataset
 
-__all__ = [
-    "FindingsReport", "Report", "auc_of", "best_threshold", "evaluate", "predict", "weighted_auc",
-    "weighted_average_precision",
-]  # fmt: skip
+__all__ = ["FindingsReport", "Report", "best_threshold", "evaluate"]
 SHOWN = {"macro_f1": "macro F1", "auc": "AUC", "ece": "ECE", "macro_recall": "balanced accuracy"}
-BINS = 15  # of the reliability diagram and the expected calibration error, as in Guo et al. 2017
+BINS = 15  # of the reliability diagram and the expected calibration error (Naeini et al. 2015), as in Guo et al. 2017
 
 
 def evaluate(
@@ -224,10 +221,6 @@ class Report(Measured):
         count = np.bincount(bins, minlength=BINS)
         used = count > 0
         return *(np.bincount(bins, v, BINS)[used] / count[used] for v in (confidence, correct)), count[used]
-
-    def ece(self) -> float:
-        """Give the expected calibration error (Naeini et al. 2015; 15 equal bins as in Guo et al. 2017)."""
-        return self["ece"]
 
     def best_threshold(self) -> float:
         """Find the threshold with the highest balanced accuracy, see the function of that name; two classes only."""

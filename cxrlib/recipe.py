@@ -86,7 +86,7 @@ class Recipe:
     augment : Augment, optional
     tta : sequence of str
         Test-time augmentation: which views of an image are averaged when the trained network is scored, see
-        ``ensemble.VIEWS``. Training and its validation look at the image as it is.
+        ``predict``. Training and its validation look at the image as it is.
     precision : {"auto", "bf16", "fp16", "fp32"}
         The numbers that training computes in. "auto" takes bf16 where the device gains from it; fp16 needs CUDA.
         Trained networks are scored in fp32, so that a score does not depend on the machine.

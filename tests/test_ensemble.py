@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import cxrlib as cxr
-from cxrlib.ensemble import VIEWS, average
+from cxrlib._predict import VIEWS
+from cxrlib.ensemble import average
 from cxrlib.metrics import best_threshold
 
 

@@ -16,6 +16,7 @@ from cxrlib.cli import main
 from cxrlib.live import live_network
 from cxrlib.metrics import findings_report
 from cxrlib.phantom import make_phantoms
+from cxrlib.ranking import auc_of
 from cxrlib.shortcut import accuracies, flip_rate
 
 CLASSES = ("normal", "opacity", "fluid", "opacity+fluid")
@@ -120,7 +121,7 @@ def test_the_report_agrees_with_scikit_learn_and_with_a_report_of_two_classes():
     assert report["accuracy"] == pytest.approx(accuracy_score(labels, probs >= 0.5))
     low, high = report.intervals["auc"]
     assert low < report["auc"] < high and report.intervals["accuracy"][0] < report["accuracy"]
-    assert cxr.metrics.auc_of(labels, probs) == pytest.approx(report["auc"])
+    assert auc_of(labels, probs) == pytest.approx(report["auc"])
 
 
 def test_thresholds_are_those_of_each_finding():

@@ -11,41 +11,43 @@ from pathlib import Path
 
 from cxrlib.files import read_json
 from cxrlib.source_projects import reported
+from cxrlib.values import text as shown
 
-from . import (
-    attend_results,
-    control_results,
-    crop_results,
-    foreign_results,
-    hospital_results,
-    lung_results,
-    map_results,
-    near_results,
-    performance,
-    results_story,
-    scaling,
-    took_results,
-)
 from .course import ROOT
-from .performance import table
-from .records import (
+from .tables import (
+    attend,
+    controls,
+    crop,
+    foreign,
+    hospitals,
+    lungs,
+    maps,
+    near,
+    performance,
+    scaling,
+    sources,
+    story,
+    took,
+)
+from .tables.records import (
     FOOTNOTE,
     LITERATURE,
     OLD,
     SEVERAL,
     by_recipe,
     dagger,
+    each,
+    filled,
     interval,
     is_training,
     name_of,
-    number,
+    ranged,
     recalls,
     recipe_of,
     scored,
-    template,
+    table,
     training_minutes,
 )
-from .source_tables import sources_text
 
 BEGIN, END = "<!-- results:begin (made by coursekit/results.py) -->", "<!-- results:end -->"
 
@@ -56,14 +58,6 @@ square brackets the lowest and the highest seed. Others report at a threshold of
 threshold with the highest balanced accuracy on validation patients. That the test images are exposed differently was
 known when the recipes were designed: [the page on results](book/results.md) says what follows from that, what others
 reported, and what the source projects' experiments gave. \\* Of training, on two CPU cores or one."""
-
-BOOK_PAGE = template("results")
-
-CHOICES_HEAD = """\
-The recipe `whole` with one change at a time: {size} px instead of its own size, {epochs} epochs, seed {seed},
-{training_images:,} training images, and judged on {validation_images} validation images of other patients, as they are
-and under a stress that no training image went through: shading and lost sharpness. The test images were not opened.
-One seed a row, so only large differences mean something; the intervals are for other patients, not for other seeds."""
 
 
 def load(folder: Path) -> list[dict]:
@@ -110,61 +104,51 @@ def threshold_table(records: list[dict]) -> str:
     for r in (r for runs in by_recipe(records) for r in runs if r.get("test_at_validation_threshold")):
         cut = r["test_at_validation_threshold"]
         both = [interval(cut, name) for name in ("accuracy", "macro_recall")]
-        recall = " / ".join(number(cut["values"][f"recall[{c}]"]) for c in cut["classes"])
+        recall = " / ".join(shown(cut["values"][f"recall[{c}]"]) for c in cut["classes"])
         rows.append([name_of([r]), f"{cut['threshold']:.3f}", *both, recall])
     return table(["recipe, seed", "threshold", "accuracy", "balanced accuracy", "recall, normal / pneumonia"], rows)
 
 
 def machines(records: list[dict]) -> str:
     """Write one line per run: where it was made."""
-    return "\n".join(machine(r) for r in records if is_training(r))
-
-
-def machine(record: dict) -> str:
-    """Write the line that says where a run was made."""
-    hardware, training = record["training"]["hardware"], record["training"]
-    threads = "one thread" if hardware["threads"] == 1 else f"{hardware['threads']} threads"
-    where = f"{hardware['device']}, {threads}, {hardware['cpu_capability']}"
-    speed = f"{training['images_per_second']:.0f} training images a second"
-    return f"- {name_of([record])}: {where}, {speed}; torch {record['versions']['torch']}"
-
-
-def phantom_text(records: list[dict]) -> str:
-    """Write the part about networks that were trained on phantoms alone."""
-    found = [r for r in records if r.get("kind") == "phantom transfer"]
-    if not found:
-        return ""
-    lines = ["## Trained on phantoms alone", ""]
-    for r in found:
-        runs = r["runs"]
-        scores = ", ".join("{:.3f} ({:.3f}–{:.3f})".format(run["auc"], *run["interval"]) for run in runs)
-        lines.append(
-            f"A {r['recipe']['model']} that was trained on {r['phantoms']:,} phantoms and never saw a real image "
-            f"separates the {runs[0]['images']} real {r['split']} images, normal against the rest, with an AUC of "
-            f"{scores} for the seed{'s' if len(runs) > 1 else ''} {', '.join(str(run['seed']) for run in runs)}. "
-            "The phantom's gray levels were set from real images; what the AUC owes to the lesions, and what to "
-            "brightness or position, was not measured. No threshold was tested."
-        )
+    lines = []
+    for record in filter(is_training, records):
+        training, torch = record["training"], record["versions"]["torch"]
+        hardware = training["hardware"]
+        threads = "one thread" if hardware["threads"] == 1 else f"{hardware['threads']} threads"
+        where = f"{hardware['device']}, {threads}, {hardware['cpu_capability']}"
+        speed = f"{training['images_per_second']:.0f} training images a second"
+        lines.append(f"- {name_of([record])}: {where}, {speed}; torch {torch}")
     return "\n".join(lines)
 
 
-def choices_text(records: list[dict]) -> str:
+def phantom_part(r: dict) -> str:
+    """Write the part about networks that were trained on phantoms alone."""
+    runs = r["runs"]
+    scores = ", ".join(ranged(run["auc"], *run["interval"]) for run in runs)
+    seeds, s = ", ".join(str(run["seed"]) for run in runs), "s" if len(runs) > 1 else ""
+    return filled("phantom", r, first=runs[0], scores=scores, seeds=seeds, s=s)
+
+
+def choices_part(r: dict) -> str:
     """Write the part about one change of the recipe `whole` at a time: benchmarks/choices.py."""
-    parts = []
-    for r in (r for r in records if r.get("kind") == "choices"):
-        rows = []
-        for row in r["rows"]:
-            stressed = [interval(row["stress"], name) for name in ("auc", "macro_recall")]
-            minutes = f"{row['cpu_seconds'] / 60:.1f} min"
-            rows.append([row["change"], interval(row["validation"], "auc"), *stressed, minutes])
-        head = ["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"]
-        parts += ["## What the recipe owes to its parts", CHOICES_HEAD.format(**r), table(head, rows)]
-    return "\n\n".join(parts)
+    rows = []
+    for row in r["rows"]:
+        stressed = [interval(row["stress"], name) for name in ("auc", "macro_recall")]
+        minutes = f"{row['cpu_seconds'] / 60:.1f} min"
+        rows.append([row["change"], interval(row["validation"], "auc"), *stressed, minutes])
+    head = ["change", "AUC", "AUC under stress", "balanced accuracy under stress", "CPU time"]
+    return filled("choices", r, table=table(head, rows))
+
+
+def best_source() -> dict:
+    """Return what was reported of the source project with the highest accuracy on the same test images."""
+    return reported("A").dropna(subset="accuracy").sort_values("accuracy").iloc[-1].to_dict()
 
 
 def anchors() -> str:
     """Say what others reported on the same test split."""
-    best = reported("A").dropna(subset="accuracy").sort_values("accuracy").iloc[-1]
+    best = best_source()
     others = [f"the best source project ({best['experiment']}) {best['accuracy']:.3f} and {best['auc']:.3f}"]
     others += [f"{name} {accuracy:.3f} and {auc:.3f}" for name, (accuracy, auc) in LITERATURE.items()]
     return (
@@ -181,17 +165,16 @@ def readme_block(records: list[dict]) -> str:
         rows.append([name_of(runs), runs[0]["training"]["recipe"]["model"], *_scores(runs), minutes])
     scores = table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows)
     old = OLD if any(map(dagger, filter(is_training, records))) else ""
-    lines = [took_results.line(records, "book/what_it_took.md"), lung_results.line(records)]
+    lines = [took.line(records, "book/what_it_took.md"), each("lungs", lungs.line)(records)]
     return "\n\n".join(filter(None, [scores, README_NOTE, old, *lines]))
 
 
 def time_to_accuracy(records: list[dict]) -> dict | None:
     """Say how long `best` trains, beside the source project with the highest accuracy on the same test images."""
-    best = reported("A").dropna(subset="accuracy").sort_values("accuracy").iloc[-1]
-    runs = [r for r in records if is_training(r) and recipe_of(r) == "best"]
+    best, runs = best_source(), [r for r in records if is_training(r) and recipe_of(r) == "best"]
     if not runs:
         return None
-    each = [
+    found = [
         {
             "accuracy": r["test"]["values"]["accuracy"],
             "accuracy_at_validation_threshold": r["test_at_validation_threshold"]["values"]["accuracy"],
@@ -202,7 +185,7 @@ def time_to_accuracy(records: list[dict]) -> dict | None:
     ]  # fmt: skip
     goal = {"goal": float(best["accuracy"]), "reported_minutes": float(best["minutes"])}
     command = "cxr train --data folder:chest_xray --recipe best --seed 0"
-    return {"recipe": "best", **goal, "runs": each, "command": command}
+    return {"recipe": "best", **goal, "runs": found, "command": command}
 
 
 def fill(text: str, block: str) -> str:
@@ -215,45 +198,41 @@ def fill(text: str, block: str) -> str:
 #: the page's parts -> what makes each from the records
 PARTS = {
     "training": training_table,
-    "took": took_results.line,
+    "took": took.line,
     "thresholds": threshold_table,
     "machines": machines,
-    "phantom": phantom_text,
-    "lungs": lung_results.text,
-    "maps": map_results.text,
-    "choices": choices_text,
-    "crop": crop_results.text,
-    "controls": control_results.text,
-    "foreign": foreign_results.text,
-    "hospitals": hospital_results.text,
-    "attend": attend_results.text,
-    "near": near_results.text,
-    "sources": sources_text,
+    "phantom": each("phantom transfer", phantom_part),
+    "lungs": each("lungs", lungs.part),
+    "maps": each("maps", maps.part),
+    "choices": each("choices", choices_part),
+    "crop": each("crop", crop.part),
+    "controls": each("controls", controls.part),
+    "foreign": each("foreign", foreign.part),
+    "hospitals": each("hospitals", hospitals.part),
+    "attend": attend.text,
+    "near": each("near-duplicates", near.part),
+    "sources": sources.text,
 }
-
-
-def _footnote(records: list[dict]) -> str:
-    return f"{FOOTNOTE} {OLD}" if any(dagger(r) for r in records if "training" in r) else FOOTNOTE
 
 
 def outputs(root: Path = ROOT) -> dict[Path, str]:
     """Return what README.md and the generated pages of the book should hold."""
     records = load(root / "results")
     readme = root / "README.md"
-    made_of = {name: make(records) for name, make in PARTS.items()}
-    page = BOOK_PAGE.format(footnote=_footnote(records), several=SEVERAL, anchors=anchors(), **made_of)
+    footnote = f"{FOOTNOTE} {OLD}" if any(dagger(r) for r in records if "training" in r) else FOOTNOTE
+    parts = {name: make(records) for name, make in PARTS.items()}
+    page = filled("results", parts, footnote=footnote, several=SEVERAL, anchors=anchors())
     measured = performance.read(root / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy
     made = {
         readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
-        root / "book" / "results.md": results_story.told(page, records),
+        root / "book" / "results.md": story.told(page, records),
         root / "book" / "performance.md": performance.page(measured),
     }
-    if drawn := lung_results.picture(records):
-        made[root / "book" / lung_results.PICTURE] = drawn
-    for name, text in (took_results.PICTURE, took_results.picture), ("what_it_took.md", took_results.page):
-        if written := text(records):
+    extra = {lungs.PICTURE: lungs.picture, took.PICTURE: took.picture, "what_it_took.md": took.page}
+    for name, make in extra.items():
+        if written := make(records):
             made[root / "book" / name] = written
     resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
     if resnet and set(scaling.NEEDED) <= set(measured) and measured["grading"]["cores"] > 1:

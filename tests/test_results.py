@@ -7,29 +7,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit import (
-    attend_results,
-    control_results,
-    crop_results,
-    foreign_results,
-    hospital_results,
-    lung_results,
-    map_results,
-    near_results,
-    reproduce,
-    results_story,
-    source_tables,
-    took_results,
-)
-from coursekit import records as summary
+from coursekit import reproduce
 from coursekit import results as tool
 from coursekit.reproduce import recipes
-from coursekit.source_tables import sources_text
+from coursekit.tables import crop, foreign, lungs, near, performance, scaling, sources, story, took
+from coursekit.tables import records as summary
 from cxrlib.recipe import Recipe
 from cxrlib.recipe import recipes as named
 
 ROOT = Path(__file__).resolve().parents[1]
-performance = tool.performance
+PARTS = tool.PARTS
 
 RECORDS = tool.load(ROOT / "results")
 TRAINING = [r for r in RECORDS if summary.is_training(r)]
@@ -153,7 +140,7 @@ EXAMPLES = [
 
 
 def test_reported_stands_beside_measured():
-    text = sources_text(EXAMPLES)
+    text = PARTS["sources"](EXAMPLES)
     line = next(line for line in text.splitlines() if line.startswith("| A-v6-lite0"))
     assert "accuracy 0.907, AUC 0.957, 100 min" in line and "0.812 (0.780–0.841)" in line
     assert "3 for the head, then 7 epochs" in line and "8.8 min" in line
@@ -166,20 +153,20 @@ def test_a_stand_in_is_named_once():
     records = [made_up("E-cnn5", seed) for seed in range(2)]
     for record in records:
         record["data"]["stand_in"] = "not Kaggle's own copy"
-    text = sources_text([*EXAMPLES[:-1], *records])
+    text = PARTS["sources"]([*EXAMPLES[:-1], *records])
     assert text.count("The images are not Kaggle's own copy.") == 1
     assert text.index("### Source E") < text.index("The images are not Kaggle's")
 
 
 def test_what_did_not_run_is_listed_with_its_command():
-    text = sources_text(EXAMPLES)
+    text = PARTS["sources"](EXAMPLES)
     reason, _, after = text.partition("the weights are not here")[2].partition("`cxr reproduce --row A-v6`")
     assert "nothing is missing" in reason and after
 
 
 @pytest.mark.parametrize("records", [[], EXAMPLES, REPRODUCED], ids=["none", "examples", "recorded"])
 def test_the_page_has_every_row_of_the_plan(records):
-    text = sources_text(records)
+    text = PARTS["sources"](records)
     for row in reproduce.PLAN:
         assert re.search(rf"\| {row.id}†? \|", text) or f"--row {row.id}`" in text
         assert row.experiment in text
@@ -269,15 +256,15 @@ def test_every_benchmark_that_is_recorded_has_its_lines():
 def test_the_page_says_in_one_line_what_did_not_run():
     gone = "the ImageNet weights of resnet50 are not here and could not be downloaded"
     records = [not_run("A-v6", gone), not_run("A-v5", gone), made_up("A-v6-lite0")]
-    text = source_tables.not_run(records)
+    text = sources.not_run(records)
     assert "not run: 2 for want of the ImageNet weights of resnet50, which cannot be had here." in text
-    text = source_tables.not_run([*records, not_run("E-cnn5", "the data set lung4 is not here")])
+    text = sources.not_run([*records, not_run("E-cnn5", "the data set lung4 is not here")])
     assert "not run: 1 for another reason and 2 for want" in text
-    assert "not run: 1 for" in source_tables.not_run([*records, made_up("A-v6")])  # measured with another seed
+    assert "not run: 1 for" in sources.not_run([*records, made_up("A-v6")])  # measured with another seed
 
 
 def test_what_is_recorded_lacks_nothing_but_weights():
-    told = source_tables.not_run(RECORDS)
+    told = sources.not_run(RECORDS)
     assert "for want of the ImageNet weights" in told and "another reason" not in told and "\n" not in told
 
 
@@ -317,7 +304,7 @@ NETWORK = {"parameters": 10_000_000, "training": {"recipe": {"model": "resnet18"
 
 
 def test_the_paper_calculation_is_right():
-    text = " ".join(tool.scaling.page(MEASURED, NETWORK).split())
+    text = " ".join(scaling.page(MEASURED, NETWORK).split())
     assert "25 files a second and core" in text  # 100 files in 2 s on 2 cores
     assert "take 11 hours of one core, or 10 minutes of 64 cores" in text  # 40,000 s
     assert "At 100 px the pixels are 10 GB" in text
@@ -331,7 +318,7 @@ def test_the_paper_calculation_is_right():
 
 
 def test_no_calculation_without_its_measurements(monkeypatch):
-    monkeypatch.setattr(tool.performance, "read", lambda folder: {})
+    monkeypatch.setattr(performance, "read", lambda folder: {})
     assert "scaling.md" not in {path.name for path in tool.outputs()}
 
 
@@ -339,20 +326,20 @@ def test_the_lungs_on_the_page_are_those_of_the_record():
     record = next(r for r in RECORDS if r.get("kind") == "lungs")
     changed = json.loads(json.dumps(record))
     changed["runs"][0]["reporting"]["dice"]["mean"] = changed["runs"][0]["all"]["dice"]["mean"] = 0.1234
-    assert "0.123 (" in lung_results.text([changed]) and "0.123 (" not in lung_results.text([record])
-    assert "0.123 to" in lung_results.line([changed])
-    assert lung_results.text(TRAINING) == lung_results.line(TRAINING) == "" and lung_results.picture(TRAINING) is None
+    assert "0.123 (" in PARTS["lungs"]([changed]) and "0.123 (" not in PARTS["lungs"]([record])
+    assert "0.123 to" in lungs.line(changed)
+    assert PARTS["lungs"](TRAINING) == "" and lungs.picture(TRAINING) is None
 
 
 def test_chapter_11_gives_the_range_of_what_others_report():
-    reported = [dice for _, dice, _ in lung_results.ANCHORS.values() if dice]
+    reported = [dice for _, dice, _ in lungs.ANCHORS.values() if dice]
     chapter = " ".join((ROOT / "chapters" / "11_where_are_the_lungs.md").read_text(encoding="utf-8").split())
     assert f"real masks gets {min(reported):.2f} to {max(reported):.2f}." in chapter
 
 
 def test_the_worst_outlines_are_a_picture_without_an_image_in_it():
     record = next(r for r in RECORDS if r.get("kind") == "lungs")
-    svg = ElementTree.fromstring(lung_results.picture([record]))
+    svg = ElementTree.fromstring(lungs.picture([record]))
     names = {element.tag.rpartition("}")[2] for element in svg.iter()}
     assert names <= {"svg", "style", "path", "g", "rect", "text"}
     assert len([e for e in svg.iter() if e.tag.endswith("}g")]) == len(record["worst"]) == 6
@@ -361,17 +348,17 @@ def test_the_worst_outlines_are_a_picture_without_an_image_in_it():
 def test_the_part_about_cropping_says_what_its_record_says():
     def seed(number, low, high):
         score = {"whole": 0.97, "cut": 0.98, "difference": 0.01, "interval": [low, high]}
-        places = {p: {name: score for name in crop_results.SCORES} for p in crop_results.PLACES}
+        places = {p: {name: score for name in crop.SCORES} for p in crop.PLACES}
         counts = {"images": {"validation": 22, "test": 80}, "not_cut": {"train": 3, "val": 0, "test": 7, "stress": 1}}
         return {"seed": number} | counts | places
 
     record = {"kind": "crop", "command": "made", "rows": [seed(0, 0.002, 0.02), seed(1, -0.01, 0.02)]}
-    page = crop_results.text([record, {"kind": "lungs"}])
+    page = PARTS["crop"]([record, {"kind": "lungs"}])
     assert "0.970, 0.980; +0.010 (+0.002 to +0.020)" in page
     assert "Test: the AUC is higher with the cut in 1, not told apart in 1 of 2 seeds." in page
     assert "3, 0 and 7" in page
     record["rows"] = [seed(0, -0.02, -0.01)]
-    assert "Test: the AUC is lower with the cut in 1 of 1 seeds." in crop_results.text([record])
+    assert "Test: the AUC is lower with the cut in 1 of 1 seeds." in PARTS["crop"]([record])
 
 
 # -- where the maps look ------------------------------------------------------------------------------------------
@@ -380,7 +367,7 @@ def test_the_part_about_cropping_says_what_its_record_says():
 def test_the_page_tells_which_copies_are_found():
     def half(strangers, wrong):
         found = {"of": 20, "fraction": 0.95, "interval": [0.751, 0.999]}
-        pairs = {name: {"pairs": 0, "highest": []} for name in near_results.PAIRS}
+        pairs = {name: {"pairs": 0, "highest": []} for name in near.PAIRS}
         pairs["different patients"] = {"pairs": strangers, "highest": [0.921]}
         change = {"change": "mirrored", "all": found, "adults": found | {"of": 0}}
         return {
@@ -392,12 +379,12 @@ def test_the_page_tells_which_copies_are_found():
         "kind": "near-duplicates", "same": 0.9, "size": 224, "command": "made", "machine": {"threads": 1},
         "speed": {"images": 15000, "cpu_seconds": 21.4}, "halves": {"choosing": half(1, 0), "reporting": half(0, 0)},
     }  # fmt: skip
-    page = near_results.text([record, {"kind": "lungs"}])
+    page = PARTS["near"]([record, {"kind": "lungs"}])
     assert "| mirrored | 95.0% of 20 (75.1%–99.9%) | – |" in page and "15,000 images of 224 pixels took 21 sec" in page
     assert "1 pair of two different patients by their names was called the same" in page and "0.921" in page
     assert "Of 20 copies, none were taken for another patient's." in page
     record["halves"] = {"choosing": half(0, 0), "reporting": half(0, 1)}
-    page = near_results.text([record])
+    page = PARTS["near"]([record])
     assert "No pairs of two different patients" in page and "Of 20 copies, 1 was taken" in page
 
 
@@ -413,7 +400,7 @@ def test_what_attention_changed_is_said_from_the_records():
         "rows": both, "choosing": [network(9, 1.0, w) for w in (0.0, 0.3)],
         "pairs": {"train": 8, "choosing": 2, "test": 3},
     }  # fmt: skip
-    page = attend_results.text([phantoms])
+    page = PARTS["attend"]([phantoms])
     assert "flips 25% of the answers with the penalty and 76% without" in page
     assert "| 0.760 (0.400–0.600) [0.750–0.770] |" in page and "0.500 for 0, 0.500 for 0.3" in page
 
@@ -427,13 +414,13 @@ def test_what_attention_changed_is_said_from_the_records():
         "kind": "attend real", "command": "made", "recipe": {"size": 96, "epochs": 5}, "weight": 0.3, "rows": rows,
         "choosing": [{"weight": w, "validation": 0.98} for w in (0.0, 0.3)], "tolerated": 0.005, "without_lungs": 34,
     }  # fmt: skip
-    page = attend_results.text([real, phantoms])
+    page = PARTS["attend"]([real, phantoms])
     assert page.index("Phantoms") < page.index("Real X-rays") and page.count("## ") == 1
     assert (
         "Test: the maps lie more in the lungs in 2 of 2 seeds; the AUC is higher in 1, lower in 0, and not told" in page
     )
     assert "0.300, 0.800; +0.500 (+0.400 to +0.600)" in page and "in 34 images" in page
-    assert attend_results.text([{"kind": "lungs"}]) == ""
+    assert PARTS["attend"]([{"kind": "lungs"}]) == ""
 
 
 def energies(images=40, **values):
@@ -492,7 +479,7 @@ def maps_record(**changed):
 
 
 def test_the_part_about_maps_says_what_its_record_says():
-    text = map_results.text([maps_record()])
+    text = PARTS["maps"]([maps_record()])
     assert (
         "0.400 (0.390 to 0.410) [0.250]" in text
         and "40% of the energy lies in the lungs" in text
@@ -512,15 +499,15 @@ def test_the_part_about_maps_says_what_its_record_says():
 
 
 def test_the_marker_is_told_only_where_it_was_measured():
-    without, measured = (map_results.text([maps_record(**more)]) for more in ({}, {"marker": (0.3, 0.04)}))
+    without, measured = (PARTS["maps"]([maps_record(**more)]) for more in ({}, {"marker": (0.3, 0.04)}))
     assert "was not measured" in without and "| C: on the R marker | – |" in without
     assert "was not measured" not in measured and "| C: on the R marker | 0.300 [0.040]: more |" in measured
 
 
 def test_other_energies_change_the_verdict():
-    text = map_results.text([maps_record(between=(0.6, 0.2))])
+    text = PARTS["maps"]([maps_record(between=(0.6, 0.2))])
     assert "| A: the map lies mostly on the heart | 0.600 [0.200]: more |" in text
-    assert map_results.text([]) == ""
+    assert PARTS["maps"]([]) == ""
 
 
 # -- with the lungs covered -----------------------------------------------------------------------------------------
@@ -551,7 +538,7 @@ def test_the_part_about_controls_says_what_its_record_says():
     recipe = {"model": "CPFD", "epochs": 6}
     sets = {"children": whole([0, 1], validation=-0.1, test=0.001), "sources": whole([0], validation=-0.1)}
     record = {"kind": "controls", "size": 128, "command": "made", "recipe": recipe, "sets": sets}
-    page = control_results.text([record, {"kind": "lungs"}])
+    page = PARTS["controls"]([record, {"kind": "lungs"}])
     assert "| lungs black | 0.700 (0.680–0.720) [0.680–0.720] | -0.200 (-0.210 to -0.190) |" in page
     assert "| lungs black | 0.700 (0.680–0.720) | -0.200" in page, "one seed has no lowest and highest"
     assert "Validation: without a lung in sight, 50% of what the AUC has above guessing is still there." in page
@@ -561,7 +548,7 @@ def test_the_part_about_controls_says_what_its_record_says():
     assert "Without what looks like markers the AUC is clearly less." in page
     assert "Without what looks like markers the AUC is not clearly more or less." in page
     assert "Trained on 50 normal, 70 pneumonia; scored on 1,000 validation images of 800 patients" in page
-    assert "| corners of the box* | 0.650 (0.600–0.700) |" in page and control_results.text([]) == ""
+    assert "| corners of the box* | 0.650 (0.600–0.700) |" in page and PARTS["controls"]([]) == ""
 
 
 def test_the_part_about_other_hospitals_says_what_its_record_says():
@@ -570,7 +557,7 @@ def test_the_part_about_other_hospitals_says_what_its_record_says():
 
     def cell(auc, change, **referred):
         kinds = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
-        answers = {f"{name}.{kind}": value(0.7, 0.6, 0.8) for name in foreign_results.ANSWERS for kind in kinds}
+        answers = {f"{name}.{kind}": value(0.7, 0.6, 0.8) for name in foreign.ANSWERS for kind in kinds}
         answers["after_em.accuracy"] = value(0.65)
         said = {f"said.{k}": value(v) for k, v in (("training", 0.74), ("truth", 0.62), ("em", 0.9), ("bbse", 0.6))}
         found = {"images": 100, "auc": value(auc, auc - 0.05, auc + 0.05), "ece": value(0.1)}
@@ -579,20 +566,20 @@ def test_the_part_about_other_hospitals_says_what_its_record_says():
 
     def tests(own):
         half = {"referred.0.1": value(0.25, 0.2, 0.3)}
-        names = list(foreign_results.SETS)
+        names = list(foreign.SETS)
         return {n: cell(0.9, 0.0, **half) if n == own else cell(0.52, -0.38, **half) for n in names}
 
     shifted = {f"accuracy_{kind}": 0.9 for kind in ("at_half", "after_em", "after_bbse")}
     one = {"simulated": [{"truth": 0.5, "em": 0.49, "bbse": 0.51} | shifted]}
-    trained = {n: one | {"tests": tests(n)} for n in list(foreign_results.SETS)[:3]}
+    trained = {n: one | {"tests": tests(n)} for n in list(foreign.SETS)[:3]}
     record = {"kind": "foreign", "size": 96, "seeds": [0], "prevalence": 0.05, "command": "made", "trained": trained}
-    page = foreign_results.text([record | {"recipe": {"model": "CPFD", "epochs": 6}}, {"kind": "lungs"}])
+    page = PARTS["foreign"]([record | {"recipe": {"model": "CPFD", "epochs": 6}}, {"kind": "lungs"}])
     assert "| children, normal or pneumonia | the same, 100 test images | 0.900 (0.850–0.950) |" in page
     assert "0.520 (0.470–0.570) | -0.380 (-0.480 to -0.280) | 0.10, 0.20 |" in page
     assert "clearly lower elsewhere in 9 of 9 cases, by 0.38 to 0.38, and in 9 of them not clearly better" in page
     assert "EM says 90% ill, more than in training, where the truth is 62%: the accuracy goes from 0.700 to" in page
     assert "BBSE says 60% ill, fewer than in training" in page and "| 10% | 25% (20%–30%) |" in page
-    assert foreign_results.text([]) == ""
+    assert PARTS["foreign"]([]) == ""
 
 
 def test_the_part_about_disease_or_hospital_says_what_its_record_says():
@@ -618,11 +605,11 @@ def test_the_part_about_disease_or_hospital_says_what_its_record_says():
         "adults": {"merged": asked(100, 0.01), "healthy adults added": asked(300, 0.94)},
         "boxes": boxes | {"auc": 0.9, "found_without_box": three, "without_box": 60},
     }  # fmt: skip
-    page = hospital_results.text([record, {"kind": "lungs"}])
+    page = PARTS["hospitals"]([record, {"kind": "lungs"}])
     assert "| lungs black | 0.500 (0.400–0.600) |" in page and "Then 200 others of them join" in page
     assert "99% of the healthy adults are called ill" in page and "30 of 90 images of tuberculosis" in page
     assert "painted over, fewer of their images" in page and "more of the healthy are called ill (+30.0%)" in page
-    assert hospital_results.text([]) == ""
+    assert PARTS["hospitals"]([]) == ""
 
 
 def test_a_record_of_the_old_splits_is_marked():
@@ -637,8 +624,8 @@ def test_a_record_of_the_old_splits_is_marked():
 def test_the_page_tells_its_story_first_and_folds_the_rest():
     page = tool.outputs()[ROOT / "book" / "results.md"]
     overview = page.partition("\n## ")[0]
-    assert overview.count("\n| [") == len(results_story.STORIES)
-    for heading, (question, answer) in results_story.STORIES.items():
+    assert overview.count("\n| [") == len(story.STORIES)
+    for heading, (question, answer) in story.STORIES.items():
         part = page.partition(f"\n## {heading}\n")[2]
         first = answer(RECORDS).partition("\n\n")[0]
         assert part.lstrip().startswith(f"*{question}* {first}") and f"{first} |" in overview
@@ -648,14 +635,14 @@ def test_the_page_tells_its_story_first_and_folds_the_rest():
 
 
 def test_a_fork_with_fewer_records_gets_a_shorter_story():
-    page = results_story.told("# Results\n\nLead.\n\n## The recipes\n\n| a |\n", TRAINING[:1])
+    page = story.told("# Results\n\nLead.\n\n## The recipes\n\n| a |\n", TRAINING[:1])
     assert "Lead." in page and "{dropdown} The details\n| a |" in page
     assert "#where-the-maps-look" not in page
 
 
 def test_a_runs_name_in_words():
-    assert results_story.words("baseline-seed0-epochs1 (0.5)") == "five-layer CNN, 1 epoch (0.5)"
-    assert results_story.words("best-seed1") == "EfficientNet, cut to the lungs, seed 1"
+    assert story.words("baseline-seed0-epochs1 (0.5)") == "five-layer CNN, 1 epoch (0.5)"
+    assert story.words("best-seed1") == "EfficientNet, cut to the lungs, seed 1"
 
 
 # -- what it took -------------------------------------------------------------------------------------------------
@@ -667,7 +654,7 @@ def joint(**alone_and_together):
     def scored(accuracy, auc):
         values = {"accuracy": accuracy, "auc": auc, "recall[normal]": 0.9, "recall[pneumonia]": 0.97}
         row = {"values": values, "intervals": {name: [value - 0.02, value + 0.01] for name, value in values.items()}}
-        return {"seeds": [0, 1], "cpu_seconds": 3600} | dict.fromkeys(took_results.DECISIONS, row)
+        return {"seeds": [0, 1], "cpu_seconds": 3600} | dict.fromkeys(took.DECISIONS, row)
 
     alone, together = (scored(*alone_and_together[name]) for name in ("alone", "together"))
     return {"kind": "ensemble", "cut": {"networks": [alone, alone], "ensemble": together}}
@@ -684,7 +671,7 @@ def joint(**alone_and_together):
     ],
 )
 def test_the_goal_is_reached_only_by_both_scores_of_one(alone, together, says):
-    text = took_results.came_out(joint(alone=alone, together=together))
+    text = took.came_out(joint(alone=alone, together=together))
     assert says in text and f"{together[0]:.3f} ({together[0] - 0.02:.3f}–{together[0] + 0.01:.3f})" in text
 
 
@@ -694,20 +681,20 @@ def test_agreement_counts_pairs_in_the_order_of_the_test():
         return [{"validation": auc[0], "stress": {"blur": auc[1]}, "test": auc[2]}]
 
     groups = {"a": rung(0.9, 0.7, 0.6), "b": rung(0.8, 0.8, 0.7), "c": rung(0.7, 0.9, 0.8)}
-    assert took_results.agreement(groups, stressed=True) == (3, 3)
-    assert took_results.agreement(groups, stressed=False) == (0, 3)
+    assert took.agreement(groups, stressed=True) == (3, 3)
+    assert took.agreement(groups, stressed=False) == (0, 3)
 
 
 def test_what_was_planned_and_not_trained_is_said():
-    every = {name: [{"seed": seed} for seed in range(3)] for name in took_results.RUNGS}
-    assert took_results.missing(every) == ""
+    every = {name: [{"seed": seed} for seed in range(3)] for name in took.RUNGS}
+    assert took.missing(every) == ""
     some = {name: rows[:2] for name, rows in every.items() if name != "masked"}
-    assert "blank outside of the lungs*; *EfficientNet" in took_results.missing(some)
-    assert took_results.missing(some).count("seed 2") == 2
+    assert "blank outside of the lungs*; *EfficientNet" in took.missing(some)
+    assert took.missing(some).count("seed 2") == 2
 
 
 def test_what_it_took_says_what_the_records_say():
-    page = took_results.page(RECORDS).replace("\u2060", "").replace("\u00a0", " ")
+    page = took.page(RECORDS).replace("\u2060", "").replace("\u00a0", " ")
     readme = tool.readme_block(RECORDS)
     found = {r["kind"]: r for r in RECORDS if r.get("kind") in ("rungs", "ensemble")}
     best = [r["test"]["values"]["auc"] for r in TRAINING if summary.recipe_of(r) == "best"]
@@ -717,29 +704,29 @@ def test_what_it_took_says_what_the_records_say():
     for text in (page, readme, results):
         assert "{:.3f} ({:.3f}–{:.3f})".format(three["values"]["auc"], *three["intervals"]["auc"]) in text
         assert "not an innocent choice" in text or "chosen after trials that had scored these test images" in text
-    assert took_results.page([found["ensemble"]]) is None and took_results.line([]) == ""
+    assert took.page([found["ensemble"]]) is None and took.line([]) == ""
 
 
 def test_the_prose_of_what_it_took_holds_for_its_records():
     (rungs,) = (r for r in RECORDS if r.get("kind") == "rungs")
     (three,) = (r for r in RECORDS if r.get("kind") == "ensemble")
-    groups = took_results.by_rung(rungs["rows"])
-    whole, cut = (took_results.stress_means(groups[name]) for name in ("whole", "best"))
-    own, first = (took_results.agreement(groups, stressed) for stressed in (False, True))
+    groups = took.by_rung(rungs["rows"])
+    whole, cut = (took.stress_means(groups[name]) for name in ("whole", "best"))
+    own, first = (took.agreement(groups, stressed) for stressed in (False, True))
     assert first[0] > own[0], "stress tells more than validation does"
     assert all(cut[kind] < whole[kind] for kind in cut), "nothing measured without the test would have chosen the cut"
     assert cut["shading"] == min(cut.values()) and whole["shading"] - cut["shading"] > 0.01
     assert (
         abs(cut["blur"] - sum(r["validation"]["values"]["auc"] for r in groups["best"]) / len(groups["best"])) < 0.003
     )
-    values = {name: three["cut"]["ensemble"][name]["values"]["accuracy"] for name in took_results.DECISIONS}
+    values = {name: three["cut"]["ensemble"][name]["values"]["accuracy"] for name in took.DECISIONS}
     assert values["at_validation_threshold"] < values["at_half"] and values["label_shift"] <= values["at_half"]
     assert three["the networks, and those on whole images"]["at_half"]["accuracy"]["interval"][0] > 0
 
 
 def test_the_picture_of_the_ladder_has_a_mark_for_every_network():
     (rungs,) = (r for r in RECORDS if r.get("kind") == "rungs")
-    svg = ElementTree.fromstring(took_results.picture(RECORDS))
+    svg = ElementTree.fromstring(took.picture(RECORDS))
     marks = [e.get("class") for e in svg.iter()]
     assert marks.count("test") == len(rungs["rows"]) + 2, "one each, the three together, and the key"
     assert marks.count("validation") == len(rungs["rows"]) + 1

@@ -45,9 +45,9 @@ def run_records(case: bytes, folder: Path) -> None:
     for make in (
         tool.training_table,
         tool.threshold_table,
-        tool.phantom_text,
-        tool.choices_text,
-        tool.sources_text,
+        tool.PARTS["phantom"],
+        tool.PARTS["choices"],
+        tool.PARTS["sources"],
         tool.readme_block,
     ):
         make(records)

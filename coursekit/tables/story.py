@@ -6,15 +6,14 @@ import re
 import statistics
 from collections.abc import Callable
 
-from .performance import table
-from .records import by_recipe, is_training, name_of, recipe_of, scored, unbroken
+from .foreign import away, fallen
+from .records import by_recipe, is_reproduction, is_training, name_of, recipe_of, scored, table, unbroken
 
 #: runs as the records name them -> in words
 NAMES = {
     "baseline": "five-layer CNN", "augmented": "ResNet-18", "whole": "EfficientNet",
     "best": "EfficientNet, cut to the lungs",
 }  # fmt: skip
-REPRODUCED = "reproduce-"
 
 
 def scores(records: list[dict]) -> str:
@@ -91,13 +90,7 @@ def _controls(records: list[dict]) -> str:
 
 
 def _foreign(records: list[dict]) -> str:
-    trained = _kind(records, "foreign")["trained"]
-    away = [cell for name, found in trained.items() for other, cell in found["tests"].items() if other != name]
-    fell = sum(cell["change"]["high"] < 0 for cell in away)
-    return (
-        f"The AUC is clearly lower in {fell} of {len(away)} cases, by {-max(c['change']['value'] for c in away):.2f} "
-        f"to {-min(c['change']['value'] for c in away):.2f}."
-    )
+    return f"The AUC is clearly lower {fallen(away(_kind(records, 'foreign')['trained']))}."
 
 
 def _hospitals(records: list[dict]) -> str:
@@ -129,7 +122,7 @@ def _near(records: list[dict]) -> str:
 
 
 def _sources(records: list[dict]) -> str:
-    found = {r["reproduction"]["row"]: r for r in records if r["file"].startswith(REPRODUCED) and "test" in r}
+    found = {r["reproduction"]["row"]: r for r in records if is_reproduction(r) and "test" in r}
     pooled, official = ([r for name, r in found.items() if name[0] == "D" and name.endswith("-official") == yes
                          and "by-patient" not in name] for yes in (False, True))  # fmt: skip
     a, b = (_from_to((r["test"]["values"]["accuracy"] for r in runs), ".2f") for runs in (pooled, official))

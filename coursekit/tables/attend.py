@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from statistics import mean
 
-from .performance import table
-from .records import over_seeds, template
+from .crop import cells
+from .records import counted, filled, of_kind, over_seeds, paired, table
 
 TESTS = {"same": "as trained", "removed": "markers removed", "swapped": "markers on the healthy"}
-
-HEAD = """\
-## Training that looks where it should
-
-A recipe's `attend` adds to the loss which fraction of an image's class activation map lies outside a region (the idea
-is that of Ross et al., *Right for the right reasons*, IJCAI 2017, and Li et al., CVPR 2018). The map is that of the
-right class minus the mean over the classes."""
-
-PHANTOMS = template("attend-phantoms")
-
-REAL = template("attend-real")
 
 
 def text(records: list[dict]) -> str:
     """Write the part, or nothing where there is no record."""
     kinds = {"attend phantoms": _phantoms, "attend real": _real}
-    parts = [part(r) for kind, part in kinds.items() for r in records if r.get("kind") == kind and r["rows"]]
-    return "\n\n".join([HEAD, *parts]) if parts else ""
+    parts = [part(r) for kind, part in kinds.items() if (r := of_kind(records, kind)) and r["rows"]]
+    return "\n\n".join([filled("attend"), *parts]) if parts else ""
 
 
 def _phantoms(r: dict) -> str:
@@ -67,53 +56,42 @@ def _phantoms(r: dict) -> str:
             f"{before['auc_removed']:.3f}, and the seeds span {spread('auc_removed', p, chosen):.3f} against "
             f"{spread('auc_removed', p, 0.0):.3f}."
         )
-    return PHANTOMS.format(
-        **r["pairs"], weight=chosen, seeds=len({row["seed"] for row in r["rows"]}), said=" ".join(said),
-        worst=", ".join(f"{worst(w):.3f} for {w:g}" for w in sorted({row["weight"] for row in r["choosing"]})),
-        scores=table(head, rows), model=r["recipe"]["model"], size=r["recipe"]["size"], command=r["command"],
+    seeds, weights = ({row[key] for row in r[part]} for key, part in (("seed", "rows"), ("weight", "choosing")))
+    return filled(
+        "attend-phantoms", r, seeds=len(seeds), said=" ".join(said), scores=table(head, rows),
+        worst=", ".join(f"{worst(w):.3f} for {w:g}" for w in sorted(weights)),
     )  # fmt: skip
 
 
-def _weights(r: dict) -> str:
-    return ", ".join(f"{w:g}" for w in sorted({row["weight"] for row in r["choosing"]} - {0.0}))
-
-
 def _real(r: dict) -> str:
-    def score(found: dict) -> str:
-        low, high = found["interval"]
-        return f"{found['whole']:.3f}, {found['cut']:.3f}; {found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
-
     def energy(found: dict) -> str:
-        (before, *_), (after, *_), (change, low, high) = (found[name] for name in ("without", "with", "difference"))
-        return f"{before:.3f}, {after:.3f}; {change:+.3f} ({low:+.3f} to {high:+.3f})"
+        return paired(found["without"][0], found["with"][0], *found["difference"])
 
     rows, said = [], []
     for place in ("validation", "test"):
         found = [row[place] for row in r["rows"]]
         rows += [
             [
-                f"{row['seed']}", f"{place} ({f['images']})", energy(f["energy"]), score(f["auc"]),
-                score(f["balanced_accuracy_at_own_threshold"]),
+                f"{row['seed']}", f"{place} ({f['images']})", energy(f["energy"]), cells(f["auc"]),
+                cells(f["balanced_accuracy_at_own_threshold"]),
             ]
             for row, f in zip(r["rows"], found, strict=True)
         ]  # fmt: skip
         more = sum(f["energy"]["difference"][1] > 0 for f in found)
-        up, down = (sum(sign * f["auc"]["interval"][k] > 0 for f in found) for sign, k in ((1, 0), (-1, 1)))
+        up, down, unclear = counted([f["auc"]["interval"] for f in found])
         said.append(
             f"{place.capitalize()}: the maps lie more in the lungs in {more} of {len(found)} seeds; the AUC is higher "
-            f"in {up}, lower in {down}, and not told apart in {len(found) - up - down} (the interval has 0 in it); the "
+            f"in {up}, lower in {down}, and not told apart in {unclear} (the interval has 0 in it); the "
             f"mean difference is {mean(f['auc']['difference'] for f in found):+.3f}."
         )
     auc = [f"{row['weight']:g}: {row['validation']:.3f}" for row in r["choosing"]]
-    recipe = r["recipe"]
+    weights = sorted({row["weight"] for row in r["choosing"]} - {0.0})
     head = ["seed", "images", "energy in the lungs", "AUC", "balanced accuracy at the validation threshold"]
     low = sum(row["test"]["energy"]["without"][0] < row["test"]["energy"]["uniform"] for row in r["rows"])
     said.append(
         f"Without the penalty the test maps have less in the lungs than a uniform map in {low} of {len(r['rows'])}."
     )
-    return REAL.format(
-        size=recipe["size"], epochs=recipe["epochs"], weight=r["weight"], weights=_weights(r),
-        tolerated=r["tolerated"], chosen=", ".join(auc), without=r["without_lungs"],
-        uniform=r["rows"][0]["test"]["energy"]["uniform"], scores=table(head, rows), said=" ".join(said),
-        command=r["command"],
+    return filled(
+        "attend-real", r, weights=", ".join(f"{w:g}" for w in weights), chosen=", ".join(auc), first=r["rows"][0],
+        scores=table(head, rows), said=" ".join(said),
     )  # fmt: skip

@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-from .performance import table
-from .records import template
+from .records import filled, ranged, table
 
 SETS = {
     "children": "Children, normal or pneumonia (Kermany et al. 2018)",
     "sources": "Pneumonia of children or COVID-19 of adults, each from a source of its own",
 }
 
-TEXT = template("controls")
 
-SET = template("controls-set")
-
-
-def text(records: list[dict]) -> str:
-    """Write the part, or nothing where there is no record."""
-    return "\n\n".join(_part(r) for r in records if r.get("kind") == "controls")
-
-
-def _part(r: dict) -> str:
-    sets = "\n\n".join(_set(title, r["sets"][name]) for name, title in SETS.items() if name in r["sets"])
-    return TEXT.format(
-        **{key: r["recipe"][key] for key in ("model", "epochs")}, size=r["size"], sets=sets, command=r["command"]
-    )
+def part(r: dict) -> str:
+    """Write the part."""
+    sets = [_set(title, r["sets"][name]) for name, title in SETS.items() if name in r["sets"]]
+    return filled("controls", r, sets="\n\n".join(sets))
 
 
 def _set(title: str, found: dict) -> str:
     parts, seeds = found["parts"], len(found["parts"]["validation"]["seeds"])
     images = ", ".join(f"{n:,} {name}" for name, n in found["classes"].items())
     counts = f"Trained on {images}"
-    for name, part in parts.items():
-        without = f"{part['left_out']} without lungs that could be found are left out"
+    for name, half in parts.items():
+        without = f"{half['left_out']} without lungs that could be found are left out"
         where = "in training and validation" if name == "validation" else "there"
-        counts += f"; scored on {part['images']:,} {name} images of {part['patients']:,} patients ({without} {where})"
+        counts += f"; scored on {half['images']:,} {name} images of {half['patients']:,} patients ({without} {where})"
     rows = [
-        [version, *(cell for part in parts.values() for cell in _cells(part["versions"][version], seeds))]
+        [version, *(cell for half in parts.values() for cell in _cells(half["versions"][version], seeds))]
         for version in parts["validation"]["versions"]
     ]
-    rows.append(
-        ["corners of the box*", *(cell for part in parts.values() for cell in (_value(part["corners"], "auc"), ""))]
-    )
+    corners = [cell for half in parts.values() for cell in (_value(half["corners"], "auc"), "")]
+    rows.append(["corners of the box*", *corners])
     head = ["version", *(title for name in parts for title in (f"{name} AUC", "difference"))]
     said = ["\\* A logistic regression that knows the corners of the box, and no picture."]
-    said += [_said(name, part) for name, part in parts.items()]
+    said += [_said(name, half) for name, half in parts.items()]
     several = ", mean of the seeds; in square brackets the lowest and the highest seed" if seeds > 1 else ""
-    return SET.format(title=title, counts=counts, seeds=several, table=table(head, rows), said="\n\n".join(said))
+    text = {"title": title, "counts": counts, "seeds": several, "said": "\n\n".join(said)}
+    return filled("controls-set", table=table(head, rows), **text)
 
 
 def _cells(row: dict, seeds: int) -> list[str]:
@@ -56,17 +45,15 @@ def _cells(row: dict, seeds: int) -> list[str]:
 
 
 def _value(row: dict, name: str, form: str = ".3f") -> str:
-    joint = " to " if form[0] == "+" else "–"
-    value, low, high = (format(round(row[name + end], 3) + 0.0, form) for end in ("", "_low", "_high"))
-    return f"{value} ({low}{joint}{high})"
+    return ranged(*(round(row[name + end], 3) + 0.0 for end in ("", "_low", "_high")), form)  # + 0.0: never -0.000
 
 
-def _said(name: str, part: dict) -> str:
+def _said(name: str, half: dict) -> str:
     """Say what the numbers of one part are: without lungs, beyond the box, without markers."""
-    rows = part["versions"]
+    rows = half["versions"]
     guessed = {v: _than(rows[v]["auc_low"] - 0.5, rows[v]["auc_high"] - 0.5) for v in ("box alone", "only border")}
     kept = (rows["lungs black"]["auc"] - 0.5) / (rows["untouched"]["auc"] - 0.5)
-    painted, (value, low, high) = rows["markers painted"], part["beyond_box"]
+    painted, (value, low, high) = rows["markers painted"], half["beyond_box"]
     return (
         f"{name[0].upper()}{name[1:]}: without a lung in sight, {kept:.0%} of what the AUC has above guessing is still "
         f"there. The box alone gives {guessed['box alone']} than guessing; what lies around it changes its AUC by "

@@ -1,10 +1,14 @@
-"""The records of results/: which kind one is, which belong together, and what a table says of them."""
+"""The records of results/: which kind one is, which belong together, and how their numbers are written."""
 
 from __future__ import annotations
 
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
+
+from cxrlib.values import UNDEFINED
+from cxrlib.values import text as shown
 
 FOOTNOTE = (
     "\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
@@ -28,9 +32,26 @@ LITERATURE = {
 }
 
 
-def template(name: str) -> str:
-    """Read the prose of a page or of a part of one: pages/NAME.md, with {names} where code fills in."""
-    return (Path(__file__).with_name("pages") / f"{name}.md").read_text(encoding="utf-8").removesuffix("\n")
+def filled(name: str, record: dict | None = None, **values: object) -> str:
+    """Fill pages/NAME.md, the prose of a page or of a part of one, with values, and else with the record's own."""
+    prose = (Path(__file__).with_name("pages") / f"{name}.md").read_text(encoding="utf-8").removesuffix("\n")
+    return prose.format(**(record or {}) | values)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Write a Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def of_kind(records: list[dict], kind: str) -> dict | None:
+    """Return the record of a kind, or None."""
+    return next((r for r in records if r.get("kind") == kind), None)
+
+
+def each(kind: str, part: Callable[[dict], str]) -> Callable[[list[dict]], str]:
+    """Return what writes a part of the page for each record of a kind: nothing where there is none."""
+    return lambda records: "\n\n".join(part(r) for r in records if r.get("kind") == kind)
 
 
 def is_training(record: dict) -> bool:
@@ -81,31 +102,39 @@ def training_minutes(record: dict) -> float:
     return sum(len(s) * statistics.median(s) for s in seconds) / 60
 
 
-def number(value: float | None) -> str:
-    """Write a score with three digits; one that is undefined as a dash."""
-    return "–" if value is None else f"{value:.3f}"
+def ranged(value: float | None, low: float | None, high: float | None, form: str = ".3f") -> str:
+    """Write a value with its interval, ``0.912 (0.880–0.941)``; a difference as ``+0.012 (-0.004 to +0.030)``."""
+    joint = " to " if form[0] == "+" else "–"
+    ends = "" if low is None else f" ({low:{form}}{joint}{high:{form}})"
+    return UNDEFINED if value is None else f"{value:{form}}{ends}"
 
 
 def interval(report: dict, name: str) -> str:
-    """Return a score with its interval."""
-    low, high = report["intervals"][name]
-    return f"{number(report['values'][name])} ({number(low)}–{number(high)})"
+    """Write a score with its interval."""
+    return ranged(report["values"][name], *report["intervals"][name])
 
 
-def mean_of(runs: list[dict], name: str, part: str = "test") -> float | None:
-    """Return the mean of a score over runs, or None where it is undefined in one of them."""
-    values = [r[part]["values"][name] for r in runs]
-    return None if None in values else statistics.mean(values)
+def paired(before: float, after: float, change: float, low: float, high: float) -> str:
+    """Write a score without something and with it, and the difference with its interval."""
+    return f"{before:.3f}, {after:.3f}; {ranged(change, low, high, '+.3f')}"
+
+
+def counted(intervals: list[list[float]]) -> tuple[int, int, int]:
+    """Count the intervals of differences that lie above 0, below it, and on both sides."""
+    up, down = sum(low > 0 for low, _ in intervals), sum(high < 0 for _, high in intervals)
+    return up, down, len(intervals) - up - down
 
 
 def recalls(runs: list[dict], part: str) -> str:
-    """Return the mean recall of each class."""
-    return " / ".join(number(mean_of(runs, f"recall[{c}]", part)) for c in runs[0][part]["classes"])
+    """Write the mean recall of each class; it is undefined where that of one run is."""
+    each = [[r[part]["values"][f"recall[{c}]"] for r in runs] for c in runs[0][part]["classes"]]
+    return " / ".join(shown(None if None in values else statistics.mean(values)) for values in each)
 
 
 def over_seeds(values: list[float], between: str = "") -> str:
-    """Return the mean, and the lowest and the highest of several seeds."""
-    return f"{statistics.mean(values):.3f}{between} [{min(values):.3f}–{max(values):.3f}]"
+    """Write the mean, and the lowest and the highest of several seeds; of one seed its value."""
+    span = f" [{min(values):.3f}–{max(values):.3f}]" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{between}{span}"
 
 
 def scored(runs: list[dict], name: str, part: str = "test") -> str:
@@ -121,9 +150,7 @@ def scored(runs: list[dict], name: str, part: str = "test") -> str:
         "test", or "test_at_validation_threshold", which only runs with two classes have.
     """
     if any(part not in r or r[part]["values"][name] is None for r in runs):
-        return "–"
-    if len(runs) == 1:
-        return interval(runs[0][part], name)
+        return UNDEFINED
     ends = [end for r in runs for end in r[part]["intervals"][name]]
     between = "" if None in ends else f" ({min(ends):.3f}–{max(ends):.3f})"
     return over_seeds([r[part]["values"][name] for r in runs], between)

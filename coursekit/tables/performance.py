@@ -1,4 +1,4 @@
-"""What benchmarks/ measured, as tables and pages: the part of coursekit/results.py that is about speed."""
+"""The page on speed: what benchmarks/ measured, and whether it meets its bar."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ from typing import NamedTuple
 
 from cxrlib.files import read_json
 
-from .records import template
-
-PAGE = template("performance") + "\n"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Write a Markdown table."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+from .records import filled, table
 
 
 class Figure(NamedTuple):
@@ -213,4 +205,4 @@ def page(records: dict[str, dict]) -> str:
         command = record.get("command", f"python benchmarks/{name}.py")
         made = f"`{command}`; {machines([record]) or 'machine not recorded'}."
         parts.append(f"## {BENCHMARKS[name][0]}\n\n{table(HEAD, lines)}\n\n{note}{made}")
-    return PAGE.format(parts="\n\n".join(parts))
+    return filled("performance", parts="\n\n".join(parts)) + "\n"

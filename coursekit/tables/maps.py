@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from cxrlib.values import UNDEFINED
 from cxrlib.values import text as shown
 
-from .performance import table
-from .records import template
+from .records import filled, table
 
 REGIONS = ("lungs", "between", "below", "above", "beside", "outside")
 FEWEST = 10  # answers of each kind, to compare right with wrong
@@ -24,8 +23,6 @@ CLAIMS = {
     "(the marker's place, mirrored)": ("mirrored marker", "all", LAYER),
 }
 
-TEXT = template("maps")
-
 MARKER = """\
 Markers are what a detector takes for letters, tags and ends of wires, with one cell of the map around them; only
 images where it finds some count. Maps are often strong at an edge or in a corner, whatever lies there: therefore the
@@ -37,37 +34,32 @@ in rank correlation (1: the same order of places), mean over images; beside it, 
 *different* images, which is how alike its maps are anyway:"""
 
 
-def text(records: list[dict]) -> str:
-    """Write the part about maps, or nothing where there is no record."""
-    return "\n\n".join(_part(r) for r in records if r.get("kind") == "maps")
-
-
 def verdict(row: dict) -> str:
     """Compare the energy in a region with that of a uniform map: the interval of the difference decides."""
     return "more" if row["gain_low"] > 0 else "less" if row["gain_high"] < 0 else "unclear"
 
 
-def _part(r: dict) -> str:
+def part(r: dict) -> str:
+    """Write the part about maps."""
     runs = r["runs"]
     head = ["network", *REGIONS]
-    classes = [(f"{run['name']}, {name}", part) for run in runs for name, part in run["maps"][OWN]["by_class"].items()]
+    classes = [(f"{run['name']}, {name}", rows) for run in runs for name, rows in run["maps"][OWN]["by_class"].items()]
     compared = [
-        [f"{run['name']}, {name}: {right} right, {wrong} wrong", *map(_change, map(part.get, REGIONS))]
+        [f"{run['name']}, {name}: {right} right, {wrong} wrong", *map(_change, map(rows.get, REGIONS))]
         for run in runs
-        for name, part in run["maps"][SECOND]["right_minus_wrong"].items()
-        for right, wrong in [(part["lungs"]["images_one"], part["lungs"]["images_two"])]
+        for name, rows in run["maps"][SECOND]["right_minus_wrong"].items()
+        for right, wrong in [(rows["lungs"]["images_one"], rows["lungs"]["images_two"])]
         if name != "all" and min(right, wrong) >= FEWEST
     ]
     marked = all("marker" in run["maps"][OWN]["regions"] for run in runs)
     claims = [[claim, *(_claimed(run, *place) for run in runs)] for claim, place in CLAIMS.items()]
-    return TEXT.format(
-        images=runs[0]["images"], patients=runs[0]["patients"], second=runs[0]["classes"][1], fewest=FEWEST,
-        edge=r["edge"],
+    return filled(
+        "maps", r, first=runs[0], fewest=FEWEST,
         energies=table(head, [[run["name"], *_cells(run["maps"][OWN]["regions"])] for run in runs]),
-        said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(part)] for name, part in classes]),
+        said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(rows)] for name, rows in classes]),
         left_out="\n".join(map(_left_out, runs)), compared=table(head, compared), warns="\n".join(map(_warns, runs)),
-        band=r["band"], fine=r["fine"], marker=MARKER if marked else NO_MARKER, command=r["command"],
-        claims=table(["what was said", *map(_header, runs)], claims), training=_training(r),
+        marker=MARKER if marked else NO_MARKER, training=_training(r),
+        claims=table(["what was said", *map(_header, runs)], claims),
     )  # fmt: skip
 
 

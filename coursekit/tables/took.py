@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import statistics
 
-from .performance import table
-from .records import LITERATURE, over_seeds, template, unbroken
+from .records import LITERATURE, filled, interval, of_kind, over_seeds, ranged, table, unbroken
 
 PICTURE = "_static/ladder.svg"
 GOAL = {"accuracy": 0.955, "auc": 0.991}
-MINUTES = 60
 RAJARAMAN = "Rajaraman et al. (2018), cut to the lungs"
 #: rung -> in words; the order is that of the page
 RUNGS = {
@@ -29,20 +27,17 @@ TRIALS = [
     ["cut to the lungs, six epochs, an earlier lung network", "0.989", "0.925 / 0.986, 0.931 / 0.980"],
     ["the last two averaged", "–", "0.936 / 0.985"],
 ]
+#: how the page's template names a comparison -> how the record does
+PAIRS = {
+    "cut": "the networks, and those on whole images",
+    "three": "ensemble, and the networks on whole images",
+    "mean": "ensemble, and its networks",
+}
 DECISIONS = {
     "at_half": "0.5",
     "at_validation_threshold": "the validation threshold",
     "label_shift": "0.5, after the correction for label shift*",
 }
-
-PAGE = template("took")
-UNEXPLAINED = template("took-unexplained")
-TEN_TIMES = template("took-ten-times")
-
-
-def of_kind(records: list[dict], kind: str) -> dict | None:
-    """Return the record of a kind, or None."""
-    return next((r for r in records if r.get("kind") == kind), None)
 
 
 def page(records: list[dict]) -> str | None:
@@ -52,36 +47,30 @@ def page(records: list[dict]) -> str | None:
         return None
     groups = by_rung(rungs["rows"])
     cut, whole = joint["cut"]["networks"], joint["whole"]["networks"]
-    change = joint["the networks, and those on whole images"]["at_half"]
-    average = joint["ensemble, and its networks"]["at_half"]
-    joined = joint["ensemble, and the networks on whole images"]["at_half"]
+    changes = {
+        f"{who}_{score}": _change(joint[pair]["at_half"][score]) for who, pair in PAIRS.items() for score in GOAL
+    }
     thresholds = [
-        [words, over_seeds([n[name]["values"]["accuracy"] for n in cut]), _interval(joint["cut"]["ensemble"][name])]
+        [words, _mean(cut, name, "accuracy"), interval(joint["cut"]["ensemble"][name], "accuracy")]
         for name, words in DECISIONS.items()
     ]
-    return unbroken(PAGE.format(
-        goal=f"an accuracy of {GOAL['accuracy']} and an AUC of {GOAL['auc']}", minutes=MINUTES,
-        came_out=came_out(joint), alt=_alt(groups, joint), ladder=_ladder(groups, joint),
+    return unbroken(filled(
+        "took", rungs, goal=GOAL, came_out=came_out(joint), alt=_alt(groups, joint), ladder=_ladder(groups, joint),
         kinds=", ".join(rungs["rows"][0]["stress"]), cut=_count(cut), whole=_count(whole), missing=missing(groups),
-        cut_accuracy=_change(change["accuracy"]), cut_auc=_change(change["auc"]),
-        three_accuracy=_change(joined["accuracy"]), three_auc=_change(joined["auc"]),
-        mean_accuracy=_change(average["accuracy"]), mean_auc=_change(average["auc"]),
-        trials=table(["change", "validation AUC", "test accuracy / AUC, seed by seed"], TRIALS),
+        **changes, trials=table(["change", "validation AUC", "test accuracy / AUC, seed by seed"], TRIALS),
         thresholds=table(["decided at", "alone", "together"], thresholds),
-        unexplained=_unexplained(groups, joint), ten_times=_ten_times(groups, joint),
-        made=rungs["command"], ensemble=joint["command"],
+        unexplained=_unexplained(groups, joint), ten_times=_ten_times(groups, joint), ensemble=joint["command"],
     ))  # fmt: skip
 
 
 def line(records: list[dict], page: str = "what_it_took.md") -> str:
     """Say it in short, with a link to the page, or nothing where there is no record."""
-    joint = of_kind(records, "ensemble")
-    if joint is None:
-        return ""
-    return (
-        f"{came_out(joint)} The cut to the lungs was chosen after trials that had scored these test images, so its "
-        f"figures are too good by an unknown amount: [what it took]({page})."
-    )
+    if joint := of_kind(records, "ensemble"):
+        return (
+            f"{came_out(joint)} The cut to the lungs was chosen after trials that had scored these test images, so its "
+            f"figures are too good by an unknown amount: [what it took]({page})."
+        )
+    return ""
 
 
 def came_out(joint: dict) -> str:
@@ -97,7 +86,7 @@ def came_out(joint: dict) -> str:
     return (
         f"{_count(networks).capitalize()} networks of the recipe `best` have an accuracy of {alone['accuracy']:.3f} "
         f"and an AUC of {alone['auc']:.3f} in the mean, and with their probabilities averaged "
-        f"{_interval(three)} and {_interval(three, 'auc')}. {verdict}"
+        f"{interval(three, 'accuracy')} and {interval(three, 'auc')}. {verdict}"
     )
 
 
@@ -142,7 +131,7 @@ def _ladder(groups: dict[str, list[dict]], joint: dict) -> str:
         ])  # fmt: skip
     three = joint["cut"]["ensemble"]
     seeds, cost = ", ".join(map(str, three["seeds"])), f"3 × {three['cpu_seconds'] / 180:.0f}"
-    rows.append([ALL, seeds, "–", "–", _interval(three["at_half"]), _interval(three["at_half"], "auc"), cost])
+    rows.append([ALL, seeds, "–", "–", *(interval(three["at_half"], score) for score in GOAL), cost])
     head = ["rung", "seeds", "validation", "under stress: mean; lowest", "test accuracy", "test AUC", "CPU min"]
     return table(head, rows)
 
@@ -159,11 +148,11 @@ def _unexplained(groups: dict[str, list[dict]], joint: dict) -> str:
         for who, of in (("healthy", "normal"), ("ill", "pneumonia"))
         for when, decision in (("plain", "at_half"), ("shifted", "label_shift"))
     }
-    return UNEXPLAINED.format(
-        lower=count(sum(after[kind] < before[kind] for kind in before), len(before)),
+    return filled(
+        "took-unexplained", joint, lower=count(sum(after[kind] < before[kind] for kind in before), len(before)),
         stress_first=count(*agreement(first, True)), own_first=count(*agreement(first, False)),
         stress_all=count(*agreement(groups, True)), own_all=count(*agreement(groups, False)),
-        seeds=f"{max(seeds) - min(seeds):.3f}", patients=joint["patients"], low=f"{low:.3f}", high=f"{high:.3f}",
+        seeds=max(seeds) - min(seeds), low=low, high=high,
         inside="lies inside" if low <= GOAL["accuracy"] <= high else "lies outside", **recalls,
     )  # fmt: skip
 
@@ -173,10 +162,9 @@ def _ten_times(groups: dict[str, list[dict]], joint: dict) -> str:
     stress, whole = stress_means(groups["best"]), stress_means(groups["whole"])
     worst = min(stress, key=stress.get)
     accuracy, auc = LITERATURE[RAJARAMAN]
-    return TEN_TIMES.format(
-        worst=worst, own=f"{own:.3f}", stressed=f"{stress[worst]:.3f}", whole=f"{whole[worst]:.3f}",
-        average=_change(joint["ensemble, and its networks"]["at_half"]["accuracy"]),
-        blur=f"{abs(own - stress['blur']):.3f}", accuracy=accuracy, auc=auc,
+    return filled(
+        "took-ten-times", worst=worst, own=own, stressed=stress[worst], whole=whole[worst], accuracy=accuracy, auc=auc,
+        average=_change(joint["ensemble, and its networks"]["at_half"]["accuracy"]), blur=abs(own - stress["blur"]),
     )  # fmt: skip
 
 
@@ -197,18 +185,11 @@ def _minutes(rows: list[dict]) -> float:
 
 
 def _mean(rows: list[dict], part: str, score: str) -> str:
-    values = [r[part]["values"][score] for r in rows]
-    return over_seeds(values) if len(values) > 1 else f"{values[0]:.3f}"
-
-
-def _interval(scored: dict, name: str = "accuracy") -> str:
-    low, high = scored["intervals"][name]
-    return f"{scored['values'][name]:.3f} ({low:.3f}–{high:.3f})"
+    return over_seeds([r[part]["values"][score] for r in rows])
 
 
 def _change(found: dict) -> str:
-    low, high = found["interval"]
-    return f"{found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    return ranged(found["difference"], *found["interval"], "+.3f")
 
 
 def _points(groups: dict[str, list[dict]], joint: dict) -> list[tuple[str, float, dict[str, list[float]]]]:

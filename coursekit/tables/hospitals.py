@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-from .foreign_results import value
-from .performance import table
-from .records import template
+from .records import filled, ranged, table
 
 KINDS = {"merged": "lung4 as it is", "healthy adults added": "with healthy adults in training"}
 
-TEXT = template("hospitals")
 
-
-def text(records: list[dict]) -> str:
-    """Write the part, or nothing where there is no record."""
-    return "\n\n".join(_part(r) for r in records if r.get("kind") == "hospitals")
-
-
-def shown(triple: list, form: str = ".3f") -> str:
-    """Write value, low, high of a record."""
-    return value(dict(zip(("value", "low", "high"), triple, strict=True)), form)
-
-
-def _part(r: dict) -> str:
+def part(r: dict) -> str:
+    """Write the part."""
     lung4, ages, adults, boxes = (r[name] for name in ("lung4", "ages", "adults", "boxes"))
     names = list(lung4["per_class"]["untouched"])
-    rows = [[version, *(shown(each[name]) for name in names)] for version, each in lung4["per_class"].items()]
-    asked = [[words, *(shown(adults[kind]["healthy_adults_called"][name], ".0%") for name in names),
-              shown(adults[kind]["recall"]["covid-19"], ".0%"), shown(adults[kind]["accuracy"]),
-              shown(adults[kind]["macro_f1"])] for kind, words in KINDS.items()]  # fmt: skip
+    rows = [[version, *(ranged(*each[name]) for name in names)] for version, each in lung4["per_class"].items()]
+    asked = [[words, *(ranged(*adults[kind]["healthy_adults_called"][name], ".0%") for name in names),
+              ranged(*adults[kind]["recall"]["covid-19"], ".0%"), ranged(*adults[kind]["accuracy"]),
+              ranged(*adults[kind]["macro_f1"])] for kind, words in KINDS.items()]  # fmt: skip
+    by_age = [[v, ranged(*(row[f"auc{end}"] for end in ("", "_low", "_high")))] for v, row in ages["versions"].items()]
     before, after = adults.values()
-    return TEXT.format(
-        **{key: r["recipe"][key] for key in ("model", "epochs")}, size=r["size"], seeds=len(r["seeds"]),
-        lung4=table(["version", *names], rows), lung4_said=_told(lung4), asked=before["asked"],
-        added=f"{after['training']['normal'] - before['training']['normal']:,}",
+    return filled(
+        "hospitals", r, seeds=len(r["seeds"]), lung4=table(["version", *names], rows), lung4_said=_told(lung4),
+        asked=before["asked"], added=f"{after['training']['normal'] - before['training']['normal']:,}",
         adults=table(["trained on", *(f"called {name}" for name in names), "recall of COVID-19, test images",
                       "accuracy, test images", "macro F1, test images"], asked),
-        adults_said=_asked(before, after), ages=table(["version", "AUC"], [
-            [version, shown([row["auc"], row["auc_low"], row["auc_high"]])] for version, row in ages["versions"].items()
-        ]),
+        adults_said=_asked(before, after), ages=table(["version", "AUC"], by_age),
         white="White boxes or borders are in " + ", ".join(
             f"{found:,} of {of:,} images of {name}" for name, (found, of) in r["white"].items()),
         auc=boxes["auc"], boxes=table(["images", "number", "called tuberculosis", "after", "change", "flips"], [
-            [words, f"{b['images']}", *(shown(b[k], ".0%") for k in ("ill_before", "ill_after")),
-             shown(b["change"], "+.1%"), shown(b["flips"], ".1%")]
+            [words, f"{b['images']}", *(ranged(*b[k], ".0%") for k in ("ill_before", "ill_after")),
+             ranged(*b["change"], "+.1%"), ranged(*b["flips"], ".1%")]
             for words, b in (("tuberculosis with a box, painted over", boxes["filled"]),
                              ("healthy, a white box painted in", boxes["painted"]),
                              ("healthy, a gray box painted in", boxes["gray"]))
-        ]), boxes_said=_boxes(boxes), command=r["command"],
+        ]), boxes_said=_boxes(boxes),
     )  # fmt: skip
 
 
@@ -77,7 +62,7 @@ def _boxes(boxes: dict) -> str:
     filled, painted, gray = (boxes[k]["change"] for k in ("filled", "painted", "gray"))
     lost = "fewer" if filled[2] < 0 else "more" if filled[1] > 0 else "not clearly more or fewer"
     more = "more" if painted[1] > 0 else "not clearly more"
-    share = shown(boxes["found_without_box"], ".0%")
+    share = ranged(*boxes["found_without_box"], ".0%")
     return (
         f"With the boxes painted over, {lost} of their images are called tuberculosis; of the {boxes['without_box']} "
         f"images without a box {share} are found. With a white box {more} of the healthy are called ill "

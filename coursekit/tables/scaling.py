@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import textwrap
 
-from .performance import machines, table
-from .records import template
+from .performance import machines
+from .records import filled, table
 
 NEEDED = ("pipeline", "processes", "large", "grading")
 IMAGES, GPUS, BATCH = 1_000_000, 8, 256
 SUBMISSIONS, CORES = 10_000, 64
 GPU_SPEEDS = (500, 1000, 2000, 4000, 8000)  # images a second: examples to read the table with, none was measured
-
-PAGE = template("scaling") + "\n"
 
 
 def gpu_table(feed: float, efficiency: float) -> str:
@@ -33,10 +31,8 @@ def page(records: dict[str, dict], training: dict) -> str:
     """Return the page. training: a record of `cxr train`, for the size of its network."""
     pipeline, processes, large, grading = (records[name] for name in NEEDED)
     files = max(pipeline["rows"], key=lambda row: row["side"])
-    cores = pipeline["cores"]
-    decode = files["images"] / files["first_look_seconds"] / cores
+    decode = files["images"] / files["first_look_seconds"] / pipeline["cores"]
     efficiencies = {row["model"]: min(1.0, row["ratio"] / processes["processes"]) for row in processes["rows"]}
-    efficiency = min(efficiencies.values())
     feed = large["under_limit"]["feed_images_per_second"]
     rates = {run["jobs"]: run["per_minute"] for run in grading["runs"]}
     jobs = grading["cores"]
@@ -44,22 +40,20 @@ def page(records: dict[str, dict], training: dict) -> str:
     serial = max(0.0, (jobs * rates[1] / rates[jobs] - 1) / (jobs - 1))
     exchange = 2 * (GPUS - 1) / GPUS * training.get("trained_parameters", training["parameters"]) * 4
     steps = IMAGES // BATCH
-    text = PAGE.format(
-        machine=machines(records[name] for name in NEEDED), gpus=GPUS, images=IMAGES, many=CORES, cores=cores,
-        decoded=files["images"], side=files["side"], decode_seconds=files["first_look_seconds"], decode_rate=decode,
-        decode_hours=IMAGES / decode / 3600, decode_minutes=IMAGES / decode / CORES / 60, size=large["size"],
-        cache=IMAGES * large["size"] ** 2 / 1e9, large_images=large["images"], large_gigabytes=large["gigabytes"],
-        limit=large["limit_megabytes"] / 1000, large_ratio=large["ratio"], own=large["under_limit"]["own_megabytes"],
+    text = filled(
+        "scaling", records, machine=machines(records[name] for name in NEEDED), files=files, network=training,
+        gpus=GPUS, images=IMAGES, many=CORES, batch=BATCH, submissions=SUBMISSIONS,
+        decode_rate=decode, decode_hours=IMAGES / decode / 3600, decode_minutes=IMAGES / decode / CORES / 60,
+        cache=IMAGES * large["size"] ** 2 / 1e9, limit=large["limit_megabytes"] / 1000,
         feed=feed, feed_all=GPUS * feed, feed_seconds=IMAGES / feed / GPUS,
         together=" or ".join(f"{fraction:.0%} ({model})" for model, fraction in efficiencies.items()),
-        processes=processes["processes"], gpu_table=gpu_table(feed, efficiency),
-        model=training["training"]["recipe"]["model"], parameters=training["parameters"] / 1e6,
-        exchange=exchange / 1e6, batch=BATCH, steps=steps, epoch_exchange=steps * exchange / 1e9, part=BATCH // GPUS,
-        one=rates[1], two=rates[jobs], jobs=jobs, serial=serial, submissions=SUBMISSIONS,
+        gpu_table=gpu_table(feed, min(efficiencies.values())), parameters=training["parameters"] / 1e6,
+        exchange=exchange / 1e6, steps=steps, epoch_exchange=steps * exchange / 1e9, part=BATCH // GPUS,
+        one=rates[1], two=rates[jobs], serial=serial,
         best=SUBMISSIONS / rates[1] / CORES, alone=SUBMISSIONS / rates[jobs] / 60, memory=3 * CORES,
         likely=SUBMISSIONS / rates[1] * (serial + (1 - serial) / CORES),
     )  # fmt: skip
-    parts = text.rstrip("\n").split("\n\n")
+    parts = text.split("\n\n")
     prose = {i for i, part in enumerate(parts) if not part.startswith(("#", "```", "|"))}
-    filled = [textwrap.fill(p, 118, break_on_hyphens=False) if i in prose else p for i, p in enumerate(parts)]
-    return "\n\n".join(filled) + "\n"
+    lines = [textwrap.fill(p, 118, break_on_hyphens=False) if i in prose else p for i, p in enumerate(parts)]
+    return "\n\n".join(lines) + "\n"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .performance import table
-from .records import template
+from .records import filled, ranged, table
 
 SETS = {
     "children": "children, normal or pneumonia",
@@ -20,22 +19,14 @@ ANSWERS = {
     "at_best_threshold_here": "at the threshold that is best on these images*",
 }
 
-TEXT = template("foreign")
+
+def away(trained: dict) -> list[dict]:
+    """Return what networks gave in other collections than their own."""
+    return [cell for name, found in trained.items() for other, cell in found["tests"].items() if other != name]
 
 
-def text(records: list[dict]) -> str:
-    """Write the part, or nothing where there is no record."""
-    return "\n\n".join(_part(r) for r in records if r.get("kind") == "foreign")
-
-
-def value(cell: dict, form: str = ".3f") -> str:
-    """Write a value with its interval."""
-    joint = " to " if form[0] == "+" else "–"
-    ends = "" if cell["low"] is None else f" ({cell['low']:{form}}{joint}{cell['high']:{form}})"
-    return f"{cell['value']:{form}}{ends}"
-
-
-def _part(r: dict) -> str:
+def part(r: dict) -> str:
+    """Write the part."""
     trained, tests = r["trained"], []
     for name, found in trained.items():
         for other, cell in found["tests"].items():
@@ -43,45 +34,51 @@ def _part(r: dict) -> str:
             tests.append([
                 SETS[name], f"the same, {cell['images']:,} test images" if own else
                 f"{SETS[other]} ({cell['images']:,})",
-                value(cell["auc"]), "" if own else value(cell["change"], "+.3f"),
+                _value(cell["auc"]), "" if own else _value(cell["change"], "+.3f"),
                 f"{cell['ece']['value']:.2f}, {cell['ece_calibrated']['value']:.2f}",
                 *(f"{cell[f'at_validation_threshold.{kind}']['value']:.0%}" for kind in ("sensitivity", "specificity")),
             ])  # fmt: skip
     head = ["trained on", "tested on", "AUC", "change", "ECE: as is, calibrated", "sensitivity", "specificity"]
     official, ill = trained["children"]["tests"]["children"], trained["tuberculosis"]["tests"]
-    answers = [[words, *(value(official[f"{name}.{kind}"]) for kind in ("accuracy", "sensitivity", "specificity"))]
+    answers = [[words, *(_value(official[f"{name}.{kind}"]) for kind in ("accuracy", "sensitivity", "specificity"))]
                for name, words in ANSWERS.items()]  # fmt: skip
     simulated = [[f"{row['truth']:.1%}", f"{row['em']:.1%}", f"{row['bbse']:.1%}"]
                  + [f"{row[f'accuracy_{kind}']:.3f}" for kind in ("at_half", "after_em", "after_bbse")]
                  for row in trained["children"]["simulated"]]  # fmt: skip
     fractions = [name.partition(".")[2] for name in ill["montgomery"] if name.startswith("referred.")]
     places = {"tuberculosis": "found, other patients of the same collection", "montgomery": "found, Montgomery County"}
-    triage = [[f"{float(f):.0%}", *(value(ill[place][f"referred.{f}"], ".0%") for place in places)] for f in fractions]
+    triage = [[f"{float(f):.0%}", *(_value(ill[place][f"referred.{f}"], ".0%") for place in places)] for f in fractions]
     shown = ["ill, true", "by EM", "by BBSE", "accuracy at 0.5", "after EM", "after BBSE"]
-    return TEXT.format(
-        **{key: r["recipe"][key] for key in ("model", "epochs")}, size=r["size"], seeds=len(r["seeds"]),
-        tests=table(head, tests), said=_said(trained), training=official["said.training"]["value"],
-        truth=official["said.truth"]["value"], simulated=table(shown, simulated),
-        answers=table(["answers", "accuracy", "sensitivity", "specificity"], answers), shift=_shift(official),
-        prevalence=100 * r["prevalence"], triage=table(["referred", *places.values()], triage),
-        triaged=_triaged(ill, fractions), command=r["command"],
+    return filled(
+        "foreign", r, seeds=len(r["seeds"]), tests=table(head, tests), said=_said(away(trained)), official=official,
+        simulated=table(shown, simulated), shift=_shift(official), prevalence=100 * r["prevalence"],
+        answers=table(["answers", "accuracy", "sensitivity", "specificity"], answers),
+        triage=table(["referred", *places.values()], triage), triaged=_triaged(ill, fractions),
     )  # fmt: skip
 
 
-def _said(trained: dict) -> str:
+def _value(cell: dict, form: str = ".3f") -> str:
+    return ranged(cell["value"], cell["low"], cell["high"], form)
+
+
+def fallen(others: list[dict]) -> str:
+    """Say in how many of these cases the AUC is lower than at home, and by how much."""
+    changes = [cell["change"]["value"] for cell in others]
+    fell = sum(cell["change"]["high"] < 0 for cell in others)
+    return f"in {fell} of {len(others)} cases, by {-max(changes):.2f} to {-min(changes):.2f}"
+
+
+def _said(others: list[dict]) -> str:
     """Say what is left of the scores: in other collections, and with calibration and threshold of the own one."""
-    away = [cell for name, found in trained.items() for other, cell in found["tests"].items() if other != name]
-    fell = sum(cell["change"]["high"] < 0 for cell in away)
-    guess = sum(cell["auc"]["low"] <= 0.5 for cell in away)
-    worse = sum(cell["ece_calibrated"]["value"] > cell["ece"]["value"] for cell in away)
+    guess = sum(cell["auc"]["low"] <= 0.5 for cell in others)
+    worse = sum(cell["ece_calibrated"]["value"] > cell["ece"]["value"] for cell in others)
     lost = [cell["at_best_threshold_here.balanced_accuracy"]["value"]
-            - cell["at_validation_threshold.balanced_accuracy"]["value"] for cell in away]  # fmt: skip
+            - cell["at_validation_threshold.balanced_accuracy"]["value"] for cell in others]  # fmt: skip
     return (
-        f"The AUC is clearly lower elsewhere in {fell} of {len(away)} cases, by "
-        f"{-max(c['change']['value'] for c in away):.2f} to {-min(c['change']['value'] for c in away):.2f}, and in "
-        f"{guess} of them not clearly better than guessing. The temperature makes the probabilities elsewhere worse in "
-        f"{worse} of {len(away)}. The threshold that was chosen at home costs {min(lost):.2f} to {max(lost):.2f} of "
-        "the balanced accuracy that the best threshold for the other images would give, chosen with their labels."
+        f"The AUC is clearly lower elsewhere {fallen(others)}, and in {guess} of them not clearly better than "
+        f"guessing. The temperature makes the probabilities elsewhere worse in {worse} of {len(others)}. The threshold "
+        f"that was chosen at home costs {min(lost):.2f} to {max(lost):.2f} of the balanced accuracy that the best "
+        "threshold for the other images would give, chosen with their labels."
     )
 
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from .performance import table
-from .records import template
+from .records import filled, table
 
 PAIRS = ("same pixels", "same patient", "different patients", "patients not known")
 
-TEXT = template("near-duplicates")
 
-
-def text(records: list[dict]) -> str:
-    """Write the part, or nothing where there is no record."""
-    return "\n\n".join(_part(r) for r in records if r.get("kind") == "near-duplicates")
-
-
-def _part(r: dict) -> str:
+def part(r: dict) -> str:
+    """Write the part."""
     half, chosen = r["halves"]["reporting"], r["halves"]["choosing"]
 
     def found(of: dict, interval: bool = False) -> str:
@@ -27,16 +20,14 @@ def _part(r: dict) -> str:
     both = [[name, *_pairs(chosen["pairs"][name]), *_pairs(half["pairs"][name])] for name in PAIRS]
     wrong, made = half["other_patients_called_the_same"], sum(row["all"]["of"] for row in half["changes"])
     strangers = sum(h["pairs"]["different patients"]["pairs"] for h in r["halves"].values())
-    speed = r["speed"]
-    return TEXT.format(
-        images=half["images"], same=r["same"], command=r["command"],
-        recall=table(["what was done to the copy", "all", *names], rows),
+    threads = r["machine"]["threads"]
+    return filled(
+        "near-duplicates", r, images=half["images"], recall=table(["what was done to the copy", "all", *names], rows),
         wrong=f"Of {made:,} copies, {wrong or 'none'} {'was' if wrong == 1 else 'were'} taken for another patient's.",
         pairs=table(["pairs", "choosing half", "most alike", "this half", "most alike"], both),
         said=f"{strangers or 'No'} pair{'' if strangers == 1 else 's'} of two different patients by their names "
         f"{'was' if strangers == 1 else 'were'} called the same, in both halves together.",
-        speed=f"Comparing {speed['images']:,} images of {r['size']} pixels took {speed['cpu_seconds']:.0f} seconds of "
-        f"processor time on {r['machine']['threads']} thread{'s' if r['machine']['threads'] > 1 else ''}.",
+        threads=f"{threads} thread{'s' if threads > 1 else ''}",
     )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .performance import table
-from .records import template
+from cxrlib.values import text as shown
+
+from .records import filled, of_kind, ranged, table
 
 PICTURE = "_static/lungs-worst.svg"
 #: what others reported on the Montgomery images: name -> what it learned from, Dice, IoU (None: not given)
@@ -15,38 +16,24 @@ ANCHORS = {
     "the same U-Net, trained on Shenzhen": ("adults in China", 0.942, None),
 }
 
-TEXT = template("lungs")
 
-CHILDREN = """\
-The {images:,} X-rays of children (Kermany et al. 2018) have no masks. Two networks of different seeds agree there with
-a mean Dice of {mean:.3f} (5 % of the images below {q05:.3f}; {below:.1%} below 0.80), and find no lungs in {none} of
-them; where they agree they may both be wrong."""
-
-
-def text(records: list[dict]) -> str:
-    """Write the part about lungs, or nothing where there is no record."""
-    return "\n\n".join(_part(r) for r in records if r.get("kind") == "lungs")
-
-
-def line(records: list[dict]) -> str:
+def line(r: dict) -> str:
     """Write the sentence of the README."""
-    found = [r for r in records if r.get("kind") == "lungs"]
     anchors = _range([dice for _, dice, _ in ANCHORS.values() if dice])
-    return "\n\n".join(
+    return (
         f"`cxr.lungs`, trained on phantoms alone, finds the lungs in {r['images']} real X-rays of adults with a mean "
         f"Dice of {_range([run['all']['dice']['mean'] for run in r['runs']])} ({len(r['runs'])} seeds); networks "
         f"trained on real masks reach {anchors} there ([details](book/results.md#where-the-lungs-are))."
-        for r in found
     )
 
 
 def picture(records: list[dict]) -> str | None:
     """Draw the worst cases as outlines: an SVG picture, or None where there is no record."""
-    found = [r for r in records if r.get("kind") == "lungs"]
-    if not found:
+    record = of_kind(records, "lungs")
+    if record is None:
         return None
     parts = []
-    for k, case in enumerate(found[0]["worst"]):
+    for k, case in enumerate(record["worst"]):
         lines = [
             f'<path d="M{polygon}z" {look}/>'
             for kind, look in (("true", 'stroke="#6b7280" stroke-dasharray="24 16"'), ("found", 'stroke="#0072B2"'))
@@ -69,35 +56,30 @@ def _range(values: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _part(r: dict) -> str:
-    def score(part: dict, name: str) -> str:
-        return "{:.3f} ({:.3f}–{:.3f})".format(part[name]["mean"], *part[name]["interval"])
+def part(r: dict) -> str:
+    """Write the part."""
+
+    def score(half: dict, name: str) -> str:
+        return ranged(half[name]["mean"], *half[name]["interval"])
 
     def far(fraction: float) -> str:
         return f"{100 * fraction:.1f} % ({r['side'] * fraction:.1f} px)"
 
     rows = [
         [
-            f"{run['seed']}, {name}", f"{part['images']}", score(part, "dice"), f"{part['dice']['min']:.3f}",
-            f"{part['below_80']}", score(part, "iou"), far(part["hausdorff95"]["mean"]),
+            f"{run['seed']}, {name}", f"{half['images']}", score(half, "dice"), f"{half['dice']['min']:.3f}",
+            f"{half['below_80']}", score(half, "iou"), far(half["hausdorff95"]["mean"]),
         ]
         for run in r["runs"]
         for name in ("all", "choosing", "reporting")
-        for part in [run[name]]
+        for half in [run[name]]
     ]  # fmt: skip
     head = ["seed, images", "number", "mean Dice", "lowest", "below 0.80", "mean IoU", "distance"]
-    dash = "–"
-    anchors = [[n, what, f"{d:.3f}" if d else dash, f"{j:.3f}" if j else dash] for n, (what, d, j) in ANCHORS.items()]
-    minutes = [run["training"]["cpu_seconds"] / 60 for run in r["runs"]]
-    children, kids = "", r.get("children")
-    if kids:
-        none = " and ".join(map(str, kids["not_found"]))
-        dice = kids["dice"]
-        children = CHILDREN.format(**kids | dice, below=kids["below_80"], none=none)
-    return TEXT.format(
-        images=r["images"], side=r["side"], phantoms=r["recipe"]["phantoms"], scores=table(head, rows), picture=PICTURE,
-        minutes=f"{max(minutes):.1f}", speed=r["speed"]["images_per_second"], threads=r["speed"]["threads"],
-        worst=len(r["worst"]),
-        anchors=table(["others", "trained on", "Dice", "IoU"], anchors),
-        children=children, command=r["command"],
+    anchors = [[name, what, shown(dice), shown(iou)] for name, (what, dice, iou) in ANCHORS.items()]
+    minutes = max(run["training"]["cpu_seconds"] for run in r["runs"]) / 60
+    kids = r.get("children")
+    children = filled("lungs-children", kids, none=" and ".join(map(str, kids["not_found"]))) if kids else ""
+    return filled(
+        "lungs", r, scores=table(head, rows), picture=PICTURE, minutes=minutes, worst=len(r["worst"]),
+        anchors=table(["others", "trained on", "Dice", "IoU"], anchors), children=children,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The source projects, run again: the part of coursekit/results.py that puts reported beside measured."""
+"""The part of the results page about the source projects, run again: reported beside measured."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ import statistics
 
 from cxrlib.source_projects import SOURCES, reported
 
-from .performance import table
-from .records import dagger, is_reproduction, over_seeds, scored, training_minutes
-from .reproduce import NOT_RUN, PLAN, Row, command, why
-
-SOURCES_HEAD = """\
-## The source projects, run again
-
-Five student projects are this course's source. `cxr reproduce` runs their experiments again, each from a named recipe.
-The tables put what was reported beside what was measured here. After a measured test value: in round brackets the 95 %
-interval of one run, bootstrap over patients; several seeds are written as in the first table. F1 measured here is the
-macro F1; which F1 a source reported is not known. Where a source's backbone cannot be had without a download, another
-row has EfficientNet-Lite0, or the same network from scratch, in its place. Training time as above. No source's own list
-of images is known, so no row is an exact repetition."""
-
+from ..reproduce import NOT_RUN, PLAN, Row, command, why
+from .records import dagger, filled, is_reproduction, over_seeds, scored, table, training_minutes
 
 figures_of = functools.cache(reported)  # making the table takes longer than everything else here
 
@@ -62,8 +50,7 @@ def source_section(letter: str, records: list[dict]) -> str:
             name = row.id + max(map(dagger, measured))
             rows.append([
                 name, row.experiment, set_up(measured), as_reported(letter, row.experiment),
-                f"{validation[0]:.3f}" if len(validation) == 1 else over_seeds(validation),
-                *(scored(measured, value) for value in ("accuracy", "macro_f1", "auc")),
+                over_seeds(validation), *(scored(measured, value) for value in ("accuracy", "macro_f1", "auc")),
                 f"{statistics.mean(map(training_minutes, measured)):.1f} min",
             ])  # fmt: skip
             reasons.append(f"- {row.id}: {why(measured)}")
@@ -114,6 +101,6 @@ def not_run(records: list[dict]) -> str:
     return f"Of {len(PLAN)} rows of the plan, these were not run:{told}."
 
 
-def sources_text(records: list[dict]) -> str:
-    """Write the part of the results page that is about the source projects."""
-    return "\n\n".join([SOURCES_HEAD, not_run(records), *(source_section(letter, records) for letter in SOURCES)])
+def text(records: list[dict]) -> str:
+    """Write the part."""
+    return "\n\n".join([filled("sources"), not_run(records), *(source_section(letter, records) for letter in SOURCES)])

@@ -170,9 +170,8 @@ class Film:
     def read(self, sigma: float) -> np.ndarray:
         """Give what is drawn as float32 (size, size) from 0 to 1, blurred by sigma pixels of a 224-pixel image."""
         size = self.chest.size
-        a = np.asarray(self.image, dtype=np.uint8).reshape(size, 2, size, 2)
-        rows = a[:, 0].astype(np.uint16) + a[:, 1]
-        return blur((rows[:, :, 0] + rows[:, :, 1]) * np.float32(1 / 1020), sigma * size / 224)
+        sums = np.asarray(self.image).reshape(size, 2, size, 2).sum((1, 3), dtype=np.uint16)
+        return blur(sums * np.float32(1 / 1020), sigma * size / 224)
 
 
 def soft_tissue(chest: Chest) -> np.ndarray:
@@ -284,7 +283,7 @@ def _shoulder(film: Film, rng: np.random.Generator, sign: int) -> None:
 def vessels(chest: Chest, rng: np.random.Generator) -> np.ndarray:
     """Return the thickness (cm) of the pulmonary vessels; they end before the outer rim of the lung."""
     b = chest.build
-    points, width = _tree(b, rng)
+    points, width = _tree(chest, rng)
     order = np.argsort(width, kind="stable")  # thick ones last, on top
     film = Film(chest)
     pixels = film.pixels(points[order].reshape(-1, 2)).reshape(len(order), -1)
@@ -293,8 +292,9 @@ def vessels(chest: Chest, rng: np.random.Generator) -> np.ndarray:
     return film.read(0.5) * (1.7 * b.vessels)
 
 
-def _tree(build: Build, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _tree(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Branches that fork outwards from both hila: lines (n, 4, 2) and widths (n,), level by level."""
+    build = chest.build
     sign = np.repeat([-1.0, 1.0], 11)
     x, y = sign * (build.upper * build.width + 0.05), -0.06 - np.where(sign > 0, build.left_hilum, 0.0)
     angle = np.tile(np.linspace(-1.35, 1.45, 11), 2) + rng.normal(0, 0.10, 22)
@@ -307,8 +307,7 @@ def _tree(build: Build, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
         px = np.column_stack([x, x[:, None] + np.cumsum(sign[:, None] * np.cos(a), 1) * length[:, None] / 3])
         py = np.column_stack([y, y[:, None] + np.cumsum(np.sin(a), 1) * length[:, None] / 3])
         t = (py[:, -1] - build.apex) / (0.62 - build.apex)
-        wall = build.width * np.clip(t, 1e-4, 1) ** build.taper
-        ok = (t > 0.05) & (t < 1) & (np.abs(px[:, -1]) < 0.92 * wall)
+        ok = (t > 0.05) & (t < 1) & (np.abs(px[:, -1]) < 0.92 * chest.lateral(py[:, -1]))
         lines.append(np.stack([px, py], 2)[ok])
         widths.append(width[ok])
         # Every branch forks in two; of the finer ones a quarter ends.

@@ -24,10 +24,8 @@ _KINDS = {
     "effusion": (range(60, 120), range(1, 16), 0.20),
     "consolidation+effusion": (range(60, 120), range(1, 16), 0.20),
 }
-SUBTYPES = tuple(_KINDS)
-CODE = {name: k for k, name in enumerate(SUBTYPES)}
-CLASSES = ("normal", "pneumonia", *SUBTYPES[1:])
-SPLITS = ("train", "val", "test")
+CODE = {name: k for k, name in enumerate(_KINDS)}
+CLASSES = ("normal", "pneumonia", *list(_KINDS)[1:])
 _WEIGHTS = {  # images, in the order of CLASSES
     "train": (1341, 3875, 2530, 1345, 460, 650, 700, 450, 500),
     "val": (1,) * 9,
@@ -49,7 +47,7 @@ class Row:
     subtype: str
     number: int
     image: int
-    copy_of: int = -1  # row whose bytes this row repeats
+    copy: bool = False  # of the row before, byte by byte
 
 
 def apportion(n: int, weights: Sequence[float]) -> list[int]:
@@ -82,19 +80,10 @@ def _numbers(subtype: str, split: str) -> Iterator[int]:
     return itertools.chain(test if split == "test" else val, itertools.count(_MORE[split]))
 
 
-def images_of(seed: int, subtype: str, number: int) -> int:
-    """Draw how many images a patient has, 1 to 12."""
-    rng = np.random.default_rng([seed, 11, CODE[subtype], number])
-    count = 1
-    while count < 12 and rng.random() < _KINDS[subtype][2]:
-        count += 1
-    return count
-
-
 def make_cohort(n: int, classes: tuple[str, ...], seed: int) -> list[Row]:
     """List n rows, in the order train, val, test and class by class."""
     rows = []
-    for split, total in zip(SPLITS, split_sizes(n), strict=True):
+    for split, total in zip(_WEIGHTS, split_sizes(n), strict=True):
         parts = apportion(total, [_WEIGHTS[split][CLASSES.index(name)] for name in classes])
         for label, part in zip(classes, parts, strict=True):
             viral = round(part * (1 - _BACTERIAL_FRACTION))
@@ -105,13 +94,17 @@ def make_cohort(n: int, classes: tuple[str, ...], seed: int) -> list[Row]:
 
 
 def _rows(split: str, label: str, subtype: str, seed: int) -> Iterator[Row]:
+    """Endless images of a class in one split, 1 to 12 of each patient."""
     for number in _numbers(subtype, split):
-        for image in range(images_of(seed, subtype, number)):
-            yield Row(split, label, subtype, number, image + 1)
+        rng = np.random.default_rng([seed, 11, CODE[subtype], number])
+        for image in range(1, 13):
+            yield Row(split, label, subtype, number, image)
+            if rng.random() >= _KINDS[subtype][2]:
+                break
 
 
 def _with_copies(rows: list[Row], seed: int) -> list[Row]:
-    """Replace a few training images by byte-identical copies of another training image of the same label."""
+    """Replace a few training images by byte-identical copies of the one before, which has the same label."""
     train = [k for k, row in enumerate(rows) if row.split == "train"]
     want = max(1, round(_DUPLICATES * len(train))) if len(train) >= 30 else 0
     used = set()
@@ -121,6 +114,6 @@ def _with_copies(rows: list[Row], seed: int) -> list[Row]:
         if alike and len(used) < 2 * want and not {k, k - 1} & used:
             # The copy is filed as one more image of the patient before it.
             of_patient = [q.image for q in rows if (q.subtype, q.number) == (before.subtype, before.number)]
-            rows[k] = replace(row, number=before.number, image=1 + max(of_patient), copy_of=k - 1)
+            rows[k] = replace(row, number=before.number, image=1 + max(of_patient), copy=True)
             used |= {k, k - 1}
     return rows

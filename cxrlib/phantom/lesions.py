@@ -120,10 +120,6 @@ def _tuberculosis(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, n
     return fill, mask
 
 
-def _effusion(chest: Chest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    return _fluid(chest, rng.random() < 0.5, rng)
-
-
 def _fluid(chest: Chest, left: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """One side: fluid at the base, with a meniscus that climbs the wall."""
     level = 0.30 + rng.uniform(-0.10, 0.08) - 0.8 * np.maximum(chest.side - 0.25, 0) ** 2
@@ -133,5 +129,5 @@ def _fluid(chest: Chest, left: bool, rng: np.random.Generator) -> tuple[np.ndarr
 
 _DRAW = {
     "normal": _normal, "bacterial": _bacterial, "viral": _viral, "covid-19": _covid, "tuberculosis": _tuberculosis,
-    "consolidation": _bacterial, "effusion": _effusion,
+    "consolidation": _bacterial, "effusion": lambda chest, rng: _fluid(chest, rng.random() < 0.5, rng),
 }  # fmt: skip

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..device import cores
-from ..progress import bar as progress_bar
+from ..progress import bar
 from ..validate import number, one_of, several, short, whole
 from .cohort import CLASSES, Row, make_cohort
 from .render import Drawing, Options, render
@@ -114,10 +114,10 @@ def counterfactual(
     """
     given = inspect.signature(make_phantoms).bind(n, size, classes, seed, **options)
     given.apply_defaults()
-    return tuple(_make(**given.arguments, force_marker=on) for on in (True, False))
+    return tuple(_make(**given.arguments, markers=chance) for chance in (1.0, 0.0))
 
 
-def _make(force_marker: bool | None = None, **given: Any) -> Phantoms:
+def _make(markers: float | None = None, **given: Any) -> Phantoms:
     n, size = whole("n", given["n"], 1), whole("size", given["size"], _MIN_SIZE)
     if n > (most := _MOST_PIXELS // size**2):
         raise ValueError(f"n: {n} images of {size} x {size} pixels are too many; give at most {most:,} of that size")
@@ -131,7 +131,9 @@ def _make(force_marker: bool | None = None, **given: Any) -> Phantoms:
     dials = {name: number(name, given[name], 0, 3) for name in ("lesion_contrast", "shift", "bedside")}
     age = one_of("age", given["age"], ("child", "adult"))
     seed, shortcuts = whole("seed", given["seed"]), _check_confounder(given["confounder"], classes)
-    options = Options(size=size, seed=seed, age=age, force_marker=force_marker, **dials, **shortcuts)
+    if markers is not None:
+        shortcuts["marker"] = dict.fromkeys(classes, markers)
+    options = Options(size=size, seed=seed, age=age, **dials, **shortcuts)
     rows = make_cohort(n, classes, seed)
     images, masks, lungs, devices = _draw(rows, options, given["progress"], workers)
     labels = _labels(rows, classes, noise, seed)
@@ -141,12 +143,10 @@ def _make(force_marker: bool | None = None, **given: Any) -> Phantoms:
 
 def _check_confounder(confounder: Confounder | Mapping | None, classes: tuple[str, ...]) -> dict[str, dict]:
     """Return {"marker", "gamma", "blur"}, each {class: number}."""
-    found = {"marker": {}, "gamma": {}, "blur": {}}
-    if isinstance(confounder, Confounder):
-        found = asdict(confounder)
-    elif isinstance(confounder, Mapping):
+    found = asdict(confounder if isinstance(confounder, Confounder) else Confounder())
+    if isinstance(confounder, Mapping):
         found |= {one_of("confounder", key, found): value for key, value in confounder.items()}
-    elif confounder is not None:
+    elif not isinstance(confounder, Confounder | None):
         raise ValueError(f"confounder: give a Confounder, a dict with its fields or None, got {short(confounder)}")
     if isinstance(found["marker"], Real):
         found["marker"] = dict.fromkeys(classes, found["marker"])
@@ -161,18 +161,13 @@ def _check_confounder(confounder: Confounder | Mapping | None, classes: tuple[st
 def _draw(rows: list[Row], options: Options, progress: bool, workers: int | None) -> tuple:
     """Draw all rows: images, masks and lungs (N, H, W), and (marker, bedside) of each."""
     images, masks, lungs = (np.empty((len(rows), options.size, options.size), kind) for kind in (np.uint8, bool, bool))
-    devices = [None] * len(rows)
-    originals = [k for k, row in enumerate(rows) if row.copy_of < 0]
-    with progress_bar(total=len(rows), desc="phantoms", unit="image", show=progress, leave=False) as bar:
-        drawings = _spread([rows[k] for k in originals], options, workers)
-        for k, drawing in zip(originals, drawings, strict=True):
-            images[k], masks[k], lungs[k] = drawing.image, drawing.mask, drawing.lungs
-            devices[k] = drawing.marker, drawing.bedside
-            bar.update()
-        for k, row in enumerate(rows):
-            if row.copy_of >= 0:
-                images[k], masks[k], lungs[k], devices[k] = (a[row.copy_of] for a in (images, masks, lungs, devices))
-                bar.update()
+    devices = []
+    drawings = _spread([row for row in rows if not row.copy], options, workers)
+    for k, row in enumerate(bar(rows, desc="phantoms", unit="image", show=progress, leave=False)):
+        if not row.copy:  # else it is the drawing before
+            drawing = next(drawings)
+        images[k], masks[k], lungs[k] = drawing.image, drawing.mask, drawing.lungs
+        devices.append((drawing.marker, drawing.bedside))
     return images, masks, lungs, devices
 
 
@@ -216,7 +211,7 @@ def _labels(rows: list[Row], classes: tuple[str, ...], noise: float, seed: int) 
         rng = np.random.default_rng([seed, 19])
         wrong = rng.random(len(rows)) < noise
         labels = np.where(wrong, (labels + rng.integers(1, len(classes), len(rows))) % len(classes), labels)
-        labels = labels[[row.copy_of if row.copy_of >= 0 else k for k, row in enumerate(rows)]]  # a copy has no other
+        labels = labels[[k - row.copy for k, row in enumerate(rows)]]  # a copy has no other
     return labels
 
 

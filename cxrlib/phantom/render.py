@@ -4,7 +4,7 @@ Every random stream is seeded by (seed, class, patient number, image number, pur
 function of those numbers and the options: the marker can be switched without moving a single photon elsewhere.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,14 +21,13 @@ class Options:
 
     size: int
     seed: int
-    age: str = "child"
-    lesion_contrast: float = 1.0
-    shift: float = 1.0
-    bedside: float = 0.0
-    marker: dict = field(default_factory=dict)
-    gamma: dict = field(default_factory=dict)
-    blur: dict = field(default_factory=dict)
-    force_marker: bool | None = None
+    age: str
+    lesion_contrast: float
+    shift: float
+    bedside: float
+    marker: dict[str, float]
+    gamma: dict[str, float]
+    blur: dict[str, float]
 
 
 @dataclass
@@ -94,8 +93,7 @@ def render(row: Row, options: Options) -> Drawing:
 
     mark = stream(_MARKER)
     marker = devices.place_marker(mark, size)
-    by_chance = mark.random() < o.marker.get(row.label, 0.85)
-    shown = by_chance if o.force_marker is None else o.force_marker
+    shown = mark.random() < o.marker.get(row.label, 0.85)
     if shown:
         devices.stamp_marker(image, marker)
     pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._lungs import black_border, find_lungs
+from ._lungs import black_border, known_lungs
 from .inputs import reader, unit
 from .validate import array
 
@@ -55,8 +55,7 @@ def anatomy(
         Images of another kind or scale, or lungs that do not fit them.
     """
     read, count = reader(images)
-    lungs = getattr(images, "lungs", None) if lungs is None else lungs
-    lungs = find_lungs(images, progress=progress)[0] if lungs is None else lungs
+    lungs = known_lungs(images, progress) if lungs is None else lungs
     size = tuple(read(range(min(count, 1))).shape[2:])
     lungs = array("lungs", lungs, (count, *size), "b")
     which = np.full(lungs.shape, len(REGIONS), np.uint8)

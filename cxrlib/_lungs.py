@@ -93,6 +93,12 @@ def find_lungs(
     return masks, reasons
 
 
+def known_lungs(images: object, progress: bool = False) -> np.ndarray:
+    """Give the lungs of a data set, bool (N, H, W), where it has some, else those that are found."""
+    known = getattr(images, "lungs", None)
+    return find_lungs(images, progress=progress)[0] if known is None else known
+
+
 def _resized(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return x if x.shape[2:] == size else F.interpolate(x, size, mode="bilinear", antialias=True)
 
@@ -110,7 +116,7 @@ def _pair(p: np.ndarray) -> tuple[np.ndarray, str]:
         reason = "" if p[kept].mean() >= SURE else UNSURE
     if reason:
         return np.zeros_like(p), reason
-    holes = ~kept & ~_up_to_the_edge(~kept)
+    holes = ndimage.binary_fill_holes(kept) & ~kept
     return np.where(holes, np.float32(1), np.where(inside & ~kept, np.float32(0), p)), ""
 
 
@@ -124,17 +130,8 @@ def black_border(x: torch.Tensor) -> np.ndarray:
     """Find where images (B, 1, H, W) are black up to the image's edge, beyond the body: bool (B, H, W)."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     black = (x <= low + 0.05 * (high - low))[:, 0].numpy()
-    return np.array([_up_to_the_edge(one) for one in black], bool).reshape(black.shape)
-
-
-def _up_to_the_edge(mask: np.ndarray) -> np.ndarray:
-    """Keep the pieces of a mask (H, W) that reach the edge of the image."""
-    label, count = ndimage.label(mask)
-    kept = np.zeros(count + 1, bool)
-    for edge in (label[0], label[-1], label[:, 0], label[:, -1]):
-        kept[edge] = True
-    kept[0] = False
-    return kept[label]
+    # Black that does not reach the edge is a hole in all the rest.
+    return np.array([~ndimage.binary_fill_holes(~one) for one in black], bool).reshape(black.shape)
 
 
 def _largest_two(mask: np.ndarray) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ._lungs import find_lungs
+from ._lungs import known_lungs
 from .data import CxrDataset
 from .files import hashed
 from .localization.maps import MARKER
@@ -66,7 +66,7 @@ def crop_to_lungs(
     """
     size = data.size if size is None else whole("size", size, 1)
     number("margin", margin, 0)
-    lungs = find_lungs(data, progress=progress)[0] if data.lungs is None else data.lungs
+    lungs = known_lungs(data, progress)
     if missing := int((~lungs.any((1, 2))).sum()):
         told = f"no lungs were found in {missing:,} of {len(data):,} images: these are taken whole"
         warnings.warn(told, stacklevel=2)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-from ._lungs import find_lungs
+from ._lungs import known_lungs
 from .cam import pooled_weights
 from .models import CxrNet, evaluating
 
@@ -53,10 +53,7 @@ class Attention(Dataset):
             remedy = 'phantoms have them; attend="lungs" needs none'
             raise ValueError(f'recipe: attend="lesion" needs lesion masks, and train has none: {remedy}')
         self.model, self.data, self.weight, self.maps = model, train, recipe.attend_weight, None
-        if recipe.attend == "lesion":
-            self.masks = train.masks
-        else:
-            self.masks = find_lungs(train, progress=progress)[0] if train.lungs is None else train.lungs
+        self.masks = train.masks if recipe.attend == "lesion" else known_lungs(train, progress)
         self._warn(recipe.attend)
 
     def __len__(self) -> int:

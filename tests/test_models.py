@@ -658,41 +658,17 @@ def test_networks_that_no_machine_has_room_for(options, says):
     assert len(str(caught.value)) < 500
 
 
-def test_weights_do_not_go_into_a_network_that_computes_otherwise(tmp_path):
-    """The shapes agree, the predictions would not."""
-    path = save_model(small("cnn5"), tmp_path / "m.pt")
-    with pytest.raises(ValueError, match="normalize='fixed', but the model has normalize='image'"):
-        load_model(path, into=small("cnn5", normalize="image"))
-    load_model(path, into=small("cnn5", dropout=0.5, freeze=2))  # what changes no output may differ
-
-
 def test_another_architecture_is_named(tmp_path):
     path = save_model(small("cnn5"), tmp_path / "m.pt")
-    with pytest.raises(ValueError, match="into: give a network of build_model"):
-        load_model(path, into="cnn5")
-    with pytest.raises(ValueError, match="device: give one of this machine"):
-        load_model(path, device="gpu")
-    with pytest.raises(ValueError, match="name='cnn5', but the model has name='resnet18'"):
-        load_model(path, into=small("resnet18"))
-    with pytest.raises(ValueError, match="classes=.*bacterial.*but the model has classes"):
-        load_model(path, into=build_model("cnn5", ("a", "b", "c"), size=64))
-    with pytest.raises(ValueError, match="filters=.*, but the model has filters=.*8"):
-        load_model(path, into=small("cnn5", filters=8))
-    with pytest.raises(ValueError, match="other weights.*'head.dense3.weight' is missing in the file"):
-        content = torch.load(path, weights_only=True)
-        content["config"]["name"] = "CPCPCPFDDD"
-        torch.save(content, path)
+    content = torch.load(path, weights_only=True)
+    content["config"]["name"] = "CPCPCPFDDD"
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"other weights than 'CPCPCPFDDD'.*Missing.*head\.dense3\.weight"):
         load_model(path)
     content["config"]["name"] = "resnet1800"
     torch.save(content, path)
     with pytest.raises(ValueError, match="cannot rebuild the model 'resnet1800'"):
         load_model(path)
-
-
-def test_loading_into_a_model(tmp_path):
-    net, other = small("cnn5", seed=0), small("cnn5", seed=1)
-    assert load_model(save_model(net, tmp_path / "m.pt"), into=other) is other
-    assert torch.equal(net.body.conv1.weight, other.body.conv1.weight)
 
 
 def test_public_names():

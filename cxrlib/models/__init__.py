@@ -4,8 +4,7 @@ from ._freeze import freeze, leaves, unfreeze
 from ._summary import summary
 from .backbones import BACKBONES
 from .checkpoint import load_model, save_model
-from .modes import evaluating
-from .net import MODELS, CxrNet, build_model
+from .net import MODELS, CxrNet, build_model, evaluating
 
 __all__ = [
     "BACKBONES", "MODELS", "CxrNet", "build_model", "evaluating", "freeze", "leaves", "load_model", "save_model",

@@ -9,8 +9,7 @@ import pandas as pd
 import torch
 
 from ._freeze import leaves
-from .modes import evaluating
-from .net import CxrNet
+from .net import CxrNet, evaluating
 
 
 def summary(model: CxrNet, size: int | None = None) -> pd.DataFrame:

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import torch
 
-from ..device import memory_layout
 from ..files import has_shape, write_torch
 from ..validate import short
 from .net import CxrNet, build_model
 
 _FORMAT = "cxrlib-model-1"
 _PLAIN = (str, int, float, bool, type(None))
-#: What may differ between a file and the network its weights go into: it changes no output.
-_FREE = ("pretrained", "seed", "freeze", "freeze_norms", "dropout", "head_dropout")
 
 
 def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
@@ -39,47 +36,34 @@ def save_model(model: CxrNet, path: str | os.PathLike, **extra: object) -> Path:
     return write_torch(path, {"format": _FORMAT, "config": model.config, "state": state, "extra": extra})
 
 
-def load_model(path: str | os.PathLike, into: CxrNet | None = None, device: str | torch.device = "cpu") -> CxrNet:
+def load_model(path: str | os.PathLike) -> CxrNet:
     """Read a network written by ``save_model``; no code in the file is run and nothing is downloaded.
 
-    Parameters
-    ----------
-    into : CxrNet, optional
-        Load the weights into this model, which must have been built with the same arguments (what is frozen, dropout
-        and the seed may differ). Default: rebuild the model.
-    device : str or torch.device
-        Where a rebuilt model goes.
-
-    Returns
-    -------
-    CxrNet
-        In eval mode; ``net.extra`` holds the extra values of ``save_model``. ValueError for a file that is damaged, is
-        no checkpoint of this library, or holds another architecture.
+    It is in eval mode; ``net.extra`` holds the extra values of ``save_model``. ValueError for a file that is damaged,
+    is no checkpoint of this library, or holds another architecture.
     """
-    if into is not None and not isinstance(into, CxrNet):
-        raise ValueError(f"into: give a network of build_model, or leave it out, got {short(into)}")
-    try:
-        torch.empty(0, device=device)
-    except (AssertionError, RuntimeError, TypeError) as error:
-        raise ValueError(f'device: give one of this machine, such as "cpu", got {short(device)}') from error
     path = Path(path)
     content = _read(path)
     config, state = content["config"], content["state"]
-    if into is None:
-        try:
-            offline = {"pretrained": False} if "pretrained" in config else {}
-            into = build_model(**config | offline).to(device, memory_format=memory_layout(torch.device(device)))
-        except (TypeError, ValueError) as error:
-            name = short(config.get("name"))
-            raise ValueError(f"{path}: this version cannot rebuild the model {name}: {str(error)[:400]}") from error
-    else:
-        _check_same(path, config, into)
-    _check_state(path, config["name"], state, into)
-    into.load_state_dict(state)
+    for key, value in state.items():
+        if not _is_dense(value):
+            raise ValueError(f"{path} is damaged: {str(key)[:80]!r} is no tensor of numbers; copy or save it again")
+    name, offline = short(config["name"]), {"pretrained": False} if "pretrained" in config else {}
+    try:
+        model = build_model(**config | offline)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: this version cannot rebuild the model {name}: {str(error)[:400]}") from error
+    try:
+        model.load_state_dict(state)
+    except Exception as error:  # a state from elsewhere may have any keys, which torch does not expect
+        reason = " ".join(str(error).split())[:400]
+        raise ValueError(
+            f"{path} holds other weights than {name} as this version builds it: {reason}; save it again"
+        ) from error
     if "pretrained" in config:
-        into.config["pretrained"] = config["pretrained"]
-    into.extra = content.get("extra", {})
-    return into.eval()
+        model.config["pretrained"] = config["pretrained"]
+    model.extra = content.get("extra", {})
+    return model.eval()
 
 
 def _read(path: Path) -> dict:
@@ -116,29 +100,6 @@ def _read(path: Path) -> dict:
     return content
 
 
-def _check_same(path: Path, config: dict, model: CxrNet) -> None:
-    free = _FREE if model.fixed_size else (*_FREE, "size")
-    for key in [k for k in model.config | config if k not in free]:
-        mine, theirs = (list(v) if isinstance(v := c.get(key), tuple) else v for c in (model.config, config))
-        if mine != theirs:
-            differs = f"a network with {key}={short(theirs)}, but the model has {key}={short(mine)}"
-            raise ValueError(f"{path} holds {differs}; leave out into= to rebuild what was saved")
-
-
-def _check_state(path: Path, name: str, state: dict, model: CxrNet) -> None:
-    own = model.state_dict()
-    for key in [*own, *state]:
-        here, there = own.get(key), state.get(key)
-        if there is not None and not is_dense(there):
-            raise ValueError(f"{path} is damaged: {str(key)[:80]!r} is no tensor of numbers; copy or save it again")
-        if here is None or there is None:
-            lacks = f"{key!r} is missing in {'the file' if there is None else 'the model'}"
-            raise ValueError(f"{path} holds other weights than {name!r} as the model has it: {lacks}")
-        if here.shape != there.shape:
-            shapes = f"{key!r} has the shape {tuple(there.shape)} in the file and {tuple(here.shape)} in the model"
-            raise ValueError(f"{path} holds {name!r} built with other arguments: {shapes}")
-
-
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
     """Give what stands in lists and dictionaries, and in those inside of them, each with its name."""
     if isinstance(value, dict):
@@ -151,7 +112,7 @@ def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
         yield name, value
 
 
-def is_dense(value: object) -> bool:
+def _is_dense(value: object) -> bool:
     """Whether a value is an ordinary tensor that has a place in memory for each of its numbers.
 
     A tensor in a file may say that it repeats one number a million million times.

@@ -1,9 +1,10 @@
-"""The one network class, and the function that builds it by name."""
+"""The one network class, the function that builds it by name, and eval mode for a moment."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -235,3 +236,15 @@ def _check_filters(filters: int | Sequence[int] | None, default: tuple[int, ...]
         return list(default)
     values = filters if isinstance(filters, Sequence) and filters else [filters]
     return [whole("filters: each", value, 1) for value in values]
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Put a network into eval mode; afterwards every module is back in the mode it was in."""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, training in before:
+            module.training = training

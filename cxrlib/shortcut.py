@@ -59,14 +59,12 @@ class Pairs:
         return len(self.plain)
 
 
-def make_pairs(n: int, size: int = 64, seed: int = 0, classes: tuple[str, str] = CLASSES, **options: object) -> Pairs:
-    """Make ``n`` counterfactual pairs of phantoms; ``options`` go to ``make_phantoms``.
+def make_pairs(n: int, size: int = 64, seed: int = 0, **options: object) -> Pairs:
+    """Make ``n`` counterfactual pairs of phantoms, healthy and ill; ``options`` go to ``make_phantoms``.
 
     No other difference between ill and healthy or between blocks of patients: one change at a time.
     """
-    if len(classes) != 2:
-        raise ValueError(f"classes: the laboratory compares two, healthy and ill; got {tuple(classes)}")
-    return Pairs(*map(as_data, counterfactual(n, size, tuple(classes), seed, **PLAIN | options)))
+    return Pairs(*map(as_data, counterfactual(n, size, CLASSES, seed, **PLAIN | options)))
 
 
 def as_data(phantoms: object) -> CxrDataset:
@@ -152,9 +150,9 @@ def marker_boxes(data: CxrDataset, margin: int = 0) -> np.ndarray:
     return np.where(boxes[:, :1] >= 0, grown, -1)
 
 
-def maps_of(model: CxrNet, data: CxrDataset, target: int = 1, layer: str | None = LAYER) -> np.ndarray:
-    """Compute Grad-CAM maps (N, h, w) of one class, raw values without ReLU (a blank map is then no warning)."""
-    return explain(model, data, layer=layer, target=target, relu=False)
+def maps_of(model: CxrNet, data: CxrDataset, layer: str | None = LAYER) -> np.ndarray:
+    """Compute Grad-CAM maps (N, h, w) of class 1, raw values without ReLU (a blank map is then no warning)."""
+    return explain(model, data, layer=layer, target=1, relu=False)
 
 
 def _ill(data: CxrDataset) -> CxrDataset:
@@ -171,7 +169,7 @@ def _row(model: CxrNet, tests: dict, versions: tuple, seen: CxrDataset, layer: s
     """Measure what one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
     found = {name: report[:3] for name, *report in accuracies(model, tests).itertuples()}
     *found["flips"], shift = flip_rate(model, *versions).values()
-    scores = _scores(maps_of(model, seen, 1, layer), seen)
+    scores = _scores(maps_of(model, seen, layer), seen)
     for name in energies:  # undefined where no image has such a region
         found[name] = scores.interval(name) if name in scores.per_image else [np.nan] * 3
     ends = ("", "_low", "_high")
@@ -246,24 +244,20 @@ def lung_control(
     return pd.DataFrame(rows).T.rename_axis("p")
 
 
-def plot_maps(
-    models: Mapping[str, CxrNet], data: CxrDataset, target: int = 1, layer: str | None = LAYER,
-    titles: Sequence[str] | None = None,
-) -> plot.Figure:  # fmt: skip
+def plot_maps(models: Mapping[str, CxrNet], data: CxrDataset, layer: str | None = LAYER) -> plot.Figure:
     """Draw 1 to 12 images with their lesion (first row) and the maps of networks over them, one row per network.
 
-    All maps have one scale, which is shown: a pale map is a weak one. The dotted box is the marker's. ``target`` and
-    ``layer`` are those of ``explain``; ``titles`` are one per image.
+    All maps have one scale, which is shown: a pale map is a weak one. The dotted box is the marker's.
     """
     n = len(data)
     if not 1 <= n <= 12:
         raise ValueError(f"data: give 1 to 12 images, got {n}")
     images, masks, boxes = data.images, data.masks, marker_boxes(data)
-    maps = {label: maps_of(model, data, target, layer) for label, model in models.items()}
+    maps = {label: maps_of(model, data, layer) for label, model in models.items()}
     top = max((float(m.max()) for m in maps.values()), default=0)
     fig, axes = plot.subplots(len(models) + 1, n, figsize=(1.5 * n, 1.65 * (len(models) + 1)), squeeze=False)
     for k, ax in enumerate(axes[0]):
-        plot.show_xray(ax, images[k], "" if titles is None else titles[k], masks[k])
+        plot.show_xray(ax, images[k], outline=masks[k])
     said = []
     for row, (label, drawn) in zip(axes[1:], maps.items(), strict=True):
         for k, ax in enumerate(row):

@@ -15,7 +15,6 @@ from cxrlib.localization import (
     enlarge,
     otsu,
     perfect_maps,
-    plot_scores,
     sanity_check,
     score_maps,
     show_map,
@@ -216,7 +215,7 @@ def test_it_shows_itself_and_saves_plain_values(masks):
     assert "1 images without a lesion" in page
     saved = json.loads(json.dumps(scores.to_dict()))
     assert saved["scores"]["pointing"]["value"] == pytest.approx(scores["pointing"], abs=1e-6)
-    figure = plot_scores({"one": scores, "two": scores})
+    figure = scores.plot()
     assert f"{scores['pointing']:.2f}" in figure.alt
     assert figure.to_png().startswith(b"\x89PNG")
     with pytest.raises(KeyError, match="pointing"):
@@ -307,7 +306,6 @@ def test_curves_start_and_end_where_they_must(bright_corner):
     assert np.allclose(curves.insertion[:, -1], whole)
     assert np.allclose(curves.random_deletion[:, [0, -1]], curves.deletion[:, [0, -1]])
     assert "Deletion" in curves.plot().alt
-    assert json.dumps(curves.to_dict())
 
 
 def test_deletion_names_bad_input(bright_corner):
@@ -352,7 +350,6 @@ def test_sanity_check_goes_from_the_output_down(gap_model):
     assert (check.table["rank_correlation"].iloc[1:] < 0.9).all()
     assert check.per_image.shape == (6, 5)
     assert "Rank correlation" in check.plot().alt
-    assert json.dumps(check.to_dict())
 
 
 def test_a_map_that_ignores_the_head_passes_the_output_stage_unchanged(gap_model):
@@ -419,8 +416,7 @@ def test_maps_of_one_value_have_no_rank_correlation():
     assert "1 maps have one value only" in check._repr_html_()
     blank = sanity_check(model, images[[3, 3]], target=1, repeats=1, bootstrap=20)
     assert blank.undefined == 2 and np.isnan(blank.reference)
-    saved = json.loads(json.dumps(blank.to_dict(), allow_nan=False))
-    assert saved["reference"] is None and saved["stages"]["head.output"]["rank_correlation"] is None
+    assert np.isnan(blank.table.loc["head.output", "rank_correlation"])
     assert "undefined" in blank.plot().alt and "nan" not in blank._repr_html_().split("base64")[0]
 
 

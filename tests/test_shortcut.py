@@ -154,7 +154,6 @@ def test_bad_input_names_the_argument(pairs):
         (lambda: lab.confounded(pairs, 1.5), "p: give a number from 0 to 1"),
         (lambda: lab.choose(pairs, [True]), "marked: give true or false"),
         (lambda: lab.blackout(without), "no lung masks"),
-        (lambda: lab.make_pairs(8, classes=("normal",)), "classes: the laboratory compares two"),
         (lambda: lab.flip_rate(None, pairs.plain, pairs.plain[:3]), "two versions"),
         (lambda: lab.flip_rate(None, pairs.plain[:0], pairs.plain[:0]), "at least one image"),
         (lambda: lab.blackout(uncovered), "1 images have an empty lung mask"),

@@ -9,10 +9,10 @@ no lesion is known, ``map_energy`` asks in which part of the anatomy a map lies.
 from .energy import MapEnergy, map_energy
 from .faithfulness import Curves, SanityCheck, deletion_insertion, sanity_check
 from .maps import centered_blobs, enlarge, otsu, perfect_maps, show_map, show_scale
-from .scores import MapScores, compare_maps, plot_scores, score_maps, tune_threshold
+from .scores import MapScores, compare_maps, score_maps, tune_threshold
 
 __all__ = [
     "Curves", "MapEnergy", "MapScores", "SanityCheck", "centered_blobs", "compare_maps", "deletion_insertion",
-    "enlarge", "map_energy", "otsu", "perfect_maps", "plot_scores", "sanity_check", "score_maps", "show_map",
-    "show_scale", "tune_threshold",
+    "enlarge", "map_energy", "otsu", "perfect_maps", "sanity_check", "score_maps", "show_map", "show_scale",
+    "tune_threshold",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from ..cam import explain
 from ..inputs import pixels, targets
 from ..models import CxrNet, build_model
 from ..validate import array, whole
-from ..values import UNDEFINED, plain, table, text
+from ..values import UNDEFINED, table, text
 from .maps import enlarge
 
 if TYPE_CHECKING:
@@ -64,24 +64,17 @@ class Curves:
     def plot(self) -> plot.Figure:
         """Draw the mean curves of all images."""
         fig, axes = plot.subplots(1, 2, figsize=(8.4, 3.1))
+        fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images."
         with plot.style():
-            for ax, name, done in zip(axes, ("deletion", "insertion"), ("removed", "shown"), strict=True):
+            for ax, done, (name, r) in zip(axes, ("removed", "shown"), self.table.iterrows(), strict=True):
                 ax.plot(self.fraction, getattr(self, name).mean(0), label="in the map's order")
                 ax.plot(self.fraction, getattr(self, "random_" + name).mean(0), ls="--", label="in random order")
                 ax.set(title=name, xlabel=f"fraction of pixels {done}", ylim=(-0.03, 1.03))
+                areas = f"{r['map']:.3f} in the map's order, {r['random']:.3f} in random order"
+                fig.alt += f" Area under the {name} curve: {areas}."
             axes[0].set_ylabel("probability of the class")
             axes[0].legend()
-        fig.alt = f"Deletion and insertion curves of {len(self.deletion)} images."
-        for name, r in self.table.iterrows():
-            areas = f"{r['map']:.3f} in the map's order, {r['random']:.3f} in random order"
-            fig.alt += f" Area under the {name} curve: {areas}."
         return fig
-
-    def to_dict(self) -> dict:
-        """Give plain values for JSON: mean curves and areas."""
-        names = ("deletion", "insertion", "random_deletion", "random_insertion")
-        means = {name: getattr(self, name).mean(0) for name in names} | {"areas": self.table.to_dict("index")}
-        return plain({"images": len(self.deletion), "fraction": self.fraction} | means)
 
     def __repr__(self) -> str:
         return f"Curves of {len(self.deletion)} images\n{self.table.round(3)}"
@@ -163,11 +156,6 @@ class SanityCheck:
         said = "; ".join(f"{name}: {text(v, form='.2f')}" for name, v in stages.items()).replace(UNDEFINED, "undefined")
         fig.alt = f"Rank correlation of the maps with the original maps. {said}."
         return fig
-
-    def to_dict(self) -> dict:
-        """Give plain values for JSON; null where undefined."""
-        stages = self.table.to_dict("index")
-        return plain({"stages": stages, "reference": self.reference, "undefined": self.undefined})
 
     def __repr__(self) -> str:
         return f"{self.table.round(3)}\nmaps of different images: {text(self.reference)}"

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-BLOB_SIGMA = 0.25  # of the centered blob, in sides of the image
 COLORS = "viridis"
 MARKER = ["marker_x0", "marker_y0", "marker_x1", "marker_y1"]  # columns of a table
 
@@ -34,7 +33,7 @@ def perfect_maps(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return F.interpolate(truth[:, None], tuple(grid), mode="area")[:, 0].numpy()
 
 
-def centered_blobs(n: int, grid: tuple[int, int], sigma: float = BLOB_SIGMA) -> np.ndarray:
+def centered_blobs(n: int, grid: tuple[int, int], sigma: float = 0.25) -> np.ndarray:
     """Make ``n`` times the same Gaussian in the middle of a grid; ``sigma`` in sides of the image."""
     y, x = ((np.arange(k) + 0.5) / k - 0.5 for k in grid)
     blob = np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * sigma**2))
@@ -93,21 +92,21 @@ def otsu(values: np.ndarray) -> np.ndarray:
 
 def show_map(
     ax: Axes, image: np.ndarray, coarse: np.ndarray, title: str = "", outline: np.ndarray | None = None,
-    top: float | None = None, alpha: float = 0.55,
+    top: float | None = None,
 ) -> None:  # fmt: skip
     """Draw a map (h, w) over its X-ray (H, W) or (1, H, W), and the outline of a mask (H, W) as a white line.
 
     The positive part of the map is enlarged and drawn from 0 to ``top``, by default its own maximum; maps that are
-    compared need one ``top`` for all of them, and ``show_scale`` beside them. ``alpha`` is the opacity of the map.
+    compared need one ``top`` for all of them, and ``show_scale`` beside them.
     """
     image = np.asarray(image)
     up = np.clip(enlarge(np.asarray(coarse)[None], image.shape[-2:])[0], 0, None)
     top = float(up.max()) if top is None else top
     plot.show_xray(ax, image, title, outline, color="white")
-    ax.imshow(up, cmap=COLORS, vmin=0, vmax=top if top > 0 else 1, alpha=alpha, interpolation="nearest")
+    ax.imshow(up, cmap=COLORS, vmin=0, vmax=top if top > 0 else 1, alpha=0.55, interpolation="nearest")
 
 
-def show_scale(fig: plot.Figure, axes: np.ndarray, top: float, label: str = "value of the map") -> None:
+def show_scale(fig: plot.Figure, axes: np.ndarray, top: float) -> None:
     """Draw the scale of colors from 0 to ``top`` beside the axes of maps that share it."""
     colors = ScalarMappable(Normalize(0, top if top > 0 else 1), COLORS)
-    fig.colorbar(colors, ax=axes, label=label, shrink=0.8, aspect=30)
+    fig.colorbar(colors, ax=axes, label="value of the map", shrink=0.8, aspect=30)

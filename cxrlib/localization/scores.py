@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -253,8 +253,23 @@ class MapScores:
         return plain({"scores": scores, "images": images, "patients": patients, "floor": self.floor_is} | kept)
 
     def plot(self) -> plot.Figure:
-        """Draw every score with its interval, between its floor and its ceiling."""
-        return plot_scores({"map": self})
+        """Draw every score with its interval, between its floor (gray line) and its ceiling (black line)."""
+        names, t = [_label(name) for name in self.table.index], self.table
+        y = -np.arange(len(t))
+        fig, ax = plot.subplots(figsize=(7.2, 0.9 + 0.46 * len(t)))
+        plot.points(ax, y, t["value"], t["low"], t["high"], across=True, ms=4, color=plot.BLUE, label="map")
+        for column, color in (("floor", plot.GRAY), ("ceiling", "black")):
+            ax.vlines(t[column], y - 0.4, y + 0.4, color=color, lw=2, label=column)
+        ax.set_yticks(y, names)
+        ax.set(xlabel="mean over the images", xlim=(-0.02, 1.02), ylim=(0.5 - len(t), 0.5))
+        ax.grid(axis="y", visible=False)
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        said = []
+        for name, r in zip(names, t.itertuples(), strict=True):
+            floor, ceiling = (text(v, form=".2f") for v in (r.floor, r.ceiling))
+            said.append(f"map, {name}: {text(r.value, r.low, r.high, '.2f')}, floor {floor}, ceiling {ceiling}")
+        fig.alt = f"Scores of the maps with 95 % intervals. {'. '.join(said)}.".replace(UNDEFINED, "undefined")
+        return fig
 
     def __str__(self) -> str:
         said = ", ".join(f"{_label(name)} {text(self[name])}" for name in self.per_image)
@@ -289,36 +304,6 @@ def compare_maps(a: MapScores, b: MapScores) -> pd.DataFrame:
     one, two = (s.per_image[difference.columns].where(difference.notna()).mean() for s in (a, b))
     columns = {"a": one, "b": two, "difference": difference.mean(), "low": low, "high": high}
     return pd.DataFrame(columns | {"images": difference.count()}).rename_axis("score")
-
-
-def plot_scores(scores: Mapping[str, MapScores], names: Sequence[str] | None = None) -> plot.Figure:
-    """Draw scores of one or more sets of maps with intervals, floor (gray line) and ceiling (black line).
-
-    ``names`` are the scores to draw, by default all of the first; one that a set does not have is not drawn.
-    """
-    if not scores:
-        raise ValueError("scores: give at least one, got none: there is nothing to draw")
-    names = list(names or next(iter(scores.values())).per_image)
-    step = 0.8 / len(scores)
-    fig, ax = plot.subplots(figsize=(7.2, 0.9 + (0.2 + 0.26 * len(scores)) * len(names)))
-    said = []
-    for k, (label, s) in enumerate(scores.items()):
-        t = s.table.reindex(names)
-        y = -np.arange(len(names)) + (len(scores) / 2 - k - 0.5) * step
-        look = {"ms": 4, "color": plot.COLORS[k % len(plot.COLORS)], "label": label if len(scores) > 1 else "map"}
-        plot.points(ax, y, t["value"], t["low"], t["high"], across=True, **look)
-        for column, color in (("floor", plot.GRAY), ("ceiling", "black")):
-            ax.vlines(t[column], y - step / 2, y + step / 2, color=color, lw=2, label=column if k == 0 else None)
-        for r in t.itertuples():
-            floor, ceiling = (text(v, form=".2f") for v in (r.floor, r.ceiling))
-            value = text(r.value, r.low, r.high, ".2f")
-            said.append(f"{label}, {_label(r.Index)}: {value}, floor {floor}, ceiling {ceiling}")
-    ax.set_yticks(-np.arange(len(names)), [_label(n) for n in names])
-    ax.set(xlabel="mean over the images", xlim=(-0.02, 1.02), ylim=(0.5 - len(names), 0.5))
-    ax.grid(axis="y", visible=False)
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    fig.alt = f"Scores of the maps with 95 % intervals. {'. '.join(said)}.".replace(UNDEFINED, "undefined")
-    return fig
 
 
 def _label(name: str) -> str:

@@ -28,8 +28,8 @@ def score_mapped(
         Images with their own classes; those of the network.
     mapping : dict, str, optional
         A dict: class of the data -> class of the network, or None to leave its images out. A text: one class, against
-        anything else. What is not named keeps its name; a network of "normal" and one other class takes what it does
-        not know for the other one, if there are normal images, too.
+        anything else. What is not named keeps its name. If the network has two classes, one of them "normal", and some
+        images count as normal, every class that it does not know counts as the other one.
     score : callable
         Gives the report of images with the network's classes.
     multilabel : bool

@@ -268,11 +268,13 @@ class Controls:
         """What the numbers say, in sentences."""
         said = []
         for version, what in _ALONE.items():
-            value, *limits = row = self.table.loc[version, ["auc", "auc_low", "auc_high"]]
-            than = f"{_judged(*(limit - 0.5 for limit in limits))} than guessing"
-            said.append(f"{what} gives an AUC of {text(*row)}: {than}.")
-        beyond = text(*self.beyond_box, "+.3f")
-        said[1] += f" What lies outside adds {beyond} to that: {_judged(*self.beyond_box[1:])}."
+            row = self.table.loc[version, ["auc", "auc_low", "auc_high"]]
+            than = f"{_judged(row['auc_low'] - 0.5, row['auc_high'] - 0.5)} than guessing"
+            sentence = f"{what} gives an AUC of {text(*row)}: {than}."
+            if version == "box alone":
+                beyond = text(*self.beyond_box, "+.3f")
+                sentence += f" What lies outside adds {beyond} to that: {_judged(*self.beyond_box[1:])}."
+            said.append(sentence)
         for version, what in _WITHOUT.items():
             row = self.table.loc[version, ["difference", "difference_low", "difference_high"]]
             said.append(f"Without {what} the AUC changes by {text(*row, '+.3f')}: {_judged(*row[1:])}.")
@@ -362,4 +364,8 @@ def _drawn(reports: list[Report], name: str) -> np.ndarray:
 
 
 def _judged(low: float, high: float) -> str:
-    return "clearly more" if low > 0 else "clearly less" if high < 0 else "not clearly more or less"
+    if low > 0:
+        return "clearly more"
+    if high < 0:
+        return "clearly less"
+    return "not clearly more or less"

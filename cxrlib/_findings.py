@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .bootstrap import draws, ends, groups
+from .validate import one_of
 from .values import plain, table, text
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class FindingsReport(Measured):
     def at(self, threshold: float | Mapping[str, float], source: str = "given") -> FindingsReport:
         """Judge the same predictions at other thresholds: one for all, or by finding (0.5 where it is not named)."""
         cuts = threshold if isinstance(threshold, Mapping) else dict.fromkeys(self.classes, threshold)
+        for name in cuts:
+            one_of("threshold", name, self.classes)
         return FindingsReport({name: r.at(cuts.get(name, 0.5), source) for name, r in self.of.items()})
 
     def to_dict(self) -> dict:

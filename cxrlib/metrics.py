@@ -77,8 +77,9 @@ def evaluate(
         number("threshold (or give a validation CxrDataset)", cut)
     probs = predict(model, data, **options)
     used = precision_used(precision, next(model.parameters()).device)
-    kind = findings_report if several else Report
-    return kind(labels, probs, known, data.patients, cut, source, bootstrap, seed, data, used)
+    make = findings_report if several else Report
+    how = {"bootstrap": bootstrap, "seed": seed, "data": data, "precision": used}
+    return make(labels, probs, known, data.patients, cut, source, **how)
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -112,9 +113,12 @@ class Report(Measured):
         Group keys for the bootstrap; None counts every image as its own patient.
     threshold, threshold_source : float, str
         Two classes only: class 1 is predicted where its probability is at least this; where it comes from, in words.
-    bootstrap, seed, data, precision
-        Resamples behind the intervals (0: none), and their seed; the images (CxrDataset), to show the mistakes; the
-        number format in which the probabilities were computed.
+    bootstrap, seed : int
+        Resamples of the patients behind the intervals (0: none), and their seed.
+    data : CxrDataset, optional
+        The images, to show the mistakes.
+    precision : str, optional
+        The number format in which the probabilities were computed, such as "fp32".
     """
 
     labels: np.ndarray
@@ -234,7 +238,7 @@ class Report(Measured):
 
     @property
     def mistakes(self) -> pd.DataFrame:
-        """The misclassified images (row, true, predicted, probability, patient), the most confident mistake first."""
+        """The misclassified images, most confident first: row, true, predicted, probability, patient, file if known."""
         names, sure = np.array(self.classes), self.probs[np.arange(len(self.labels)), self.predicted]
         frame = pd.DataFrame({"true": names[self.labels], "predicted": names[self.predicted]}, dtype=object)
         frame["probability"], frame["patient"] = sure, self.patients
@@ -318,13 +322,13 @@ class Report(Measured):
 
 def findings_report(
     labels: np.ndarray, probs: np.ndarray, classes: Sequence[str], patients: np.ndarray | None = None,
-    threshold: float | Mapping[str, float] = 0.5, *how: object,
+    threshold: float | Mapping[str, float] = 0.5, threshold_source: str = "default", **options: object,
 ) -> FindingsReport:  # fmt: skip
     """Make the report of K findings that can come together, the ``classes``, from arrays.
 
     ``labels`` (N, K) are 0 or 1, ``probs`` (N, K) have any sum in a row. ``threshold`` is one for all findings, or
-    {finding: threshold}; what is not named is decided at 0.5. ``patients`` and ``how`` are as for ``Report``, in its
-    order: threshold_source, bootstrap, seed, data, precision.
+    {finding: threshold}; what is not named is decided at 0.5. ``patients``, ``threshold_source`` and the ``options``
+    bootstrap, seed, data and precision are as for ``Report``.
     """
     labels = array("labels", labels, ("images", len(classes)), "biu").astype(np.int64)
     probs = probabilities("probs", probs, labels.shape, sums=False)
@@ -334,7 +338,8 @@ def findings_report(
     found = {}
     for name, there, p in zip(classes, labels.T, probs.T, strict=True):
         pair = f"no {name}", name
-        found[name] = Report(there, np.c_[1 - p, p], pair, patients, cuts.get(name, 0.5), *how)
+        cut = cuts.get(name, 0.5)
+        found[name] = Report(there, np.c_[1 - p, p], pair, patients, cut, threshold_source, **options)
     return FindingsReport(found)
 
 

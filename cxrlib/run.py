@@ -67,9 +67,9 @@ class Run:
             reports = []
             for part in ("validation", "test"):
                 labels, probs, patients = (np.array(found[part][name]) for name in ("labels", "probs", "patients"))
-                how = record[part]["bootstrap"], recipe.seed
-                kind = findings_report if model.multilabel else Report
-                reports.append(kind(labels, probs, model.classes, patients, 0.5, "default", *how))
+                how = {"bootstrap": record[part]["bootstrap"], "seed": recipe.seed}
+                make = findings_report if model.multilabel else Report
+                reports.append(make(labels, probs, model.classes, patients, **how))
             run = cls(model, recipe, record, *reports)
             if recipe.size != model.config["size"] or not has_shape(record, _RECORD):
                 raise ValueError("the record is not that of the model")

@@ -110,7 +110,7 @@ def test_the_report_agrees_with_scikit_learn_and_with_a_report_of_two_classes():
     rng = np.random.default_rng(0)
     labels, patients = rng.integers(0, 2, (90, 3)), np.arange(90) // 3
     probs = np.clip(labels * 0.3 + rng.random((90, 3)) * 0.7, 0, 1)
-    report = findings_report(labels, probs, ("a", "b", "c"), patients, 0.5, "default", 200, 3)
+    report = findings_report(labels, probs, ("a", "b", "c"), patients, bootstrap=200, seed=3)
     for k, name in enumerate("abc"):
         pair = np.c_[1 - probs[:, k], probs[:, k]]
         alone = cxr.Report(labels[:, k], pair, ("no", "yes"), patients, bootstrap=200, seed=3)
@@ -136,11 +136,13 @@ def test_thresholds_are_those_of_each_finding():
     assert (chosen.predicted == (probs >= list(chosen.threshold.values()))).all()
     with pytest.raises(ValueError, match="threshold: give one of a, b"):
         findings_report(labels, probs, ("a", "b"), None, {"c": 0.3})
+    with pytest.raises(ValueError, match="threshold: give one of a, b"):
+        report.at({"c": 0.3})
 
 
 def test_a_finding_that_no_image_has_is_undefined_and_not_zero():
     labels, probs = np.array([[0, 1], [0, 0], [0, 1]]), np.full((3, 2), 0.2)
-    report = findings_report(labels, probs, ("rare", "common"), None, 0.5, "default", 20)
+    report = findings_report(labels, probs, ("rare", "common"), bootstrap=20)
     assert np.isnan(report["auc[rare]"]) and np.isnan(report["auc"]) and "rare" not in report.best_threshold()
     assert report.to_dict()["values"]["auc[rare]"] is None and "–" in str(report) and "–" in report._repr_html_()
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import math
-
 import numpy as np
 import torch
 from torch import nn
@@ -13,11 +10,11 @@ from .inputs import network
 from .models import CxrNet, evaluating
 from .models.backbones import GRAY_MEAN, GRAY_SD
 from .validate import one_of
+from .values import packed
 
 FORMAT = 1
 EXACT = 8192  # weights: the last layer is among these, whose rounding would be seen most
 _SAME = {"relu": "relu", "silu": "silu", "sigmoid": "sigmoid", "add": "add", "mul": "mul", "cat": "concat"}
-_IGNORED = ("dropout", "clone", "contiguous", "alias")
 
 
 def live_network(model: CxrNet, bits: int = 16) -> dict:
@@ -61,20 +58,16 @@ class _Packer:
         rows = values.detach().cpu().float().numpy()
         factor = np.maximum(np.abs(rows).reshape(len(rows), -1).max(1), 1e-30) / self.top
         steps = np.rint(rows / factor.reshape(-1, *[1] * (rows.ndim - 1))).astype(self.kind)
-        return self._add(rows.shape, bits=self.bits, data=_text(steps), factor=_text(factor.astype("<f4")))
+        return self._add(rows.shape, bits=self.bits, data=packed(steps), factor=packed(factor.astype("<f4")))
 
     def exact(self, values: torch.Tensor) -> int:
         """Keep few values as they are, in float32."""
         rows = values.detach().cpu().float().numpy().astype("<f4")
-        return self._add(rows.shape, bits=32, data=_text(rows))
+        return self._add(rows.shape, bits=32, data=packed(rows))
 
     def _add(self, shape: tuple, **what: object) -> int:
         self.tensors.append({"shape": list(shape), **what})
         return len(self.tensors) - 1
-
-
-def _text(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
 
 def _body(program: torch.export.ExportedProgram, pack: _Packer) -> list[dict]:
@@ -84,11 +77,10 @@ def _body(program: torch.export.ExportedProgram, pack: _Packer) -> list[dict]:
     held = {**program.state_dict, **program.constants}
     steps, place, value = [], {}, {}
     for node in program.graph.nodes:
-        if node.op == "placeholder":
-            if node.name in known:
-                value[node] = held[known[node.name]]
-            else:
-                place[node] = 0
+        if node.name in known:
+            value[node] = held[known[node.name]]
+        elif node.op == "placeholder":
+            place[node] = 0
         elif node.op == "call_function":
             step = _step(node, value, steps, place)
             if isinstance(step, int):
@@ -104,41 +96,38 @@ def _body(program: torch.export.ExportedProgram, pack: _Packer) -> list[dict]:
 
 
 def _step(node: torch.fx.Node, value: dict, steps: list[dict], place: dict) -> dict | int:
-    """Make the step of one traced operation, or return the number of the step that does it already."""
+    """Make the step of one traced operation; of a batch norm that was folded, return the number of its convolution."""
     name = node.target.__name__.partition(".")[0].rstrip("_")
     args = [*node.args, *[None] * 6]
     before = [place[a] for a in (args[0] if name == "cat" else args) if isinstance(a, torch.fx.Node) and a in place]
     step = {"from": before}
-    if name in _IGNORED:
-        return before[0]
     if name == "batch_norm":
         weight, bias, mean, variance = (value[a] for a in args[1:5])
-        factor = weight * torch.rsqrt(variance + node.args[7])
-        return _fold(factor, bias - mean * factor, step, steps, alone=len(args[0].users) == 1)
+        factor = weight * torch.rsqrt(variance + args[7])
+        bias = bias - mean * factor
+        last = steps[before[0] - 1] if before[0] else step
+        if len(args[0].users) == 1 and last.get("do") in ("conv", "depthwise"):  # nothing else reads the convolution
+            last["weight"] = last["weight"] * factor.view(-1, 1, 1, 1)
+            last["bias"] = last["bias"] * factor + bias
+            return before[0]
+        return step | {"do": "scale", "factor": factor, "bias": bias}
     if name == "conv2d":
-        weight, stride = value[args[1]], args[3] or [1, 1]
-        pad = args[4] if args[4] is not None else [0, 0]
-        groups = node.args[6] if len(node.args) > 6 else 1
+        weight, stride, groups = value[args[1]], args[3] or [1, 1], args[6] or 1
         if groups not in (1, len(weight)) or (groups > 1 and weight.shape[1] > 1) or any(d != 1 for d in args[5] or []):
             raise ValueError(f"model: the page knows no convolution in {groups} groups or with gaps")
-        if isinstance(pad, str):
-            total = [k - 1 if pad == "same" else 0 for k in weight.shape[2:]]
-            pad = [[t // 2, t - t // 2] for t in total]
+        if args[4] == "same":
+            pad = [[(k - 1) // 2, k // 2] for k in weight.shape[2:]]
         else:
-            pad = [[p, p] for p in pad]
+            pad = [[p, p] for p in args[4] or [0, 0]]
         bias = torch.zeros(len(weight)) if args[2] is None else value[args[2]]
         return step | {"do": "conv" if groups == 1 else "depthwise", "weight": weight, "bias": bias, "pad": pad,
                        "stride": list(stride)}  # fmt: skip
     if name in ("max_pool2d", "avg_pool2d"):
-        if name == "avg_pool2d" and (node.args[5] if len(node.args) > 5 else True) and any(args[3] or []):
+        size, stride, pad = args[1], args[2] or args[1], args[3] or [0, 0]
+        if name == "avg_pool2d" and any(pad) and args[5] is not False:
             raise ValueError("model: the page knows no average pooling that counts the border")
-        return step | {
-            "do": name[:3],
-            "size": list(args[1]),
-            "stride": list(args[2] or args[1]),
-            "pad": args[3] or [0, 0],
-        }
-    if name == "adaptive_avg_pool2d" and set(args[1]) == {1} or name == "mean":
+        return step | {"do": name[:3], "size": list(size), "stride": list(stride), "pad": pad}
+    if name == "adaptive_avg_pool2d" and set(args[1]) == {1}:
         return step | {"do": "mean"}
     if name == "pad" and args[2] in ("constant", None):
         left, right, top, bottom = args[1]
@@ -152,23 +141,13 @@ def _step(node: torch.fx.Node, value: dict, steps: list[dict], place: dict) -> d
     raise ValueError(f"model: the page does not know the operation {name}")
 
 
-def _fold(factor: torch.Tensor, bias: torch.Tensor, step: dict, steps: list[dict], alone: bool) -> dict | int:
-    """Fold a batch norm into the convolution before it, where nothing else reads that one."""
-    last = steps[step["from"][0] - 1] if step["from"][0] else {}
-    if alone and last.get("do") in ("conv", "depthwise"):
-        last["weight"] = last["weight"] * factor.view(-1, 1, 1, 1)
-        last["bias"] = last["bias"] * factor + bias
-        return step["from"][0]
-    return step | {"do": "scale", "factor": factor, "bias": bias}
-
-
 def _head(head: nn.Module, grid: tuple[int, int, int], pack: _Packer) -> list[dict]:
     """Turn the head into steps on a plain array; the page has channels last, so flattened weights are put in order."""
     steps, flat = [], "pool" not in dict(head.named_children())
     for layer in head.children():
         if isinstance(layer, nn.Linear):
             weight = layer.weight
-            if flat and math.prod(grid[1:]) > 1:
+            if flat:
                 weight = weight.view(len(weight), *grid).permute(0, 2, 3, 1).reshape(len(weight), -1)
             steps.append({"do": "linear", "weight": pack.weights(weight), "bias": pack.exact(layer.bias)})
             flat = False

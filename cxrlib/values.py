@@ -6,6 +6,7 @@ in JSON and "–" for people. It is never 0, and nothing is computed from it as 
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 
@@ -30,6 +31,11 @@ def plain(value: object, decimals: int | None = 6) -> object:
     if isinstance(value, float | np.floating):
         return (float(value) if decimals is None else round(float(value), decimals)) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def packed(values: np.ndarray) -> str:
+    """Encode the bytes of an array in base 64."""
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence]) -> str:

@@ -21,9 +21,10 @@ import cxrlib
 from cxrlib import cam
 from cxrlib.data import CxrDataset
 from cxrlib.localization import score_maps
+from cxrlib.localization.maps import enlarge, fraction_inside
 from cxrlib.phantom import make_phantoms
 from cxrlib.widgets import CamInspector, StaticWidget
-from cxrlib.widgets.encode import energy_fractions, quantize
+from cxrlib.widgets.encode import quantize
 from cxrlib.widgets.inspector import MAX_UPLOAD
 
 SIZE = 32
@@ -100,25 +101,6 @@ def test_the_page_holds_the_maps_of_explain(inspector, model, data):
             assert record["size"] == list(raw.shape[1:])
             np.testing.assert_allclose(dequantize(record), raw, atol=np.ptp(raw, (1, 2)).max() / 500)
             np.testing.assert_allclose(record["high"], raw.max((1, 2)), rtol=1e-4, atol=1e-7)
-
-
-def test_energy_of_an_even_map_is_the_area_and_of_a_spot_all_or_nothing():
-    mask = np.zeros((40, 40), bool)
-    mask[:10, :20] = True
-    assert energy_fractions(np.ones((1, 5, 5)), mask) == [pytest.approx(mask.mean())]
-    spot = np.zeros((2, 8, 8))
-    spot[0, 0, 0] = spot[1, 7, 7] = 3
-    assert energy_fractions(spot, mask) == [pytest.approx(1), pytest.approx(0)]
-
-
-def test_energy_counts_only_what_speaks_for_the_class():
-    mask = np.zeros((4, 4), bool)
-    mask[:, :2] = True
-    raw = np.where(mask, 1.0, -5.0)[None]
-    assert energy_fractions(raw, mask) == [pytest.approx(1)]
-    assert energy_fractions(-np.ones((1, 4, 4)), mask) == [None]
-    with pytest.raises(ValueError, match="mask"):
-        energy_fractions(raw, mask[0])
 
 
 def test_shares_on_the_page_agree_with_a_slow_calculation(inspector, model, data):
@@ -236,7 +218,8 @@ def test_fine_maps_are_averaged_for_the_page_but_not_for_the_numbers():
     record = page(widget)["maps"][f"0|1|{first}|grad-cam"]
     raw = cxrlib.explain(net, data[[1]], layer=first, relu=False)[0]
     assert record["size"] == [128, 128] and record["grid"] == [56, 56]
-    assert record["inside"]["lung"][1] == pytest.approx(energy_fractions(raw, data.lungs[1])[1], abs=1e-5)
+    fine = enlarge(np.maximum(raw, 0), data.lungs[1].shape)
+    assert record["inside"]["lung"] == pytest.approx(fraction_inside(fine, data.lungs[1]), abs=1e-5)
 
 
 # --- choosing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import matplotlib as mpl
 import numpy as np
@@ -15,9 +15,9 @@ from PIL import Image
 
 from ..data import CxrDataset
 from ..live import live_network
-from ..localization import enlarge
 from ..models import CxrNet
-from ..validate import array, short, whole
+from ..validate import several, short, whole
+from ..values import packed
 
 MOST = 12  # pictures on one page
 SIDE = 256  # larger images are reduced to this for the page, in pixels
@@ -27,11 +27,6 @@ COLOR_MAPS = ("cividis", "viridis", "inferno", "magma")
 SIGNED = "RdBu_r"  # blue below zero, red above, which color-blind people tell apart
 
 
-def packed(values: np.ndarray) -> str:
-    """Encode the bytes of an array in base 64."""
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
-
-
 def picture(pixels: np.ndarray, kind: str = "PNG", **options) -> str:
     """Encode a gray image, uint8 (H, W), or a mask, bool (H, W), as a file of Pillow's ``kind`` in base 64."""
     buffer = io.BytesIO()
@@ -39,15 +34,25 @@ def picture(pixels: np.ndarray, kind: str = "PNG", **options) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def examples(data: CxrDataset, images: Sequence[int] | None = None) -> list[dict]:
-    """Encode the images at these positions (at most 12; default: the first six), each with its label."""
+def checked(data: CxrDataset) -> CxrDataset:
+    """Check that ``data`` is a data set with at least one image."""
     if not isinstance(data, CxrDataset) or not len(data):
         raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
-    rows = range(min(6, len(data))) if images is None else images
-    rows = [whole("images: each", row, 0, len(data) - 1) for row in rows]
-    if not 1 <= len(rows) <= MOST:
-        raise ValueError(f"images: give 1 to {MOST} positions, got {len(rows)}")
-    part = data[rows]
+    return data
+
+
+def positions(images: Iterable[int], n: int, most: int) -> list[int]:
+    """Check 1 to ``most`` positions among ``n`` images; negative ones count from the end."""
+    found = several("images", images, partial(whole, low=-n, high=n - 1))
+    if len(found) > most:
+        raise ValueError(f"images: give 1 to {most} positions, got {len(found)}")
+    return [row % n for row in found]
+
+
+def examples(data: CxrDataset, images: Sequence[int] | None = None) -> list[dict]:
+    """Encode the images at these positions (at most 12; default: the first six), each with its label."""
+    first = range(min(6, len(checked(data))))
+    part = data[positions(first if images is None else images, len(data), MOST)]
     pairs = zip(part.images, part.labels, strict=True)
     return [{"png": picture(np.asarray(image[0])), "label": int(label)} for image, label in pairs]
 
@@ -91,17 +96,6 @@ def quantize(maps: np.ndarray) -> dict:
     steps = np.rint((maps - low[:, None, None]) / step[:, None, None]).astype(np.uint8)
     six_digits = [[float(f"{float(v):.6g}") for v in values] for values in (low, high)]
     return {"grid": list(maps.shape[1:]), "low": six_digits[0], "high": six_digits[1], "steps": packed(steps)}
-
-
-def energy_fractions(maps: np.ndarray, mask: np.ndarray) -> list[float | None]:
-    """Measure the fraction of each map's energy inside a region, 0 to 1; None for a map without a positive value.
-
-    Negative values of the maps (K, h, w) count as zero. They are enlarged bilinearly to the size of the mask (H, W).
-    """
-    maps, mask = array("maps", maps, ("classes", "h", "w")), array("mask", mask, ("H", "W"), "b")
-    fine = enlarge(np.maximum(maps, 0), mask.shape).astype(np.float64)
-    total = fine.sum((1, 2))
-    return [float(part / whole) if whole > 0 else None for part, whole in zip(fine[:, mask].sum(1), total, strict=True)]
 
 
 @cache

@@ -7,7 +7,7 @@ import itertools
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -21,12 +21,13 @@ from ..data import CxrDataset
 from ..data.decode import BadImage, read_picture
 from ..inputs import network
 from ..live import live_network
-from ..localization.maps import filled, marker_boxes
+from ..localization.maps import enlarge, filled, fraction_inside, marker_boxes
 from ..models import CxrNet
 from ..progress import bar
-from ..validate import number, one_of, several, short, text, whole
+from ..validate import number, one_of, several, text, whole
+from ..values import plain
 from .base import StaticWidget, kit, t
-from .encode import SIDE, SIGNED, averaged, color_tables, energy_fractions, picture, quantize, reduced
+from .encode import SIDE, SIGNED, averaged, checked, color_tables, picture, positions, quantize, reduced
 
 SHOWN = 12  # images, when none are named
 MOST = 60  # thumbnails on a page
@@ -98,9 +99,8 @@ class CamInspector(StaticWidget):
         upload_size: int | None = None, decision: float | None = None, truth: bool = True, precompute: bool = True,
         progress: bool = True, live: bool = False, compare: str = "no",
     ) -> None:  # fmt: skip
-        if not isinstance(data, CxrDataset) or not len(data):
-            raise ValueError(f"data: give a CxrDataset with at least one image, got {short(data)}")
-        self._data, self._predict, self._truth, self.runs_network = data, predict or plain_predict, truth, live
+        self._data, self._predict, self._truth = checked(data), predict or plain_predict, truth
+        self.runs_network = live
         if live and (predict or prepare or upload_size or data.size > SIDE):
             given = f"images of at most {SIDE} px, without predict, prepare and upload_size"
             raise ValueError(f"live: the page computes plain probabilities of {given}; change that, or leave live out")
@@ -110,19 +110,13 @@ class CamInspector(StaticWidget):
         self._lock = threading.Lock()
         self._decision = self._checked(decision)
         self._compare = one_of("compare", compare, ["no", "classes", "images", *["models"] * (len(self._models) > 1)])
-        self._names = _check_names(names, self._models)
-        rows = _spread(data) if images is None else _check_images(images, len(data))
+        rows = _spread(data) if images is None else list(dict.fromkeys(positions(images, len(data), MOST)))
         methods = [methods] if isinstance(methods, str) else methods
         self._methods = list(dict.fromkeys(several("methods", methods, partial(one_of, allowed=cam.METHODS))))
-        self._known = [cam.layers(net) for net in self._models]
-        self._layers = self._choose_layers(layers)
-        self._parts = [_parts_of_logits(net) for net in self._models]
-        if live and not all(
-            set(names) & set(part["ends"]) for names, part in zip(self._layers, self._parts, strict=True)
-        ):
-            raise ValueError(
-                f"layers: a live page computes maps at the end of the body; add {self._parts[0]['ends'][-1]!r}"
-            )
+        self._described = _describe(self._models, names, layers)
+        if live and not all(set(model["layers"]) & set(model["ends"]) for model in self._described):
+            end = self._described[0]["ends"][-1]
+            raise ValueError(f"layers: a live page computes maps at the end of the body; add {end!r}")
         self._images: dict[str, dict] = {}  # id -> what the page shows of it, in the order of the thumbnails
         self._pixels: dict[str, np.ndarray] = {}  # id -> uint8 (1, H, W), as the model sees it
         self._regions: dict[str, dict] = {}  # id -> region -> bool (H, W)
@@ -132,8 +126,8 @@ class CamInspector(StaticWidget):
         self._add_rows(rows)
         if precompute:
             work = []
-            for m, method in itertools.product(range(len(self._models)), self._methods):
-                work += [(m, layer, method) for layer in (self._layers[m] if method != "occlusion" else [""])]
+            for (m, model), method in itertools.product(enumerate(self._described), self._methods):
+                work += [(m, layer, method) for layer in (model["layers"] if method != "occlusion" else [""])]
             for m, layer, method in bar(work, desc="maps", unit="layer", leave=False, show=progress):
                 self._compute(m, list(self._images), layer, method)
         super().__init__()
@@ -145,7 +139,8 @@ class CamInspector(StaticWidget):
         self.send({"type": "decision", "threshold": self._decision})
 
     def __repr__(self) -> str:
-        return f"CamInspector({', '.join(self._names)}; {len(self._images)} images, {len(self._maps)} saved maps)"
+        names = ", ".join(model["name"] for model in self._described)
+        return f"CamInspector({names}; {len(self._images)} images, {len(self._maps)} saved maps)"
 
     def static_state(self) -> dict:
         """Return the page without a kernel: own pictures stay out of it, they may show a patient."""
@@ -160,11 +155,10 @@ class CamInspector(StaticWidget):
             m, _, rest = key.split("|", 2)
             high, low = tops.get(f"{m}|{rest}", (-math.inf, -math.inf))
             tops[f"{m}|{rest}"] = max(high, *value["high"]), max(low, *value["high"], *(-v for v in value["low"]))
-        models = zip(self._names, self._layers, self._known, self._parts, strict=True)
         methods = dict.fromkeys([*self._methods, *cam.METHODS])  # the saved ones first
         return {
             "classes": list(self._models[0].classes), "total": len(self._data), "size": self._data.size,
-            "models": [{"name": name, "layers": shown, "known": known, **part} for name, shown, known, part in models],
+            "models": self._described,
             "methods": [{"id": key, "name": METHOD_NAMES[key], "saved": key in self._methods} for key in methods],
             "images": list(self._images.values()), "maps": {}, "tops": tops, "colors": color_tables(), "signed": SIGNED,
             "regions": [r for r in REGIONS if r == "lung" or any(r in known for known in self._regions.values())],
@@ -174,58 +168,49 @@ class CamInspector(StaticWidget):
     def _add_rows(self, rows: Sequence[int]) -> None:
         part = self._data[list(rows)]
         probs = self._probabilities(part, rows)
-        known, lungs = {"lesion": part.masks}, _lungs_of(part)
+        lungs, told = _lungs_of(part)
+        regions = {"lesion": part.masks, "marker": None, "lung": lungs}
         if "marker_x0" in part.table:
-            known["marker"] = filled(marker_boxes(part.table).astype(int), part.images.shape[2:])
+            regions["marker"] = filled(marker_boxes(part.table).astype(int), part.images.shape[2:])
         for i, row in enumerate(rows):
-            regions = {name: np.asarray(masks[i]) for name, masks in known.items() if masks is not None}
-            label = int(part.labels[i]) if self._truth else None
-            facts = {"row": int(row), "label": label}
-            self._add_image(str(row), part.images[i], [p[i] for p in probs], regions, *lungs[i], **facts)
+            here = {name: None if masks is None else masks[i] for name, masks in regions.items()}
+            facts = {"row": int(row), "label": int(part.labels[i]) if self._truth else None}
+            self._add_image(str(row), part.images[i], [p[i] for p in probs], here, told[i], **facts)
 
     def _probabilities(self, part: CxrDataset, names: Sequence) -> list[np.ndarray]:
         probs = [np.asarray(self._predict(net, part)) for net in self._models]
         for argument, values in zip(("model", "other"), probs, strict=False):
-            _check_finite(f"{argument}: its probabilities", values, names)
+            bad = ~np.isfinite(values).all(1)
+            if bad.any():
+                what = f"{argument}: its probabilities for image {names[int(bad.argmax())]} hold NaN or infinite values"
+                raise ValueError(f"{what}; the weights are damaged, or the training diverged: train it again")
         return probs
 
     def _add_image(
-        self, name: str, pixels: np.ndarray, probs: list, regions: Mapping, lungs: np.ndarray | None, told: str, **facts
+        self, name: str, pixels: np.ndarray, probs: list, regions: Mapping, told: str, **facts: object
     ) -> None:
-        regions = {**regions, **({} if lungs is None else {"lung": lungs})}
+        """Keep an image; ``regions`` has its masks bool (H, W), None where one is not known."""
+        regions = {key: np.asarray(mask) for key, mask in regions.items() if mask is not None}
         self._pixels[name], self._regions[name] = np.array(pixels), regions
         shown = {}
         for key, mask in regions.items():  # an empty region is known to be empty, which is not the same as unknown
             png = picture(reduced(mask)) if mask.any() else None
-            shown[key] = {"png": png, "area": round(float(mask.mean()), 5)}
-        rounded = [[round(float(value), 5) for value in values] for values in probs]
-        png = picture(reduced(pixels[0]))
-        self._images[name] = {"id": name, **facts, "probs": rounded, "png": png, "regions": shown, "lungs": told}
+            shown[key] = {"png": png, "area": plain(mask.mean(), 5)}
+        page = {"probs": plain(probs, 5), "png": picture(reduced(pixels[0])), "regions": shown, "lungs": told}
+        self._images[name] = {"id": name, **facts, **page}
 
     def _compute(self, m: int, names: list[str], layer: str, method: str) -> None:
         """Compute and keep the maps of these images, all classes."""
         images = np.stack([self._pixels[name] for name in names])
         maps = cam.explain(self._models[m], images, layer=layer or None, method=method, relu=False)
-        _check_finite(f"model: the {METHOD_NAMES[method]} maps of {self._names[m]!r} at layer {layer!r}", maps, names)
         for name, raw in zip(names, maps, strict=True):
-            inside = {}
+            positive = enlarge(np.maximum(raw, 0), self._pixels[name].shape[1:])
+            blank, inside = ~positive.any((1, 2)), {}
             for key, mask in self._regions[name].items():
                 if mask.any():
-                    inside[key] = [f if f is None else round(f, 5) for f in energy_fractions(raw, mask)]
+                    inside[key] = plain(np.where(blank, np.nan, fraction_inside(positive, mask)), 5)
             page = {**quantize(averaged(raw)), "size": list(raw.shape[1:]), "inside": inside}
             self._maps[_key(m, name, layer, method)] = page
-
-    def _choose_layers(self, layers: Sequence[str] | None) -> list[list[str]]:
-        """List as many layers for each model, in the order of the network: those asked for, or the default."""
-        if layers is None:
-            chosen = [_default_layers(net) for net in self._models]
-            count = min(map(len, chosen))
-            return [names[-count:] for names in chosen]
-        for layer, (m, known) in itertools.product(several("layers", layers, text), enumerate(self._known)):
-            if layer not in known:
-                coarse = ", ".join(_default_layers(self._models[m]))
-                raise ValueError(f"layers: give names from cxrlib.cam.layers, such as {coarse}, got {layer!r}")
-        return [sorted(set(layers), key=self._known[0].index) for _ in self._models]
 
     # -- messages from the page ---------------------------------------------------------------------------------
 
@@ -249,7 +234,7 @@ class CamInspector(StaticWidget):
         m = whole("model", content.get("model"), 0, len(self._models) - 1)
         name = one_of("image", content.get("image"), self._images)
         method = one_of("method", content.get("method"), cam.METHODS)
-        layer = one_of("layer", content.get("layer"), [""] if method == "occlusion" else self._known[m])
+        layer = one_of("layer", content.get("layer"), [""] if method == "occlusion" else self._described[m]["known"])
         key = _key(m, name, layer, method)
         if key not in self._maps:
             self._compute(m, [name], layer, method)
@@ -288,10 +273,9 @@ class CamInspector(StaticWidget):
                 one = self._prepare(one)
         probs = [p[0] for p in self._probabilities(one, ["own picture"])]
         self._opened += 1
-        name = f"u{self._opened}"
-        self._add_image(
-            name, one.images[0], probs, {}, *_lungs_of(one)[0], row=None, label=None, file=of_file, notes=notes
-        )
+        name, ((mask,), (told,)) = f"u{self._opened}", _lungs_of(one)
+        facts = {"row": None, "label": None, "file": of_file, "notes": notes}
+        self._add_image(name, one.images[0], probs, {"lung": mask}, told, **facts)
         return self._images[name]
 
     def _on_remove(self, content: dict, buffers: list) -> dict:
@@ -307,15 +291,35 @@ class CamInspector(StaticWidget):
         return None if decision is None else number("decision", decision, 0, 1)
 
 
-def _lungs_of(part: CxrDataset) -> list[tuple[np.ndarray | None, str]]:
-    """Give the lungs of each image: its own or those that are found; and what is to be told about them."""
+def _lungs_of(part: CxrDataset) -> tuple[Sequence[np.ndarray | None], list[str]]:
+    """Give the lungs of each image, its own or those that are found, and what is to be told about them."""
     if part.lungs is not None:
-        return [(mask, "") for mask in part.lungs]
+        return part.lungs, [""] * len(part)
     masks, reasons = find_lungs(part)
-    return [(None, reason) if reason else (mask, "found") for mask, reason in zip(masks, reasons, strict=True)]
+    found = [None if reason else mask for mask, reason in zip(masks, reasons, strict=True)]
+    return found, [reason or "found" for reason in reasons]
 
 
-def _parts_of_logits(model: CxrNet) -> dict:
+def _describe(models: list[CxrNet], names: Sequence[str] | None, layers: Sequence[str] | None) -> list[dict]:
+    """Tell the page of each model: its name, the layers that are shown first, as many for each, and all it has."""
+    rows = [
+        {"name": name, "layers": _default_layers(net), "known": cam.layers(net), **_ends(net)}
+        for name, net in zip(_check_names(names, models), models, strict=True)
+    ]
+    asked = None if layers is None else several("layers", layers, text)
+    count = min(len(row["layers"]) for row in rows)
+    for row in rows:
+        if asked is None:
+            row["layers"] = row["layers"][-count:]
+        elif unknown := [layer for layer in asked if layer not in row["known"]]:
+            such = f"such as {', '.join(row['layers'])}"
+            raise ValueError(f"layers: give names from cxrlib.cam.layers, {such}, got {unknown[0]!r}")
+        else:
+            row["layers"] = sorted(set(asked), key=rows[0]["known"].index)
+    return rows
+
+
+def _ends(model: CxrNet) -> dict:
     """Tell at which layers the body ends and, where the sum of a Grad-CAM there and a bias is the logit, that bias."""
     ends = [name for name in cam.layers(model) if cam.is_end_of_body(model, model.body.get_submodule(name))]
     weights = cam.pooled_weights(model)
@@ -329,20 +333,12 @@ def _key(m: int, name: str, layer: str, method: str) -> str:
     return f"{m}|{name}|{layer}|{method}"
 
 
-def _check_finite(what: str, values: np.ndarray, names: Sequence) -> None:
-    """Check what a network gave for the images of these names."""
-    bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
-    if bad.any():
-        damage = "the weights are damaged, or the training diverged: train it again"
-        raise ValueError(f"{what} for image {names[int(bad.argmax())]} hold NaN or infinite values; {damage}")
-
-
-def _default_layers(model: CxrNet, count: int = 3) -> list[str]:
-    """List the last part of the body at each map size, the coarsest ``count`` of them."""
+def _default_layers(model: CxrNet) -> list[str]:
+    """List the last part of the body at each map size, the coarsest three of them."""
     last = {size: name for name, size in cam.map_sizes(model).items() if "." not in name}
     if not last:
         raise ValueError(f"model: {model.name!r} has no layer with maps of more than one pixel; a CAM needs one")
-    return list(last.values())[-count:]
+    return list(last.values())[-3:]
 
 
 def _own_copy(argument: str, net: CxrNet, data: CxrDataset) -> CxrNet:
@@ -351,7 +347,7 @@ def _own_copy(argument: str, net: CxrNet, data: CxrDataset) -> CxrNet:
     if tuple(network(argument, net, findings=False).classes) != tuple(data.classes):
         raise ValueError(f"{argument}: it was built for the classes {list(net.classes)}, data has {list(data.classes)}")
     net = copy.deepcopy(net).eval()
-    net.zero_grad(set_to_none=True)
+    net.zero_grad()
     return net
 
 
@@ -363,13 +359,6 @@ def _check_names(names: Sequence[str] | None, models: list[CxrNet]) -> list[str]
     if len(found) != len(models) or len(set(found)) < len(found):
         raise ValueError(f"names: give {len(models)} different name(s), one for each model, got {found}")
     return found
-
-
-def _check_images(images: Iterable[int], n: int) -> list[int]:
-    found = several("images", images, partial(whole, low=-n, high=n - 1))
-    if len(found) > MOST:
-        raise ValueError(f"images: give at most {MOST} positions in data, got {len(found)}")
-    return list(dict.fromkeys(i % n for i in found))
 
 
 def _spread(data: CxrDataset) -> list[int]:

@@ -11,8 +11,9 @@ from ..data import CxrDataset
 from ..models import build_model
 from ..models.backbones import GRAY_MEAN, GRAY_SD
 from ..validate import short, whole
+from ..values import packed
 from .base import PageWidget, kit, t
-from .encode import color_tables, packed, picture
+from .encode import color_tables, picture
 
 MOST = 400  # images of a set: more take long to learn from
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..data.dicom import window
 from ..validate import array, number, text
+from ..values import packed
 from .base import PageWidget, kit, t
-from .encode import packed
 
 LARGEST = 320  # pixels per side: the page holds two bytes for each
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import importlib.util
-import os
 import signal
 import tempfile
 from pathlib import Path
@@ -21,14 +20,13 @@ from .files import write_json
 from .inputs import network
 from .metrics import Report
 from .phantom import CLASSES
-from .run import MODEL, PREDICTIONS, RESULT, Run
+from .run import RESULT, Run
 from .validate import whole
 from .values import text
 
 if TYPE_CHECKING:
     import ipywidgets
 
-PLACE = "CXR_APP_RUN"  # the environment variable through which `serve` tells the page its folder
 NO_DEVICE = "This is a course, not a medical device. Nothing here is fit for looking after patients."
 EXAMPLES = 8
 # Voilà's page asks another host for icons. An X-ray is open on it: the browser is told to talk to this computer only.
@@ -56,15 +54,12 @@ _HEAD = (
 )
 
 
-def page(folder: str | Path | None = None) -> ipywidgets.Widget:
-    """Make the page of a run's folder as one widget; by default the folder that CXR_APP_RUN names."""
+def page(folder: str | Path) -> ipywidgets.Widget:
+    """Make the page of a run's folder as one widget."""
     import ipywidgets
 
     from .widgets import CamInspector, ConfusionExplorer, ThresholdExplorer
 
-    folder = folder or os.environ.get(PLACE)
-    if not folder:
-        raise ValueError(f"folder: name the folder of a run, or set {PLACE}")
     run = _opened(folder)
     classes = run.classes
     known = set(classes) <= set(CLASSES)  # else the examples are shown without a true class
@@ -129,8 +124,7 @@ def demo(folder: str | Path, progress: bool = True) -> Path:
     from .experiment import run
 
     folder = Path(folder)
-    if not all((folder / name).is_file() for name in (MODEL, RESULT, PREDICTIONS)):
-        # half of a training would be taken for the whole the next time
+    if not (folder / RESULT).is_file():  # which is written last: the rest is there
         run("phantom", recipes["augmented"].replace(size=96), folder=folder, name="app", progress=progress)
     return folder
 
@@ -145,10 +139,9 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> None
 
     whole("port", port, 1, 65535)
     _opened(folder)  # an error here is read more easily than one on the page
-    os.environ[PLACE] = str(Path(folder).resolve())  # for the kernels
     with tempfile.TemporaryDirectory(prefix="cxr-app-") as place:
         notebook = Path(place) / "app.ipynb"
-        cell = notebooks.new_code_cell("from cxrlib.app import page\npage()")
+        cell = notebooks.new_code_cell(f"from cxrlib.app import page\npage({str(Path(folder).resolve())!r})")
         metadata = {"title": "What does the network see?", "kernelspec": _KERNEL}
         write_json(notebook, notebooks.new_notebook(cells=[cell], metadata=metadata))
         # In this process: what ends it ends Voilà, and Voilà ends the kernels.

@@ -18,6 +18,7 @@ from test_book import CHAPTER, REAL, TOC, Reader, SmallBook, pages
 from test_confusions import CLASSES
 from test_inspector_browser import make_data, make_model
 from test_ladder import steps
+from test_playground import chest
 from test_small_widgets import make_report
 from test_windowing import explorer
 
@@ -26,7 +27,7 @@ from cxrlib import Report, build_model
 from cxrlib import shortcut as lab
 
 WIDGETS = {
-    "AugmentationPlayground": lambda make: make(),
+    "AugmentationPlayground": lambda make: make(chest()),
     "CamInspector": lambda make: make(make_model(), make_data(), other=make_model(1), images=[0, 1, 2], live=True),
     "ConfusionExplorer": lambda make: make(
         Report(np.arange(40) % 4, np.eye(4)[[0, 1, 2, 0] * 10], CLASSES, None, bootstrap=0)

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
+from test_playground import chest
 
 from cxrlib import Report, build_model, summary
 from cxrlib.phantom import make_phantoms
@@ -166,7 +167,7 @@ def test_a_click_on_either_chart_sets_the_threshold(show, width):
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_picture_stays_in_sight_on_a_phone(show):
-    page = show(AugmentationPlayground(), 360)
+    page = show(AugmentationPlayground(chest()), 360)
     page.set_viewport_size({"width": 360, "height": 500})
     page.get_by_label("Noise").scroll_into_view_if_needed()
     picture, slider = page.locator("canvas").last.bounding_box(), page.get_by_label("Noise").bounding_box()

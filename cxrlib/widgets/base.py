@@ -93,9 +93,20 @@ class StaticWidget(anywidget.AnyWidget):
 
 
 class PageWidget(StaticWidget):
-    """A widget whose script is told everything at once, in ``page``; Jupyter shows that page, without a kernel."""
+    """A widget whose script is told everything at once, in ``page``; Jupyter shows that page, without a kernel.
+
+    In Colab the kernel sends TensorFlow.js to a script that asks for it.
+    """
 
     page = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, **traits: object) -> None:
+        super().__init__(**traits)
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: PageWidget, content: dict, buffers: list) -> None:
+        if content == {"type": "tfjs"}:
+            self.send({"type": "tfjs", "script": tfjs()})
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
@@ -103,18 +114,6 @@ class PageWidget(StaticWidget):
             del data["application/vnd.jupyter.widget-view+json"]
             data["text/html"] = ("" if "CXR_BOOK" in os.environ else self._held()) + data["text/html"]
         return data, metadata
-
-
-class LiveWidget(PageWidget):
-    """A widget whose script runs a network in the page; Colab is sent TensorFlow.js by the kernel."""
-
-    runs_network = True
-
-    def __init__(self, **traits: object) -> None:
-        super().__init__(**traits)
-        self.on_msg(
-            lambda _, message, __: message == {"type": "tfjs"} and self.send({"type": "tfjs", "script": tfjs()})
-        )
 
 
 def tfjs() -> str:

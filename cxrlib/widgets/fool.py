@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from ..data import CxrDataset
 from ..models import CxrNet
 from ..validate import one_of
-from .base import LiveWidget, kit, t
+from .base import PageWidget, kit, t
 from .encode import color_tables, described, examples
 
 
-class FoolIt(LiveWidget):
+class FoolIt(PageWidget):
     """A picture with a marker to drag, a brush and a cover, and the answers of networks while the hand moves.
 
     The networks run in the page itself, without a kernel: probability and class activation map (Grad-CAM, end of the
@@ -29,6 +29,7 @@ class FoolIt(LiveWidget):
         The class whose probability is shown; default: the last one.
     """
 
+    runs_network = True
     _esm, _css = kit("maps", "live", "changes", "gauge", "fool")
     summary = t("Fool it: an X-ray to change by hand, and networks that answer at once.")
 

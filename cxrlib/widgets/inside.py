@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from ..data import CxrDataset
 from ..inputs import network
 from ..models import CxrNet
-from .base import LiveWidget, kit, t
+from .base import PageWidget, kit, t
 from .encode import color_tables, described, examples
 
 LARGEST = 7  # pixels: a larger kernel's table does not fit a phone
 
 
-class LookInside(LiveWidget):
+class LookInside(PageWidget):
     """A network, layer by layer: its feature maps, and what one value of them is the sum of.
 
     The network runs in the page itself, without a kernel. The page holds pictures and weights: mind this when they show
@@ -29,6 +29,7 @@ class LookInside(LiveWidget):
         Positions in ``data``, at most 12. Default: the first six.
     """
 
+    runs_network = True
     _esm, _css = kit("live", "arithmetic", "inside")
     summary = t("Look inside: a network, layer by layer, and the arithmetic of one of its numbers.")
 

@@ -92,7 +92,8 @@ def averaged(maps: np.ndarray) -> np.ndarray:
 def quantize(maps: np.ndarray) -> dict:
     """Turn maps (K, h, w) into 8-bit steps between each map's lowest and highest value, ready for JSON."""
     low, high = maps.min((1, 2)), maps.max((1, 2))
-    step = np.where(high > low, (high - low) / 255, 1)
+    step = (high - low) / 255
+    step[step == 0] = 1
     steps = np.rint((maps - low[:, None, None]) / step[:, None, None]).astype(np.uint8)
     six_digits = [[float(f"{float(v):.6g}") for v in values] for values in (low, high)]
     return {"grid": list(maps.shape[1:]), "low": six_digits[0], "high": six_digits[1], "steps": packed(steps)}

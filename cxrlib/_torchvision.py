@@ -8,12 +8,12 @@ define the missing operators before the first import. They raise a readable erro
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 
 class _Healer:
@@ -63,32 +63,21 @@ def heal() -> tuple[str, ...]:
     import torch
 
     folder = Path(next(iter(spec.submodule_search_locations)))
-    if any(_loads(torch, file) for file in sorted(folder.glob("_C*.so"))):
-        return ()
-    try:
-        described = _DESCRIBED.findall((folder / "_meta_registrations.py").read_text(encoding="utf-8"))
-    except OSError:
-        described = []
+    for file in sorted(folder.glob("_C*.so")):
+        with contextlib.suppress(OSError, ImportError, RuntimeError):
+            torch.ops.load_library(str(file))
+            return ()
+    file = folder / "_meta_registrations.py"
+    described = _DESCRIBED.findall(file.read_text(encoding="utf-8")) if file.is_file() else []
     missing = tuple(name for name in dict.fromkeys(described) if not hasattr(torch.ops.torchvision, name))
     if missing:
         _library = torch.library.Library("torchvision", "FRAGMENT")
         for name in missing:
             _library.define(name + _SCHEMA)
             for key in ("CPU", "CUDA"):
-                _library.impl(name, _unavailable(name), key)
+                _library.impl(name, partial(_unavailable, name), key)
     return missing
 
 
-def _loads(torch: ModuleType, file: Path) -> bool:
-    try:
-        torch.ops.load_library(str(file))
-    except (OSError, ImportError, RuntimeError):
-        return False
-    return True
-
-
-def _unavailable(name: str) -> Callable:
-    def kernel(*args: object, **kwargs: object) -> None:
-        raise RuntimeError(_MESSAGE.format(name=name))
-
-    return kernel
+def _unavailable(name: str, *args: object) -> None:
+    raise RuntimeError(_MESSAGE.format(name=name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import warnings
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,15 @@ class _Friendly(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List this module's commands and the added ones."""
-        return sorted({*super().list_commands(ctx), *(entry.name for entry in _added("commands"))})
+        return sorted({*super().list_commands(ctx), *entry_points(group="cxrlib.commands").names})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Find the command of a name, imported when it is asked for."""
         if found := super().get_command(ctx, name):
             return found
-        for entry in _added("commands"):
-            if entry.name == name:
-                return entry.load()
+        added = entry_points(group="cxrlib.commands")
+        if name in added.names:
+            return added[name].load()
         if name in ("grade", "lungs", "predictions", "reproduce", "train-lungs"):
             remedy = "from a copy of the course's repository, pip install ./coursekit"
             raise click.UsageError(f"`cxr {name}` comes with the package coursekit, which is not installed: {remedy}")
@@ -58,11 +58,6 @@ class _Friendly(click.Group):
 def note(text: str) -> None:
     """Say something that the user should know, on stderr."""
     click.secho(f"note: {text}", fg="yellow", err=True)
-
-
-def _added(kind: str) -> list[EntryPoint]:
-    """List what other packages add to the command line: "commands" or "recipes"."""
-    return sorted(entry_points(group=f"cxrlib.{kind}"), key=lambda entry: entry.name)
 
 
 @click.group(cls=_Friendly, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -255,7 +250,8 @@ def _recipe(recipes: dict, name: str) -> Recipe:
     from .validate import one_of
 
     if name not in recipes:
-        recipes = recipes | {k: v for entry in _added("recipes") for k, v in entry.load().items()}
+        for entry in entry_points(group="cxrlib.recipes"):
+            recipes = recipes | entry.load()
     return recipes[one_of("recipe (`cxr recipes` lists them)", name, recipes)]
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from .recipe import Recipe
 from .validate import number, whole
 
 if TYPE_CHECKING:
     from .data import CxrDataset
+    from .recipe import Recipe
 
 
 def moving_average(model: nn.Module, decay: float) -> nn.Module | None:

@@ -15,16 +15,15 @@ import numpy as np
 
 from .augment import Augment
 from .models import CxrNet, build_model, freeze, leaves
+from .optimize import SCHEDULE_OPTIONS
 from .validate import number, one_of, short, whole
 from .values import plain
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "plateau", "cyclic", "onecycle", "cosine")
-PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-MONITORS = ("val_loss", "val_accuracy", "val_auc")
 _CHECKS = {
-    "optimizer": partial(one_of, allowed=OPTIMIZERS), "schedule": partial(one_of, allowed=SCHEDULES),
-    "precision": partial(one_of, allowed=PRECISIONS), "monitor": partial(one_of, allowed=MONITORS),
+    "optimizer": partial(one_of, allowed=("adam", "adamw", "sgd")),
+    "schedule": partial(one_of, allowed=SCHEDULE_OPTIONS),
+    "precision": partial(one_of, allowed=("auto", "bf16", "fp16", "fp32")),
+    "monitor": partial(one_of, allowed=("val_loss", "val_accuracy", "val_auc")),
     **dict.fromkeys(("epochs", "batch_size", "size"), partial(whole, low=1)),
     **dict.fromkeys(("head_epochs", "seed"), whole),
     **dict.fromkeys(("lr", "head_lr"), partial(number, low=0, open_low=True)),
@@ -207,11 +206,6 @@ def build(recipe: Recipe, classes: Sequence[str]) -> CxrNet:
     return freeze(model, layers, freeze_norms=recipe.freeze_norms)
 
 
-def _layout(layers: str, about: str, **changes) -> Recipe:
-    options = {"filters": (64, 128), "hidden": 128, "dropout": 0.3}
-    return Recipe(model=layers, model_options=options, size=48, about=about, **{"lr": 1e-4, **changes})
-
-
 _STRONG = Augment(
     flip=0.5, rotate=15, shift=0.08, zoom=0.2, brightness=0.2, contrast=0.4, gamma=0.5, noise=0.03, blur=1.2, mixup=0.2
 )
@@ -226,30 +220,26 @@ _WHOLE = Recipe(
     precision="fp32", tta=("identity", "flip", "shift-left", "shift-right", "shift-up", "shift-down"),
     about="EfficientNet-Lite0, fine-tuned with strong augmentation, mixup and averaged weights; six views scored.",
 )  # fmt: skip
+_ORDER = Recipe(
+    model="CPCFDD", model_options={"filters": (64, 128), "hidden": 128, "dropout": 0.3}, size=48, lr=1e-4,
+    about="One of the five layer orders of the layer-order comparison.",
+)  # fmt: skip
 
-# fmt: off  (a table: what belongs together stands in a line)
 #: The course's named recipes.
 recipes: dict[str, Recipe] = {
     "baseline": Recipe(about="The five-layer CNN, no augmentation."),
     "augmented": Recipe(
-        model="resnet18",
-        model_options={"normalize": "image"},
-        epochs=10,
-        lr=2e-3,
-        **_ONE_CYCLE,
-        monitor="val_auc",
-        augment=_MILD,
-        about="ResNet-18 from scratch with augmentation of geometry and exposure.",
+        model="resnet18", model_options={"normalize": "image"}, epochs=10, lr=2e-3, **_ONE_CYCLE, monitor="val_auc",
+        augment=_MILD, about="ResNet-18 from scratch with augmentation of geometry and exposure.",
     ),
     "whole": _WHOLE,
     "best": _WHOLE.replace(crop="lungs", about="The recipe `whole`, on images that are cut to the lungs."),
     **{
-        f"layers-{layers}": _layout(layers, "One of the five layer orders of the layer-order comparison.")
-        for layers in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")
+        f"layers-{model}": _ORDER.replace(model=model)
+        for model in ("CCPCCPFDD", "CPCPCPCPFDD", "CPCPCCFDD", "CCPFDD", "CPCFDD")
     },
     **{
-        f"lr-{name}": _layout("CPCFDD", "The learning-rate comparison.", lr=float(name))
-        for name in ("1e-3", "1e-4", "1e-5", "1e-6")
+        f"lr-{lr}": _ORDER.replace(lr=float(lr), about="The learning-rate comparison.")
+        for lr in ("1e-3", "1e-4", "1e-5", "1e-6")
     },
-}
-# fmt: on
+}  # fmt: skip

@@ -29,7 +29,6 @@ class Backbone:
     channels: int  # of those maps
     mean: tuple[float, ...]  # of the RGB normalization that its ImageNet weights were trained with
     sd: tuple[float, ...]
-    source: str  # the paper
     smallest: int = 32  # image side in pixels
 
 
@@ -58,18 +57,14 @@ def _efficientnet_lite(name: str, pretrained: bool) -> nn.Module:
     return _children(model, stop="global_pool")
 
 
-_RESNET, _EFFICIENTNET = "He et al., CVPR 2016", "Tan and Le, ICML 2019"
 BACKBONES = {
-    "resnet18": Backbone(_from_torchvision, 512, *_IMAGENET, _RESNET),
-    "resnet34": Backbone(_from_torchvision, 512, *_IMAGENET, _RESNET),
-    "resnet50": Backbone(_from_torchvision, 2048, *_IMAGENET, _RESNET),
-    "efficientnet_b0": Backbone(_from_torchvision, 1280, *_IMAGENET, _EFFICIENTNET),
-    "efficientnet_b7": Backbone(_from_torchvision, 2560, *_IMAGENET, _EFFICIENTNET),
-    "inception_resnet_v2": Backbone(_from_timm, 1536, *_HALF, "Szegedy et al., AAAI 2017", smallest=75),
-    **{
-        f"efficientnet_lite{k}": Backbone(_efficientnet_lite, 1280, *_HALF, f"{_EFFICIENTNET} (lite version)")
-        for k in range(3)
-    },
+    "resnet18": Backbone(_from_torchvision, 512, *_IMAGENET),  # He et al., CVPR 2016
+    "resnet34": Backbone(_from_torchvision, 512, *_IMAGENET),
+    "resnet50": Backbone(_from_torchvision, 2048, *_IMAGENET),
+    "efficientnet_b0": Backbone(_from_torchvision, 1280, *_IMAGENET),  # Tan and Le, ICML 2019
+    "efficientnet_b7": Backbone(_from_torchvision, 2560, *_IMAGENET),
+    "inception_resnet_v2": Backbone(_from_timm, 1536, *_HALF, smallest=75),  # Szegedy et al., AAAI 2017
+    **{f"efficientnet_lite{k}": Backbone(_efficientnet_lite, 1280, *_HALF) for k in range(3)},
 }
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 LETTERS = {"C": "convolution + ReLU", "P": "2 x 2 max-pooling", "F": "flatten", "D": "dense layer + ReLU + dropout"}
 MAX_WEIGHTS = 500_000_000  # of one layer: 2 GB
-_GRAMMAR = re.compile(r"[CP]+(F?|FD+)")
+_RIGHT = re.compile(r"[CP]*((?<=[CP])FD*)?")  # as much of a string as is in order
 
 
 class Dense(nn.Linear):
@@ -29,22 +29,15 @@ class Dense(nn.Linear):
 
 def check_layers(layers: str) -> None:
     """Raise a ValueError that names the first wrong letter of a layer string."""
-    for position, letter in enumerate(layers, start=1):
-        if letter not in LETTERS:
-            known = ", ".join(f"{key} ({text})" for key, text in LETTERS.items())
-            what = f"unknown letter {letter!r} at position {position}; the letters are {known}"
-            raise ValueError(f"layers {layers!r}: {what}")
-    if _GRAMMAR.fullmatch(layers):
+    right = _RIGHT.match(layers).end()
+    if right == len(layers):
         return
-    before, _, after = layers.partition("F")
-    if "D" in before:
-        position, remedy = layers.index("D") + 1, "put an F (flatten) before the first D"
-        raise ValueError(f"layers {layers!r}: D at position {position} needs a vector; {remedy}")
-    if not before:
-        raise ValueError(f"layers {layers!r}: it must start with at least one C or P; F and D come after them")
-    at = len(before) + 1 + re.match("D*", after).end()
-    what = f"{layers[at]!r} at position {at + 1} stands after F; only D can follow F (flatten)"
-    raise ValueError(f"layers {layers!r}: {what}")
+    letter, place = layers[right], f"at position {right + 1}"
+    if letter not in LETTERS:
+        known = ", ".join(f"{key} ({text})" for key, text in LETTERS.items())
+        raise ValueError(f"layers {layers!r}: unknown letter {letter!r} {place}; the letters are {known}")
+    order = "first at least one C or P, then one F (flatten) or none, and D only after an F"
+    raise ValueError(f"layers {layers!r}: {letter} {place} is out of order: {order}")
 
 
 def check_weights(layer: str, weights: int) -> None:
@@ -75,30 +68,32 @@ def build_layers(
         features = hidden
     check_weights(f"layers {layers!r}: the output layer", features * classes)
     head.add_module("output", Dense(features, classes))
-    _initialize(body, head)
+    # He initialization keeps the size of the signal through ReLU layers (He et al., ICCV 2015).
+    for layer in [*body.modules(), *head.modules()]:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    nn.init.xavier_uniform_(head.output.weight)
     return body, head
 
 
 def _build_body(layers: str, size: int, filters: Sequence[int], padding: str, kernel: int):
-    body = nn.Sequential()
-    channels, side = 1, size
-    block = convolutions = pools = 0
+    body, channels, side = nn.Sequential(), 1, size
     spatial = layers.partition("F")[0]
     for position, letter in enumerate(spatial, start=1):
+        until = spatial[:position]
+        number = until.count(letter)
         if letter == "C":
             after = side if padding == "same" else side - kernel + 1
-            width = filters[min(block, len(filters) - 1)]
-            convolutions += 1
-            check_weights(f"layers {layers!r}: convolution {convolutions}", channels * width * kernel**2)
-            body.add_module(f"conv{convolutions}", nn.Conv2d(channels, width, kernel, padding=padding))
-            body.add_module(f"relu{convolutions}", nn.ReLU())
+            # Only a pooling that closes a block of convolutions moves on to the next number of filters.
+            width = filters[min(until.count("CP"), len(filters) - 1)]
+            check_weights(f"layers {layers!r}: convolution {number}", channels * width * kernel**2)
+            body.add_module(f"conv{number}", nn.Conv2d(channels, width, kernel, padding=padding))
+            body.add_module(f"relu{number}", nn.ReLU())
             channels = width
         else:
             after = side // 2
-            pools += 1
-            body.add_module(f"pool{pools}", nn.MaxPool2d(2))
-            # Only a pooling that closes a block of convolutions moves on to the next number of filters.
-            block += convolutions > 0 and spatial[position - 2] == "C"
+            body.add_module(f"pool{number}", nn.MaxPool2d(2))
         if after < 1:
             small = f"gets a map of {side} x {side} and would leave {max(after, 0)} x {max(after, 0)}"
             raise ValueError(
@@ -118,12 +113,3 @@ def smallest_side(layers: str, padding: str, kernel: int) -> int:
         elif padding == "valid":
             side += kernel - 1
     return side
-
-
-def _initialize(body: nn.Sequential, head: nn.Sequential) -> None:
-    # He initialization keeps the size of the signal through ReLU layers (He et al., ICCV 2015).
-    for layer in [*body.modules(), *head.modules()]:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-    nn.init.xavier_uniform_(head.output.weight)

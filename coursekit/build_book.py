@@ -16,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,9 @@ def build_key(root: Path, environment: dict[str, str]) -> str:
 
 def build_environment() -> dict[str, str]:
     """Return the environment of the build and of the chapters' kernels."""
-    env = dict(
-        os.environ,
-        CXR_BOOK="1",  # TensorFlow.js lies beside the pages, and not in each widget
-        TQDM_DISABLE="1",
-        JUPYTER_PREFER_ENV_PATH="1",
-        PYDEVD_DISABLE_FILE_VALIDATION="1",
-        OMP_NUM_THREADS="1",
-    )  # there are as many kernels as cores
+    # CXR_BOOK: TensorFlow.js lies beside the pages, and not in each widget; and there are as many kernels as cores
+    names = "CXR_BOOK", "TQDM_DISABLE", "JUPYTER_PREFER_ENV_PATH", "PYDEVD_DISABLE_FILE_VALIDATION", "OMP_NUM_THREADS"
+    env = dict(os.environ) | dict.fromkeys(names, "1")
     # a relative folder is meant from where `make` was called, but the kernels run in chapters/
     if env.get("CXR_DATA_DIR"):
         env["CXR_DATA_DIR"] = str(Path(env["CXR_DATA_DIR"]).expanduser().resolve())
@@ -65,6 +61,31 @@ def pages_of(contents: dict[str, Any], root: Path) -> list[Path]:
 def chapters(root: Path = ROOT) -> list[Path]:
     """Return the files of the course's chapters, in their order; an appendix, which has no number, is none."""
     return [root / "chapters" / f"{name}.md" for name in Course.read(root).numbered]
+
+
+def chosen(starts: Sequence[str]) -> list[Path]:
+    """Return the files of the chapters whose names begin so, of all for no start; ValueError where one fits none."""
+    names = {path.stem: path for path in chapters()}
+    for start in starts:
+        if not any(name.startswith(start) for name in names):
+            raise ValueError(f"{start}: there is no such chapter; the book has {', '.join(names)}")
+    return [path for name, path in names.items() if name.startswith(tuple(starts) or "")]
+
+
+def put(folder: Path, contents: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """Write a table of contents and a configuration into a folder; return whether other ones, or none, were there."""
+    changed = False
+    for name, made in (("_toc.yml", contents), ("_config.yml", settings)):
+        path, text = folder / name, yaml.safe_dump(made, sort_keys=False)
+        changed |= not path.is_file() or path.read_text(encoding="utf-8") != text
+        path.write_text(text, encoding="utf-8")
+    return changed
+
+
+def jupyter_book(folder: Path, *options: str | Path, cwd: Path = ROOT, **how) -> int:
+    """Run ``jupyter-book build`` by the table of contents and the configuration in a folder."""
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", folder / "_config.yml"]
+    return subprocess.run([*command, "--toc", folder / "_toc.yml", *options], cwd=cwd, **how).returncode
 
 
 def main() -> int:
@@ -85,20 +106,17 @@ def main() -> int:
     if build.exists() and (not key_file.exists() or key_file.read_text() != key):
         print("The library, the pins or the settings changed: the chapters are executed again.")
         shutil.rmtree(build)
-    toc, config = build / "_toc.yml", build / "_config.yml"
     contents, settings = course.contents(), course.configuration()
-    made = {path: yaml.safe_dump(it, sort_keys=False) for path, it in ((toc, contents), (config, settings))}
-    if not complete.exists() or any(not path.is_file() or path.read_text() != text for path, text in made.items()):
+    ended = complete.exists()
+    build.mkdir(exist_ok=True)
+    key_file.write_text(key)
+    complete.unlink(missing_ok=True)
+    if put(build, contents, settings) or not ended:
         # Sphinx does not repeat the warnings of pages it has read, stamps a style sheet that an earlier build left, and
         # keeps pages that are no longer in the book: after a build that did not end, or of another course, all pages
         # are made again, from the executed chapters
         for part in (".doctrees", "html"):
             shutil.rmtree(build / part, ignore_errors=True)
-    build.mkdir(exist_ok=True)
-    key_file.write_text(key)
-    complete.unlink(missing_ok=True)
-    for path, text in made.items():
-        path.write_text(text)
 
     # a profile of its own: no start-up files of the user, no notices of the kernel about its transport
     profile = build / ".ipython" / "profile_default"
@@ -114,9 +132,7 @@ def main() -> int:
         pages = pages_of(contents, ROOT)
         execute_chapters.execute_all(pages, build / ".jupyter_cache", settings["execute"]["timeout"])
 
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--config", str(config)]
-    command += ["--toc", str(toc), "-W", "--keep-going", "-n", *options]
-    code = subprocess.run(command, cwd=ROOT, env=env).returncode
+    code = jupyter_book(build, "-W", "--keep-going", "-n", *options, env=env)
     if code == 0:
         try:
             fresh = notebooks.make_all(build / "html" / "notebooks", site, course.chapters)

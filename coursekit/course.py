@@ -104,10 +104,10 @@ class Course:
         """The chapters that have a number."""
         return tuple(filter(NUMBERED.fullmatch, self.chapters))
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it has all chapters of the full course."""
-        return set(self.chapters) >= set(self.full)
+    def chapter_of(self, exercise: str) -> str | None:
+        """Return the chapter that has an exercise's number; none where the course has no such chapter."""
+        number = exercise.partition("_")[0]
+        return next((name for name in self.numbered if name.partition("_")[0] == number), None)
 
     def knows(self, docname: str) -> bool:
         """Whether a page is a chapter of the full course or of this one."""
@@ -169,11 +169,9 @@ class Course:
     def solution_pages(self) -> list[str]:
         """Return the solutions of the course's chapters in their order, then those that belong to no chapter."""
         names = sorted(path.stem for path in self.root.glob("solutions/[0-9]*.md"))
-        numbers = [name.partition("_")[0] for name in self.numbered]
-        others = {name.partition("_")[0] for name in self.full} - set(numbers)
-        kept = [name for name in names if name.partition("_")[0] not in others]
-        places = {number: place for place, number in enumerate(numbers)}
-        return sorted(kept, key=lambda name: places.get(name.partition("_")[0], len(places)))
+        own = [name for chapter in self.numbered for name in names if self.chapter_of(name) == chapter]
+        taught = {name.partition("_")[0] for name in self.full}
+        return own + [name for name in names if name not in own and name.partition("_")[0] not in taught]
 
     def contents(self) -> dict[str, Any]:
         """Return the table of contents, as `book/_toc.yml` has it, of this course."""
@@ -230,11 +228,8 @@ def _yaml(path: Path) -> Any:
 
 def _nearest(name: object, allowed: set[str]) -> str:
     near = difflib.get_close_matches(str(name), sorted(allowed), 1, 0.4)
-    return (
-        f"; did you mean {near[0]}? There are {', '.join(sorted(allowed))}"
-        if near
-        else (f"; there are {', '.join(sorted(allowed)) or 'none'}")
-    )
+    known = ", ".join(sorted(allowed)) or "none"
+    return f"; did you mean {near[0]}? There are {known}" if near else f"; there are {known}"
 
 
 class _Reader:

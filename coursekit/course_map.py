@@ -16,6 +16,7 @@ import yaml
 
 from .course import ROOT, Course
 from .grade.exercise import Exercise, list_exercises, load_exercise
+from .questions.predictions import CELL, without_comments
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -33,7 +34,6 @@ TABLE = """\
   - write, and what is checked
   - answer"""
 MARK = "% map"  # the line of the page that the tables replace
-CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.M | re.S)
 NOT_SHOWN = ("remove-cell", "remove-input")
 
 
@@ -75,7 +75,7 @@ def minutes(words: int, lines: int) -> float:
 def sections(chapter: Path) -> list[Section]:
     """Read the sections of a chapter; one of the second level ends where its first subsection begins."""
     text, found, number = chapter.read_text(encoding="utf-8"), [], 0
-    for part in re.split(r"^(?=##+ )", CELL.sub(_guarded, text), flags=re.M):
+    for part in re.split(r"^(?=##+ )", without_comments(text), flags=re.M):
         cells = list(CELL.finditer(part))
         lines = sum(len(cell[2].strip().splitlines()) for cell in cells if not any(t in cell[1] for t in NOT_SHOWN))
         heading = re.match(r"##+ (.+)", part)
@@ -85,11 +85,6 @@ def sections(chapter: Path) -> list[Section]:
             found.append(Section(heading[1].strip(), anchor, time, tuple(range(number, number + len(cells)))))
         number += len(cells)
     return found
-
-
-def _guarded(cell: re.Match) -> str:
-    """Indent comments that would look like headings."""
-    return re.sub(r"^(##+ )", r" \1", cell[0], flags=re.M)
 
 
 def objectives(chapter: Path) -> list[str]:
@@ -107,8 +102,7 @@ def questions(chapter: Path, root: Path = ROOT) -> list[str]:
 
 def exercise(chapter: Path, root: Path = ROOT) -> Exercise | None:
     """Return the exercise that has the chapter's number."""
-    number = chapter.stem.partition("_")[0]
-    names = [name for name in list_exercises(root) if name.partition("_")[0] == number]
+    names = [name for name in list_exercises(root) if name.partition("_")[0] == chapter.stem.partition("_")[0]]
     return load_exercise(names[0], root) if names else None
 
 

@@ -23,7 +23,7 @@ import nbformat
 
 from .course import ROOT, Course
 from .grade.exercise import check_points, load_exercise
-from .notebooks import Markdown, Site, find_labels, with_bootstrap
+from .notebooks import COLAB_BADGE, Markdown, Site, of_cells, with_bootstrap, write_changed
 
 MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
 
@@ -42,7 +42,7 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
 
     points = check_points(source.stem, source.with_name(f"{source.stem}_checks.py").read_text(encoding="utf-8"))
     text = with_bootstrap(source.read_text(encoding="utf-8"), site)
-    markdown = Markdown(source, root, site, find_labels(root))
+    markdown = Markdown(source, root, site)
     cells = [nbformat.v4.new_markdown_cell(_badge(source, site, root))]
     answers, tests, given = [], [], 0
     for cell in jupytext.reads(text, fmt="md:myst").cells:
@@ -63,13 +63,8 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
             if task not in points:
                 fail(f"the task {task!r} has a test but no check in {source.stem}_checks.py")
             tests.append(task)
-            grading = {
-                "grade_id": f"test_{task}",
-                "solution": False,
-                "grade": True,
-                "locked": True,
-                "points": points[task],
-            }
+            grading = {"grade_id": f"test_{task}", "solution": False, "grade": True, "locked": True}
+            grading["points"] = points[task]
         else:
             if marked:
                 fail(f"a solution outside of an answer cell: {cell.source[:60]!r}")
@@ -81,27 +76,15 @@ def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.Notebo
         fail(f"every answer needs one test after it; answers: {', '.join(answers)}; tests: {', '.join(tests)}")
     for number, cell in enumerate(cells):
         cell["id"] = cell.metadata.get("nbgrader", {}).get("grade_id", f"text_{number}")[:64]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    nbformat.validate(notebook)
-    return notebook
+    return of_cells(cells)
 
 
 def _badge(source: Path, site: Site, root: Path) -> str:
     if not (root / "_config.yml").is_file():  # a private course folder is at no public address
         return "*Download this notebook and open it in Jupyter, or upload it to Colab.*"
-    number = source.stem.split("_")[0]
-    badge = (
-        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"({site.colab(f'exercises/{source.stem}.ipynb')})"
-    )
-    chapter = next((name for name in Course.read(root).numbered if name.startswith(f"{number}_")), None)
-    if chapter is None:
-        return badge
-    return f"{badge}\n\n*[Read the chapter in the book]({site.page(f'chapters/{chapter}')}).*"
+    badge = f"{COLAB_BADGE}({site.colab(f'exercises/{source.stem}.ipynb')})"
+    chapter = Course.read(root).chapter_of(source.stem)
+    return f"{badge}\n\n*[Read the chapter in the book]({site.page(f'chapters/{chapter}')}).*" if chapter else badge
 
 
 def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
@@ -149,21 +132,21 @@ def make_all(course: Path, site: Site, *, target: Path | None = None, only: list
         A solution is not complete, or has what Colab cannot show.
     """
     target = target or course / "exercises"
-    sources = sorted((course / "solutions").glob("[0-9]*.md"))
+    sources = {path.stem: path for path in sorted((course / "solutions").glob("[0-9]*.md"))}
     if not sources:
         raise FileNotFoundError(
             f"no exercise in {course / 'solutions'}: it should hold NN_topic.md and NN_topic_checks.py"
         )
-    if unknown := set(only or ()) - {source.stem for source in sources}:
+    if unknown := set(only or ()) - sources.keys():
         raise ValueError(f"no solution {', '.join(sorted(unknown))} in {course / 'solutions'}")
-    made = release({s.stem: to_source(s, site, root=course) for s in sources if not only or s.stem in only})
+    made = release(
+        {name: to_source(path, site, root=course) for name, path in sources.items() if name in (only or sources)}
+    )
     target.mkdir(parents=True, exist_ok=True)
-    for stale in {path for path in target.glob("*.ipynb") if path.stem not in {source.stem for source in sources}}:
+    for stale in (path for path in list(target.glob("*.ipynb")) if path.stem not in sources):
         stale.unlink()
     for name, text in made.items():
-        path = target / f"{name}.ipynb"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8", newline="\n")
+        write_changed(target / f"{name}.ipynb", text)
     return [target / f"{name}.ipynb" for name in made]
 
 
@@ -173,7 +156,7 @@ def listing(course: Path, site: Site) -> str:
     chosen = Course.read(course)
     for name in chosen.solution_pages():
         exercise = load_exercise(name, course)
-        chapter = next((one for one in chosen.numbered if one.split("_")[0] == name.split("_")[0]), None)
+        chapter = chosen.chapter_of(name)
         title = f"[{exercise.title}](../chapters/{chapter}.md)" if chapter else exercise.title
         tasks = ", ".join(f"`{task}`" for task in exercise.tasks)
         rows.append(

@@ -13,6 +13,7 @@ import jupytext
 
 from .build_book import chapters
 from .notebooks import HIDDEN
+from .questions.predictions import BLOCK, CELL
 
 #: Code that shows a result and computes none.
 SHOWING = re.compile(r"\bprint\(|\.style\b|\.alt = |\.join\(|display\(")
@@ -49,14 +50,12 @@ def _lines(node: ast.stmt, code: str) -> int:
 
 def unanswered(chapter: Path) -> list[str]:
     """Give the questions of a chapter that no sentence follows before the next question or the section's end."""
-    text = chapter.read_text(encoding="utf-8")
-    text = re.sub(r"^```\{code-cell\}.*?^```", "", text, flags=re.M | re.S)
-    found = []
-    for match in re.finditer(r"^:::\{predict\}\n(?::choices:[^\n]*\n)?(.*?)\n:::$", text, re.M | re.S):
+    text, found = CELL.sub("", chapter.read_text(encoding="utf-8")), []
+    for match in BLOCK.finditer(text):
         rest = re.split(r"^(?:#|:::\{predict\})", text[match.end() :], maxsplit=1, flags=re.M)[0]
         answers = [part for part in re.split(r"\n\s*\n", rest) if re.match(r"\s*[\w*`\[\"$]", part)]
         if not any(part.rstrip().endswith((".", "!", ")", ":")) for part in answers):
-            found.append(" ".join(match[1].split()))
+            found.append(" ".join(match[2].split()))
     return found
 
 

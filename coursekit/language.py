@@ -22,6 +22,7 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
+from .build_book import jupyter_book, put
 from .course import ROOT
 
 MARK = re.compile(r"(?<![\w$.])t`")
@@ -114,19 +115,9 @@ def prose(root: Path, folder: Path) -> dict[str, Catalog]:
     extensions = settings["sphinx"]["local_extensions"]  # by their path from where this is written
     settings["sphinx"]["local_extensions"] = {name: str(root / path) for name, path in extensions.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "_config.yml"
-    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    command = [
-        Path(sys.executable).with_name("jupyter-book"),
-        "build",
-        ".",
-        "--config",
-        config,
-        "--toc",
-        "book/_toc.yml",
-    ]
-    command += ["--path-output", folder, "--builder", "custom", "--custom-builder", "gettext", "--quiet"]
-    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    put(folder, yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8")), settings)
+    options = ("--path-output", folder, "--builder", "custom", "--custom-builder", "gettext", "--quiet")
+    jupyter_book(folder, *options, cwd=root, check=True, stdout=subprocess.DEVNULL)
     made, found = folder / "_build" / "gettext", {}
     for path in sorted(made.rglob("*.pot")):
         with open(path, "rb") as stream:
@@ -177,9 +168,8 @@ def tell(name: str, catalog: Catalog) -> None:
     messages = [message for message in catalog if message.id]
     fuzzy = sum(message.fuzzy for message in messages)
     done = sum(bool(message.string) and not message.fuzzy for message in messages)
-    print(
-        f"{name}: {done} of {len(messages)} translated" + (f", {fuzzy} to be looked at again (fuzzy)" if fuzzy else "")
-    )
+    again = f", {fuzzy} to be looked at again (fuzzy)" if fuzzy else ""
+    print(f"{name}: {done} of {len(messages)} translated{again}")
 
 
 if __name__ == "__main__":

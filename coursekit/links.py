@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
+from .build_book import jupyter_book, put
 from .course import ROOT, Course
 from .notebooks import PLACEHOLDER, Site
 
@@ -37,11 +36,9 @@ def main() -> int:
     ignored = [rf"{address}.*" for address in (PLACEHOLDER, site.url, site.book)]
     settings["sphinx"]["config"] |= SETTINGS | {"linkcheck_ignore": ignored}
     with tempfile.TemporaryDirectory() as folder:
-        for name, made in (("_toc.yml", course.contents()), ("_config.yml", settings)):
-            (Path(folder) / name).write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
-        command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--builder", "linkcheck", "--quiet"]
-        command += ["--config", f"{folder}/_config.yml", "--toc", f"{folder}/_toc.yml", "--path-output", folder]
-        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        put(Path(folder), course.contents(), settings)
+        options = ("--builder", "linkcheck", "--quiet", "--path-output", folder)
+        jupyter_book(Path(folder), *options, stdout=subprocess.DEVNULL)
         outputs = list(Path(folder).rglob("output.json"))
         if not outputs:
             print("the pages could not be read: make book says why", file=sys.stderr)

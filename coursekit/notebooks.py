@@ -38,17 +38,12 @@ import os
 os.environ["CXR_LANG"] = "{language}"
 """
 BOOTSTRAP_TAGS = "[bootstrap, remove-cell]"
+COLAB_BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 
 ADMONITIONS = ("note", "tip", "hint", "important", "attention", "warning", "caution", "danger", "error", "seealso")
 FULL_COURSE = " (in the full course)"  # behind a link to a chapter that the course leaves out
 HEADLINE = {"seealso": "See also"}
-HIDDEN = {
-    "hide-input",
-    "hide-cell",
-    "remove-cell",
-    "remove-input",
-}  # tags of cells whose code the book folds or leaves out
-
+HIDDEN = {"hide-input", "hide-cell", "remove-cell", "remove-input"}  # tags: the book folds the code, or leaves it out
 
 ADDRESS = re.compile(r"https://github\.com/[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 BRANCH = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{))[A-Za-z0-9._/@+-]{1,200}(?<![/.])")
@@ -90,15 +85,17 @@ class Site:
     def _tree(self) -> str:
         return self.branch.replace("/", "%2F")  # else nobody can tell where the branch ends and the path begins
 
+    @property
+    def _slug(self) -> str:
+        return self.url.removeprefix("https://github.com/")
+
     def colab(self, path: str) -> str:
         """Return the address that opens a notebook in Colab."""
-        slug = self.url.removeprefix("https://github.com/")
-        return f"https://colab.research.google.com/github/{slug}/blob/{self._tree}/{path}"
+        return f"https://colab.research.google.com/github/{self._slug}/blob/{self._tree}/{path}"
 
     def binder(self, path: str) -> str:
         """Return the address that opens a notebook in Binder."""
-        slug = self.url.removeprefix("https://github.com/")
-        return f"https://mybinder.org/v2/gh/{slug}/{self._tree}?urlpath=lab/tree/{path}"
+        return f"https://mybinder.org/v2/gh/{self._slug}/{self._tree}?urlpath=lab/tree/{path}"
 
     def raw(self, path: str) -> str:
         """Return the address of a file's bytes."""
@@ -169,8 +166,8 @@ def find_labels(root: Path = ROOT) -> dict[str, str]:
 class Markdown:
     """The Markdown of one chapter, turned into what Colab shows."""
 
-    def __init__(self, source: Path, root: Path, site: Site, labels: dict[str, str]):
-        self.source, self.root, self.site, self.labels = source, root, site, labels
+    def __init__(self, source: Path, root: Path, site: Site):
+        self.source, self.root, self.site = source, root, site
         self.course = Course.read(root)
 
     def fail(self, what: str) -> NoReturn:
@@ -186,16 +183,12 @@ class Markdown:
         out: list[str] = []
         i = 0
         while i < len(lines):
-            fence = re.match(r"^(\s*)(`{3,}|~{3,}|:{3,})\s*(.*?)\s*$", lines[i])
-            if fence:
+            if fence := re.match(r"^(\s*)(`{3,}|~{3,}|:{3,})\s*(.*?)\s*$", lines[i]):
                 end = self.closing(lines, i, fence[2])
                 out += self.block(fence, lines[i + 1 : end])
-                i = end + 1
-                continue
-            if re.match(r"^\([^)\s]+\)=\s*$", lines[i]) or lines[i].startswith("% "):
-                i += 1  # a label or a comment: the book's business
-                continue
-            out.append(self.inline(lines[i]))
+                i = end
+            elif not re.match(r"^\([^)\s]+\)=\s*$|% ", lines[i]):  # a label or a comment is the book's business
+                out.append(self.inline(lines[i]))
             i += 1
         return out
 
@@ -305,7 +298,7 @@ class Markdown:
         path, _, anchor = target.partition("#")
         if not path:
             own = self.source.relative_to(self.root).with_suffix("").as_posix()
-            return self.site.page(self.labels.get(anchor, own), anchor)
+            return self.site.page(find_labels(self.root).get(anchor, own), anchor)
         if path.endswith(".md"):
             return self.site.page(self.relative(path).removesuffix(".md"), anchor)
         return self.site.file(self.relative(path))
@@ -318,17 +311,15 @@ class Markdown:
         return full.relative_to(self.root.resolve()).as_posix()
 
 
-def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str, str] | None = None) -> str:
+def to_notebook(source: Path, site: Site, *, root: Path = ROOT) -> str:
     """Return the notebook of one chapter, as JSON text; ValueError names the construct that Colab could not show."""
-    labels = find_labels(root) if labels is None else labels
     chapter = jupytext.reads(with_bootstrap(source.read_text(encoding="utf-8"), site), fmt="md:myst")
-    markdown = Markdown(source, root, site, labels)
+    markdown = Markdown(source, root, site)
     docname = source.relative_to(root).with_suffix("").as_posix()
-    picture = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     made = t("Made from `{0}.md`.", docname)
     if not markdown.course.leaves_out(docname):
         made = f"{made} " + t("[Read this chapter in the book]({0}).", site.page(docname))
-    badge = f"{picture}({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n*{made}*"
+    badge = f"{COLAB_BADGE}({site.colab(f'notebooks/{source.stem}.ipynb')})\n\n*{made}*"
     cells = [nbformat.v4.new_markdown_cell(badge)]
     for cell in chapter.cells:
         if cell.cell_type == "markdown":
@@ -338,13 +329,16 @@ def to_notebook(source: Path, site: Site, *, root: Path = ROOT, labels: dict[str
             cells += code_cell(cell)
     for cell in cells:
         del cell["id"]
-    notebook = nbformat.v4.new_notebook(cells=cells, nbformat_minor=4)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    return nbformat.writes(of_cells(cells, nbformat_minor=4)) + "\n"
+
+
+def of_cells(cells: list[nbformat.NotebookNode], **more: int) -> nbformat.NotebookNode:
+    """Return a notebook for Python of these cells."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata, **more)
     nbformat.validate(notebook)
-    return nbformat.writes(notebook) + "\n"
+    return notebook
 
 
 def code_cell(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -362,30 +356,29 @@ def code_cell(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 def make_all(target: Path, site: Site, names: Collection[str] | None = None, *, root: Path = ROOT) -> list[Path]:
     """Write the notebooks of these chapters, or of all, into `target` and remove those of other chapters."""
-    labels = find_labels(root)
     chapters = [path for path in sorted(root.glob("chapters/*.md")) if names is None or path.stem in names]
-    made = {target / f"{it.stem}.ipynb": to_notebook(it, site, root=root, labels=labels) for it in chapters}
+    made = {target / f"{it.stem}.ipynb": to_notebook(it, site, root=root) for it in chapters}
     target.mkdir(parents=True, exist_ok=True)
     for stale in set(target.glob("*.ipynb")) - made.keys():
         stale.unlink()
     for path, text in made.items():
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8", newline="\n")
+        write_changed(path, text)
     return list(made)
+
+
+def write_changed(path: Path, text: str) -> None:
+    """Write a text, unless the file has it already: what did not change keeps its time."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def refresh(site: Site, *, root: Path = ROOT) -> None:
     """Put the current address into the set-up cells and the README, and the course's chapters into its table."""
-    course = Course.read(root)
-    fresh = {path: with_bootstrap for path in sorted(root.glob("chapters/*.md"))}
-    badges = [path for path in (root / "README.md", root / "book" / "where-it-runs.md") if path.is_file()]
-    for path, current in {**fresh, **dict.fromkeys(badges, with_badges)}.items():
-        text = path.read_text(encoding="utf-8")
-        new = current(text, site)
-        if path.name == "README.md":
-            new = with_chapters(new, course)
-        if new != text:
-            path.write_text(new, encoding="utf-8", newline="\n")
+    for path in root.glob("chapters/*.md"):
+        write_changed(path, with_bootstrap(path.read_text(encoding="utf-8"), site))
+    for path in filter(Path.is_file, (root / "README.md", root / "book" / "where-it-runs.md")):
+        text = with_badges(path.read_text(encoding="utf-8"), site)
+        write_changed(path, with_chapters(text, Course.read(root)) if path.name == "README.md" else text)
 
 
 def main() -> int:

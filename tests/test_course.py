@@ -66,7 +66,7 @@ def files(contents: dict) -> list[str]:
 @pytest.mark.parametrize("text", [None, "", "# nothing but words\n", "chapters: all\nsolutions: hide\n"])
 def test_without_a_choice_the_book_is_the_full_course(folder, text):
     course = Course.read(folder) if text is None else choose(folder, text)
-    assert course.contents() == CONTENTS and course.is_full and not course.lacking()
+    assert course.contents() == CONTENTS and not course.lacking()
     plain = yaml.safe_load((folder / "_config.yml").read_text(encoding="utf-8"))
     plain["sphinx"]["local_extensions"] = {"course_book": str(folder / "book" / "_ext")}
     assert course.configuration() == plain
@@ -122,7 +122,7 @@ def test_a_chapter_is_called_by_its_number_here_or_by_its_title(folder):
 def test_a_notebook_has_no_link_to_a_chapter_that_is_left_out(folder):
     choose(folder, "chapters: [03_c, 01_a]")
     site = Site("https://github.com/A/b", "main", "https://a.github.io/b")
-    convert = Markdown(folder / "chapters" / "03_c.md", folder, site, {}).convert
+    convert = Markdown(folder / "chapters" / "03_c.md", folder, site).convert
     assert convert("{Chapter}`01_a#x` and {chapter}`02_b`") == (
         "[Chapter 2](https://a.github.io/b/chapters/01_a.html#x) and the chapter *All about b* of the full course"
     )

@@ -388,7 +388,7 @@ def test_the_command_writes_a_chapter_in_each_format(tmp_path, capsys):
     assert "left out: Images and patients: " in capsys.readouterr().out
     with pytest.raises(SystemExit):
         questions.main([str(tmp_path), "--chapter", "77"])
-    assert "there is none; the book has" in capsys.readouterr().err
+    assert "there is no such chapter; the book has" in capsys.readouterr().err
 
 
 # --- what a class predicted

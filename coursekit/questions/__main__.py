@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..build_book import chapters
+from ..build_book import chosen
 from ..build_notes import say_unusual
 from ..course import ROOT
 from . import export
@@ -71,24 +71,19 @@ def main(arguments: list[str] | None = None) -> int:
                         help="a chapter, or how its name begins: 03; repeatable [default: all]")  # fmt: skip
     parser.add_argument("--format", action="append", choices=FORMATS, help="repeatable [default: all]")
     parser.add_argument("--book", type=Path, default=ROOT / "_build" / "html", help="the built book, for its numbers")
-    chosen = parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
     try:
-        names = {path.stem: path for path in chapters()}
-    except ValueError as error:  # course.yml
+        paths = chosen(asked.chapter or ())
+    except ValueError as error:  # a start that fits none; course.yml
         parser.error(str(error))
-    for start in chosen.chapter or ():
-        if not any(name.startswith(start) for name in names):
-            parser.error(f"--chapter {start}: there is none; the book has {', '.join(names)}")
     try:
-        for name, path in names.items():
-            if not chosen.chapter or name.startswith(tuple(chosen.chapter)):
-                for line in write(path, chosen.out, chosen.book, tuple(chosen.format or FORMATS)):
-                    print(line)
+        for path in paths:
+            print("\n".join(write(path, asked.out, asked.book, tuple(asked.format or FORMATS))))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    say_unusual(chosen.book.parent)
-    print(f"The files are in {chosen.out}")
+    say_unusual(asked.book.parent)
+    print(f"The files are in {asked.out}")
     return 0
 
 

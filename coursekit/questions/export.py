@@ -10,12 +10,12 @@ import base64
 import html
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import ascii_lowercase
 
 from text2qti.qti import QTI
-from text2qti.quiz import Question, Quiz
+from text2qti.quiz import Choice, Question, Quiz
 
 from cxrlib.files import atomic_path
 
@@ -111,33 +111,26 @@ def markdown(quizzes: Iterable[tuple[str, Quiz]], path: Path) -> None:
             number += 1
             text = re.sub(r"\]\([^)]*/([^/)]+\.png)\)", r"](images/\1)", question.question_raw)
             questions += [f"**{number}.** {text}", ""]
-            questions += [
-                f"- {letter}) {c.choice_raw}" for letter, c in zip(ascii_lowercase, question.choices, strict=False)
-            ]
-            questions += [
-                "",
-                *(
-                    [{"numerical_question": "(a number)", "essay_question": "(in your own words)"}[question.type], ""]
-                    if not question.choices
-                    else []
-                ),
-            ]
+            questions += [f"- {letter}) {choice.choice_raw}" for letter, choice in _lettered(question)] + [""]
+            if not question.choices:
+                questions += ["(a number)" if question.type == "numerical_question" else "(in your own words)", ""]
             answers += [f"**{number}.** {_answer(question)}", "", *_feedback(question), ""]
     with atomic_path(path) as part:
         part.write_text("\n".join([*questions, *answers]).rstrip() + "\n", encoding="utf-8")
+
+
+def _lettered(question: Question) -> Iterator[tuple[str, Choice]]:
+    return zip(ascii_lowercase, question.choices, strict=False)
 
 
 def _answer(question: Question) -> str:
     if question.type == "numerical_question":
         low, high = question.numerical_min, question.numerical_max
         return f"{(low + high) / 2:.6g}" + (f" ± {(high - low) / 2:.2g}" if high > low else "")
-    return ", ".join(
-        letter for letter, choice in zip(ascii_lowercase, question.choices, strict=False) if choice.correct
-    )
+    return ", ".join(letter for letter, choice in _lettered(question) if choice.correct)
 
 
 def _feedback(question: Question) -> list[str]:
     said = [question.feedback_raw, question.correct_feedback_raw, question.incorrect_feedback_raw]
-    chosen = zip(ascii_lowercase, question.choices, strict=False)
-    notes = [f"- {letter}) {choice.feedback_raw}" for letter, choice in chosen if choice.feedback_raw]
+    notes = [f"- {letter}) {choice.feedback_raw}" for letter, choice in _lettered(question) if choice.feedback_raw]
     return [" ".join(text for text in said if text), "", *notes]

@@ -13,7 +13,8 @@ from ..course import REFERENCE, Course
 
 #: A block ``:::{predict}``: its choices, or none, and the question.
 BLOCK = re.compile(r"^:::\{predict\}\n(?::choices:([^\n]*)\n)?(.*?)\n:::$", re.M | re.S)
-CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*).*?^```$", re.M | re.S)
+#: A cell of code: its options, and its source.
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)(.*?)^```$", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,14 @@ def out_of_date(chapter: Path, happened: dict[str, str | None]) -> list[str]:
 
 def _told(after: str, happened: str | None) -> str:
     """Return the paragraph behind the result that names what happened, else the first one there."""
-    after = re.split(r"^(?:#+ |:::\{predict\})", _comments_away(after), maxsplit=1, flags=re.M)[0]
+    after = re.split(r"^(?:#+ |:::\{predict\})", without_comments(after), maxsplit=1, flags=re.M)[0]
     cells = [cell for cell in CELL.finditer(after) if "question" not in cell[1]]
     parts = re.split(r"\n\s*\n", CELL.sub("", after[cells[0].end() if cells else 0 :]))
     parts = [plain(part) for part in parts if re.match(r"\s*[\w*\"({$`]", part) and not part.lstrip().startswith("- ")]
     return next((part for part in parts if happened and happened.lower() in part.lower()), (parts or [""])[0])
 
 
-def _comments_away(text: str) -> str:
+def without_comments(text: str) -> str:
     """Indent what begins with # inside of cells, so that only headings begin with it."""
     return CELL.sub(lambda cell: re.sub(r"^#", " #", cell[0], flags=re.M), text)
 

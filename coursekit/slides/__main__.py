@@ -13,7 +13,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..build_book import chapters
+from ..build_book import chapters, chosen
 from ..build_notes import say_unusual
 from ..course import ROOT, Course
 from ..execute_chapters import executed
@@ -76,32 +76,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m coursekit.slides", description=__doc__.partition("\n")[0])
     parser.add_argument("chapter", nargs="*", help="how the name of a chapter begins: 03 [default: all]")
     parser.add_argument("--pdf", action="store_true", help="print each deck, too, with Chromium")
-    chosen, build = parser.parse_args(arguments), ROOT / "_build"
+    asked, build = parser.parse_args(arguments), ROOT / "_build"
     try:
-        course, names = Course.read(), {path.stem: path for path in chapters()}
-    except ValueError as error:  # course.yml
+        course, paths = Course.read(), chosen(asked.chapter)
+    except ValueError as error:  # a start that fits none; course.yml
         parser.error(str(error))
-    for start in chosen.chapter:
-        if not any(name.startswith(start) for name in names):
-            parser.error(f"{start}: there is no such chapter; the book has {', '.join(names)}")
     folder = build / "html" / "slides"
     try:
         if not (build / "html" / "_static" / "reveal").is_dir():
             raise LookupError(f"{build / 'html'} holds no book; build it first: make book")
         folder.mkdir(exist_ok=True)
-        for name, path in names.items():
-            if chosen.chapter and not name.startswith(tuple(chosen.chapter)):
-                continue
+        for path in paths:
             slides = plan(path, build / ".jupyter_cache")
-            page = folder / f"{name}.html"
+            page = folder / f"{path.stem}.html"
             page.write_text(to_html(slides, foot_of(course)), encoding="utf-8")
-            print(f"{name}: {len(slides)} slides")
-            if chosen.pdf:
+            print(f"{path.stem}: {len(slides)} slides")
+            if asked.pdf:
                 print(f"  {print_pdf(page)}")
     except LookupError as error:
         print(error, file=sys.stderr)
         return 1
-    made = {name: title_of(path) for name, path in names.items() if (folder / f"{name}.html").exists()}
+    made = {path.stem: title_of(path) for path in chapters() if (folder / f"{path.stem}.html").exists()}
     write_index(made, folder, course)
     say_unusual(build)
     print(f"The slides: {folder / 'index.html'}")

@@ -13,7 +13,7 @@ import nbformat
 from nbconvert.exporters import SlidesExporter
 from traitlets.config import Config
 
-from ..notebooks import Markdown, Site, find_labels
+from ..notebooks import Markdown, Site
 from .plan import Slide
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +27,7 @@ class DeckMarkdown(Markdown):
     @classmethod
     def of(cls, chapter: Path, root: Path) -> DeckMarkdown:
         """Prepare for one chapter."""
-        return cls(chapter, root, replace(Site.read(root / "_config.yml"), book=".."), find_labels(root))
+        return cls(chapter, root, replace(Site.read(root / "_config.yml"), book=".."))
 
     def picture(self, path: str) -> str:
         """Return a picture as a data address."""

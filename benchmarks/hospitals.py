@@ -21,7 +21,7 @@ import cxrlib as cxr
 from cxrlib._controls import RECIPE, controls, paint
 from cxrlib.bootstrap import difference_intervals, mean_intervals
 from cxrlib.data import CxrDataset
-from cxrlib.data.boxes import white_boxes
+from cxrlib.data.measure import white_boxes
 from cxrlib.device import describe
 from cxrlib.experiment import versions
 from cxrlib.files import read_json, write_json

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cxrlib as cxr
-from cxrlib.data.boxes import white_boxes
+from cxrlib.data.measure import white_boxes
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What `audit` measures: counts, sizes, patients, copies, exposure, and what metadata alone would score."""
+"""What `audit` measures: counts, sizes, patients, copies, gray levels, white boxes, what metadata alone would score."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from ..files import hashed
-from .boxes import white_boxes
 from .dataset import CxrDataset, ordered
 
 #: A pixel below this value (of 255) counts as near-black.
 NEAR_BLACK = 5
 #: A row or column belongs to the black border when at least this fraction of its pixels is below this value.
 _BORDER_FRACTION, _BORDER_LEVEL = 0.95, 10
+#: Gray levels of a white box: at least this inside, less than that beside its edge.
+_WHITE, _DARKER = 250, 228
+#: Fractions of the side and of the image, below which nothing is a white box.
+_THIN, _SMALL = 0.03, 0.003
 _OTHER = "across classes"
 
 
@@ -48,6 +52,28 @@ def _bright_extent(dark: np.ndarray) -> np.ndarray:
     length = dark.shape[1]
     first, last = np.argmin(dark, axis=1), length - np.argmin(dark[:, ::-1], axis=1)
     return np.where(dark.all(axis=1), 0, last - first)
+
+
+def white_boxes(images: np.ndarray) -> np.ndarray:
+    """Find white boxes, as somebody lays them over names: pure white, with straight sides and sharp edges.
+
+    ``images`` (N, H, W) uint8; gives bool (N, H, W). Overexposed parts of a chest have no such edges.
+    """
+    found = np.zeros(images.shape, bool)
+    thin = max(3, round(_THIN * images.shape[-1]))
+    for image, boxes in zip(images, found, strict=True):
+        white = image >= _WHITE
+        if white.mean() < _SMALL:
+            continue
+        padded = np.pad(white, thin, constant_values=True)  # a box may be cut by the image's edge
+        opened = ndimage.binary_opening(padded, np.ones((thin, thin)))[thin:-thin, thin:-thin] & white
+        pieces, count = ndimage.label(opened)
+        for k in range(1, count + 1):
+            piece = pieces == k
+            ring = ndimage.binary_dilation(piece, iterations=3) & ~ndimage.binary_dilation(piece, iterations=2)
+            if piece.mean() >= _SMALL and ring.any() and (image[ring] < _DARKER).mean() > 0.7:
+                boxes |= piece
+    return found
 
 
 def counts(table: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]) -> pd.DataFrame:

@@ -59,6 +59,7 @@ class File:
     state: list[int]  # size, mtime_ns, ctime_ns, inode
     split: str = "all"
     label: str = ""
+    home: PurePosixPath = PurePosixPath()  # the folder of the data set that it belongs to
 
     @property
     def size(self) -> int:
@@ -75,6 +76,11 @@ class File:
     def folders(self) -> list[str]:
         """The names of the folders on the way to it."""
         return self.rel.split("/")[:-1]
+
+    @property
+    def inside(self) -> PurePosixPath:
+        """Its path from its home."""
+        return PurePosixPath(self.rel).relative_to(self.home)
 
 
 @dataclass(frozen=True)
@@ -195,36 +201,27 @@ def by_keyword(root: Path, classify: Callable[[str], str | None]) -> Layout:
     ``chest_xray/chest_xray``) is counted once.
     """
     found, all_folders, skipped = scan(root)
-    files, origin = [], {}
+    files = []
     for f in found:
-        parts = f.rel.split("/")
-        depth = next((d for d in range(len(parts) - 2, -1, -1) if classify(parts[d])), None)
+        names = f.folders
+        depth = next((d for d in reversed(range(len(names))) if classify(names[d])), None)
         if depth is None or _is_mask(f):
             skipped.append((f.rel, OUTSIDE if depth is None else "a mask, not an X-ray"))
             continue
-        splits = [d for d in range(depth) if split_of(parts[d])]
-        top = splits[-1] if splits else depth
-        origin[f.rel] = ("/".join(parts[:top]), "/".join(parts[top:]))
-        split = split_of(parts[top]) if splits else "all"
-        files.append(replace(f, split=split, label=classify(parts[depth])))
+        top = max((d for d in range(depth) if split_of(names[d])), default=depth)
+        split = split_of(names[top]) if top < depth else "all"
+        files.append(replace(f, split=split, label=classify(names[depth]), home=PurePosixPath(*names[:top])))
     named = [(folder, label) for folder in all_folders if (label := classify(folder.rpartition("/")[2]))]
     # A class folder that holds class folders is only a wrapper ("Covid and Pneumonia/NORMAL").
     wrappers = {parent.as_posix() for folder, _ in named for parent in PurePosixPath(folder).parents}
     folders = {folder: label for folder, label in named if folder not in wrappers}
-    return Layout(_without_nested_copies(files, origin), folders, skipped)
+    return Layout(_without_nested_copies(files), folders, skipped)
 
 
-def _without_nested_copies(files: list[File], origin: dict[str, tuple[str, str]]) -> list[File]:
+def _without_nested_copies(files: list[File]) -> list[File]:
     """Drop a file when a folder above its own set holds the same path with the same size."""
-    sizes = {origin[f.rel]: f.size for f in files}
-
-    def is_copy(f: File) -> bool:
-        above, inside = origin[f.rel]
-        parts = above.split("/")
-        shorter = ("/".join(parts[:n]) for n in range(len(parts)) if above)
-        return any(sizes.get((folder, inside)) == f.size for folder in shorter)
-
-    return [f for f in files if not is_copy(f)]
+    sizes = {(f.home, f.inside): f.size for f in files}
+    return [f for f in files if all(sizes.get((above, f.inside)) != f.size for above in f.home.parents)]
 
 
 def by_folder(root: Path) -> Layout:
@@ -240,7 +237,7 @@ def by_folder(root: Path) -> Layout:
     forms = {f.rel: _form(f.folders[depth:]) for f in images}
     plan = _understood(forms.values())
 
-    files, origin, folders, spelled = [], {}, {}, defaultdict(set)
+    files, folders, spelled = [], {}, defaultdict(set)
     told = {f.rel: name.label for f in images if (name := read_name(f.rel)) and name.label}
     named, placed = set(told.values()), set(map(plan.class_folder, forms.values())) - {""}
     by_names = not placed and bool(named) or len(placed) == 1 and len(named) > 1
@@ -252,10 +249,9 @@ def by_folder(root: Path) -> Layout:
             continue
         spelled[_class_name(folder)].add(folder)
         start = f.folders.index(form.top, depth) + 1 if plan.is_set(form) else depth
-        parts = f.rel.split("/")
-        origin[f.rel] = ("/".join(parts[:start]), "/".join(parts[start:]))
-        files.append(replace(f, split=form.split or "all", label=_class_name(folder)))
-    files = _without_nested_copies(files, origin)
+        home = PurePosixPath(*f.folders[:start])
+        files.append(replace(f, split=form.split or "all", label=_class_name(folder), home=home))
+    files = _without_nested_copies(files)
 
     for folder in all_folders if not by_names else ():  # those without an image, too
         parts = folder.split("/")[depth:]
@@ -268,12 +264,6 @@ def by_folder(root: Path) -> Layout:
         if name and parts[-1] == name and form != _form(parts[:-1]) and not in_masks:
             folders[folder] = _class_name(name)
     notes = list(_notes(files, spelled, skipped, plan, by_names, depth))
-    sets = defaultdict(set)
-    for f in files:
-        sets[f.split].add(forms[f.rel].top)
-    pooled = set().union(*(tops for tops in sets.values() if len(tops) > 1)) - {""}
-    if plan.has_splits and not plan.class_first and pooled:
-        notes.append(f"The sets in the folders {', '.join(sorted(pooled))} are read as one.")
     return _with_masks(Layout(files, folders, skipped, notes), masks)
 
 
@@ -376,6 +366,11 @@ def _notes(files: list[File], spelled: dict, skipped: list, plan: _Plan, by_name
         yield f"There is only one class, {files[0].label}."
     if tables := [file for file, _ in skipped if os.path.splitext(file)[1].lower() in _TABLES]:
         yield f"Tables are not read ({tables[0]}{' ...' if tables[1:] else ''}): classes come from folders."
+    sets = defaultdict(set)
+    for f in files:
+        sets[f.split].add(f.home.name if len(f.home.parts) > depth else "")
+    if pooled := set().union(*(names for names in sets.values() if len(names) > 1)) - {""}:
+        yield f"The sets in the folders {', '.join(sorted(pooled))} are read as one."
 
 
 def _pair_key(f: File, cut: bool = False) -> str:

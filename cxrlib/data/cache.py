@@ -15,8 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -257,23 +256,16 @@ def stored(key: str, make: Callable[[], Stored]) -> Stored:
     return arrays, pd.DataFrame(columns).astype(types), names
 
 
-def _parallel(function: Callable, items: Iterable, progress: bool, what: str) -> Iterator:
+def _parallel(function: Callable, items: Sequence, progress: bool, what: str) -> Iterator:
     """Give function(item) for all items, in order, from threads; no more than a few results wait in memory."""
-    items, workers, waiting = list(items), cores(), deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="cxr")
-    try:
-        # `delay` keeps the bar away when the work takes less than that many seconds.
-        with progress_bar(total=len(items), desc=what, unit="img", leave=False, show=progress, delay=0.5) as bar:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 16 * workers:
-                    yield waiting.popleft().result()
-                    bar.update()
-            while waiting:
-                yield waiting.popleft().result()
-                bar.update()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    many = 16 * cores()
+    # `delay` keeps the bar away when the work takes less than that many seconds.
+    shown = progress_bar(total=len(items), desc=what, unit="img", leave=False, show=progress, delay=0.5)
+    with ThreadPoolExecutor(cores(), thread_name_prefix="cxr") as pool, shown:
+        for start in range(0, len(items), many):
+            for result in pool.map(function, items[start : start + many]):
+                yield result
+                shown.update()
 
 
 def make_key(value: Any, default: Callable[[Any], Any] | None = None) -> str:

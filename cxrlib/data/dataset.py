@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import io
 import mmap
@@ -220,12 +219,9 @@ class CxrDataset(Dataset):
     def fingerprint(self) -> str:
         """Hash of the content, equal for equal images, labels and order."""
         if self._fingerprint is None:
-            digest = hashlib.blake2b(repr((self._images.shape, self.classes)).encode(), digest_size=16)
-            for start in range(0, len(self._images), 256):
-                digest.update(np.ascontiguousarray(self._images[start : start + 256]))
-            digest.update(self._labels)
-            digest.update("\0".join(self._patients.tolist()).encode())
-            self._fingerprint = digest.hexdigest()
+            shape, patients = repr((self._images.shape, self.classes)), "\0".join(self._patients.tolist())
+            pixels = np.ascontiguousarray(self._images)
+            self._fingerprint = hashed(shape.encode(), pixels, self._labels, patients.encode())
         if len(self.rows) == len(self._images) and (np.diff(self.rows) == 1).all():
             return self._fingerprint
         return hashed(self._fingerprint.encode(), self.rows.tobytes())
@@ -276,9 +272,8 @@ class CxrDataset(Dataset):
     def __getstate__(self) -> dict:
         state = dict(self.__dict__, _cached_table=None)
         for key in ("_images", "_masks", "_lungs"):
-            array = state[key]
             # A worker process opens the same file again instead of receiving a copy of all pixels.
-            if _is_map(array) and array.filename is not None:
+            if _is_map(array := state[key]) and array.filename is not None:
                 place = str(array.filename), array.dtype.str, "c", int(array.offset), array.shape
                 state[key] = partial(np.memmap, *place)
         return state

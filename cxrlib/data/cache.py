@@ -30,8 +30,8 @@ from tqdm.auto import tqdm
 from ..device import cores
 from ..files import atomic_path, full_disk_told, hashed
 from ..progress import bar as progress_bar
-from .decode import DECODE_VERSION, decode_mask, read_picture
-from .dicom import BURNED_IN, Header, decoders, read_header
+from .decode import DECODE_VERSION, read_picture
+from .dicom import BURNED_IN, decoders, read_patient
 from .layout import File
 from .pixels import BadImage, is_dicom
 
@@ -176,7 +176,7 @@ def decoded(
     Returns
     -------
     pixels : memmap, uint8 (M, 1, size, size)
-        With ``masks`` bool, True where a mask is.
+        With ``masks`` bool, True where a picture is brighter than half of its brightest pixel.
     columns : dict of lists
         One value per *file*: width, height, note (what is odd about it) and reason (why it cannot be used, or "" for
         the M usable ones, in order). With DICOM files also patient (1, 2 ... in the order of the files, 0 where the
@@ -196,45 +196,45 @@ def decoded(
 def _decode_into(
     root: Path, files: list[File], file_digests: list[str], size: int, progress: bool, masks: bool, work: Path
 ) -> None:
-    def one(i: int) -> tuple[np.ndarray | None, tuple, Header | None]:
-        """Decode a file: pixels, the row of (width, height, note, reason), and what its DICOM header says."""
+    def one(i: int) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Decode a file: its pixels, or None, and its row of the columns."""
+        row = {"width": 0, "height": 0, "note": "", "reason": ""}
         if not file_digests[i]:
-            return None, (0, 0, "", "the file cannot be read (check its permissions)"), None
+            return None, row | {"reason": "the file cannot be read (check its permissions)"}
         content = (root / files[i].rel).read_bytes()
         if hashed(content) != file_digests[i]:
             changed = f"{files[i].rel} changed while it was read"
             raise RuntimeError(f"{changed}. Wait until the files are complete and load again.")
         try:
-            if masks:
-                return decode_mask(content, size), (size, size, "", ""), None
             pixels, width, height, notes = read_picture(content, size)
         except BadImage as reason:
-            return None, (0, 0, "", str(reason)), None
+            return None, row | {"reason": str(reason)}
         note = "; ".join(note for note in notes if note != BURNED_IN)  # which has a column of its own
-        return pixels, (width, height, note, ""), read_header(content) if is_dicom(content) else None
+        row |= {"width": width, "height": height, "note": note}
+        if is_dicom(content):
+            row |= {"patient": read_patient(content), "burned_in": BURNED_IN in notes}
+        return pixels > pixels.max() / 2 if masks else pixels, row
 
-    rows, headers, kind = [], [], np.dtype(bool if masks else np.uint8)
+    rows, kind = [], np.dtype(bool if masks else np.uint8)
     # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process (SIGBUS), a write
     # raises an error. The header is written again at the end, when the number of usable images is known.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.|pydicom")
         _npy_header(out, kind, (len(files), 1, size, size))
         start = out.tell()
-        for pixels, row, header in _parallel(one, range(len(files)), progress, "Decoding images"):
+        for pixels, row in _parallel(one, range(len(files)), progress, "Decoding images"):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
             rows.append(row)
-            headers.append(header)
         out.seek(0)
-        _npy_header(out, kind, (sum(not reason for *_, reason in rows), 1, size, size))
+        _npy_header(out, kind, (sum(not row["reason"] for row in rows), 1, size, size))
         assert out.tell() == start, "the header of the image file changed its length"
-    columns = {name: [row[i] for row in rows] for i, name in enumerate(("width", "height", "note", "reason"))}
-    if any(headers):
+    table = pd.DataFrame(rows)
+    if "patient" in table:  # DICOM files are among them
         # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.
-        numbers, found = {}, [header or Header() for header in headers]
-        columns["patient"] = [numbers.setdefault(h.patient, len(numbers) + 1) if h.patient else 0 for h in found]
-        columns["burned_in"] = [header.burned_in for header in found]
-    _write_json(work / "files.json", columns)
+        table["patient"] = pd.factorize(table["patient"])[0] + 1
+        table["burned_in"] = table["burned_in"].eq(True)
+    _write_json(work / "files.json", table.to_dict("list"))
 
 
 def _npy_header(out: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> None:

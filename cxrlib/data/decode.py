@@ -65,12 +65,6 @@ def read_picture(content: bytes, size: int) -> Picture:
         raise BadImage(f"the file is damaged, or of a rare kind ({str(error) or type(error).__name__})") from None
 
 
-def decode_mask(content: bytes, size: int) -> np.ndarray:
-    """Decode one mask to bool (size, size): True where it is brighter than half of its brightest pixel."""
-    pixels = read_picture(content, size).pixels
-    return pixels > pixels.max() / 2
-
-
 def is_image(path: str | os.PathLike) -> bool:
     """Tell whether a file begins like an image that can be read, whatever its name says."""
     with suppress(Exception), open(path, "rb") as file, warnings.catch_warnings():

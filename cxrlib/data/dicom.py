@@ -137,22 +137,14 @@ def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tupl
     return gray, tuple(notes)
 
 
-class Header(NamedTuple):
-    """What a DICOM file says of its patient and of its picture."""
-
-    patient: bytes = b""  # the PatientID, which names a person: compare it, and keep it nowhere
-    burned_in: bool = False  # whether the file says that text is burned into its picture
-
-
-def read_header(content: bytes) -> Header:
-    """Read who and what to look out for from the bytes of a DICOM file. Damaged files give Header(b"", False)."""
+def read_patient(content: bytes) -> bytes | None:
+    """Read the PatientID, which names a person: compare it, and keep it nowhere. None where a file tells none."""
     with suppress(Exception):  # read says what is wrong with a file
-        file = _opened(content, ["PatientID", "BurnedInAnnotation"], stop_before_pixels=True, force=True)
+        file = _opened(content, ["PatientID"], stop_before_pixels=True, force=True)
         element = file.get_item("PatientID")  # as it stands in the file: pydicom's checks may quote what they read
-        value = (element.value if element else None) or b""
-        value = value if isinstance(value, bytes) else str(value).encode()
-        return Header(value.strip(b" \0"), file.get("BurnedInAnnotation") == "YES")
-    return Header()
+        value = element.value or b""
+        return (value if isinstance(value, bytes) else str(value).encode()).strip(b" \0") or None
+    return None
 
 
 def decoders() -> list[list[str]]:

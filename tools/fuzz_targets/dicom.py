@@ -247,10 +247,10 @@ def make_attributes(rng: random.Random) -> bytes:
 def run_dicom(case: bytes, folder: Path) -> None:
     """Read it."""
     from cxrlib.data.decode import decode
-    from cxrlib.data.dicom import read_dicom, read_header
+    from cxrlib.data.dicom import read_dicom, read_patient
     from cxrlib.data.pixels import is_dicom
 
-    read_header(case)
+    read_patient(case)
     if is_dicom(case):
         decode(case, 16)
     read_dicom(case, window=(None, "full", (40, 400))[len(case) % 3], size=16 if len(case) % 2 else None)

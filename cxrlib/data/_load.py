@@ -70,8 +70,6 @@ def load(
     """
     name = f"folder:{os.fspath(name)}" if isinstance(name, os.PathLike) else name
     size = whole("size", size, 8, 4096)
-    if name == "folder" and root is not None:
-        name, root = f"folder:{os.fspath(root)}", None
     is_folder = isinstance(name, str) and name.startswith("folder:")
     if is_folder or name == "phantom":
         if root is not None:
@@ -82,10 +80,9 @@ def load(
     else:
         if isinstance(name, str) and os.path.isdir(os.path.expanduser(name)) and name not in SOURCES:
             raise ValueError(f"Unknown data set {name!r}. For a folder of your own write 'folder:{name}'.")
-        if not isinstance(name, str) or name not in SOURCES:
-            one_of("Unknown data set", name, ("phantom", *SOURCES, "folder:PATH"))
+        source = SOURCES[one_of("Unknown data set", name, ("phantom", *SOURCES, "folder:PATH"))]
         _only(options, name)
-        source, place = SOURCES[name], find(SOURCES[name], root)
+        place = find(source, root)
         data, notes = assemble(place, by_keyword(place, source.classify), source, size, progress)
     for note in notes:
         warnings.warn(note, stacklevel=2)
@@ -169,9 +166,5 @@ def _source_hash(package: Path) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn what JSON does not know into what it does; TypeError where that cannot be."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    """Turn numpy's values and dataclasses into what JSON knows; TypeError where that cannot be."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else dataclasses.asdict(value)

@@ -106,14 +106,11 @@ def _range(values: pd.Series) -> str:
 
 def patients(table: pd.DataFrame, split_names: list[str]) -> pd.DataFrame:
     """Count the patients with more than one image, per split and class."""
-    rows = []
-    for split, label in itertools.product(split_names, sorted(table["class"].unique())):
-        each = table.loc[(table["split"] == split) & (table["class"] == label), "patient"].value_counts()
-        several = each[each > 1]
-        row = {"split": split, "class": label, "patients": len(each), "with_several": len(several)}
-        if len(each):
-            rows.append({**row, "their_images": int(several.sum()), "most": int(each.max())})
-    return pd.DataFrame(rows)
+    images = table.groupby(["split", "class", "patient"]).size()
+    found = images.groupby(["split", "class"]).agg(
+        patients="size", with_several=lambda n: (n > 1).sum(), their_images=lambda n: n[n > 1].sum(), most="max"
+    )
+    return found.reindex(split_names, level="split").reset_index()
 
 
 def crossings(table: pd.DataFrame, split_names: list[str], classes: tuple[str, ...]) -> pd.DataFrame:

@@ -45,28 +45,21 @@ def live_network(model: CxrNet, bits: int = 16) -> dict:
 
 
 class _Packer:
-    """Collect tensors as text; each is known by its number."""
+    """Keep tensors as text; each is known by its number."""
 
     def __init__(self, bits: int) -> None:
-        self.top, self.kind = 2 ** (bits - 1) - 1, np.dtype(f"<i{bits // 8}")
         self.bits, self.tensors = bits, []
 
-    def weights(self, values: torch.Tensor) -> int:
-        """Keep weights (O, ...) as whole numbers, with a factor for each of the O; small layers as they are."""
-        if values.numel() <= EXACT:
-            return self.exact(values)
+    def keep(self, values: torch.Tensor) -> int:
+        """Keep values (O, ...) as whole numbers with a factor for each of the O; few values as they are, in float32."""
         rows = values.detach().cpu().float().numpy()
-        factor = np.maximum(np.abs(rows).reshape(len(rows), -1).max(1), 1e-30) / self.top
-        steps = np.rint(rows / factor.reshape(-1, *[1] * (rows.ndim - 1))).astype(self.kind)
-        return self._add(rows.shape, bits=self.bits, data=packed(steps), factor=packed(factor.astype("<f4")))
-
-    def exact(self, values: torch.Tensor) -> int:
-        """Keep few values as they are, in float32."""
-        rows = values.detach().cpu().float().numpy().astype("<f4")
-        return self._add(rows.shape, bits=32, data=packed(rows))
-
-    def _add(self, shape: tuple, **what: object) -> int:
-        self.tensors.append({"shape": list(shape), **what})
+        if rows.size <= EXACT:
+            text = {"bits": 32, "data": packed(rows.astype("<f4"))}
+        else:
+            factor = np.maximum(np.abs(rows).reshape(len(rows), -1).max(1), 1e-30) / (2 ** (self.bits - 1) - 1)
+            steps = np.rint(rows / factor.reshape(-1, *[1] * (rows.ndim - 1))).astype(f"<i{self.bits // 8}")
+            text = {"bits": self.bits, "data": packed(steps), "factor": packed(factor.astype("<f4"))}
+        self.tensors.append({"shape": list(rows.shape), **text})
         return len(self.tensors) - 1
 
 
@@ -90,8 +83,8 @@ def _body(program: torch.export.ExportedProgram, pack: _Packer) -> list[dict]:
                 place[node] = len(steps)
     for step in steps:
         for name in ("weight", "bias", "factor"):
-            if step.get(name) is not None:
-                step[name] = pack.weights(step[name]) if name == "weight" else pack.exact(step[name])
+            if name in step:
+                step[name] = pack.keep(step[name])
     return steps
 
 
@@ -149,12 +142,12 @@ def _head(head: nn.Module, grid: tuple[int, int, int], pack: _Packer) -> list[di
             weight = layer.weight
             if flat:
                 weight = weight.view(len(weight), *grid).permute(0, 2, 3, 1).reshape(len(weight), -1)
-            steps.append({"do": "linear", "weight": pack.weights(weight), "bias": pack.exact(layer.bias)})
+            steps.append({"do": "linear", "weight": pack.keep(weight), "bias": pack.keep(layer.bias)})
             flat = False
         elif isinstance(layer, nn.BatchNorm1d):
             factor = layer.weight * torch.rsqrt(layer.running_var + layer.eps)
             bias = layer.bias - layer.running_mean * factor
-            steps.append({"do": "scale", "factor": pack.exact(factor), "bias": pack.exact(bias)})
+            steps.append({"do": "scale", "factor": pack.keep(factor), "bias": pack.keep(bias)})
         elif isinstance(layer, nn.AdaptiveAvgPool2d | nn.ReLU):
             steps.append({"do": "relu" if isinstance(layer, nn.ReLU) else "mean"})
     return steps

@@ -122,7 +122,7 @@ class CamInspector(StaticWidget):
         self._regions: dict[str, dict] = {}  # id -> region -> bool (H, W)
         self._maps: dict[str, dict] = {}  # _key(...) -> what the page needs of the maps of all classes
         self._upload: list[bytes] = []
-        self._opened = 0  # own pictures so far: a number is never given twice
+        self._opened = itertools.count(1)  # own pictures: a number is never given twice
         self._add_rows(rows)
         if precompute:
             work = []
@@ -250,18 +250,15 @@ class CamInspector(StaticWidget):
         # In parts, because servers close a connection on one very large message.
         if content.get("part") == 0:
             self._upload = []
-        self._upload += [bytes(b) for b in buffers]
+        self._upload += map(bytes, buffers)
         if sum(map(len, self._upload)) > MAX_UPLOAD:
             self._upload = []
             raise BadImage(f"The picture is larger than {MAX_UPLOAD // 2**20} MB. Save it smaller and try again.")
         if not content.get("last"):
             return None
-        whole_file, self._upload = b"".join(self._upload), []
-        return {"type": "image", "image": self._add_upload(whole_file)}
-
-    def _add_upload(self, content: bytes) -> dict:
+        file, self._upload = b"".join(self._upload), []
         try:
-            pixels, *of_file, notes = read_picture(content, self._upload_size)
+            pixels, *of_file, notes = read_picture(file, self._upload_size)
         except BadImage as error:
             reason = str(error)
             it = "it " if reason.split()[0] in ("is", "has", "holds") else ""
@@ -272,11 +269,10 @@ class CamInspector(StaticWidget):
                 warnings.simplefilter("ignore")
                 one = self._prepare(one)
         probs = [p[0] for p in self._probabilities(one, ["own picture"])]
-        self._opened += 1
-        name, ((mask,), (told,)) = f"u{self._opened}", _lungs_of(one)
+        name, ((mask,), (told,)) = f"u{next(self._opened)}", _lungs_of(one)
         facts = {"row": None, "label": None, "file": of_file, "notes": notes}
         self._add_image(name, one.images[0], probs, {"lung": mask}, told, **facts)
-        return self._images[name]
+        return {"type": "image", "image": self._images[name]}
 
     def _on_remove(self, content: dict, buffers: list) -> dict:
         name = one_of("image", content.get("image"), [k for k in self._images if k.startswith("u")])
@@ -323,10 +319,9 @@ def _ends(model: CxrNet) -> dict:
     """Tell at which layers the body ends and, where the sum of a Grad-CAM there and a bias is the logit, that bias."""
     ends = [name for name in cam.layers(model) if cam.is_end_of_body(model, model.body.get_submodule(name))]
     weights = cam.pooled_weights(model)
-    if weights is None:
-        return {"ends": ends, "bias": None}
     with torch.no_grad():
-        return {"ends": ends, "bias": model.head(weights.new_zeros(1, weights.shape[1], 1, 1))[0].tolist()}
+        bias = None if weights is None else model.head(weights.new_zeros(1, weights.shape[1], 1, 1))[0].tolist()
+    return {"ends": ends, "bias": bias}
 
 
 def _key(m: int, name: str, layer: str, method: str) -> str:

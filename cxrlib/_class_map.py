@@ -33,7 +33,7 @@ def score_mapped(
     score : callable
         Gives the report of images with the network's classes.
     multilabel : bool
-        The network tells findings, which class names hold ("a+b"): nothing is mapped.
+        A multi-label network, whose findings class names hold ("a+b"): nothing is mapped.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def score_mapped(
     if multilabel:
         if mapping:
             what = f"class names hold the findings, such as {' + '.join(classes)}: rename the classes of the images"
-            raise ValueError(f"mapping: not for a network that tells findings; {what}")
+            raise ValueError(f"mapping: not for a multi-label network; {what}")
         return score(data)
     if not isinstance(mapping, Mapping | str | None):
         raise ValueError(

@@ -13,7 +13,7 @@ from torch import nn
 from .device import autocast_dtype
 from .inputs import reader, unit
 from .models import evaluating
-from .multilabel import answers
+from .multilabel import to_probabilities
 from .progress import bar
 from .validate import one_of, whole
 
@@ -75,7 +75,7 @@ def predict(
         for start in range(0, count, batch_size):
             batch = read(range(start, min(start + batch_size, count)))
             seen = (unit(_through(view, batch).to(first.device)).to(first.dtype) for view in views)
-            one_each = [answers(model, model(x).double()) for x in seen]
+            one_each = [to_probabilities(model, model(x).double()) for x in seen]
             probs.append(torch.stack(one_each).mean(0).cpu().numpy())
             shown.update(len(batch))
     return np.concatenate(probs) if probs else np.empty((0, len(getattr(model, "classes", ()))))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ._predict import computing
-from .inputs import network, reader, targets, unit
+from .inputs import class_indices, network, reader, unit
 from .models import CxrNet, evaluating
 from .validate import one_of, short, whole
 
@@ -71,7 +71,7 @@ def explain(
         raise ValueError("layer: occlusion looks at the image itself; leave layer out")
     name, module = _find_layer(model, layer)
     read, count = reader(images)
-    chosen = targets(target, model.classes, count)
+    chosen = class_indices(target, model.classes, count)
     first = next(model.parameters())
     maps = []
     # An outer inference mode would forbid gradients altogether.

@@ -13,7 +13,7 @@ from torch import nn
 
 from .files import atomic_path
 from .models import CxrNet, evaluating
-from .multilabel import answers
+from .multilabel import to_probabilities
 from .run import Run
 
 OPSET = 18
@@ -28,7 +28,7 @@ class _Answers(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.model(image)
-        return logits, answers(self.model, logits)
+        return logits, to_probabilities(self.model, logits)
 
 
 def export_onnx(run: Run, path: str | Path) -> float:

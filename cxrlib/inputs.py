@@ -15,11 +15,11 @@ SLACK = 0.01  # by which float pixels may leave [0, 1]: rounding, interpolation
 
 
 def network(name: str, model: object, findings: bool = True) -> CxrNet:
-    """Check that ``model`` is a network of this library, and where ``findings`` are not meant, that it tells none."""
+    """Check that ``model`` is a network of this library; without ``findings`` a multi-label one is refused, too."""
     if not isinstance(model, CxrNet):
         raise ValueError(f"{name}: give a network made by build_model, got {type(model).__name__}")
     if model.multilabel and not findings:
-        what = f"of classes that exclude each other; {model.name!r} tells findings that can come together"
+        what = f"with mutually exclusive classes; {model.name!r} is a multi-label network"
         raise ValueError(f"{name}: give a network {what} ({', '.join(model.classes)})")
     return model
 
@@ -67,7 +67,7 @@ def pixels(images: object) -> torch.Tensor:
     return unit(read(range(count)))
 
 
-def targets(target: object, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
+def class_indices(target: object, classes: tuple[str, ...], count: int) -> torch.Tensor | None:
     """Find the indices (N,) of the classes that are asked for; None, which means all classes, stays None.
 
     ``target`` is a class by index or name for all ``count`` images, or one per image; ValueError for anything else.
@@ -103,11 +103,13 @@ def check_labels(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def probabilities(name: str, values: object, shape: tuple = ("images", "classes"), sums: bool = True) -> np.ndarray:
-    """Check that ``values`` are class probabilities: float64 (N, K), 0 to 1, with the sum 1 in each row."""
+    """Check that ``values`` are probabilities: float64 (N, K), 0 to 1, and with ``sums`` the sum 1 in each row."""
     found = array(name, values, shape, finite=False).astype(float)
     if not np.isfinite(found).all():
         raise ValueError(f"{name}: give probabilities, got NaN or infinity; the training has probably diverged")
     if (found < 0).any() or (found > 1 + 1e-4).any() or (sums and not np.allclose(found.sum(1), 1, atol=1e-4)):
-        rule = "each row from 0 to 1 with the sum 1; these may be logits (apply softmax once) or findings"
+        rule = "each from 0 to 1; these may be logits (apply a sigmoid once)"
+        if sums:
+            rule = "each row from 0 to 1 with the sum 1; these may be logits (apply softmax once) or findings"
         raise ValueError(f"{name}: give probabilities, {rule}")
     return found

@@ -26,7 +26,7 @@ from ._predict import precision_used, predict
 from .bootstrap import draws, groups
 from .files import has_shape, read_json, write_json
 from .inputs import check_labels, probabilities
-from .multilabel import targets, tells_findings
+from .multilabel import is_multilabel, targets
 from .ranking import weighted_auc, weighted_average_precision
 from .validate import array, number, one_of, short, whole
 from .values import plain, table, text
@@ -44,7 +44,7 @@ def evaluate(
     bootstrap: int = 1000, seed: int = 0, tta: Sequence = (), batch_size: int = 64, precision: str = "fp32",
     progress: bool = False,
 ) -> Report | FindingsReport:  # fmt: skip
-    """Score a model on a data set with the same classes in the same order; findings one by one, if it tells these.
+    """Score a model on a data set with the same classes in the same order; a multi-label network finding by finding.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def evaluate(
     """
     if len(data) == 0:
         raise ValueError("data is empty: there is nothing to evaluate")
-    known, several = tuple(getattr(model, "classes", data.classes)), tells_findings(model)
+    known, several = tuple(getattr(model, "classes", data.classes)), is_multilabel(model)
     for name, given in (("data", data), ("threshold", threshold)):
         if not several and tuple(getattr(given, "classes", known)) != known:
             remedy = f"{name}.with_classes(model.classes) takes them in this order"

@@ -36,7 +36,7 @@ class Run:
 
     ``record`` is what ``result.json`` holds: data, split, curves, versions, scores. ``validation`` and ``test`` are the
     recorded predictions, uncalibrated and decided at 0.5, with whole patients behind the intervals. ``history`` are the
-    curves, where the run was trained in this process. A run that tells findings has a FindingsReport of each, and no
+    curves, where the run was trained in this process. A multi-label run has a FindingsReport of each, and no
     temperature.
     """
 

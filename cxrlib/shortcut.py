@@ -31,7 +31,7 @@ from .localization.maps import filled
 from .localization.maps import marker_boxes as boxes_in
 from .metrics import evaluate
 from .models import CxrNet
-from .multilabel import tells_findings
+from .multilabel import is_multilabel
 from .phantom import counterfactual, make_phantoms
 from .recipe import Recipe, build
 from .train import fit
@@ -103,7 +103,7 @@ def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNe
 
 
 def _one_answer(model: CxrNet) -> None:
-    if tells_findings(model):  # the other models of a test may be stand-ins
+    if is_multilabel(model):  # the other models of a test may be stand-ins
         network("model", model, findings=False)
 
 

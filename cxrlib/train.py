@@ -23,7 +23,7 @@ from .device import autocast_dtype, describe, memory_layout, processes_started
 from .files import write_torch
 from .history import History, LiveCurve
 from .models import CxrNet, freeze
-from .multilabel import AND, answers, targets
+from .multilabel import JOIN, targets, to_probabilities
 from .optimize import class_weights, make_optimizer, make_schedule, moving_average, undefined
 from .progress import bar as progress_bar
 from .ranking import auc_of
@@ -118,8 +118,8 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         if missing := [c for c, some in zip(model.classes, there, strict=True) if not some]:
             warnings.warn(f"{name} has no image of {', '.join(missing)}: {means}", stacklevel=3)
     if model.multilabel and (other := [name for name in ("class_weights", "attend") if getattr(recipe, name)]):
-        raise ValueError(f"recipe: {other[0]} is for classes that exclude each other: leave it out for findings")
-    if not model.multilabel and (joined := [name for name in model.classes if AND in name]):
+        raise ValueError(f"recipe: {other[0]} is for mutually exclusive classes: leave it out for findings")
+    if not model.multilabel and (joined := [name for name in model.classes if JOIN in name]):
         remedy = 'model_options={"multilabel": True} (--multilabel of `cxr train`) has one output per finding'
         warnings.warn(f"{', '.join(joined)} is learned as a class of its own; {remedy}", stacklevel=3)
     if recipe.trainable != "all" or recipe.freeze_norms:
@@ -295,7 +295,7 @@ class _Training:
         loss = self.loss(logits, y)
         if self.weights is not None and not self.weights[labels].any():  # 0 would be the best value of all
             loss = torch.full_like(loss, torch.nan)
-        probs = answers(self.model, logits.double()).cpu().numpy()
+        probs = to_probabilities(self.model, logits.double()).cpu().numpy()
         auc = auc_of((y if self.model.multilabel else labels).cpu().numpy(), probs)
         return {"val_loss": loss.item(), "val_accuracy": self.right(logits, y).float().mean().item(), "val_auc": auc}
 

@@ -47,7 +47,7 @@ def trained():
 def test_class_names_tell_the_findings():
     assert multilabel.findings(CLASSES) == ("opacity", "fluid")
     assert multilabel.findings(("normal", "a+b", "c")) == ("a", "b", "c")
-    assert multilabel.truth(CLASSES, ("fluid", "opacity")).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert multilabel.label_matrix(CLASSES, ("fluid", "opacity")).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
 @pytest.mark.parametrize("name", ["a+", "+", "a+a", "a+normal", ""])
@@ -61,7 +61,7 @@ def test_two_independent_findings_are_told_one_by_one(trained):
     assert model.classes == ("opacity", "fluid") and model.multilabel
     test = chests(seed=2)
     probs = cxr.predict(model, test)
-    held = multilabel.truth(CLASSES, model.classes)[test.labels]
+    held = multilabel.label_matrix(CLASSES, model.classes)[test.labels]
     assert ((probs > 0.5) == held).mean() > 0.97
     assert probs[test.labels == 3].min(1).mean() > 0.8  # both: two high probabilities; a softmax cannot give that
     assert history.epochs[-1]["val_accuracy"] > 0.95 and history.epochs[-1]["val_auc"] > 0.99
@@ -97,7 +97,7 @@ def test_the_first_loss_is_the_one_that_is_told():
         model = cxr.build(recipe, CLASSES)
         probs = cxr.predict(model, data)
         if several:
-            y = multilabel.truth(CLASSES, model.classes)[data.labels] * (1 - smoothing) + smoothing / 2
+            y = multilabel.label_matrix(CLASSES, model.classes)[data.labels] * (1 - smoothing) + smoothing / 2
             told = -(y * np.log(probs) + (1 - y) * np.log(1 - probs)).mean()
         else:
             y = np.eye(4)[data.labels] * (1 - smoothing) + smoothing / 4
@@ -152,7 +152,7 @@ def test_a_finding_that_no_image_has_is_undefined_and_not_zero():
     [
         ([[0, 2]], [[0.1, 0.2]], "labels"),
         ([0, 1], [[0.1, 0.2], [0.1, 0.2]], "labels"),
-        ([[0, 1]], [[0.1, 1.2]], "probs: give probabilities"),
+        ([[0, 1]], [[0.1, 1.2]], "probs: give probabilities, each from 0 to 1; these .* sigmoid"),
         ([[0, 1]], [[0.1, np.nan]], "NaN"),
         (np.zeros((0, 2), int), np.zeros((0, 2)), "at least one image"),
     ],
@@ -186,7 +186,7 @@ def test_what_asks_for_classes_that_exclude_each_other_refuses_findings(trained,
         lambda: cxr.fit(model, data, None, RECIPE, class_weights="balanced", progress=False),
         lambda: cxr.fit(model, data, None, RECIPE, attend="lungs", progress=False),
     ):
-        with pytest.raises(ValueError, match="exclude each other|tells findings"):
+        with pytest.raises(ValueError, match="mutually exclusive|multi-label"):
             ask()
     with pytest.raises(ValueError, match="mass is none of the findings"):
         cxr.evaluate(model, chests(classes=("normal", "mass", "fluid", "mass+fluid")))
@@ -246,7 +246,7 @@ def test_a_run_of_findings_is_trained_recorded_and_read_again(run_folder):
     assert again["auc"] == run.test["auc"] == pytest.approx(run.record["test"]["values"]["auc"], abs=1e-6)
     found = again.to_dict()["values"]
     assert run.record["test_at_validation_threshold"]["values"] == found
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(ValueError, match="mutually exclusive"):
         page(run_folder / "run")
 
 
@@ -258,7 +258,7 @@ def test_findings_of_another_folder_are_scored(run_folder, tmp_path):
     )
     assert done.exit_code == 0 and "auc[fluid]" in done.output and "fluid, threshold 0.400" in done.output
     done = CliRunner().invoke(main, [*words, "--map", "opacity=fluid"])
-    assert done.exit_code and "mapping: not for a network that tells findings" in done.output
+    assert done.exit_code and "mapping: not for a multi-label network" in done.output
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from .. import plot
 from .._predict import predict
 from ..bootstrap import groups, mean_intervals
 from ..cam import explain
-from ..inputs import pixels, targets
+from ..inputs import class_indices, pixels
 from ..models import CxrNet, build_model
 from ..validate import array, whole
 from ..values import UNDEFINED, table, text
@@ -102,7 +102,7 @@ def deletion_insertion(
     whole("steps", steps, 2)
     if target is None:
         raise ValueError("target: give the class whose maps these are, or one per image")
-    chosen = targets(target, model.classes, len(x)).numpy()
+    chosen = class_indices(target, model.classes, len(x)).numpy()
     patients = groups(getattr(images, "patients", None) if patients is None else patients, len(x))
     rng = np.random.default_rng(seed)
     size = x.shape[2:]
@@ -187,7 +187,7 @@ def sanity_check(
     x = pixels(images)
     whole("images (their number)", len(x), 2)
     whole("repeats", repeats, 1)
-    chosen = targets(predict(model, x).argmax(1) if target is None else target, model.classes, len(x))
+    chosen = class_indices(predict(model, x).argmax(1) if target is None else target, model.classes, len(x))
     patients = groups(getattr(images, "patients", None) if patients is None else patients, len(x))
 
     def ranks(net: CxrNet) -> np.ndarray:

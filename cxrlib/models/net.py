@@ -114,7 +114,7 @@ def build_model(
     classes : sequence of str
         Class names, in the order of the outputs.
     multilabel : bool
-        Findings that can come together, with one sigmoid each, in place of classes that exclude each other. ``classes``
+        Findings that can come together, with one sigmoid each, in place of mutually exclusive classes. ``classes``
         are then taken apart: "normal", "a", "b", "a+b" are the findings a and b, the network's ``classes``.
     pretrained : bool or "imagenet"
         Start from ImageNet weights (backbones only). They are downloaded (ConnectionError where they cannot be), but

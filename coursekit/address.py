@@ -20,26 +20,10 @@ from .notebooks import Site
 
 
 def set_address(root: Path, url: str, branch: str | None = None) -> Site:
-    """Put the address into _config.yml and CITATION.cff of a copy of the repository.
+    """Put the address into _config.yml and CITATION.cff of a copy of the repository; return what _config.yml says now.
 
-    Parameters
-    ----------
-    root : Path
-        The copy.
-    url : str
-        https://github.com/OWNER/NAME
-    branch : str, optional
-        The branch that Colab reads and the workflow publishes [default: as it is].
-
-    Returns
-    -------
-    Site
-        What _config.yml says now.
-
-    Raises
-    ------
-    ValueError
-        For an address or a branch that does not work; then nothing was changed.
+    ``url`` is https://github.com/OWNER/NAME, ``branch`` the one that Colab reads and the workflow publishes (None: as
+    it is). Raises ValueError for an address or a branch that does not work; then nothing was changed.
     """
     url = url.strip().rstrip("/").removesuffix(".git")
     Site(url, branch or "main", "")  # refuses what does not work

@@ -92,12 +92,12 @@ def data() -> Finding:
     return Finding("real X-rays", f"{place}: {' and '.join(splits)}")
 
 
-def machine(root: Path = ROOT) -> list[Finding]:
+def machine() -> list[Finding]:
     """Look at disk, processor, memory and graphics card."""
-    free = shutil.disk_usage(root).free / 2**30
+    free = shutil.disk_usage(ROOT).free / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
-    enough = free > (1 if (root / ".venv" / ".installed").exists() else 7)
+    enough = free > (1 if (ROOT / ".venv" / ".installed").exists() else 7)
     remedy = "" if enough else "the set-up takes 2 GB, with CUDA 7 GB: make room"
     return [
         Finding("disk", f"{free:.0f} GB free", remedy, needed=True),

@@ -113,23 +113,8 @@ def release(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, str]:
 def make_all(course: Path, site: Site, *, target: Path | None = None, only: list[str] | None = None) -> list[Path]:
     """Write the students' version of the solutions of a course folder, and remove those whose solution is gone.
 
-    Parameters
-    ----------
-    course : Path
-        The folder that holds solutions/.
-    site : Site
-        Where the course is published.
-    target : Path, optional
-        Where the notebooks go [default: exercises/ in the course folder].
-    only : list of str, optional
-        Names of exercises [default: all].
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no solution.
-    ValueError
-        A solution is not complete, or has what Colab cannot show.
+    They go to ``target`` (default: exercises/ in the course folder); ``only`` names exercises (default: all). Raises
+    FileNotFoundError without any solution, ValueError where one is not complete, or has what Colab cannot show.
     """
     target = target or course / "exercises"
     sources = {path.stem: path for path in sorted((course / "solutions").glob("[0-9]*.md"))}

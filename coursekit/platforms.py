@@ -27,39 +27,16 @@ c.IncludeHeaderFooter.header = ""
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}
 c.ExecutePreprocessor.timeout = 300
 """
-NEEDED = (
-    "cxrlib/",
-    "coursekit/",
-    "exercises/",
-    "solutions/",
-    "Makefile",
-    "pyproject.toml",
-    "constraints.txt",
-    "requirements",
-)
+#: How the paths begin of what the zip for Gradescope holds: the course, and what its set-up reads.
+NEEDED = ("cxrlib/", "coursekit/", "exercises/", "solutions/")
+NEEDED += ("Makefile", "pyproject.toml", "constraints.txt", "requirements")
 FOLDER = Path(__file__).parent / "autograder"
 
 
 def nbgrader_course(target: Path, course: Path = ROOT, site: Site | None = None) -> list[Path]:
-    """Write an nbgrader course folder: source notebooks with solution markers, and a configuration.
+    """Write an nbgrader course folder: source notebooks with solution markers, which it returns, and a configuration.
 
-    Parameters
-    ----------
-    target : Path
-        An empty folder, or one that this function made.
-    course : Path
-        The folder with solutions/.
-    site : Site, optional
-
-    Returns
-    -------
-    list of Path
-        The source notebooks.
-
-    Raises
-    ------
-    ValueError
-        For a folder that holds something else, or inside exercises/ or solutions/.
+    ``course`` holds solutions/. Raises ValueError where ``target`` is neither empty nor such a folder already.
     """
     target = target.resolve()
     if target.exists() and any(target.iterdir()) and not (target / "nbgrader_config.py").is_file():

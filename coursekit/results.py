@@ -215,28 +215,28 @@ PARTS = {
 }
 
 
-def outputs(root: Path = ROOT) -> dict[Path, str]:
+def outputs() -> dict[Path, str]:
     """Return what README.md and the generated pages of the book should hold."""
-    records = load(root / "results")
-    readme = root / "README.md"
+    records = load(ROOT / "results")
+    readme, book = ROOT / "README.md", ROOT / "book"
     footnote = f"{FOOTNOTE} {OLD}" if any(dagger(r) for r in records if "training" in r) else FOOTNOTE
     parts = {name: make(records) for name, make in PARTS.items()}
     page = filled("results", parts, footnote=footnote, several=SEVERAL, anchors=anchors())
-    measured = performance.read(root / "benchmarks")
+    measured = performance.read(ROOT / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy
     made = {
         readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
-        root / "book" / "results.md": story.told(page, records),
-        root / "book" / "performance.md": performance.page(measured),
+        book / "results.md": story.told(page, records),
+        book / "performance.md": performance.page(measured),
     }
     extra = {lungs.PICTURE: lungs.picture, took.PICTURE: took.picture, "what_it_took.md": took.page}
     for name, make in extra.items():
         if written := make(records):
-            made[root / "book" / name] = written
+            made[book / name] = written
     resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
     if resnet and set(scaling.NEEDED) <= set(measured) and measured["grading"]["cores"] > 1:
-        made[root / "book" / "scaling.md"] = scaling.page(measured, resnet)
+        made[book / "scaling.md"] = scaling.page(measured, resnet)
     return made
 
 

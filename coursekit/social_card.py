@@ -37,15 +37,8 @@ def draw(target: Path) -> Path:
     picture.set_axis_off()
     figure.text(0.05, 0.72, title, color="white", fontsize=48, fontweight="bold", va="center")
     figure.text(0.05, 0.47, textwrap.fill(claim, 16), color=ACCENT, fontsize=34, va="center", linespacing=1.4)
-    figure.text(
-        0.05,
-        0.13,
-        "A course on deep learning,\nwith computed X-rays",
-        color=LIGHT,
-        fontsize=22,
-        va="center",
-        linespacing=1.4,
-    )
+    below = "A course on deep learning,\nwith computed X-rays"
+    figure.text(0.05, 0.13, below, color=LIGHT, fontsize=22, va="center", linespacing=1.4)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     # a palette makes the file half as large, and nobody sees the difference

@@ -284,7 +284,7 @@ def test_summary_counts_and_says_who_needs_a_look():
         make("Gus", state="not attempted", failed=("whole", "share", "count")),
         make("Hal", status="missing", points=0.0),
     ]
-    page = summary(results, [Pair("anna", "bo", 0.934, ("leaked",))], seed=7, versions={"numpy": "2.1"})
+    page = summary(results, [Pair("anna", "bo", 0.934, ("leaked",))], seed=7, numpy="2.1")
     for words in (
         "5 graded",
         "1 needs review",
@@ -297,7 +297,7 @@ def test_summary_counts_and_says_who_needs_a_look():
         "ran too long",
         "93%",
         "seed 7",
-        "versions numpy 2.1",
+        "numpy 2.1",
         "not a proof",
         "1 student of the course list",
     ):

@@ -24,7 +24,7 @@ from cxrlib.files import atomic_path, has_shape, read_json, write_json
 from cxrlib.progress import bar
 
 from . import report
-from .exercise import Exercise
+from .exercise import Exercise, check_points
 from .messages import clean
 from .roster import Roster
 from .sandbox import Limits, SandboxFailed, find_sandbox
@@ -150,11 +150,9 @@ def _judge_one(exercise: Exercise, submission: Submission, seed: int, limits: Li
 
 
 def _row(exercise: Exercise, status: str, reason: str) -> dict:
-    points = dict.fromkeys(exercise.tasks, 0.0)
-    for check in exercise.checks:
-        points[check.task] += check.points
     empty = {"state": "absent", "points": 0.0, "error": "", "checks": []}
-    tasks = [{"task": task, **empty, "max_points": most} for task, most in points.items()]
+    points = check_points(exercise.name, exercise.checks_source)
+    tasks = [{"task": task, **empty, "max_points": points[task]} for task in exercise.tasks]
     return {**empty_result(exercise, status, reason), "tasks": tasks}
 
 

@@ -43,9 +43,8 @@ def of_cell(error: StudentError, source: str, python: str) -> str:
     if any(quote in source for quote in _QUOTES) and "invalid character" in error.text:
         return clean(f"{text}. Quotation marks from a chat or a text program are no Python: type them again")
     if python and tuple(map(int, python.split("."))) > tuple(map(int, here.split("."))):
-        return clean(
-            f"{text}. The notebook is from Python {python}, and this grader runs Python {here}: is it newer syntax?"
-        )
+        versions = f"The notebook is from Python {python}, and this grader runs Python {here}"
+        return clean(f"{text}. {versions}: is it newer syntax?")
     return clean(f"{text} (graded with Python {here})")
 
 
@@ -82,19 +81,11 @@ def clean(text: str, most: int = 4000) -> str:
 @cache
 def _machine() -> list[tuple[str, str]]:
     """Words that tell about this machine, the longest first, and what stands for them."""
-    folders = {
-        Path(sys.prefix),
-        Path(sys.base_prefix),
-        LIBRARY.parent,
-        Path(__file__).resolve().parents[2],
-        Path.home(),
-    }
+    course = Path(__file__).resolve().parents[2]
+    folders = {Path(sys.prefix), Path(sys.base_prefix), LIBRARY.parent, course, Path.home()}
     folders |= {folder.parent for folder in folders if len(folder.parts) > 3}
-    words = {
-        str(f): "(folder)"
-        for f in folders
-        if len(f.parts) > 1 and str(f) not in ("/usr", "/tmp", "/usr/local", "/home")
-    }
+    told = {str(folder) for folder in folders if len(folder.parts) > 1} - {"/usr", "/tmp", "/usr/local", "/home"}
+    words = dict.fromkeys(told, "(folder)")
     if len(name := socket.gethostname()) > 3:
         words[name] = "(machine)"
     if len(user := os.environ.get("USER", "")) > 3:

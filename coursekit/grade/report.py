@@ -13,8 +13,8 @@ import re
 import statistics
 import unicodedata
 import urllib.parse
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import jinja2
@@ -44,11 +44,8 @@ def status(result: Mapping) -> str:
 def visible(text: str) -> str:
     """`text` with control characters and characters that turn text around written out: U+202E becomes ⟦U+202E⟧."""
     text = _COLOR.sub("", str(text)).replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(f"⟦U+{ord(c):04X}⟧" if _hides(c) else c for c in text)
-
-
-def _hides(c: str) -> bool:
-    return c not in "\n\t" and (c in _TURNING or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp"))
+    hidden = {c for c in text if c in _TURNING or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")} - {"\n", "\t"}
+    return "".join(f"⟦U+{ord(c):04X}⟧" if c in hidden else c for c in text)
 
 
 def _line(text: str, width: int = 160) -> str:
@@ -63,7 +60,7 @@ def write_grades_csv(results: Iterable[Mapping], path: str | Path) -> Path:
     UTF-8 with a byte order mark, so that a spreadsheet shows names rightly; no cell can become a formula there.
     """
     results = list(results)
-    tasks = list(dict.fromkeys(task["task"] for result in results for task in result["tasks"]))
+    tasks = dict.fromkeys(task["task"] for result in results for task in result["tasks"])
     fixed = ["student", "key", "file", "status", "points", "max points"]
     header = [*fixed, *(f"task {task}" if task in (*fixed, "review") else task for task in tasks), "review"]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as stream:
@@ -136,8 +133,7 @@ def feedback_html(result: Mapping, *, title: str) -> str:
     """
     printed = visible(result.get("printed", ""))
     there = result["status"] not in ("unreadable", "not graded", "missing")
-    page = _templates().get_template("feedback.html")
-    return page.render(
+    return _templates().get_template("feedback.html").render(
         result=result, title=title, headline=_headline(result), share=_share(result["points"], result["max_points"]),
         tasks=[_task(task) for task in result["tasks"]] if there else [],
         printed=printed[:MAX_PRINTED].rstrip("\n"), cut=max(0, len(printed) - MAX_PRINTED),
@@ -194,15 +190,16 @@ def _lost(results: Iterable[Mapping]) -> list[dict]:
     """Per student the checks that cost points, with the last call and what came of it."""
     rows = []
     for result in results:
-        checks = [
-            {**check, "task": task["task"]}
-            for task in result["tasks"]
-            for check in (task["checks"] if task["state"] == "attempted" else ())
-            if not check["passed"]
-        ]
-        if checks:
+        if checks := [check for check in _attempted(result) if not check["passed"]]:
             rows.append({"key": result["key"], "student": result["student"], "checks": checks})
     return rows
+
+
+def _attempted(result: Mapping) -> Iterator[dict]:
+    """Give the checks of the tasks that were attempted, each with its task."""
+    for task in result["tasks"]:
+        if task["state"] == "attempted":
+            yield from ({**check, "task": task["task"]} for check in task["checks"])
 
 
 def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, meta: Mapping | None = None) -> str:
@@ -216,17 +213,16 @@ def summary_html(results: Iterable[Mapping], pairs: Iterable, *, title: str, met
     points = [float(result["points"]) for result in there]
     names = {result["key"]: result["student"] for result in results}
     look = [(result, _reasons(result)) for result in there if status(result) != "graded"]
-    look.sort(key=lambda item: (-STATUSES.index(status(item[0])) if status(item[0]) in STATUSES else 0, item[0]["key"]))
-    page = _templates().get_template("summary.html")
-    return page.render(
+    look.sort(key=lambda item: (-STATUSES.index(status(item[0])), item[0]["key"]))
+    return _templates().get_template("summary.html").render(
         title=title, results=there, names=names, status=status, look=look, reasons=_reasons, lost=_lost(there),
         missing=[result for result in results if result["status"] == "missing"],
-        counts=[(name, counts[name]) for name in (*STATUSES, *sorted(set(counts) - set(STATUSES))) if counts[name]],
+        counts=[(name, counts[name]) for name in STATUSES if counts[name]],
         max_points=max((float(result["max_points"]) for result in results), default=0.0),
         mean=statistics.fmean(points) if points else 0.0, median=statistics.median(points) if points else 0.0,
         bars=_histogram([_share(result["points"], result["max_points"]) for result in there]),
         tasks=_by_task(there), failing=_failing(there), pairs=pairs[:MAX_PAIRS], more_pairs=len(pairs[MAX_PAIRS:]),
-        meta=_flat(meta or {}),
+        meta=meta or {},
     )  # fmt: skip
 
 
@@ -240,10 +236,9 @@ def _share(points: float, of: float) -> float:
 
 
 def _by_task(results: list[Mapping]) -> list[dict]:
-    found: dict[str, list[Mapping]] = {}
-    for result in results:
-        for task in result["tasks"]:
-            found.setdefault(task["task"], []).append(task)
+    found = defaultdict(list)
+    for task in (task for result in results for task in result["tasks"]):
+        found[task["task"]].append(task)
     return [
         {
             "task": name, "mean": statistics.fmean(_share(t["points"], t["max_points"]) for t in tasks),
@@ -256,16 +251,13 @@ def _by_task(results: list[Mapping]) -> list[dict]:
 
 def _failing(results: list[Mapping]) -> list[dict]:
     """Return the checks that failed where the task was attempted, the commonest first, with their commonest message."""
-    messages: dict[tuple[str, str], Counter] = {}
-    titles, tried = {}, Counter()
-    for result in results:
-        for task in result["tasks"]:
-            for check in task["checks"] if task["state"] == "attempted" else ():
-                key = (task["task"], check["check"])
-                titles[key] = check["title"]
-                tried[key] += 1
-                if not check["passed"]:
-                    messages.setdefault(key, Counter())[check["message"]] += 1
+    messages, titles, tried = defaultdict(Counter), {}, Counter()
+    for check in (check for result in results for check in _attempted(result)):
+        key = (check["task"], check["check"])
+        titles[key] = check["title"]
+        tried[key] += 1
+        if not check["passed"]:
+            messages[key][check["message"]] += 1
     rows = []
     for key, found in messages.items():
         row = {"task": key[0], "title": titles[key], "count": sum(found.values()), "of": tried[key]}
@@ -274,20 +266,8 @@ def _failing(results: list[Mapping]) -> list[dict]:
     return sorted(rows, key=lambda row: (-row["count"], row["task"], row["title"]))
 
 
-def _histogram(shares: list[float], bins: int = 10) -> list[dict]:
+def _histogram(shares: list[float]) -> list[dict]:
     """Return the bars of the distribution: submissions per tenth of the points; full marks belong to the last one."""
-    counts = [0] * bins
-    for share in shares:
-        counts[min(bins - 1, math.floor(share * bins + 1e-9))] += 1
-    top, step = max(counts) or 1, 100 // bins
-    return [{"count": n, "height": n / top, "low": i * step, "high": (i + 1) * step} for i, n in enumerate(counts)]
-
-
-def _flat(meta: Mapping, before: str = "") -> list[tuple[str, str]]:
-    found = []
-    for name, value in meta.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{before}{name} ")
-        else:
-            found.append((f"{before}{name}", str(value)))
-    return found
+    tenths = Counter(min(9, math.floor(10 * share + 1e-9)) for share in shares)
+    top = max(tenths.values(), default=1)
+    return [{"count": tenths[i], "height": tenths[i] / top, "low": 10 * i, "high": 10 * i + 10} for i in range(10)]

@@ -127,7 +127,7 @@ class Roster:
         submission has the number of one member. Who has another number is another person, also with the same name. Then
         an id, a login or an e-mail address as the name; then the name, without accents and in any order of its parts.
         """
-        rows = self._fitting(*_who(submission))
+        rows = self.fitting(submission)
         return rows.pop() if len(rows) == 1 and not self.conflict(submission) else None
 
     def conflict(self, submission: object) -> str:
@@ -141,29 +141,25 @@ class Roster:
 
     def fitting(self, submission: object) -> set[int]:
         """All rows that a submission can belong to; `match` wants one."""
-        return self._fitting(*_who(submission))
-
-    def _exported(self, ids: Mapping[str, str]) -> str:
-        return ids.get(f"{self.kind}_id", "")
-
-    def _numbered(self, ids: Mapping[str, str]) -> list[int]:
-        number = self._exported(ids)
-        return [i for i in self._people if number and self._number(i) == number]
-
-    def _fitting(self, ids: Mapping[str, str], student: str) -> set[int]:
+        ids, student = _who(submission)
         if rows := self._numbered(ids):
             return set(rows)
-        number = self._exported(ids)
-        allowed = {i for i in self._people if not number or not self._number(i)}
+        exported = ids.get(f"{self.kind}_id")
+        allowed = {i for i in self._people if not exported or not self._number(i)}
         who = student.strip().casefold()
         for rows in (
             self._by_id.get(who, set()),
             set().union(*(self._by_name.get(n, set()) for n in _turned(student))),
             self._by_mail.get(who, set()),
         ):
-            if rows := rows & allowed:
-                return set(rows)
+            if rows & allowed:
+                return rows & allowed
         return set()
+
+    def _numbered(self, ids: Mapping[str, str]) -> list[int]:
+        """Return the rows that have the number from the export."""
+        number = ids.get(f"{self.kind}_id")
+        return [i for i in self._people if number and self._number(i) == number]
 
     def column(self, exercise: str, title: str = "") -> int | None:
         """Return the column for the points: `title`, or the exercise's (Canvas), Grade (Moodle), points (a plain list).

@@ -116,7 +116,9 @@ class Session:
         self._capture = True
         self._answered = False  # until then only bubblewrap and the runner have spoken
         self._home = None
-        settings = json.dumps({"limits": self._rlimits(), "path": ["/course"] if sandbox else [str(LIBRARY.parent)]})
+        most = {"AS": limits.memory * 2**20, "FSIZE": limits.files * 2**20, "CPU": int(limits.total) + 1}
+        most |= {"NOFILE": 256, "CORE": 0}
+        settings = json.dumps({"limits": most, "path": ["/course"] if sandbox else [str(LIBRARY.parent)]})
         python = [sys.executable, "-I", "-B", "-X", "utf8"]
         environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TQDM_DISABLE"), "1")
         environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
@@ -167,10 +169,6 @@ class Session:
             if self._excess:
                 self._kill()
                 return
-
-    def _rlimits(self) -> dict[str, int]:
-        sizes = {"AS": self.limits.memory * 2**20, "FSIZE": self.limits.files * 2**20}
-        return {**sizes, "NOFILE": 256, "CORE": 0, "CPU": int(self.limits.total) + 1}
 
     def __enter__(self) -> Session:
         return self

@@ -48,21 +48,9 @@ class Spliced:
 
 
 def splice(exercise: Exercise, handed_in: HandedIn, facts: Sequence[Facts], pristine_code: Sequence[str]) -> Spliced:
-    """Make the program of a submission.
+    """Make the program of a submission. Raises Unreadable where nothing in it belongs to this exercise.
 
-    Parameters
-    ----------
-    exercise : Exercise
-    handed_in : HandedIn
-    facts : sequence of Facts
-        One per cell of `handed_in`.
-    pristine_code : sequence of str
-        `Facts.code` of each cell of `exercise.cells`.
-
-    Raises
-    ------
-    Unreadable
-        Where nothing in it belongs to this exercise.
+    facts: one per cell of `handed_in`. pristine_code: `Facts.code` of each cell of `exercise.cells`.
     """
     pristine, tasks = exercise.cells, exercise.tasks
     place = _Places(pristine, pristine_code)

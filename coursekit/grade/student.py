@@ -208,10 +208,6 @@ class Student:
                 return error.line, lines[error.line - 1].strip()
         return 0, ""
 
-    def proxy(self, task: str) -> Proxy:
-        """Say what a check of this task sees as `student`."""
-        return Proxy(self, task)
-
     def call(self, task: str, name: str, args: tuple, kwargs: dict) -> object:
         """Say what a function returns. Raises StudentError or Stopped."""
         if self.session is None or not self.session.alive():

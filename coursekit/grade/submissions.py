@@ -339,11 +339,6 @@ def fold(text: str) -> str:
     return "".join(c for c in text if not unicodedata.combining(c)).casefold()
 
 
-def _digest(name: str, ids: dict[str, str]) -> str:
-    who = [name, ids.get("canvas_id", ""), ids.get("moodle_id", "")]
-    return hashlib.sha256(json.dumps(who).encode()).hexdigest()
-
-
 def _key(name: str, ids: dict[str, str]) -> str:
     """Return a safe file name. A name that is one already stays; every other gets a hash, so that no two meet."""
     safe = re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", name) and len(name) <= 60
@@ -351,4 +346,5 @@ def _key(name: str, ids: dict[str, str]) -> str:
     if safe and not hashed and name.split(".")[0] not in _RESERVED and not set(ids) & {"canvas_id", "moodle_id"}:
         return name
     slug = re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-")[:40].strip("-")
-    return f"{slug or 'student'}-{_digest(name, ids)[:10]}"
+    who = json.dumps([name, ids.get("canvas_id", ""), ids.get("moodle_id", "")])
+    return f"{slug or 'student'}-{hashlib.sha256(who.encode()).hexdigest()[:10]}"

@@ -11,7 +11,7 @@ from .exercise import Check, Exercise
 from .messages import MAX_MESSAGE, clean
 from .notebook import Unreadable, read_notebook
 from .sandbox import Limits, SandboxFailed, Stopped, StudentError, find_sandbox
-from .student import Student
+from .student import Proxy, Student
 
 
 def judge(
@@ -33,7 +33,11 @@ def judge(
             for i in np.random.default_rng(seed).permutation(len(checks)):  # an order that nobody can know before
                 outcomes[checks[i].name] = _outcome(exercise, checks[i], student, seed)
     except Unreadable as error:
-        return {**result, "status": "unreadable", "review": [str(error)], "tasks": _untouched(exercise, str(error))}
+        unread = [
+            _task(task, "absent", [_judged(check, str(error)) for check in exercise.checks if check.task == task], "")
+            for task in exercise.tasks
+        ]
+        return {**result, "status": "unreadable", "review": [str(error)], "tasks": unread}
     status = next((reason for reason in ("timeout", "crashed") if reason in student.stops), "graded")
     result |= {"status": status, "answers": student.spliced.answers, "killed": student.killed}
     result["review"] = list(dict.fromkeys(clean(reason, 1000) for reason in student.review))
@@ -60,13 +64,6 @@ def _task(task: str, state: str, checks: list[dict], error: str) -> dict:
     return {"task": task, "state": state, **points, "error": error, "checks": checks}
 
 
-def _untouched(exercise: Exercise, message: str) -> list[dict]:
-    return [
-        _task(task, "absent", [_judged(check, message) for check in exercise.checks if check.task == task], "")
-        for task in exercise.tasks
-    ]
-
-
 def _judged(check: Check, message: str, detail: str = "") -> dict:
     """Return the outcome of a check: passed where there is no message. The detail is for the teacher alone."""
     return {
@@ -79,16 +76,14 @@ def _judged(check: Check, message: str, detail: str = "") -> dict:
 def _outcome(exercise: Exercise, check: Check, student: Student, seed: int) -> dict:
     words = hashlib.sha256(f"{seed}/{exercise.name}/{check.name}".encode()).digest()
     rng = np.random.default_rng(list(words))
-    torch = sys.modules.get("torch")
-    if torch is not None:  # a check may build a network; what was checked before must not change it
+    if torch := sys.modules.get("torch"):  # a check may build a network; what was checked before must not change it
         torch.manual_seed(int.from_bytes(words[:4], "big"))
-    message = student.excuse(check.task)
-    if message:
+    if message := student.excuse(check.task):
         return _judged(check, message)
     student.calls, student.last = 0, ""
     try:
         with np.errstate(all="ignore"):
-            check.function(student.proxy(check.task), rng)
+            check.function(Proxy(student, check.task), rng)
     except AssertionError as error:
         message = str(error) or f"the check {check.name!r} does not hold"
     except (StudentError, Stopped) as error:

@@ -18,29 +18,22 @@ from .predictions import happened_in, of_chapter, out_of_date, title_of
 FORMATS = ("moodle", "qti", "markdown")
 
 
-def write(chapter: Path, out: Path, book: Path, formats: tuple[str, ...] = FORMATS, root: Path = ROOT) -> list[str]:
-    """Write the questions of a chapter, and return what is to be said about them, in lines.
+def write(chapter: Path, out: Path, book: Path, formats: tuple[str, ...] = FORMATS) -> list[str]:
+    """Write the questions of a chapter into the folder ``out``, and return what is to be said about them, in lines.
 
-    Parameters
-    ----------
-    chapter
-        The chapter's file; its bank is ``questions/`` with the same name, if there is one.
-    out
-        Folder for the files.
-    book
-        Folder of the built book.
+    Its bank is the file of its name in ``questions/``, if there is one; ``book`` is the folder of the built book.
     """
-    bank, name, notes = root / "questions" / chapter.name, chapter.stem, []
+    bank, name, notes = ROOT / "questions" / chapter.name, chapter.stem, []
     title = title_of(chapter)
     quizzes = {}  # the end of a file's name -> title, quiz
     with tempfile.TemporaryDirectory() as pictures:
         if bank.is_file():
-            quiz, left_out = read(bank, Page(book / "chapters" / f"{name}.html", Path(pictures)), root / "results")
+            quiz, left_out = read(bank, Page(book / "chapters" / f"{name}.html", Path(pictures)), ROOT / "results")
             quizzes[""] = (title, quiz)
             notes += [f"left out: {what}" for what in left_out]
         else:
             notes.append(f"no bank, questions/{chapter.name}")
-    happened = happened_in(root).get(name, {})
+    happened = happened_in(ROOT).get(name, {})
     asked = of_chapter(chapter, happened)
     if any(one.choices for one in asked):
         quizzes["-predict-first"] = (f"{title}: Predict first", of_predictions(title, asked))

@@ -22,28 +22,11 @@ TITLE = re.compile(r"^(?=Title: )", re.M)
 
 
 def read(path: Path, page: Page, results: Path) -> tuple[Quiz, list[str]]:
-    """Read a bank.
+    """Read a bank, ``questions/NN_topic.md``: its questions, and those that are left out, each with the reason.
 
-    Parameters
-    ----------
-    path
-        ``questions/NN_topic.md``.
-    page
-        The chapter's built page, for ``cell``, ``printed`` and ``figure`` in the bank.
-    results
-        Folder of the records, for ``record``.
-
-    Returns
-    -------
-    quiz
-        Its questions.
-    left_out
-        Title and reason of those that ask for something that the built page does not show.
-
-    Raises
-    ------
-    ValueError
-        If a question is not well formed, or asks for a record that is not there. The message names it.
+    In it ``cell``, ``printed`` and ``figure`` ask the chapter's built ``page``, and ``record`` the folder ``results``.
+    Left out is what asks for something that the page does not show. Raises ValueError, which names the question, if one
+    is not well formed, or asks for a record that is not there.
     """
 
     def record(name: str) -> dict:

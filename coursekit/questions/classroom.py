@@ -16,19 +16,10 @@ MOST_BYTES, MOST_GUESSES, LONGEST = 200_000, 200, 300
 
 
 def read_guesses(path: Path) -> tuple[str, dict[str, str | int]]:
-    """Read a student's file.
+    """Read a student's file: the name of its page, and question's id -> guess.
 
-    Returns
-    -------
-    chapter
-        The name of its page, as the file says it.
-    guesses
-        Question's id -> the guess; from a book in another language the choice's number, from 0.
-
-    Raises
-    ------
-    ValueError
-        If it is not such a file. The message says why.
+    From a book in another language a guess is the choice's number, from 0. Raises ValueError, which says why, if it is
+    not such a file.
     """
     if path.is_symlink() or not path.is_file():
         raise ValueError("it is no plain file")
@@ -55,19 +46,9 @@ def read_guesses(path: Path) -> tuple[str, dict[str, str | int]]:
 
 
 def page(folder: Path, chapters: Iterable[tuple[str, str, list[Prediction]]]) -> str:
-    """Make the page.
+    """Make the page of the students' files in a folder, or in folders below it; ValueError if none can be read.
 
-    Parameters
-    ----------
-    folder
-        With the students' files, in it or in folders below it.
-    chapters
-        Name, title and questions of each chapter.
-
-    Raises
-    ------
-    ValueError
-        If no file in the folder can be read.
+    ``chapters`` holds name, title and questions of each chapter.
     """
     files: dict[str, list[dict[str, str | int]]] = {}
     unread = []

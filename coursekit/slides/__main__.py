@@ -34,10 +34,10 @@ speaker's view, F the full screen, Esc the overview. To print, put <code>?print-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def plan(chapter: Path, cache_folder: Path, root: Path = ROOT) -> list[Slide]:
+def plan(chapter: Path, cache_folder: Path) -> list[Slide]:
     """Plan the slides of a chapter; its outputs come from the book's cache. LookupError where they are not there."""
-    predictions = of_chapter(chapter, happened_in(root).get(chapter.stem))
-    return slides_of(executed(chapter, cache_folder), DeckMarkdown.of(chapter, root), predictions)
+    predictions = of_chapter(chapter, happened_in(ROOT).get(chapter.stem))
+    return slides_of(executed(chapter, cache_folder), DeckMarkdown.of(chapter, ROOT), predictions)
 
 
 def foot_of(course: Course) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -62,22 +63,19 @@ def sentences(text: str) -> list[str]:
 
 def first(text: str, words: int = 36) -> str:
     """Return a paragraph's first sentence, and the next ones as long as all have at most so many words together."""
-    first_one, *others = sentences(text)
-    for other in others:
-        if len(f"{first_one} {other}".split()) > words:
-            break
-        first_one = f"{first_one} {other}"
-    return first_one.removesuffix(":") + ("." if first_one.endswith(":") else "")
+    found = " ".join(_few(sentences(text), words))
+    return found.removesuffix(":") + ("." if found.endswith(":") else "")
 
 
 def last(text: str, words: int = 36) -> str:
     """Return a paragraph's last sentence, and those before it as long as all have at most so many words together."""
-    *others, last_one = sentences(text)
-    for other in reversed(others):
-        if len(f"{other} {last_one}".split()) > words:
-            break
-        last_one = f"{other} {last_one}"
-    return last_one
+    return " ".join(_few(sentences(text)[::-1], words)[::-1])
+
+
+def _few(parts: list[str], words: int) -> list[str]:
+    """Return the first part, and the next ones as long as all have at most so many words together."""
+    lengths = list(itertools.accumulate(len(part.split()) for part in parts))
+    return parts[: max(1, sum(length <= words for length in lengths))]
 
 
 def items(text: str) -> list[str]:

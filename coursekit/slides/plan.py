@@ -160,9 +160,10 @@ class Plan:
 
     def predict(self, text: str) -> None:
         """Ask, and remember what to answer."""
-        _, question = self.markdown.options(text.split("\n")[1:-1])
+        options, question = self.markdown.options(text.split("\n")[1:-1])
         self.asked = self.predictions[question_id("\n".join(question))]
-        choices = [f"- {choice}" for choice in self.choices(text)]
+        named = [choice.strip() for choice in options.get("choices", "").split("|")]
+        choices = [f"- {self.markdown.convert(choice)}" for choice in named if choice]
         ask = (
             "Ask the room: let everybody write down one of the choices, then count hands for each. Let one person of "
             "the largest group and one of the smallest say why, before you go on."
@@ -170,11 +171,6 @@ class Plan:
             else "Ask the room: let everybody write a guess down. Let two people say theirs, and why, before you go on."
         )
         self.add("predict", "\n".join([*self.markdown.lines(question), "", *choices]), notes=ask).before = self.lead()
-
-    def choices(self, text: str) -> list[str]:
-        """Return the choices of a question, as the chapter writes them."""
-        options, _ = self.markdown.options(text.split("\n")[1:-1])
-        return [self.markdown.convert(one.strip()) for one in options.get("choices", "").split("|") if one.strip()]
 
     def code(self, cell: NotebookNode) -> None:
         """Show what a cell put out, and below it its code."""

@@ -129,17 +129,10 @@ def _encode_array(values: np.ndarray, blobs: list[bytes]) -> dict:
     dtype = values.dtype.newbyteorder("<").str
     if dtype not in DTYPES:
         raise CodecError(f"an array of the type {values.dtype}; return numbers")
-    shape = list(values.shape)
     blobs.append(np.ascontiguousarray(values, dtype=dtype).tobytes())
     if sum(map(len, blobs)) > MAX_FRAME:
         raise CodecError(f"more than {MAX_FRAME // 2**20} MB of arrays")
-    return {"a": dtype, "s": shape}
-
-
-def _dtype(text: object) -> str:
-    if text not in DTYPES:
-        raise CodecError("an array of an unknown type")
-    return text
+    return {"a": dtype, "s": list(values.shape)}
 
 
 def _size(shape: object) -> int:
@@ -178,7 +171,9 @@ class _Reader:
             if 4 * len(texts) * max(map(len, texts), default=0) > MAX_FRAME:  # each text takes the longest one's space
                 raise CodecError("an array of texts of too different lengths")
             return np.array(texts, dtype=str).reshape(node["s"])
-        dtype = np.dtype(_dtype(node["a"]))
+        if node["a"] not in DTYPES:
+            raise CodecError("an array of an unknown type")
+        dtype = np.dtype(node["a"])
         length = dtype.itemsize * _size(node["s"])
         raw = self.body[self.at : self.at + length]
         if len(raw) != length:

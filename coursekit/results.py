@@ -14,26 +14,10 @@ from cxrlib.source_projects import reported
 from cxrlib.values import text as shown
 
 from .course import ROOT
-from .tables import (
-    attend,
-    controls,
-    crop,
-    foreign,
-    hospitals,
-    lungs,
-    maps,
-    near,
-    performance,
-    scaling,
-    sources,
-    story,
-    took,
-)
+from .tables import attend, controls, crop, foreign, hospitals, lungs, maps, near, scaling, sources, speed, story, took
 from .tables.records import (
-    FOOTNOTE,
     LITERATURE,
     OLD,
-    SEVERAL,
     by_recipe,
     dagger,
     each,
@@ -219,16 +203,16 @@ def outputs() -> dict[Path, str]:
     """Return what README.md and the generated pages of the book should hold."""
     records = load(ROOT / "results")
     readme, book = ROOT / "README.md", ROOT / "book"
-    footnote = f"{FOOTNOTE} {OLD}" if any(dagger(r) for r in records if "training" in r) else FOOTNOTE
     parts = {name: make(records) for name, make in PARTS.items()}
-    page = filled("results", parts, footnote=footnote, several=SEVERAL, anchors=anchors())
-    measured = performance.read(ROOT / "benchmarks")
+    old = f" {OLD}" if any(dagger(r) for r in records if "training" in r) else ""
+    page = filled("results", parts, old=old, anchors=anchors())
+    measured = speed.read(ROOT / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy
     made = {
         readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
         book / "results.md": story.told(page, records),
-        book / "performance.md": performance.page(measured),
+        book / "performance.md": speed.page(measured),
     }
     extra = {lungs.PICTURE: lungs.picture, took.PICTURE: took.picture, "what_it_took.md": took.page}
     for name, make in extra.items():

@@ -10,7 +10,7 @@ import pytest
 from coursekit import reproduce
 from coursekit import results as tool
 from coursekit.reproduce import recipes
-from coursekit.tables import crop, foreign, lungs, near, performance, scaling, sources, story, took
+from coursekit.tables import crop, foreign, lungs, near, scaling, sources, speed, story, took
 from coursekit.tables import records as summary
 from cxrlib.recipe import Recipe
 from cxrlib.recipe import recipes as named
@@ -238,8 +238,8 @@ def test_the_page_of_benchmarks_says_what_was_measured_and_whether_the_bar_was_m
             }
         )
     )
-    measured = performance.read(tmp_path)
-    text = performance.page(measured)
+    measured = speed.read(tmp_path)
+    text = speed.page(measured)
     assert "| `cxr --help` | 0.75 s | under 0.5 s | no |" in text
     assert "| import | 0.31 s | under 1 s | yes |" in text
     assert "cpu, 3 threads, AVX2" in text
@@ -247,10 +247,10 @@ def test_the_page_of_benchmarks_says_what_was_measured_and_whether_the_bar_was_m
 
 def test_every_benchmark_that_is_recorded_has_its_lines():
     folder = ROOT / "benchmarks"
-    recorded = performance.read(folder)
+    recorded = speed.read(folder)
     assert set(recorded) == {path.stem for path in folder.glob("*.json")}
     assert all((folder / f"{n}.py").exists() or (ROOT / "tools" / f"{n}.py").exists() for n in recorded)
-    assert all("| yes |" in performance.page({name: record}) for name, record in recorded.items())
+    assert all("| yes |" in speed.page({name: record}) for name, record in recorded.items())
 
 
 def test_the_page_says_in_one_line_what_did_not_run():
@@ -318,7 +318,7 @@ def test_the_paper_calculation_is_right():
 
 
 def test_no_calculation_without_its_measurements(monkeypatch):
-    monkeypatch.setattr(performance, "read", lambda folder: {})
+    monkeypatch.setattr(speed, "read", lambda folder: {})
     assert "scaling.md" not in {path.name for path in tool.outputs()}
 
 

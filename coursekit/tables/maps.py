@@ -47,9 +47,7 @@ def part(r: dict) -> str:
     compared = [
         [f"{run['name']}, {name}: {right} right, {wrong} wrong", *map(_change, map(rows.get, REGIONS))]
         for run in runs
-        for name, rows in run["maps"][SECOND]["right_minus_wrong"].items()
-        for right, wrong in [(rows["lungs"]["images_one"], rows["lungs"]["images_two"])]
-        if name != "all" and min(right, wrong) >= FEWEST
+        for name, rows, right, wrong in _comparable(run)
     ]
     marked = all("marker" in run["maps"][OWN]["regions"] for run in runs)
     claims = [[claim, *(_claimed(run, *place) for run in runs)] for claim, place in CLAIMS.items()]
@@ -110,13 +108,19 @@ def _left_out(run: dict) -> str:
 def _warns(run: dict) -> str:
     """Say whether maps in the lungs go with right answers, among the images of each class."""
     parts = []
-    for name, change in run["maps"][SECOND]["right_minus_wrong"].items():
-        row = change["lungs"]
-        if name == "all" or min(row["images_one"], row["images_two"]) < FEWEST:
-            continue
-        how = "more" if row["low"] > 0 else "less" if row["high"] < 0 else "neither clearly more nor clearly less"
+    for name, rows, *_ in _comparable(run):
+        low, high = rows["lungs"]["low"], rows["lungs"]["high"]
+        how = "more" if low > 0 else "less" if high < 0 else "neither clearly more nor clearly less"
         parts.append(f"{how} of the map lies in the lungs where the answer is right ({name})")
     return f"- {run['name']}: {'; '.join(parts) or UNDEFINED}."
+
+
+def _comparable(run: dict) -> Iterator[tuple[str, dict, int, int]]:
+    """Give class, differences, and how many answers are right and wrong, where there are enough of both."""
+    for name, rows in run["maps"][SECOND]["right_minus_wrong"].items():
+        right, wrong = rows["lungs"]["images_one"], rows["lungs"]["images_two"]
+        if name != "all" and min(right, wrong) >= FEWEST:
+            yield name, rows, right, wrong
 
 
 def _claimed(run: dict, region: str, images: str, which: str) -> str:

@@ -10,17 +10,9 @@ from pathlib import Path
 from cxrlib.values import UNDEFINED
 from cxrlib.values import text as shown
 
-FOOTNOTE = (
-    "\\* The number of epochs times the median epoch, validation included: of the CPU time over the number of "
-    "threads where it was recorded, of the clock's time elsewhere."
-)
 OLD = (
     "† Recorded when a split by patient still put patients with many images into validation too often, and an average "
     "of weights (`ema_decay`) began with the random first ones. The test images are the same."
-)
-SEVERAL = (
-    "Several seeds: their mean; in round brackets from the lowest to the highest end of their 95 % intervals, "
-    "in square brackets the lowest and the highest seed."
 )
 
 # Published figures on the official test split of Kaggle pneumonia (normal against pneumonia): accuracy, AUC.
@@ -138,7 +130,7 @@ def over_seeds(values: list[float], between: str = "") -> str:
 
 
 def scored(runs: list[dict], name: str, part: str = "test") -> str:
-    """Return a value of one run with its interval, or of several seeds as SEVERAL says; a dash where it is undefined.
+    """Return a value of one run with its interval, or of several seeds as the page says; a dash where it is undefined.
 
     Parameters
     ----------

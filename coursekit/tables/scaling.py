@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import textwrap
 
-from .performance import machines
 from .records import filled, table
+from .speed import machines
 
 NEEDED = ("pipeline", "processes", "large", "grading")
 IMAGES, GPUS, BATCH = 1_000_000, 8, 256

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable
 
 from .foreign import away, fallen
-from .records import by_recipe, is_reproduction, is_training, name_of, recipe_of, scored, table, unbroken
+from .records import by_recipe, each, is_reproduction, is_training, name_of, recipe_of, scored, table, unbroken
 
 #: runs as the records name them -> in words
 NAMES = {
@@ -37,65 +37,53 @@ def _training(records: list[dict]) -> str:
 
 
 def _thresholds(records: list[dict]) -> str:
-    runs = [r for r in records if is_training(r) and r.get("test_at_validation_threshold")]
-    higher = sum(
-        r["test_at_validation_threshold"]["values"]["accuracy"] > r["test"]["values"]["accuracy"] for r in runs
-    )
-    return f"The test accuracy is higher than with 0.5 in {higher} of {len(runs)} runs."
+    pairs = [(cut, r["test"]) for r in filter(is_training, records) if (cut := r.get("test_at_validation_threshold"))]
+    higher = sum(cut["values"]["accuracy"] > half["values"]["accuracy"] for cut, half in pairs)
+    return f"The test accuracy is higher than with 0.5 in {higher} of {len(pairs)} runs."
 
 
-def _phantom(records: list[dict]) -> str:
-    runs = _kind(records, "phantom transfer")["runs"]
+def _phantom(r: dict) -> str:
+    runs = r["runs"]
     return f"An AUC of {_from_to(run['auc'] for run in runs)} ({len(runs)} seeds)."
 
 
-def _lungs(records: list[dict]) -> str:
-    runs = _kind(records, "lungs")["runs"]
+def _lungs(r: dict) -> str:
+    runs = r["runs"]
     return f"A mean Dice of {_from_to(run['all']['dice']['mean'] for run in runs)} on real X-rays ({len(runs)} seeds)."
 
 
-def _maps(records: list[dict]) -> str:
+def _maps(r: dict) -> str:
     parts = [
         f"{words(run['name'])} {row['energy']:.0%} (they cover {row['uniform']:.0%})"
-        for run in _kind(records, "maps")["runs"]
+        for run in r["runs"]
         for row in [run["maps"]["grad-cam, predicted"]["regions"]["lungs"]]
     ]
     return f"How much of the maps lies in the lungs: {'; '.join(parts)}."
 
 
-def _choices(records: list[dict]) -> str:
-    first, *others = _kind(records, "choices")["rows"]
-    changed = [f"{row['change']} {row['stress']['values']['macro_recall']:.3f}" for row in others]
-    return (
-        f"Balanced accuracy under stress: {first['stress']['values']['macro_recall']:.3f} as it is; "
-        f"{'; '.join(changed)}."
-    )
+def _choices(r: dict) -> str:
+    first, *others = [(row["change"], f"{row['stress']['values']['macro_recall']:.3f}") for row in r["rows"]]
+    return f"Balanced accuracy under stress: {first[1]} as it is; {'; '.join(map(' '.join, others))}."
 
 
-def _crop(records: list[dict]) -> str:
-    rows = _kind(records, "crop")["rows"]
-
-    def change(place: str) -> str:
-        return " and ".join(f"{row[place]['auc']['difference']:+.3f}" for row in rows)
-
-    return (
-        f"AUC on the validation images {change('validation')}, on the test images {change('test')} ({len(rows)} seeds)."
-    )
+def _crop(r: dict) -> str:
+    rows = r["rows"]
+    own, test = (" and ".join(f"{row[p]['auc']['difference']:+.3f}" for row in rows) for p in ("validation", "test"))
+    return f"AUC on the validation images {own}, on the test images {test} ({len(rows)} seeds)."
 
 
-def _controls(records: list[dict]) -> str:
-    versions = _kind(records, "controls")["sets"]["children"]["parts"]["test"]["versions"]
+def _controls(r: dict) -> str:
+    versions = r["sets"]["children"]["parts"]["test"]["versions"]
     names = {"untouched": "whole images", "lungs black": "lungs black", "only border": "only the border"}
     return "Test AUC on children: " + ", ".join(f"{w} {versions[v]['auc']:.3f}" for v, w in names.items()) + "."
 
 
-def _foreign(records: list[dict]) -> str:
-    return f"The AUC is clearly lower {fallen(away(_kind(records, 'foreign')['trained']))}."
+def _foreign(r: dict) -> str:
+    return f"The AUC is clearly lower {fallen(away(r['trained']))}."
 
 
-def _hospitals(records: list[dict]) -> str:
-    record = _kind(records, "hospitals")
-    versions, adults = record["lung4"]["versions"], record["adults"]["merged"]["healthy_adults_called"]
+def _hospitals(r: dict) -> str:
+    versions, adults = r["lung4"]["versions"], r["adults"]["merged"]["healthy_adults_called"]
     return (
         f"Four classes are told apart by facts of the files (AUC {versions['metadata only']['auc']:.3f}), and by the "
         f"border alone ({versions['only border']['auc']:.3f}); {1 - adults['normal'][0]:.0%} of healthy adults are "
@@ -103,22 +91,17 @@ def _hospitals(records: list[dict]) -> str:
     )
 
 
-def _attend(records: list[dict]) -> str:
-    rows = [r["test"] for r in _kind(records, "attend real")["rows"]]
+def _attend(r: dict) -> str:
+    rows = [r["test"] for r in r["rows"]]
     before, after = (statistics.mean(row["energy"][k][0] for row in rows) for k in ("without", "with"))
-    change = ", ".join(f"{row['auc']['difference']:+.3f}" for row in rows)
-    return (
-        f"The maps move: {before:.0%} of them in the lungs before, {after:.0%} after. The test AUC changes by {change}."
-    )
+    auc = ", ".join(f"{row['auc']['difference']:+.3f}" for row in rows)
+    return f"The maps move: {before:.0%} of them in the lungs before, {after:.0%} after. The test AUC changes by {auc}."
 
 
-def _near(records: list[dict]) -> str:
-    halves = _kind(records, "near-duplicates")["halves"]
-    found = [row for row in halves["reporting"]["changes"] if row["wanted"]]
-    low = min(found, key=lambda row: row["all"]["fraction"])
-    return (
-        f"Of {len(found)} kinds of copies, at least {low['all']['fraction']:.0%} are found (fewest: {low['change']})."
-    )
+def _near(r: dict) -> str:
+    found = [(row["all"]["fraction"], row["change"]) for row in r["halves"]["reporting"]["changes"] if row["wanted"]]
+    low, change = min(found)
+    return f"Of {len(found)} kinds of copies, at least {low:.0%} are found (fewest: {change})."
 
 
 def _sources(records: list[dict]) -> str:
@@ -139,22 +122,27 @@ STORIES: dict[str, tuple[str, Callable[[list[dict]], str]]] = {
         "Does the threshold that is best on validation do better on the test than 0.5?",
         _thresholds,
     ),
-    "Trained on phantoms alone": ("Can a network that has only seen phantoms read real X-rays?", _phantom),
-    "Where the lungs are": ("Can it find the lungs?", _lungs),
-    "Where the maps look": ("Do the maps lie in the lungs?", _maps),
-    "What the recipe owes to its parts": ("Which part of the recipe matters?", _choices),
-    "Cut to the lungs first": ("Is it better to cut the images to the lungs?", _crop),
-    "With the lungs covered": ("What does a network know that sees no lung?", _controls),
-    "Tested in another hospital": ("What is left of a network's scores in another hospital?", _foreign),
-    "The disease or the hospital": ("Has a network of four classes learned the disease or the hospital?", _hospitals),
-    "Training that looks where it should": ("What if we train maps to lie in the lungs?", _attend),
-    "The same picture in other bytes": ("Does the course find copies in other bytes?", _near),
+    "Trained on phantoms alone": (
+        "Can a network that has only seen phantoms read real X-rays?",
+        each("phantom transfer", _phantom),
+    ),
+    "Where the lungs are": ("Can it find the lungs?", each("lungs", _lungs)),
+    "Where the maps look": ("Do the maps lie in the lungs?", each("maps", _maps)),
+    "What the recipe owes to its parts": ("Which part of the recipe matters?", each("choices", _choices)),
+    "Cut to the lungs first": ("Is it better to cut the images to the lungs?", each("crop", _crop)),
+    "With the lungs covered": ("What does a network know that sees no lung?", each("controls", _controls)),
+    "Tested in another hospital": (
+        "What is left of a network's scores in another hospital?",
+        each("foreign", _foreign),
+    ),
+    "The disease or the hospital": (
+        "Has a network of four classes learned the disease or the hospital?",
+        each("hospitals", _hospitals),
+    ),
+    "Training that looks where it should": ("What if we train maps to lie in the lungs?", each("attend real", _attend)),
+    "The same picture in other bytes": ("Does the course find copies in other bytes?", each("near-duplicates", _near)),
     "The source projects, run again": ("Do the source projects' figures hold?", _sources),
 }
-
-
-def _kind(records: list[dict], kind: str) -> dict:
-    return next(r for r in records if r.get("kind") == kind)
 
 
 def _from_to(values: object, form: str = ".3f") -> str:
@@ -199,7 +187,7 @@ def _answers(records: list[dict]) -> dict[str, tuple[str, str]]:
     for heading, (question, answer) in STORIES.items():
         try:
             found[heading] = question, answer(records)
-        except (KeyError, StopIteration, ValueError, statistics.StatisticsError):
+        except (KeyError, ValueError, statistics.StatisticsError):
             continue
     return found
 

@@ -27,9 +27,10 @@ c.IncludeHeaderFooter.header = ""
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}
 c.ExecutePreprocessor.timeout = 300
 """
-#: How the paths begin of what the zip for Gradescope holds: the course, and what its set-up reads.
+#: How the paths begin of what the zip for Gradescope holds: the course, and what its set-up reads; pyproject.toml names
+#: the last two, and nothing installs without them.
 NEEDED = ("cxrlib/", "coursekit/", "exercises/", "solutions/")
-NEEDED += ("Makefile", "pyproject.toml", "constraints.txt", "requirements")
+NEEDED += ("Makefile", "pyproject.toml", "constraints.txt", "requirements", "README.md", "LICENSE")
 FOLDER = Path(__file__).parent / "autograder"
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -71,6 +72,10 @@ def test_the_autograder_zip_holds_what_it_runs(tmp_path):
     for needed in ("Makefile", f"exercises/{NAME}.ipynb", f"solutions/{NAME}_checks.py", "coursekit/grade/verdict.py"):
         assert f"course/{needed}" in names
     assert not any(name.startswith("course/results/") for name in names)
+    for folder in ("", "coursekit/"):  # hatchling builds nothing where a file is missing that pyproject.toml names
+        project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+        for named in [*filter(None, [project.get("readme")]), *project.get("license-files", [])]:
+            assert f"course/{folder}{named}" in names
     for script in ("setup.sh", "run_autograder"):
         assert subprocess.run(["bash", "-n", FOLDER / script]).returncode == 0
 

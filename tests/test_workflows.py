@@ -56,7 +56,7 @@ def test_actions_are_the_official_ones_at_a_major_version(path):
     assert used and all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in used)
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, CONTAINER, GITLAB], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, CONTAINER, CONTAINER.parent / "Dockerfile", GITLAB], ids=lambda p: p.stem)
 def test_no_address_of_another_host_is_named(path):
     assert not re.search(r"https?://|--(extra-)?index-url|\.(org|com|io|dev)\b", path.read_text())
 
@@ -97,16 +97,19 @@ def test_the_audit_reads_the_pinned_set():
 
 
 def test_the_container_ends_with_the_doctor():
-    setup = json.loads(CONTAINER.read_text())["postCreateCommand"]
+    container, image = json.loads(CONTAINER.read_text()), (CONTAINER.parent / "Dockerfile").read_text()
+    setup = container["postCreateCommand"]
     assert setup.endswith("make doctor ARGS=--grading"), "it fails where submissions cannot be graded"
     wanted = {
         "seccomp=unconfined",
         "apparmor=unconfined",
         "systempaths=unconfined",
     }  # what the sandbox's namespaces need
-    assert {f"--security-opt={option}" for option in wanted} <= set(json.loads(CONTAINER.read_text())["runArgs"])
+    assert {f"--security-opt={option}" for option in wanted} <= set(container["runArgs"])
     assert make_targets(setup) <= TARGETS
-    assert {"make", "chromium", "bubblewrap"} <= set(shlex.split(setup))
+    assert {"make", "chromium", "bubblewrap"} <= set(shlex.split(image, comments=True))
+    # JupyterLab does not start for root
+    assert container["build"] == {"dockerfile": "Dockerfile"} and f" {container['remoteUser']}\n" in image
 
 
 def test_gitlab_does_what_github_does():

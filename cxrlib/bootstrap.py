@@ -78,6 +78,5 @@ def _means(values: np.ndarray, patients: object, resamples: int, seed: int) -> n
     known = np.isfinite(values)
     filled, counted = np.where(known, values, 0), known.astype(float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.concatenate(
-            [w @ filled / (w @ counted) for w in draws(groups(patients, len(values)), resamples, seed)]
-        )
+        drawn = draws(groups(patients, len(values)), resamples, seed)
+        return np.concatenate([w @ filled / (w @ counted) for w in drawn])

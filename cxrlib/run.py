@@ -112,9 +112,9 @@ class Run:
         network("run (its temperature)", self.model, findings=False)
         return calibration.temperature(calibration.logits_of(self.validation.probs), self.validation.labels)
 
-    def prepare(self, data: CxrDataset, progress: bool = False) -> CxrDataset:
+    def prepare(self, data: CxrDataset) -> CxrDataset:
         """Give images as the network takes them: cut as the recipe says, and scaled; maps are maps of these."""
-        return prepare(data, self.recipe, progress)
+        return prepare(data, self.recipe)
 
     def predict(self, data: CxrDataset, *, calibrated: bool = False, progress: bool = False) -> np.ndarray:
         """Compute the class probabilities (N, K) of images, as the run was scored.

@@ -126,9 +126,7 @@ def _check(model: CxrNet, train: CxrDataset, val: CxrDataset | None, recipe: Rec
         asked = {"head": "all", "all": model.config["freeze"]}.get(recipe.trainable, recipe.trainable)
         if (model.config["freeze"], model.config["freeze_norms"]) != (asked, recipe.freeze_norms):
             part = f"a part of the network (trainable={recipe.trainable!r}, freeze_norms={recipe.freeze_norms})"
-            remedy = (
-                "build(recipe, classes) makes it, or fit(..., trainable='all', freeze_norms=False) takes it as it is"
-            )
+            remedy = "build(recipe, classes) makes it; fit(..., trainable='all', freeze_norms=False) takes it as it is"
             raise ValueError(f"the recipe trains only {part}, but the model is not frozen so: {remedy}")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("every parameter of the model is frozen: there is nothing to train; unfreeze(model) first")
@@ -170,6 +168,7 @@ class _Training:
         if self.weights is not None:
             self.weights = self.weights.to(self.device)
         self.averaged = moving_average(model, recipe.ema_decay)
+        self.judged = model if self.averaged is None else self.averaged.module  # what is validated and kept
         self.history = History(recipe, hardware=describe(self.device) | {"processes": self.processes}, head=head)
         self.best = self.best_value = None  # the weights of the best epoch, and what it was judged by
         self.waited, self.finished = 0, False  # epochs without an improvement; whether to stop
@@ -192,12 +191,11 @@ class _Training:
                 if self.finished:
                     break
                 start, cpu_start = time.perf_counter(), time.process_time()
-                row = self.train_epoch(epoch, bar)
+                row, speed = self.train_epoch(epoch, bar)
                 if self.val is not None:
                     row |= self.validate()
-                speed = row.pop("images_per_second")
                 row |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
-                row["images_per_second"] = speed  # last, as in the table
+                row["images_per_second"] = speed
                 history.epochs.append(row)
                 self.judge(row)
                 if checkpoint is not None and accelerator.is_main_process:
@@ -214,10 +212,7 @@ class _Training:
             live.clear()
             if self.attention is not None:
                 self.attention.close()
-            if self.best is not None:
-                self.model.load_state_dict(self.best)
-            elif self.averaged is not None:
-                self.model.load_state_dict(self.averaged.module.state_dict())
+            self.model.load_state_dict(self.best or self.judged.state_dict())
             self.model.eval()
             if self.device.type != "cpu" or self.processes > 1:  # it collects garbage, which can outlast a short run
                 accelerator.free_memory()
@@ -227,8 +222,8 @@ class _Training:
         """Make the loader of (images, labels) for this process; ``__getitems__`` makes tensors of a whole batch."""
         return self.accelerator.prepare(DataLoader(data, batch, collate_fn=lambda made: made, **options))
 
-    def train_epoch(self, epoch: int, bar: object) -> dict:
-        """Show the network every training image once; return the epoch's row."""
+    def train_epoch(self, epoch: int, bar: object) -> tuple[dict, float]:
+        """Show the network every training image once; return the epoch's row, and images per second."""
         recipe = self.recipe
         seed = int(np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)[0])
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -271,10 +266,10 @@ class _Training:
         totals = torch.tensor(totals, device=self.device)
         loss, hits, seen, steps, outside, looked = self.accelerator.reduce(totals, "sum").tolist()
         lr = float(self.optimizer.param_groups[0]["lr"])
-        means = {"loss": loss / steps, "accuracy": hits / seen, "images_per_second": seen / seconds}
+        row = {"epoch": epoch, "lr": lr, "loss": loss / steps, "accuracy": hits / seen}
         if self.attention is not None:
-            means["outside"] = outside / looked if looked else float("nan")
-        return {"epoch": epoch, "lr": lr, **means}
+            row["outside"] = outside / looked if looked else float("nan")
+        return row, seen / seconds
 
     @torch.no_grad()
     def validate(self) -> dict:
@@ -314,9 +309,7 @@ class _Training:
             if "more than 1 value per channel" not in str(error):
                 raise
             problem = f"a batch of {len(x)} image gives batch norm a single value per channel, which has no variance"
-            remedy = (
-                "take a batch_size of at least 2 per process (--batch-size of `cxr train`), or freeze the batch norms"
-            )
+            remedy = "take a batch_size of at least 2 per process (--batch-size of `cxr train`), or freeze batch norms"
             raise ValueError(f"{problem}: {remedy}") from error
 
     def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -341,8 +334,7 @@ class _Training:
             if self.best_value is None or value < self.best_value:
                 self.best_value, self.waited, history.best_epoch = value, 0, row["epoch"]
                 if recipe.restore_best:
-                    judged = self.model if self.averaged is None else self.averaged.module
-                    self.best = copy.deepcopy(judged.state_dict())
+                    self.best = copy.deepcopy(self.judged.state_dict())
             else:
                 self.waited += 1
             if recipe.early_stopping and self.waited >= recipe.early_stopping:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Set
 from itertools import zip_longest
 from numbers import Integral, Real
+from reprlib import repr as short  # a value as Python shows it, but not endlessly: for messages
 from typing import Any
 
 import numpy as np
-
-
-def short(value: object) -> str:
-    """Show a value as Python does, but not endlessly: for messages."""
-    return reprlib.repr(value)
 
 
 def number(

@@ -468,7 +468,7 @@ def test_summary_lists_layers_shapes_and_parameters():
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
 def test_summary_of_back_bones(name, network):
     net = network(name)
-    table = summary(net, 96)
+    table = summary(net)
     assert table.layer.str.startswith("body.").sum() == len(leaves(net.body))
     assert table.iloc[-1].parameters == table.parameters[:-1].sum()
     assert "-" not in set(table.output)

@@ -63,10 +63,3 @@ def unfreeze(model: CxrNet) -> CxrNet:
         parameter.requires_grad_(True)
     model.config |= {"freeze": None, "freeze_norms": False}
     return model.train(model.training)
-
-
-def hold_frozen_norms(body: nn.Module) -> None:
-    """Put the batch-norm layers whose parameters are frozen into eval mode."""
-    for layer in body.modules():
-        if isinstance(layer, _BatchNorm) and layer.affine and not layer.weight.requires_grad:
-            layer.eval()

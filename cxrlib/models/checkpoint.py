@@ -57,9 +57,7 @@ def load_model(path: str | os.PathLike) -> CxrNet:
         model.load_state_dict(state)
     except Exception as error:  # a state from elsewhere may have any keys, which torch does not expect
         reason = " ".join(str(error).split())[:400]
-        raise ValueError(
-            f"{path} holds other weights than {name} as this version builds it: {reason}; save it again"
-        ) from error
+        raise ValueError(f"{path} holds other weights than {name} has here: {reason}; save it again") from error
     if "pretrained" in config:
         model.config["pretrained"] = config["pretrained"]
     model.extra = content.get("extra", {})

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..device import memory_layout
 from ..multilabel import findings
-from ..validate import number, one_of, short, whole
+from ..validate import number, one_of, several, short, whole
 from ._freeze import freeze as freeze_layers
-from ._freeze import hold_frozen_norms
 from .backbones import BACKBONES, GRAY_MEAN, GRAY_SD, build_backbone
 from .layers import build_layers, check_weights, smallest_side
 
@@ -90,15 +90,15 @@ class CxrNet(nn.Module):
     def train(self, mode: bool = True) -> CxrNet:
         """Set the training mode; frozen batch-norm layers stay in eval mode."""
         super().train(mode)
-        if mode:
-            hold_frozen_norms(self.body)
+        for layer in self.body.modules():
+            if isinstance(layer, _BatchNorm) and layer.affine and not layer.weight.requires_grad:
+                layer.eval()
         return self
 
 
 def build_model(
     name: str, classes: Sequence[str], *, multilabel: bool = False, pretrained: bool | str = False, size: int = 224,
-    normalize: str = "fixed",
-    freeze: int | str | None = None, freeze_norms: bool = False, seed: int | None = None,
+    normalize: str = "fixed", freeze: int | str | None = None, freeze_norms: bool = False, seed: int | None = None,
     filters: int | Sequence[int] | None = None, hidden: int = 128, dropout: float = 0.3, padding: str = "same",
     kernel: int = 3, head_dropout: float = 0.0, head_batchnorm: bool = False, head_hidden: int | None = None,
 ) -> CxrNet:  # fmt: skip
@@ -197,15 +197,12 @@ def _layer_string(name: str) -> str | None:
     hint = f"did you mean {close[0]!r}? " if close else ""
     if set(name.upper()) <= set("CPFD"):
         hint = f"did you mean {name.upper()!r}? "
-    raise ValueError(
-        f"unknown model {name!r}; {hint}There are {', '.join(MODELS)}, and layer strings in capitals such as {CNN5!r}"
-    )
+    known = f"There are {', '.join(MODELS)}, and layer strings in capitals such as {CNN5!r}"
+    raise ValueError(f"unknown model {name!r}; {hint}{known}")
 
 
 def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(classes, str) or not isinstance(classes, Iterable) or len(classes := list(classes)) < 2:
-        raise ValueError(f"classes: give at least two class names, such as data.classes; got {short(classes)}")
-    names = tuple(str(name) for name in classes)
+    names = tuple(several("classes", classes, lambda _, name: str(name), least=2))
     if len(set(names)) < len(names):
         raise ValueError(f"classes: every name may stand only once, got {short(names)}")
     return names

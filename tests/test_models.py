@@ -572,9 +572,9 @@ def test_files_that_are_no_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
         save_model(small("CF"), tmp_path)
     text = tmp_path / "text.pt"
-    for content, message in ((b"", "is empty"), (b"hello", "is not a checkpoint"), (b"PK\x03\x04junk", "is damaged")):
+    for content in (b"", b"hello", b"PK\x03\x04junk"):
         text.write_bytes(content)
-        with pytest.raises(ValueError, match=f"text.pt {message}"):
+        with pytest.raises(ValueError, match=r"text\.pt is no checkpoint, or it is damaged"):
             load_model(text)
     torch.save({"weights": torch.zeros(2)}, text)
     with pytest.raises(ValueError, match="not a checkpoint of this library"):
@@ -589,7 +589,7 @@ def test_truncated_checkpoints(tmp_path, share):
     path = save_model(small("cnn5"), tmp_path / "m.pt")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match="is damaged or incomplete"):
+    with pytest.raises(ValueError, match="it is damaged or incomplete"):
         load_model(path)
 
 
@@ -610,11 +610,15 @@ def test_damaged_bytes_inside_a_checkpoint_are_noticed_or_harmless(tmp_path):
 @pytest.mark.parametrize(
     "part, key, value, says",
     [
-        ("state", "body.conv1.weight", {"a": 1}, "damaged.*body.conv1.weight"),
-        ("state", "body.conv1.weight", torch.zeros(1).expand(32, 1, 3, 3), "damaged.*body.conv1.weight"),
-        ("config", "classes", torch.zeros(1).expand(10**6, 10**6), "settings"),
-        ("config", "classes", ["a", 1], "settings"),
-        ("config", "name", None, "settings"),
+        ("state", "body.conv1.weight", {"a": 1}, "other weights.*body.conv1.weight"),
+        ("state", "body.conv1.weight", torch.zeros(1).expand(10**6, 10**6), "other weights.*body.conv1.weight"),
+        ("state", "body.conv1.weight", torch.zeros(32, 1, 3, 3, dtype=torch.complex64), "other weights.*imaginary"),
+        ("state", 7, torch.zeros(2), "other weights"),
+        ("config", "classes", torch.zeros(1).expand(10**6, 10**6), "not a checkpoint of this library"),
+        ("config", "classes", ["a", 1], "not a checkpoint of this library"),
+        ("config", "name", None, "not a checkpoint of this library"),
+        ("config", "kernel", torch.ones(1), "settings"),
+        ("config", 7, 7, "cannot rebuild"),
         ("config", "name", "CPF" * 2000, "cannot rebuild.*at most 200 letters"),
         ("config", "filters", [10**6, 10**6, 10**6], "cannot rebuild .*500,000,000 weights"),
         ("config", "hidden", 10**12, "cannot rebuild .*500,000,000 weights"),

@@ -59,8 +59,8 @@ def pages_of(contents: dict[str, Any], root: Path) -> list[Path]:
 
 
 def chapters(root: Path = ROOT) -> list[Path]:
-    """Return the files of the course's chapters, in their order; an appendix, which has no number, is none."""
-    return [root / "chapters" / f"{name}.md" for name in Course.read(root).numbered]
+    """Return the files of the course's chapters, in their order; an appendix, which has no number, is one, too."""
+    return [root / "chapters" / f"{name}.md" for name in Course.read(root).chapters]
 
 
 def chosen(starts: Sequence[str]) -> list[Path]:

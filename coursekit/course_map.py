@@ -87,6 +87,12 @@ def sections(chapter: Path) -> list[Section]:
     return found
 
 
+def appendix_sections(chapter: Path) -> dict[str, tuple[Path, Section]]:
+    """Return the sections of the pages beside a chapter that have no number, as marks name them: `page#Title`."""
+    pages = sorted(chapter.parent.glob("[!0-9]*.md"))
+    return {f"{page.stem}#{section.title}": (page, section) for page in pages for section in sections(page)}
+
+
 def objectives(chapter: Path) -> list[str]:
     """Return the objectives at the top of a chapter."""
     found = re.search(r"^After it you can\n\n(.*?)\n\n", chapter.read_text(encoding="utf-8"), re.M | re.S)
@@ -127,7 +133,7 @@ def out_of_date(chapter: Path, root: Path = ROOT) -> Iterator[str]:
     """Say what the marks of a chapter name that is not there, and what no objective has or is served by."""
     served, own = goals(chapter, root), exercise(chapter, root)
     there = {
-        "sections": [section.title for section in sections(chapter)],
+        "sections": [*(section.title for section in sections(chapter)), *appendix_sections(chapter)],
         "tasks": own.tasks if own else (),
         "questions": questions(chapter, root),
     }
@@ -158,17 +164,21 @@ def table(chapter: Path, title: str, seconds: list[float] | None, root: Path = R
     seconds
         What each code cell of the chapter took; none where that was not measured.
     """
-    parts = {section.title: section for section in sections(chapter)}
+    parts, elsewhere = {section.title: section for section in sections(chapter)}, appendix_sections(chapter)
     own, asked = exercise(chapter, root), questions(chapter, root)
     read = sum(section.minutes for section in parts.values())
     times = [f"reading {read:.0f} min"]
     times += [f"the machine {sum(seconds):.0f} s (measured)"] if seconds else []
-    said = own and re.search(r"about (\d+) minutes", own.notebook)
+    said = own and re.search(r"[Aa]bout (\d+) minutes", own.notebook)
     times += [f"the exercise {said[1]} min"] if said else []
     times += [f"questions ({len(asked)}) {len(asked) * MINUTES_A_QUESTION:.0f} min"] if asked else []
     checks = {task: [check.title for check in own.checks if check.task == task] for task in (own.tasks if own else ())}
 
     def where(name: str) -> str:
+        if name in elsewhere:  # the role knows whether the course has the page
+            page, section = elsewhere[name]
+            at = f"{{chapter}}`{page.stem}#{section.anchor}`"
+            return f"{section.title} ({at}) {max(1, round(section.minutes))}\u00a0min"
         section = parts[name]
         took = f", {sum(seconds[i] for i in section.cells):.1f}\u00a0s" if seconds and section.cells else ""
         link = f"[{name}](../chapters/{chapter.stem}.md#{section.anchor})"

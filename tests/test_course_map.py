@@ -90,6 +90,17 @@ def test_sections_are_read_with_their_anchors_cells_and_minutes(toy):
     assert objectives(toy) == ["count", "stop and say why"]
 
 
+def test_a_section_of_the_appendix_is_named_with_its_page(toy, tmp_path):
+    toy.with_name("more.md").write_text("# More\n\n## An alarm\n\nWords.\n")
+    mark(toy, **{"count": {"sections": ["Further", "more#An alarm"]}, "stop": {"sections": ["more#No alarm"]}})
+    said = list(out_of_date(toy, tmp_path))
+    assert "there is nothing called 'more#No alarm' among the sections" in said and not any(
+        "#An" in one for one in said
+    )
+    mark(toy, **{"count": {"sections": ["Further", "more#An alarm"]}})
+    assert "- An alarm ({chapter}`more#an-alarm`) 1\u00a0min" in table(toy, "1. Toy", None, tmp_path)
+
+
 def test_what_is_missing_or_unknown_is_said(toy):
     mark(toy, **{"count": {"sections": ["Further"], "questions": ["How often?"]}, "fly": {}})
     assert list(out_of_date(toy, toy.parents[1])) == [
@@ -123,6 +134,9 @@ def test_the_page_follows_the_course(tmp_path):
         "## 1. Grad-CAM",
         "## 2. Metrics that do not lie",
     ]
+    assert made.count("the exercise ") == 2
+    full = page(Course.read(), tmp_path / "none")
+    assert full.count("the exercise ") == sum(chapter.stem in marks() for chapter in FULL)
     assert f"\n{MARK}\n" in (ROOT / "book" / "map.md").read_text() + "\n"
 
 

@@ -428,7 +428,7 @@ def test_what_nobody_has_guessed_yet_is_folded_at_the_end(tmp_path):
     shown = classroom.page(tmp_path / "in", [("01_a", "A", [much, why])])
     open_part, folded = shown.split("<details>")
     assert "<h3>Why?</h3>" in open_part and "Because." in open_part and "How much" not in open_part
-    assert "<summary>1 question that nobody has guessed yet</summary>" in folded and "More, see there." in folded
+    assert "<summary>1 question that nobody has answered yet</summary>" in folded and "More, see there." in folded
     guess(tmp_path / "in", "b.json", {much.id: "more"})
     assert "<details>" not in classroom.page(tmp_path / "in", [("01_a", "A", [much, why])])
 

@@ -141,7 +141,9 @@ def test_every_chapter_has_its_slides_without_what_is_the_builds(chapter):
             cell.outputs = [nbformat.v4.new_output("stream", text="an output\nof\nsome lines\n")]
     asked = of_chapter(chapter, happened_in(ROOT).get(chapter.stem))
     slides = slides_of(nbformat.v4.new_notebook(cells=cells), DeckMarkdown.of(chapter, ROOT), asked)
-    assert [slide.kind for slide in slides[:2]] == ["title", "goals"] and slides[-1].heading == "Exercise"
+    assert slides[0].kind == "title"
+    if chapter.stem[0].isdigit():  # an appendix has neither
+        assert slides[1].kind == "goals" and slides[-1].heading == "Exercise"
     assert sum(slide.kind == "predict" for slide in slides) == len(asked)
     told = [slide.body.strip("*") for slide in slides if slide.kind == "result" and slide.body.startswith("**")]
     assert [one.happened for one in asked if one.happened] == told

@@ -36,7 +36,8 @@ def prepare(data: CxrDataset, recipe: Recipe, progress: bool = False) -> CxrData
         scaled = f"images of {data.size} px were scaled to the recipe's {recipe.size} px"
         warnings.warn(f"{scaled}; load(..., {recipe.read_size}) reads them at the right size", stacklevel=3)
     if recipe.crop is None:
-        return _cut(data, np.tile([0.0, 0, data.size, data.size], (len(data), 1)), recipe.size, progress)
+        boxes = np.tile([0.0, 0, data.size, data.size], (len(data), 1))
+        return _cut(data, boxes, recipe.size, data.lungs, "", progress)
     return crop_to_lungs(data, recipe.size, recipe.crop_margin, progress)
 
 
@@ -70,7 +71,7 @@ def crop_to_lungs(
     if missing := int((~lungs.any((1, 2))).sum()):
         told = f"no lungs were found in {missing:,} of {len(data):,} images: these are taken whole"
         warnings.warn(told, stacklevel=2)
-    return _cut(data, lung_boxes(lungs, margin), size, progress, lungs, f"lungs {margin}")
+    return _cut(data, lung_boxes(lungs, margin), size, lungs, f"lungs {margin}", progress)
 
 
 def lung_boxes(lungs: np.ndarray, margin: float = MARGIN) -> np.ndarray:
@@ -92,10 +93,9 @@ def lung_boxes(lungs: np.ndarray, margin: float = MARGIN) -> np.ndarray:
 
 
 def _cut(
-    data: CxrDataset, boxes: np.ndarray, size: int, progress: bool, lungs: np.ndarray | None = None, how: str = ""
+    data: CxrDataset, boxes: np.ndarray, size: int, lungs: np.ndarray | None, how: str, progress: bool
 ) -> CxrDataset:
     """Cut boxes (N, 4) out of images and masks, and scale each to (size, size)."""
-    lungs = data.lungs if lungs is None else lungs
     images = np.empty((len(data), 1, size, size), np.uint8)
     masks = [None if m is None else np.empty((len(data), size, size), bool) for m in (data.masks, lungs)]
     with bar(total=len(data), desc="cut" if how else "scaled", unit="image", show=progress) as shown:

@@ -137,8 +137,6 @@ class _Batch:
 
     def activations(self) -> torch.Tensor:
         """Feature maps (B, C, h, w) at the layer."""
-        if self.module is self.model.body:
-            return self.check(self.model.body(self.model.input(self.x)))
         found = [None]
 
         def keep(module: nn.Module, inputs: tuple, output: object) -> torch.Tensor | None:

@@ -25,7 +25,7 @@ from .augment import Augment
 from .bootstrap import mean_intervals
 from .cam import explain
 from .data import CxrDataset
-from .inputs import network
+from .inputs import network, probabilities
 from .localization import MapScores, perfect_maps, score_maps, show_map, show_scale
 from .localization.maps import filled
 from .localization.maps import marker_boxes as boxes_in
@@ -132,9 +132,7 @@ def flip_rate(model: CxrNet, a: CxrDataset, b: CxrDataset, bootstrap: int = 1000
         raise ValueError("a and b: give two versions of the same images, in the same order, and at least one image")
     whole("bootstrap", bootstrap)
     _one_answer(model)
-    p, q = predict(model, a), predict(model, b)
-    if not np.isfinite([p, q]).all():
-        raise ValueError("model: its probabilities hold NaN; the training has probably diverged")
+    p, q = (probabilities("model", predict(model, version)) for version in (a, b))
     flips = (p.argmax(1) != q.argmax(1)).astype(float)
     low, high = mean_intervals(flips, a.patients, bootstrap, seed)
     return {"flips": flips.mean(), "low": float(low), "high": float(high), "shift": (p[:, 1] - q[:, 1]).mean()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -139,8 +139,8 @@ class SanityCheck:
 
     table: pd.DataFrame
     reference: float
-    undefined: int = 0
-    per_image: pd.DataFrame = field(default=None, repr=False)
+    undefined: int
+    per_image: pd.DataFrame
 
     def plot(self) -> plot.Figure:
         """Draw the rank correlation with the original map against the depth of the randomization."""
@@ -198,16 +198,15 @@ def sanity_check(
         return np.divide(r, size, out=np.full_like(r, np.nan), where=size > 0)
 
     original = ranks(model)
-    parts = [name for name, _ in _parts(model)]
+    parts = list(_parts(model))
     found = np.empty((repeats, len(x), len(parts)))
     for k in range(repeats):
         # The same architecture before it was trained, by another seed than the model's own.
-        changes = {"freeze": None, "seed": int(np.random.SeedSequence([seed, k]).generate_state(1)[0])}
-        if "pretrained" in model.config:
-            changes["pretrained"] = False
-        fresh, copy = build_model(**model.config | changes), deepcopy(model)
-        for i, ((_, part), (_, random)) in enumerate(zip(_parts(copy), _parts(fresh), strict=True)):
-            part.load_state_dict(random.state_dict())
+        own = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
+        changes = {"freeze": None, "pretrained": False, "seed": own}
+        fresh, copy = _parts(build_model(**model.config | changes)), deepcopy(model)
+        for i, (name, part) in enumerate(_parts(copy).items()):
+            part.load_state_dict(fresh[name].state_dict())
             found[k, :, i] = (original * ranks(copy)).sum(1)
     itself = (original**2).sum(1)
     per_image, size = (pd.DataFrame(v.mean(0), columns=parts) for v in (found, np.abs(found)))
@@ -220,8 +219,8 @@ def sanity_check(
     return SanityCheck(stages, float(reference), int(np.isnan(itself).sum()), per_image)
 
 
-def _parts(model: CxrNet) -> list[tuple[str, nn.Module]]:
+def _parts(model: CxrNet) -> dict[str, nn.Module]:
     """List the parts of a network that hold weights, from the output to the image."""
     halves = {"body": model.body, "head": model.head}
     parts = [(f"{half}.{name}", m) for half, net in halves.items() for name, m in net.named_children()]
-    return [(name, m) for name, m in parts[::-1] if any(True for _ in m.parameters())]
+    return {name: m for name, m in parts[::-1] if any(True for _ in m.parameters())}

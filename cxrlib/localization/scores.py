@@ -55,7 +55,7 @@ def score_maps(
     lungs, patients : bool array (N, H, W), array (N,), optional
     markers : array or DataFrame, optional
         (N, 4) x0, y0, x1, y1 in pixels, x1 and y1 excluded, -1 where there is none; or a table with the columns
-        marker_x0, ... as ``data.table``; or bool (N, H, W).
+        marker_x0, ... as ``data.table``.
     images : CxrDataset or array, optional
         Only to check that the masks have their size.
     threshold : float or pair, optional
@@ -186,8 +186,6 @@ def _marker_masks(markers: object, masks: np.ndarray) -> np.ndarray | None:
         if missing := [c for c in MARKER if c not in markers]:
             raise ValueError(f"markers: the table has no column {', '.join(missing)}")
         markers = markers[MARKER].to_numpy()
-    if np.ndim(markers) == 3:
-        return array("markers", markers, masks.shape, "b")
     boxes = array("markers (x0, y0, x1, y1)", markers, (len(masks), 4))
     height, width = masks.shape[1:]
     boxes = np.where(boxes[:, :1] >= 0, boxes, 0)  # none is empty

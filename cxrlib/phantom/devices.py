@@ -29,9 +29,7 @@ def _letter(text: str, height: int, heavy: bool) -> np.ndarray:
     sx, sy = (width * k - 2 * pad) / 4, (height * k - 2 * pad) / 6
     for stroke in _LETTERS[text]:
         draw.line([(pad + a * sx, pad + b * sy) for a, b in stroke], fill=255, width=line, joint="curve")
-    a = np.asarray(image, np.float32).reshape(height, k, width, k).mean((1, 3)) / 255
-    a.setflags(write=False)
-    return a
+    return np.asarray(image, np.float32).reshape(height, k, width, k).mean((1, 3)) / 255
 
 
 def place_marker(rng: np.random.Generator, size: int) -> Marker:

@@ -1,4 +1,4 @@
-"""What was measured of findings that can come together, and what all reports have in common."""
+"""What was measured of findings that can come together."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from .bootstrap import draws, ends, groups
+from .bootstrap import WithIntervals, draws, groups
 from .validate import one_of
 from .values import plain, table, text
 
@@ -20,45 +19,7 @@ if TYPE_CHECKING:
 KINDS = ("auc", "average_precision", "recall", "specificity", "precision")  # of every finding
 
 
-class Measured:
-    """What has ``values`` and their ``resamples`` of the same patients: values with intervals, by name."""
-
-    @cached_property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % percentile intervals of the defined values, from a bootstrap over patients; see ``cxrlib.bootstrap``.
-
-        A resample in which a value is undefined is left out for that value. The resamples of the expected calibration
-        error lie too high, because images drawn twice add chance; their spread is therefore laid around the value.
-        """
-        found = dict(self.resamples)
-        if "ece" in found:
-            found["ece"] = np.maximum(found["ece"] - found["ece"].mean() + self["ece"], 0)
-        defined = {n: v for n, v in found.items() if np.isfinite(self[n]) and np.isfinite(v).any()}
-        return {name: tuple(map(float, ends(v))) for name, v in defined.items()}
-
-    def __getitem__(self, name: str) -> float:
-        """Give a value by name: ``report["auc"]``."""
-        if name not in self.values:
-            raise KeyError(f"{name!r} is not a value of this report; it has {', '.join(self.values)}")
-        return self.values[name]
-
-    def interval(self, name: str) -> tuple[float, float, float]:
-        """Give (value, low, high) by name; NaN for what is undefined."""
-        return self[name], *self.intervals.get(name, (np.nan, np.nan))
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Every value with its interval, one row per value."""
-        rows = [(name, *self.interval(name)) for name in self.values]
-        return pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).set_index("metric")
-
-    def predictions(self) -> dict[str, list]:
-        """Give labels, probs, and numbers in place of patients, in the order of the images: no file, no name."""
-        found = {"labels": self.labels, "probs": self.probs, "patients": groups(self.patients, len(self.labels))}
-        return {name: values.tolist() for name, values in found.items()}
-
-
-class FindingsReport(Measured):
+class FindingsReport(WithIntervals):
     """Everything measured about findings that can come together; ``of["effusion"]`` is the Report of that finding.
 
     Values by name: ``accuracy`` (images with all findings right), ``auc`` (the mean of the findings), and of every

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -80,3 +81,41 @@ def _means(values: np.ndarray, patients: object, resamples: int, seed: int) -> n
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = draws(groups(patients, len(values)), resamples, seed)
         return np.concatenate([w @ filled / (w @ counted) for w in drawn])
+
+
+class WithIntervals:
+    """What has ``values`` and their ``resamples`` of the same patients: values with intervals, by name."""
+
+    @cached_property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % percentile intervals of the defined values, from a bootstrap over patients.
+
+        A resample in which a value is undefined is left out for that value. The resamples of the expected calibration
+        error lie too high, because images drawn twice add chance; their spread is therefore laid around the value.
+        """
+        found = dict(self.resamples)
+        if "ece" in found:
+            found["ece"] = np.maximum(found["ece"] - found["ece"].mean() + self["ece"], 0)
+        defined = {n: v for n, v in found.items() if np.isfinite(self[n]) and np.isfinite(v).any()}
+        return {name: tuple(map(float, ends(v))) for name, v in defined.items()}
+
+    def __getitem__(self, name: str) -> float:
+        """Give a value by name: ``report["auc"]``."""
+        if name not in self.values:
+            raise KeyError(f"{name!r} is not a value of this report; it has {', '.join(self.values)}")
+        return self.values[name]
+
+    def interval(self, name: str) -> tuple[float, float, float]:
+        """Give (value, low, high) by name; NaN for what is undefined."""
+        return self[name], *self.intervals.get(name, (np.nan, np.nan))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Every value with its interval, one row per value."""
+        rows = [(name, *self.interval(name)) for name in self.values]
+        return pd.DataFrame(rows, columns=["metric", "value", "low", "high"]).set_index("metric")
+
+    def predictions(self) -> dict[str, list]:
+        """Give labels, probs, and numbers in place of patients, in the order of the images: no file, no name."""
+        found = {"labels": self.labels, "probs": self.probs, "patients": groups(self.patients, len(self.labels))}
+        return {name: values.tolist() for name, values in found.items()}

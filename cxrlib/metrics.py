@@ -21,9 +21,9 @@ from sklearn import metrics as sk
 from torch import nn
 
 from . import plot
-from ._findings import FindingsReport, Measured
+from ._findings import FindingsReport
 from ._predict import precision_used, predict
-from .bootstrap import draws, groups
+from .bootstrap import WithIntervals, draws, groups
 from .files import has_shape, read_json, write_json
 from .inputs import check_labels, probabilities
 from .multilabel import is_multilabel, targets
@@ -100,7 +100,7 @@ def best_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 @dataclass(eq=False)
-class Report(Measured):
+class Report(WithIntervals):
     """Everything measured about a set of predictions; shows itself in a notebook.
 
     Parameters

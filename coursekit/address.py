@@ -29,12 +29,9 @@ def set_address(root: Path, url: str, branch: str | None = None) -> Site:
     Site(url, branch or "main", "")  # refuses what does not work
     config, citation = root / "_config.yml", root / "CITATION.cff"
     text = config.read_text(encoding="utf-8")
-    text, found = re.subn(
-        r"^(repository:\n  url: ).*(\n  branch: )(.*)$",
-        lambda m: m[1] + url + m[2] + (yaml.safe_dump(branch).splitlines()[0] if branch else m[3]),
-        text,
-        flags=re.M,
-    )
+    own = yaml.safe_dump(branch).splitlines()[0] if branch else ""
+    lines = re.compile(r"^(repository:\n  url: ).*(\n  branch: )(.*)$", re.M)
+    text, found = lines.subn(lambda m: f"{m[1]}{url}{m[2]}{own or m[3]}", text)
     if found != 1:
         raise ValueError(f"{config} has no lines 'repository:', '  url:' and '  branch:' one after the other")
     config.write_text(text, encoding="utf-8", newline="\n")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .reproduce import Row
 
 # The rest is imported inside the commands, so that `cxr --help` answers at once.
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER, FILE = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -224,7 +224,7 @@ def _plan_table(rows: list[Row]) -> str:
 @click.argument("path", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Folder for masks/, contact sheets and lungs.csv.")
 @click.option(
-    "--weights", type=click.Path(path_type=Path, dir_okay=False),
+    "--weights", type=FILE,
     help="A file of `cxr train-lungs` instead of the weights that come with cxrlib.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -245,12 +245,7 @@ def lungs(path: Path, out: Path, weights: Path | None, quiet: bool) -> None:
 
 
 @click.command("train-lungs")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The weights, an .npz file of half a megabyte.",
-)
+@click.option("--out", type=FILE, required=True, help="The weights, an .npz file of half a megabyte.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
 @click.option("--steps", type=click.IntRange(1), help="Optimizer steps instead of the recipe's.")
 @click.option("--phantoms", type=click.IntRange(1), help="Phantoms of each age instead of the recipe's.")
@@ -267,8 +262,7 @@ def train_lungs(out: Path, quiet: bool, **changes: int | None) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("predictions.html"),
-              show_default=True, help="The page.")  # fmt: skip
+@click.option("--out", type=FILE, default=Path("predictions.html"), show_default=True, help="The page.")
 def predictions(folder: Path, out: Path) -> None:
     """Show what a class predicted, beside what was measured.
 

@@ -212,11 +212,9 @@ def page(course: Course, cache_folder: Path) -> str:
     """Return the tables of all numbered chapters of a course that have marks."""
     marked, parts = marks(course.root), []
     for number, name in enumerate(course.numbered, 1):
-        chapter = course.root / "chapters" / f"{name}.md"
         if name in marked:
-            parts.append(
-                table(chapter, f"{number}. {course.title_of(name)}", cell_seconds(chapter, cache_folder), course.root)
-            )
+            chapter, title = course.root / "chapters" / f"{name}.md", f"{number}. {course.title_of(name)}"
+            parts.append(table(chapter, title, cell_seconds(chapter, cache_folder), course.root))
     return "\n".join(parts)
 
 

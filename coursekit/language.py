@@ -23,7 +23,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from .build_book import jupyter_book, put
-from .course import ROOT
+from .course import ROOT, Course
 
 MARK = re.compile(r"(?<![\w$.])t`")
 PLACE = re.compile(r"\{\d+\}")
@@ -110,10 +110,8 @@ def words(catalog: Catalog) -> dict[str, str]:
 
 def prose(root: Path, folder: Path) -> dict[str, Catalog]:
     """Return a catalogue of every page of the full course, as Sphinx collects it; no code is run."""
-    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    settings = Course(root, (), ()).configuration()
     settings["execute"]["execute_notebooks"] = "off"
-    extensions = settings["sphinx"]["local_extensions"]  # by their path from where this is written
-    settings["sphinx"]["local_extensions"] = {name: str(root / path) for name, path in extensions.items()}
     folder.mkdir(parents=True, exist_ok=True)
     put(folder, yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8")), settings)
     options = ("--path-output", folder, "--builder", "custom", "--custom-builder", "gettext", "--quiet")

@@ -4,24 +4,12 @@ A submission's answer cells run in a sandbox; what its functions return is check
 is the command; `grade_batch` is the function behind it.
 """
 
-import importlib
+from .batch import Batch, grade_batch
+from .exercise import Exercise, list_exercises, load_exercise
+from .sandbox import Limits, SandboxFailed, SandboxMissing, find_sandbox
+from .verdict import judge
 
-_HOME = {
-    "Exercise": "exercise",
-    "list_exercises": "exercise",
-    "load_exercise": "exercise",
-    "Batch": "batch",
-    "grade_batch": "batch",
-    "judge": "verdict",
-    "Limits": "sandbox",
-    "SandboxFailed": "sandbox",
-    "SandboxMissing": "sandbox",
-    "find_sandbox": "sandbox",
-}
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+__all__ = [
+    "Batch", "Exercise", "Limits", "SandboxFailed", "SandboxMissing", "find_sandbox", "grade_batch", "judge",
+    "list_exercises", "load_exercise",
+]  # fmt: skip

@@ -121,13 +121,12 @@ def load_exercise(name: str, *folders: Path) -> Exercise:
         known = f"There are: {', '.join(names)}" if names else "There are none; name the course's folder with --course"
         raise FileNotFoundError(f"no {'single ' if fitting else ''}exercise {name!r} in {where}. {known}.")
     name = fitting[0]
-    folder = next(folder for folder in folders if (folder / "exercises" / f"{name}.ipynb").is_file())
+    released, folder = next((file, it) for it in folders if (file := it / "exercises" / f"{name}.ipynb").is_file())
     checks, solution = folder / "solutions" / f"{name}_checks.py", folder / "solutions" / f"{name}.md"
     for path in (checks, solution):
         if not path.is_file():
             raise FileNotFoundError(f"the exercise {name} has no {path}: a grader needs it")
-    files = (folder / "exercises" / f"{name}.ipynb", checks, solution)
-    notebook, source, answers = (path.read_text(encoding="utf-8") for path in files)
+    notebook, source, answers = (path.read_text(encoding="utf-8") for path in (released, checks, solution))
     exercise = Exercise(name, _title(notebook), notebook, source, tuple(read_solution(answers).items()))
     if missing := [task for task in exercise.tasks if task not in dict(exercise.reference)]:
         raise ValueError(f"{solution} has no answer for {', '.join(missing)}: run `make generated`")

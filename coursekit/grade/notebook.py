@@ -48,12 +48,9 @@ def read_notebook(data: bytes) -> HandedIn:
         reason = "the file is empty" if not data.strip() else f"the file is not valid JSON ({str(error)[:80]})"
         raise Unreadable(f"{reason}; save the notebook again and hand that in") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        old = isinstance(notebook, dict) and "worksheets" in notebook
-        raise Unreadable(
-            "the notebook is in an old format; open and save it in a current Jupyter"
-            if old
-            else "the file is JSON but not a notebook: it has no list of cells"
-        )
+        if isinstance(notebook, dict) and "worksheets" in notebook:
+            raise Unreadable("the notebook is in an old format; open and save it in a current Jupyter")
+        raise Unreadable("the file is JSON but not a notebook: it has no list of cells")
     if len(notebook["cells"]) > MAX_CELLS:
         raise Unreadable(f"the notebook has {len(notebook['cells'])} cells; at most {MAX_CELLS} are read")
     cells = [_cell(cell) for cell in notebook["cells"] if isinstance(cell, dict) and cell.get("cell_type") == "code"]

@@ -32,6 +32,13 @@ _WHY = {
     "unreadable": "the file could not be read as a notebook",
     "not graded": "the grader failed, which is nobody's fault here: the same command with --resume judges it again",
 }
+_HEADLINES = {
+    "timeout": "Some of your code ran too long and was stopped. Look for a loop that does not end, or for work that "
+    "can be done once instead of many times. Tasks that do not need this code were still checked.",
+    "crashed": "Some of your code ended the Python process: by sys.exit, or by asking for too much memory. Tasks that "
+    "do not need this code were still checked.",
+    "missing": "No submission was found.",
+}
 _COLOR = re.compile(r"\x1b\[[0-9;:]*m")  # what a traceback is colored with
 _TURNING = "\u061c\u200b\u200e\u200f\u2060\ufeff" + "".join(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
@@ -102,16 +109,9 @@ def write_gradescope(result: Mapping, path: str | Path) -> Path:
 
 def _headline(result: Mapping) -> str:
     """Tell what happened to the submission as a whole, for the student; nothing where it was simply graded."""
-    return {
-        "timeout": "Some of your code ran too long and was stopped. Look for a loop that does not end, or for work "
-        "that can be done once instead of many times. Tasks that do not need this code were still checked.",
-        "crashed": "Some of your code ended the Python process: by sys.exit, or by asking for too much memory. Tasks "
-        "that do not need this code were still checked.",
-        "unreadable": "Your file could not be read as a notebook: "
-        + "; ".join(result.get("review") or ["it is not a Jupyter notebook"])
-        + ".",
-        "missing": "No submission was found.",
-    }.get(result["status"], "")
+    if result["status"] == "unreadable":
+        return f"Your file could not be read as a notebook: {'; '.join(result['review'])}."
+    return _HEADLINES.get(result["status"], "")
 
 
 @functools.cache

@@ -85,10 +85,8 @@ def splice(exercise: Exercise, handed_in: HandedIn, facts: Sequence[Facts], pris
             answers.setdefault(task, []).append(cell.source)
     answers = claimed | answers
     if not answers and not stubs:
-        raise Unreadable(
-            f"no answer of {exercise.name} was found"
-            + (": is it the notebook of another exercise?" if handed_in.cells else ": the notebook has no code")
-        )
+        why = "is it the notebook of another exercise?" if handed_in.cells else "the notebook has no code"
+        raise Unreadable(f"no answer of {exercise.name} was found: {why}")
     review = [
         f"{len(set(sources))} different answer cells for {task}; the last one counts"
         for task, sources in answers.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from pathlib import Path
 
@@ -26,18 +27,16 @@ class Page:
 
     def __init__(self, path: Path, pictures: Path) -> None:
         self.path, self.pictures = path, pictures
-        self._soup: BeautifulSoup | None = None
 
-    def _read(self) -> BeautifulSoup:
-        if self._soup is None:
-            if not self.path.is_file():
-                raise NotShown(f"{self.path} is not there; build the book: make book")
-            self._soup = BeautifulSoup(self.path.read_text(encoding="utf-8"), "html.parser")
-        return self._soup
+    @functools.cached_property
+    def _soup(self) -> BeautifulSoup:
+        if not self.path.is_file():
+            raise NotShown(f"{self.path} is not there; build the book: make book")
+        return BeautifulSoup(self.path.read_text(encoding="utf-8"), "html.parser")
 
     def cell(self, row: str, column: str) -> float:
         """Return the number in the first table that has this row and this column; LookupError where there is none."""
-        for table in self._read().select("table"):
+        for table in self._soup.select("table"):
             head = table.select("thead tr")
             names = [_text(cell) for cell in head[0].select("th, td")] if head else []
             for line in table.select("tbody tr") if column in names else ():
@@ -48,16 +47,15 @@ class Page:
 
     def printed(self, pattern: str) -> float:
         """Return the number that a regular expression's group finds in what the code printed, or a figure's text."""
-        page = self._read()
-        texts = [output.get_text() for output in page.select(".cell_output pre")]
-        for text in texts + [str(picture["alt"]) for picture in page.select("img.cxr-figure")]:
+        texts = [output.get_text() for output in self._soup.select(".cell_output pre")]
+        for text in texts + [str(picture["alt"]) for picture in self._soup.select("img.cxr-figure")]:
             if found := re.search(pattern, text, re.M):
                 return _number(found[1])
         raise NotShown(f"the code of {self.path.name} printed nothing that matches {pattern!r}")
 
     def figure(self, words: str) -> str:
         """Return the first figure whose alternative text holds these words, as Markdown; the PNG is written."""
-        for picture in self._read().select("img.cxr-figure"):
+        for picture in self._soup.select("img.cxr-figure"):
             alt = " ".join(str(picture["alt"]).split())
             if words in alt:
                 name = f"{self.path.stem}-{re.sub('[^a-z0-9]+', '-', words.lower()).strip('-')}.png"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cxrlib.values import text as shown
 
-from .records import filled, of_kind, ranged, table
+from .records import filled, of_kind, ranged, spanned, table
 
 PICTURE = "_static/lungs-worst.svg"
 #: what others reported on the Montgomery images: name -> what it learned from, Dice, IoU (None: not given)
@@ -19,10 +19,10 @@ ANCHORS = {
 
 def line(r: dict) -> str:
     """Write the sentence of the README."""
-    anchors = _range([dice for _, dice, _ in ANCHORS.values() if dice])
+    anchors = spanned([dice for _, dice, _ in ANCHORS.values() if dice])
     return (
         f"`cxr.lungs`, trained on phantoms alone, finds the lungs in {r['images']} real X-rays of adults with a mean "
-        f"Dice of {_range([run['all']['dice']['mean'] for run in r['runs']])} ({len(r['runs'])} seeds); networks "
+        f"Dice of {spanned([run['all']['dice']['mean'] for run in r['runs']])} ({len(r['runs'])} seeds); networks "
         f"trained on real masks reach {anchors} there ([details](book/results.md#where-the-lungs-are))."
     )
 
@@ -49,11 +49,6 @@ def picture(records: list[dict]) -> str | None:
     style = "<style>path,rect{fill:none;stroke-width:8}text{fill:#374151}</style>"
     ground = f'<path d="M0,0H{width}V1170H0z" style="fill:#fff"/>'
     return "\n".join([head, style, ground, *parts, "</svg>"]) + "\n"
-
-
-def _range(values: list[float]) -> str:
-    low, high = f"{min(values):.3f}", f"{max(values):.3f}"
-    return low if low == high else f"{low} to {high}"
 
 
 def part(r: dict) -> str:

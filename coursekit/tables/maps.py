@@ -23,15 +23,7 @@ CLAIMS = {
     "(the marker's place, mirrored)": ("mirrored marker", "all", LAYER),
 }
 
-MARKER = """\
-Markers are what a detector takes for letters, tags and ends of wires, with one cell of the map around them; only
-images where it finds some count. Maps are often strong at an edge or in a corner, whatever lies there: therefore the
-same place on the other side stands below."""
 NO_MARKER = "Where the marker lies on these images was not measured."
-TRAINING = """\
-Source C also saw that *maps change with the state of training*. Two networks' maps of *pneumonia* on the same images,
-in rank correlation (1: the same order of places), mean over images; beside it, the same for one network's maps of
-*different* images, which is how alike its maps are anyway:"""
 
 
 def verdict(row: dict) -> str:
@@ -56,7 +48,7 @@ def part(r: dict) -> str:
         energies=table(head, [[run["name"], *_cells(run["maps"][OWN]["regions"])] for run in runs]),
         said="\n".join(map(_said, runs)), classes=table(head, [[name, *_cells(rows)] for name, rows in classes]),
         left_out="\n".join(map(_left_out, runs)), compared=table(head, compared), warns="\n".join(map(_warns, runs)),
-        marker=MARKER if marked else NO_MARKER, training=_training(r),
+        marker=filled("maps-marker") if marked else NO_MARKER, training=_training(r),
         claims=table(["what was said", *map(_header, runs)], claims),
     )  # fmt: skip
 
@@ -125,8 +117,7 @@ def _comparable(run: dict) -> Iterator[tuple[str, dict, int, int]]:
 
 def _claimed(run: dict, region: str, images: str, which: str) -> str:
     maps = run["maps"][which]
-    row = maps["regions" if images == "all" else "by_class"]
-    row = (row if images == "all" else row.get(images, {})).get(region)
+    row = (maps["regions"] if images == "all" else maps["by_class"].get(images, {})).get(region)
     return UNDEFINED if row is None else f"{shown(row['energy'])} [{shown(row['uniform'])}]: {verdict(row)}"
 
 
@@ -143,4 +134,4 @@ def _training(r: dict) -> str:
         ]
         for pair in r["alike"]
     ]  # fmt: skip
-    return f"{TRAINING}\n\n{table(['one network', 'the other', 'same images', 'different images'], rows)}"
+    return filled("maps-training", table=table(["one network", "the other", "same images", "different images"], rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cxrlib.values import UNDEFINED
@@ -99,6 +99,13 @@ def ranged(value: float | None, low: float | None, high: float | None, form: str
     joint = " to " if form[0] == "+" else "–"
     ends = "" if low is None else f" ({low:{form}}{joint}{high:{form}})"
     return UNDEFINED if value is None else f"{value:{form}}{ends}"
+
+
+def spanned(values: Iterable[float], form: str = ".3f") -> str:
+    """Write from where to where values lie, or the one that all have."""
+    values = list(values)
+    low, high = f"{min(values):{form}}", f"{max(values):{form}}"
+    return low if low == high else f"{low} to {high}"
 
 
 def interval(report: dict, name: str) -> str:

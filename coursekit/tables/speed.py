@@ -146,22 +146,8 @@ BENCHMARKS = {
     "phantom": ("Phantoms", _phantom), "grading": ("Grading", _grading), "book": ("The book", _book),
     "fuzz": ("Bad input", _fuzz), "faults": ("Faults", _faults),
 }  # fmt: skip
-#: what a table alone does not tell, under it
-NOTES = {
-    "processes": """\
-In each step the processes exchange their gradients, on the same cores that compute. Where the gradients are large and
-the step is short, this takes a larger part of it. Tried without effect on that row: gradients kept as views of what is
-sent, no exchange of the batch norms' averages, a static graph, larger messages. The exchange in bfloat16, which halves
-what is sent, is refused by PyTorch on a CPU.""",
-    "cam": """\
-For one class, at the end of the network, pytorch-grad-cam runs it forward and backward; cxrlib runs it forward once and
-reads the gradient off the head's weights. So with passes that are equally fast there is little more to gain than the
-time of the backward pass: see the row in which both have the same memory layout. The rest comes from the layout and
-from bfloat16, and for several classes from doing all of them in one pass.""",
-    "book": """\
-A prose edit and a second build use the pages that were executed before. The row on the real X-rays has its own command:
-`python benchmarks/book.py --real PATH`, with the folder of the Kaggle set.""",
-}
+#: those of which a table alone does not tell enough: pages/performance-NAME.md stands under it
+EXPLAINED = ("processes", "cam", "book")
 HEAD = ["what", "measured", "bar", "met"]
 
 
@@ -187,5 +173,6 @@ def page(records: dict[str, dict]) -> str:
         if record := records.get(name):
             command = record.get("command", f"python benchmarks/{name}.py")
             made = f"`{command}`; {machines([record]) or 'machine not recorded'}."
-            parts += [f"## {title}", table(HEAD, list(lines(record))), *([NOTES[name]] if name in NOTES else []), made]
+            note = [filled(f"performance-{name}")] if name in EXPLAINED else []
+            parts += [f"## {title}", table(HEAD, list(lines(record))), *note, made]
     return filled("performance", parts="\n\n".join(parts)) + "\n"

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable
 
 from .foreign import away, fallen
-from .records import by_recipe, each, is_reproduction, is_training, name_of, recipe_of, scored, table, unbroken
+from .records import by_recipe, each, is_reproduction, is_training, name_of, recipe_of, scored, spanned, table, unbroken
 
 #: runs as the records name them -> in words
 NAMES = {
@@ -44,12 +44,12 @@ def _thresholds(records: list[dict]) -> str:
 
 def _phantom(r: dict) -> str:
     runs = r["runs"]
-    return f"An AUC of {_from_to(run['auc'] for run in runs)} ({len(runs)} seeds)."
+    return f"An AUC of {spanned(run['auc'] for run in runs)} ({len(runs)} seeds)."
 
 
 def _lungs(r: dict) -> str:
     runs = r["runs"]
-    return f"A mean Dice of {_from_to(run['all']['dice']['mean'] for run in runs)} on real X-rays ({len(runs)} seeds)."
+    return f"A mean Dice of {spanned(run['all']['dice']['mean'] for run in runs)} on real X-rays ({len(runs)} seeds)."
 
 
 def _maps(r: dict) -> str:
@@ -108,7 +108,7 @@ def _sources(records: list[dict]) -> str:
     found = {r["reproduction"]["row"]: r for r in records if is_reproduction(r) and "test" in r}
     pooled, official = ([r for name, r in found.items() if name[0] == "D" and name.endswith("-official") == yes
                          and "by-patient" not in name] for yes in (False, True))  # fmt: skip
-    a, b = (_from_to((r["test"]["values"]["accuracy"] for r in runs), ".2f") for runs in (pooled, official))
+    a, b = (spanned((r["test"]["values"]["accuracy"] for r in runs), ".2f") for runs in (pooled, official))
     return (
         f"The rows below put each figure beside its source's. One says more than all: source D's networks are right on "
         f"{a} of the images when all are pooled and split at random, and on {b} of the official test images."
@@ -143,11 +143,6 @@ STORIES: dict[str, tuple[str, Callable[[list[dict]], str]]] = {
     "The same picture in other bytes": ("Does the course find copies in other bytes?", each("near-duplicates", _near)),
     "The source projects, run again": ("Do the source projects' figures hold?", _sources),
 }
-
-
-def _from_to(values: object, form: str = ".3f") -> str:
-    values = list(values)
-    return f"{min(values):{form}} to {max(values):{form}}"
 
 
 def words(name: str) -> str:
@@ -187,7 +182,7 @@ def _answers(records: list[dict]) -> dict[str, tuple[str, str]]:
     for heading, (question, answer) in STORIES.items():
         try:
             found[heading] = question, answer(records)
-        except (KeyError, ValueError, statistics.StatisticsError):
+        except (KeyError, ValueError):
             continue
     return found
 

@@ -125,7 +125,7 @@ def _ladder(groups: dict[str, list[dict]], joint: dict) -> str:
         stress = stress_means(of)
         worst = min(stress, key=stress.get)
         rows.append([
-            RUNGS[name], _seeds(of), _mean(of, "validation", "auc"),
+            RUNGS[name], ", ".join(map(str, sorted(r["seed"] for r in of))), _mean(of, "validation", "auc"),
             f"{statistics.mean(stress.values()):.3f}; {stress[worst]:.3f} ({worst})",
             _mean(of, "test", "accuracy"), _mean(of, "test", "auc"), f"{_minutes(of):.0f}",
         ])  # fmt: skip
@@ -174,10 +174,6 @@ def _upper(score: str) -> str:
 
 def _count(runs: list) -> str:
     return {1: "one", 2: "two", 3: "three"}.get(len(runs), str(len(runs)))
-
-
-def _seeds(rows: list[dict]) -> str:
-    return ", ".join(str(r["seed"]) for r in sorted(rows, key=lambda r: r["seed"]))
 
 
 def _minutes(rows: list[dict]) -> float:

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pydicom
 from numpy.typing import ArrayLike
-from PIL import Image
 from pydicom import uid
 from pydicom.encaps import generate_frames
 from pydicom.filereader import read_dataset
 from pydicom.pixels import get_decoder
 
-from ..validate import number, one_of, whole
-from .pixels import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, square, strips
+from ..validate import number, one_of
+from .pixels import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, strips
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 #: The kinds of picture that a chest X-ray can be; SC is a scan or a screenshot, OT other.
@@ -40,10 +39,8 @@ _READ = (
 _OVERLAY_BIT = 0x60000102  # where an overlay is hidden in the unused bits of the pixels
 
 
-def window(
-    pixels: ArrayLike, center: float, width: float, function: str = "LINEAR", low: float = 0.0, high: float = 255.0
-) -> np.ndarray:
-    """Apply a window: values around ``center`` are spread over low..high, all others become low or high.
+def window(pixels: ArrayLike, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
+    """Apply a window: values around ``center`` are spread over 0..255, all others become 0 or 255.
 
     Parameters
     ----------
@@ -54,26 +51,26 @@ def window(
     function : {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
         As in DICOM PS3.3, C.11.2.1.2 (Window Center and Window Width) and C.11.2.1.3 (VOI LUT Function). LINEAR is not
         symmetric about the center: it runs from center - 0.5 - (width - 1) / 2 to center - 0.5 + (width - 1) / 2.
-    low, high : float
-        The range of the result, float64 of the same shape.
+
+    Returns
+    -------
+    ndarray of float64, of the same shape
     """
     one_of("function", function, FUNCTIONS)
     number("center", center)
     number("width", width, int(function == "LINEAR"), open_low=function != "LINEAR")
     x = np.asarray(pixels, dtype=float)
     if function == "SIGMOID":
-        with np.errstate(over="ignore"):  # exp of a large number is infinite and gives low, which is right
-            return (high - low) / (1 + np.exp(-4 * (x - center) / width)) + low
+        with np.errstate(over="ignore"):  # exp of a large number is infinite and gives 0, which is right
+            return 255.0 / (1 + np.exp(-4 * (x - center) / width))
     if function == "LINEAR":
         center, width = center - 0.5, width - 1
-    if width == 0:  # a step: everything above the center is high
-        return np.where(x > center, high, low).astype(float)
-    return np.clip((x - center) / width + 0.5, 0, 1) * (high - low) + low
+    if width == 0:  # a step: everything above the center is white
+        return np.where(x > center, 255.0, 0.0)
+    return np.clip((x - center) / width + 0.5, 0, 1) * 255.0
 
 
-def read_dicom(
-    source: str | os.PathLike | bytes, *, window: tuple[float, float] | str | None = None, size: int | None = None
-) -> np.ndarray:
+def read_dicom(source: str | os.PathLike | bytes, *, window: tuple[float, float] | str | None = None) -> np.ndarray:
     """Read one gray DICOM image as a viewer would show it: uint8 (H, W), 0 black, 255 white.
 
     Rescale slope and intercept (or the modality lookup table) are applied, then the window; MONOCHROME1, where small
@@ -89,8 +86,6 @@ def read_dicom(
     window : None, "full" or (center, width)
         None uses what the file asks for: its VOI lookup table, else its first window, else all values from the lowest
         to the highest, as "full" does in any case. (center, width) is a linear window in rescaled units.
-    size : int, optional
-        Squeeze the image to (size, size), as ``cxr.load`` does. None keeps rows and columns.
 
     Raises
     ------
@@ -102,7 +97,6 @@ def read_dicom(
         window = number("window, center", window[0]), number("window, width", window[1], 1)
     elif window is not None and not (isinstance(window, str) and window == "full"):
         raise ValueError(f'window: give None, "full" or (center, width), got {window!r}')
-    size = None if size is None else whole("size", size, 8, 4096)
     if not isinstance(source, bytes | bytearray):
         path = Path(os.fspath(source))
         if path.is_file() and path.stat().st_size > MAX_BYTES:
@@ -111,7 +105,7 @@ def read_dicom(
     gray, notes = read(bytes(source), window)
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    return gray if size is None else square(Image.fromarray(gray), size)
+    return gray
 
 
 def read(content: bytes, asked: tuple[float, float] | str | None = None) -> tuple[np.ndarray, tuple[str, ...]]:

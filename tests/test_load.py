@@ -436,7 +436,7 @@ def test_pixels_in_memory_may_be_changed_without_harm(tmp_path):
 
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
     root = write(tmp_path / "x", KERMANY)
-    monkeypatch.setattr(cache, "digests", lambda root, files, progress: ["0" * 32] * len(files))
+    monkeypatch.setattr(cache, "digests", lambda root, files, progress: {f.rel: "0" * 32 for f in files})
     with pytest.raises(RuntimeError, match="changed while it was read"):
         load(f"folder:{root}", 16)
     assert entries() == []

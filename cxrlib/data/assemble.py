@@ -29,7 +29,7 @@ def assemble(
     _refuse_empty(root, layout)
     files, masks = layout.files, [*layout.lungs.values(), *layout.lesions.values()]
     digests = cache.digests(root, [*files, *masks], progress)
-    images, columns, key = cache.decoded(root, files, digests[: len(files)], size, progress)
+    images, columns, key = cache.decoded(root, files, digests, size, progress)
     numbers = columns.get("patient") or [0] * len(files)
     burned_in = columns.get("burned_in") or [False] * len(files)
     skipped, rows, keep, contrary = list(layout.skipped), [], [], []
@@ -53,7 +53,7 @@ def assemble(
             "file": f.rel, "split": f.split, "class": label, "subtype": name.subtype or label, "series": name.series,
             "patient": patient or f.rel, "patient_known": bool(patient), "key_number": name.key_number,
             "width": columns["width"][i], "height": columns["height"][i], "extension": f.extension, "bytes": f.size,
-            "digest": digests[i], "note": columns["note"][i], "burned_in": burned_in[i],
+            "digest": digests[f.rel], "note": columns["note"][i], "burned_in": burned_in[i],
         })  # fmt: skip
     table = pd.DataFrame(rows)
     skipped = pd.DataFrame(sorted(skipped), columns=["file", "reason"])
@@ -66,13 +66,11 @@ def assemble(
         images = images[np.array(keep)]
     parts = [key, source.classes, labels.tolist(), table["patient"].tolist(), table["split"].tolist()]
     notes = [*layout.notes, *_one_sided(table, source.classes), *_in_two_splits(table, source)]
-    known = dict(zip([f.rel for f in [*files, *masks]], digests, strict=True))
     drawn = {}
     for kind, of_image in (("lungs", layout.lungs), ("masks", layout.lesions)):
         if of_image:
             wanted = [of_image[file] for file in table["file"]]
-            their = [known[m.rel] for m in wanted]
-            found, of_masks, mask_key = cache.decoded(root, wanted, their, size, progress, masks=True)
+            found, of_masks, mask_key = cache.decoded(root, wanted, digests, size, progress, masks=True)
             parts.append([kind, mask_key])
             drawn[kind] = None if any(of_masks["reason"]) else found[:, 0]
             if drawn[kind] is None:
@@ -89,14 +87,12 @@ def _refuse_empty(root: Path, layout: Layout) -> None:
     ends = Counter(_end(folder) for folder in layout.folders)
     for folder in layout.folders:
         # In a copy of the set nested in itself the files were dropped.
-        if not held[folder] and ends[_end(folder)] == 1:
+        if not held[folder] and (ends[_end(folder)] == 1 or not layout.files):
             why = f": it is {reasons[folder]}" if folder in reasons else ""
             if left := [row for row in layout.skipped if row[0].startswith(folder + "/")]:
                 raise ValueError(f"No image in the class folder {root / folder} can be used. {_examples(left)}")
             what = f"The class folder {root / folder} holds no images{why}"
             raise ValueError(f"{what}. Put images into it, or remove it.")
-    if not layout.files:
-        raise ValueError(f"{root} holds no images in class folders. {_examples(layout.skipped)}")
 
 
 def _refuse_unusable(root: Path, layout: Layout, table: pd.DataFrame, skipped: pd.DataFrame) -> None:

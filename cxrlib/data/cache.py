@@ -141,8 +141,8 @@ def _remove_stale(parent: Path, key: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def digests(root: Path, files: list[File], progress: bool = True) -> list[str]:
-    """Hash the content of every file (blake2b, 128 bit, hex); "" for a file that cannot be read.
+def digests(root: Path, files: list[File], progress: bool = True) -> dict[str, str]:
+    """Hash the content of every file (blake2b, 128 bit, hex), by its path; "" for a file that cannot be read.
 
     A table in the cache, keyed by path and state, saves reading unchanged files again.
     """
@@ -159,19 +159,19 @@ def digests(root: Path, files: list[File], progress: bool = True) -> list[str]:
             return hashed((root / f.rel).read_bytes())
         return ""
 
-    result = list(_parallel(digest, files, progress, "Checking files"))
-    rows = zip(files, result, strict=True)
-    table = {f.rel: [*f.state, value] for f, value in rows if value and now - max(f.state[1:3]) > _SETTLED_NS}
+    found = dict(zip([f.rel for f in files], _parallel(digest, files, progress, "Checking files"), strict=True))
+    settled = [f for f in files if found[f.rel] and now - max(f.state[1:3]) > _SETTLED_NS]
+    table = {f.rel: [*f.state, found[f.rel]] for f in settled}
     if table != known:
         with suppress(OSError):  # it only saves time
             _write_json(store, table)
-    return result
+    return found
 
 
 def decoded(
-    root: Path, files: list[File], file_digests: list[str], size: int, progress: bool = True, masks: bool = False
+    root: Path, files: list[File], hashes: dict[str, str], size: int, progress: bool = True, masks: bool = False
 ) -> tuple[np.ndarray, dict[str, list], str]:
-    """Give the pixels of the usable files, from the cache or decoded now.
+    """Give the pixels of the usable files, from the cache or decoded now; ``hashes`` as of ``digests``.
 
     Returns
     -------
@@ -184,27 +184,26 @@ def decoded(
     key : str
         Of the entry.
     """
-    content = [[f.rel, d] for f, d in zip(files, file_digests, strict=True)]
-    parts = [_FORMAT, DECODE_VERSION, size, masks, content]
+    parts = [_FORMAT, DECODE_VERSION, size, masks, [[f.rel, hashes[f.rel]] for f in files]]
     if any(f.extension == ".dcm" for f in files):
         parts.append(decoders())  # a new decoder makes a skipped file readable
     key = make_key(parts)
-    folder = entry(key, partial(_decode_into, root, files, file_digests, size, progress, masks))
+    folder = entry(key, partial(_decode_into, root, files, hashes, size, progress, masks))
     return np.load(folder / "images.npy", mmap_mode="c"), _read_json(folder / "files.json"), key
 
 
 def _decode_into(
-    root: Path, files: list[File], file_digests: list[str], size: int, progress: bool, masks: bool, work: Path
+    root: Path, files: list[File], hashes: dict[str, str], size: int, progress: bool, masks: bool, work: Path
 ) -> None:
-    def one(i: int) -> tuple[np.ndarray | None, dict[str, Any]]:
+    def one(f: File) -> tuple[np.ndarray | None, dict[str, Any]]:
         """Decode a file: its pixels, or None, and its row of the columns."""
         row = {"width": 0, "height": 0, "note": "", "reason": ""}
-        if not file_digests[i]:
+        if not hashes[f.rel]:
             return None, row | {"reason": "the file cannot be read (check its permissions)"}
-        content = (root / files[i].rel).read_bytes()
-        if hashed(content) != file_digests[i]:
-            changed = f"{files[i].rel} changed while it was read"
-            raise RuntimeError(f"{changed}. Wait until the files are complete and load again.")
+        content = (root / f.rel).read_bytes()
+        if hashed(content) != hashes[f.rel]:
+            wait = "Wait until the files are complete and load again"
+            raise RuntimeError(f"{f.rel} changed while it was read. {wait}.")
         try:
             pixels, width, height, notes = read_picture(content, size)
         except BadImage as reason:
@@ -217,18 +216,17 @@ def _decode_into(
 
     rows, kind = [], np.dtype(bool if masks else np.uint8)
     # Plain sequential writes instead of a writable memory map: on a full disk a map kills the process (SIGBUS), a write
-    # raises an error. The header is written again at the end, when the number of usable images is known.
+    # raises an error. The header is written again at the end, when the number of usable images is known; numpy leaves
+    # room for it.
     with open(work / "images.npy", "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.|pydicom")
         _npy_header(out, kind, (len(files), 1, size, size))
-        start = out.tell()
-        for pixels, row in _parallel(one, range(len(files)), progress, "Decoding images"):
+        for pixels, row in _parallel(one, files, progress, "Decoding images"):
             if pixels is not None:
                 out.write(np.ascontiguousarray(pixels))
             rows.append(row)
         out.seek(0)
         _npy_header(out, kind, (sum(not row["reason"] for row in rows), 1, size, size))
-        assert out.tell() == start, "the header of the image file changed its length"
     table = pd.DataFrame(rows)
     if "patient" in table:  # DICOM files are among them
         # A number names nobody. A hash of a patient's name or number could be undone by trying all of them.

@@ -71,22 +71,16 @@ def described(networks: Mapping[str, CxrNet], data: CxrDataset) -> list[dict]:
 
 def reduced(image: np.ndarray) -> np.ndarray:
     """Reduce an image or mask (H, W) to a size for the screen, at most 256 pixels a side."""
-    h, w = image.shape
-    if max(h, w) <= SIDE:
-        return image
-    scale = SIDE / max(h, w)
-    gray = Image.fromarray(image.astype(np.uint8) * 255 if image.dtype == bool else image)
-    small = np.asarray(gray.resize((max(1, round(w * scale)), max(1, round(h * scale))), Image.Resampling.BOX))
-    return small >= 128 if image.dtype == bool else small
+    mask = image.dtype == bool
+    gray = Image.fromarray(image.astype(np.uint8) * 255 if mask else image)
+    gray.thumbnail((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=None)
+    return np.asarray(gray) >= 128 if mask else np.asarray(gray)
 
 
 def averaged(maps: np.ndarray) -> np.ndarray:
     """Average maps (K, h, w) down to at most 56 x 56 cells."""
-    h, w = maps.shape[1:]
-    if max(h, w) <= GRID:
-        return maps
-    whole = torch.from_numpy(np.ascontiguousarray(maps))[None]
-    return F.adaptive_avg_pool2d(whole, (min(h, GRID), min(w, GRID)))[0].numpy()
+    cells = [min(side, GRID) for side in maps.shape[1:]]
+    return F.adaptive_avg_pool2d(torch.from_numpy(np.ascontiguousarray(maps)), cells).numpy()
 
 
 def quantize(maps: np.ndarray) -> dict:

@@ -72,7 +72,7 @@ def finer(model: cxr.models.CxrNet) -> str:
 def one_run(folder: Path, root: str) -> tuple[dict, np.ndarray, np.ndarray]:
     """The record of one run, its maps of the second class (N, h, w), and the patients (N,)."""
     run = cxr.Run.open(folder)
-    data = run.load(f"folder:{root}", progress=False)
+    data = run.load_data(f"folder:{root}", progress=False)
     test = data[np.flatnonzero(data.splits == "test")]  # whatever patients the run was validated on
     if not np.array_equal(test.labels, run.test.labels):
         raise SystemExit(f"{folder}: the run was not tested on the official test images of {root}")

@@ -170,7 +170,11 @@ Started again with the same folder, a killed run continues."""
 @click.option("--size", type=click.IntRange(16), help="Image height and width in pixels instead of the recipe's.")
 @click.option("--crop", type=click.Choice(["lungs"]), help="Cut each image to the box around its lungs first.")
 @click.option("--attend", type=click.Choice(["lungs", "lesion"]), help=ATTEND_HELP)
-@click.option("--attend-weight", type=click.FloatRange(0), help="Times so much, instead of the recipe's weight (0.3).")
+@click.option(
+    "--attend-weight",
+    type=click.FloatRange(0),
+    help="Weight of this penalty in the loss, instead of the recipe's (0.3).",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Epochs instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in one step instead of the recipe's.")
 @click.option("--lr", type=float, help="Learning rate instead of the recipe's.")
@@ -291,7 +295,7 @@ def evaluate(
 
     if run.is_dir() or (run.name == "model.pt" and (run.parent / "result.json").exists()):
         opened = Run.open(run if run.is_dir() else run.parent)
-        data = opened.load(source, root=root, progress=not quiet, **read_options(options))
+        data = opened.load_data(source, root=root, progress=not quiet, **read_options(options))
         own = opened.split(data) if opened.trained_on(data) else None
         if own is None:
             note(

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from ._predict import VIEWS
 from .augment import Augment
 from .models import CxrNet, build_model, freeze, leaves
 from .optimize import SCHEDULE_OPTIONS
@@ -43,12 +44,13 @@ class Recipe:
         The name and the options for ``build_model``.
     trainable : {"all", "head"} or int
         How much of the network learns: all of it, the head (the body is frozen), or the head and the last k layers of
-        the body, see ``freeze``. ``build`` applies it; ``fit`` refuses a network that disagrees.
+        the body, see ``freeze``. ``build`` applies it, and ``fit`` refuses a network in which another part is frozen;
+        "all" takes any network as it is.
     freeze_norms : bool
         Freeze the batch norms of the whole body, those above the frozen layers too.
     head_epochs, head_lr : int, float
-        So many epochs first in which only the head learns, at this rate. A new head sends random gradients into
-        weights that were good; then come the ``epochs``.
+        Epochs that train the head alone, before the ``epochs`` begin, and their learning rate: a new head
+        sends random gradients into weights that were good.
     size : int
         Image height and width in pixels.
     crop, crop_margin : {"lungs"}, optional, and float
@@ -79,7 +81,7 @@ class Recipe:
         Weights of the classes in the loss: inverse to their counts, or one number per class.
     attend, attend_weight : {"lungs", "lesion"}, optional, and float
         Add to the loss the fraction of an image's class activation map that lies outside this region, times the weight,
-        see ``cxrlib.attend``. With too large a weight nothing else is learned; ``results/attend-phantoms.json``.
+        see ``cxrlib.attend``. Too large a weight keeps the network from learning the classes.
     label_smoothing : float
         The fraction of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016).
     augment : Augment, optional
@@ -149,8 +151,8 @@ class Recipe:
         for name in ("model_options", "schedule_options"):
             if not all(isinstance(key, str) for key in getattr(self, name)):
                 raise ValueError(f"recipe: {name}: give options by name, got {short(getattr(self, name))}")
-        if not all(isinstance(view, str) or callable(view) for view in self.tta):
-            raise ValueError(f"recipe: tta: give names of views, or functions, got {short(self.tta)}")
+        for view in self.tta:
+            one_of("recipe: tta", view, VIEWS)
         weights = self.class_weights
         if weights is None or (isinstance(weights, str) and weights == "balanced"):
             return

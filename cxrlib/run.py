@@ -112,9 +112,9 @@ class Run:
         network("run (its temperature)", self.model, findings=False)
         return calibration.temperature(calibration.logits_of(self.validation.probs), self.validation.labels)
 
-    def prepare(self, data: CxrDataset) -> CxrDataset:
+    def prepare(self, data: CxrDataset, progress: bool = False) -> CxrDataset:
         """Give images as the network takes them: cut as the recipe says, and scaled; maps are maps of these."""
-        return prepare(data, self.recipe)
+        return prepare(data, self.recipe, progress)
 
     def predict(self, data: CxrDataset, *, calibrated: bool = False, progress: bool = False) -> np.ndarray:
         """Compute the class probabilities (N, K) of images, as the run was scored.
@@ -122,7 +122,8 @@ class Run:
         Images are prepared as the recipe says: cut, and scaled where they have another size, with a warning.
         ``calibrated`` applies the temperature; the recorded scores are of probabilities as they are.
         """
-        probs = predict(self.model, self.prepare(data), tta=self.recipe.tta, progress=progress)
+        images = self.prepare(data, progress)
+        probs = predict(self.model, images, tta=self.recipe.tta, progress=progress)
         return self.calibrate(probs) if calibrated else probs
 
     def calibrate(self, probs: np.ndarray) -> np.ndarray:
@@ -133,10 +134,10 @@ class Run:
         self, data: CxrDataset, *, mapping: ClassMap = None, threshold: float | dict | None = None,
         progress: bool = False,
     ) -> Report | FindingsReport:  # fmt: skip
-        """Score images as the run's own test images were scored; those of another set, too.
+        """Score images with the recipe's size, views and precision, at the threshold chosen on validation.
 
-        The default threshold is the run's own, chosen on validation (0.5 where there is none). ``record["test"]`` is
-        at 0.5, ``record["test_at_validation_threshold"]`` at the run's own.
+        Without such a threshold it is 0.5. ``run.test`` and ``record["test"]`` are of the same kind at 0.5, as
+        ``threshold=0.5`` gives it; ``record["test_at_validation_threshold"]`` is at the run's own.
 
         Parameters
         ----------
@@ -144,8 +145,8 @@ class Run:
             With the run's classes, in any order; some may be missing.
         mapping : dict or str, optional
             What other classes count as: ``{"tuberculosis": "pneumonia", "hernia": None}``, where None leaves images
-            out; ``"normal"``: this class against anything else. A run of "normal" and one other class takes what it
-            does not know for the other one. What counts as what is said in a warning.
+            out; ``"normal"``: this class against anything else. For a run of two classes, one of them "normal", every
+            class that it does not know counts as the other one. A warning lists what was mapped or left out.
         threshold : float or {finding: float}, optional
             For two classes, or for findings.
         progress : bool
@@ -161,7 +162,7 @@ class Run:
             at, source = self.threshold, f"chosen on {len(self.validation.labels)} validation images"
 
         def scored(part: CxrDataset) -> Report:
-            return score(self.model, self.prepare(part), self.recipe, self.test.bootstrap, progress)
+            return score(self.model, self.prepare(part, progress), self.recipe, self.test.bootstrap, progress)
 
         report = score_mapped(data, self.classes, mapping, scored, self.model.multilabel)
         return report if at is None else report.at(at, source)
@@ -170,7 +171,7 @@ class Run:
         """Compute class activation maps; ``options`` go to ``explain``."""
         return explain(self.model, self.prepare(data), **options)
 
-    def load(
+    def load_data(
         self, source: str | None = None, *, root: str | Path | None = None, progress: bool = True, **options
     ) -> CxrDataset:
         """Load images at the run's size: by default those that it was trained on, unless they came from a folder."""

@@ -363,7 +363,7 @@ class _Training:
             if saved["format"] != CHECKPOINT_FORMAT:
                 raise ValueError("another format")
             now, then, data = self.recipe.to_dict(), saved["recipe"], saved["data"]
-            different = sorted(k for k in now if k != "about" and now[k] != then.get(k))
+            different = sorted(k for k in now if k not in ("about", "tta") and now[k] != then.get(k))
         except Exception as error:  # torch raises many kinds for a damaged or foreign file
             reason = f"of this version of cxrlib, or it is damaged ({type(error).__name__})"
             raise ValueError(f"{path} is not a training checkpoint {reason}; {remedy}") from error

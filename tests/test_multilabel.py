@@ -240,7 +240,7 @@ def test_a_run_of_findings_is_trained_recorded_and_read_again(run_folder):
     run = cxr.Run.open(run_folder / "run")
     assert run.classes == tuple(run.threshold) == ("fluid", "opacity")
     assert run.record["command"].endswith("--multilabel") and run.test["auc"] > 0.95
-    data = run.load(f"folder:{run_folder / 'xrays'}")
+    data = run.load_data(f"folder:{run_folder / 'xrays'}")
     again = run.evaluate(run.split(data)[2])
     assert again.threshold == run.threshold
     assert again["auc"] == run.test["auc"] == pytest.approx(run.record["test"]["values"]["auc"], abs=1e-6)

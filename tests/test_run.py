@@ -56,7 +56,7 @@ def test_a_run_opened_again_is_the_run_that_was_trained(finished):
     assert opened.threshold == run.threshold and opened.temperature == run.temperature
     for now, then in ((opened.validation, run.validation), (opened.test, run.test)):
         np.testing.assert_equal((now.values, now.intervals), (then.values, then.intervals))
-    data = opened.load(progress=False)
+    data = opened.load_data(progress=False)
     train, val, test = opened.split(data)
     assert not set(val.patients) & set(train.patients)
     assert np.array_equal(opened.predict(test), run.test.probs)
@@ -96,7 +96,7 @@ def test_a_folder_has_to_be_named_again(finished, tmp_path):
     copy = cxr.Run.open(folder)
     copy.record["data"]["source"] = "folder:xrays"
     with pytest.raises(ValueError, match="--data folder:PATH"):
-        copy.load()
+        copy.load_data()
 
 
 def test_a_class_without_validation_images_leaves_a_run_that_opens(tmp_path):

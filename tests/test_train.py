@@ -170,6 +170,12 @@ def test_checkpoint_of_another_recipe_data_or_model_is_refused(tmp_path):
         quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=path)
 
 
+def test_views_for_scoring_do_not_make_another_training(tmp_path):
+    quiet(tiny_model(), toy(48), recipe=TINY, checkpoint=tmp_path / "c.pt")
+    history = quiet(tiny_model(), toy(48), recipe=TINY, tta=("flip",), checkpoint=tmp_path / "c.pt")
+    assert history.resumed_at == TINY.epochs
+
+
 def test_ctrl_c_returns_what_there_is():
     class Interrupts(type(toy(4))):
         def __getitems__(self, rows):
@@ -391,6 +397,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         ("augment", {"flip": 1}),
         ("tta", 3),
         ("tta", [1]),
+        ("tta", ["flipp"]),
+        ("tta", [np.flip]),
         ("optimizer", []),
         ("about", None),
     ],

@@ -1,12 +1,15 @@
 """cxrlib: deep learning on chest X-rays, by measuring.
 
-Everything a chapter uses is here: ``cxr.load``, ``cxr.audit``, ``cxr.split``, ``cxr.recipes``,
-``cxr.build``, ``cxr.fit``, ``cxr.evaluate``, ``cxr.explain``, ``cxr.Run``.
+The steps of an experiment are here: ``cxr.load``, ``cxr.audit``, ``cxr.split``, ``cxr.recipes``, ``cxr.build``,
+``cxr.fit``, ``cxr.evaluate``, ``cxr.explain``, ``cxr.Run``. What one chapter needs has a module of its own:
+``cxr.phantom``, ``cxr.plot``, ``cxr.localization``, ``cxr.shortcut``, ``cxr.calibration``, ``cxr.ensemble``,
+``cxr.widgets``.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 from ._torchvision import heal_at_import
 
@@ -32,8 +35,6 @@ _NAMES = {
     "source_projects": "reported",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
-_MODULES = {module for module in _NAMES if module[0] != "_"}
-_MODULES |= {"calibration", "ensemble", "experiment", "phantom", "plot", "shortcut"}
 
 __all__ = [*_HOME, "plot", "phantom", "__version__"]
 
@@ -43,7 +44,7 @@ heal_at_import()
 def __getattr__(name: str) -> object:
     if name in _HOME:
         value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    elif name in _MODULES:
+    elif name[0] != "_" and importlib.util.find_spec(f"{__name__}.{name}"):
         value = importlib.import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module 'cxrlib' has no attribute {name!r}; public names: {', '.join(__all__)}")

@@ -94,9 +94,9 @@ def blackout(data: CxrDataset) -> CxrDataset:
     return cover(data, "lungs black")
 
 
-def train(data: CxrDataset, recipe: Recipe = RECIPE, **changes: object) -> CxrNet:
-    """Train a network on ``data`` by a recipe at the size of the data; ``changes`` are other fields of the recipe."""
-    recipe = recipe.replace(size=data.size, **changes)
+def train(data: CxrDataset, recipe: Recipe = RECIPE) -> CxrNet:
+    """Train a network on ``data`` by a recipe, at the size of the data."""
+    recipe = recipe.replace(size=data.size)
     model = build(recipe, data.classes)
     fit(model, data, None, recipe, progress=False)
     return model

@@ -170,8 +170,9 @@ class Film:
     def read(self, sigma: float) -> np.ndarray:
         """Give what is drawn as float32 (size, size) from 0 to 1, blurred by sigma pixels of a 224-pixel image."""
         size = self.chest.size
-        sums = np.asarray(self.image).reshape(size, 2, size, 2).sum((1, 3), dtype=np.uint16)
-        return blur(sums * np.float32(1 / 1020), sigma * size / 224)
+        a = np.asarray(self.image, dtype=np.uint8).reshape(size, 2, size, 2)
+        rows = a[:, 0].astype(np.uint16) + a[:, 1]  # much quicker than one sum over both axes
+        return blur((rows[:, :, 0] + rows[:, :, 1]) * np.float32(1 / 1020), sigma * size / 224)
 
 
 def soft_tissue(chest: Chest) -> np.ndarray:

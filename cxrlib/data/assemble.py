@@ -27,15 +27,13 @@ def assemble(
     Returns the data set, and what the user should be told: what was understood, and what is left out.
     """
     _refuse_empty(root, layout)
-    files, masks = layout.files, [*layout.lungs.values(), *layout.lesions.values()]
+    files, masks = layout.files, [mask for of_image in layout.masks.values() for mask in of_image.values()]
     digests = cache.digests(root, [*files, *masks], progress)
-    images, columns, key = cache.decoded(root, files, digests, size, progress)
-    numbers = columns.get("patient") or [0] * len(files)
-    burned_in = columns.get("burned_in") or [False] * len(files)
+    images, told, key = cache.decoded(root, files, digests, size, progress)
     skipped, rows, keep, contrary = list(layout.skipped), [], [], []
-    usable = np.cumsum([not reason for reason in columns["reason"]]) - 1  # the row of a file in ``images``
-    for i, f in enumerate(files):
-        name, label, reason = read_name(f.rel) or FileName(""), f.label, columns["reason"][i]
+    places = np.cumsum([not about["reason"] for about in told]) - 1  # of a file in ``images``
+    for f, about, place in zip(files, told, places, strict=True):
+        name, label, reason = read_name(f.rel) or FileName(""), f.label, about["reason"]
         if source.subtype_is_class and label != "normal":
             label = name.subtype
             if label in ("", "normal"):
@@ -43,40 +41,40 @@ def assemble(
         if reason:
             skipped.append((f.rel, reason))
             continue
-        number = f"patient-{numbers[i]:04d}" if numbers[i] else ""
-        told = name.patient if name.certain or not number else ""
-        patient = (find_patient(f.rel) if find_patient else told) or number
+        number = f"patient-{about['patient']:04d}" if about.get("patient") else ""
+        named = name.patient if name.certain or not number else ""
+        patient = (find_patient(f.rel) if find_patient else named) or number
         if name.label in source.classes and name.label != f.label:
             contrary.append(f.rel)
-        keep.append(usable[i])
+        keep.append(place)
         rows.append({
             "file": f.rel, "split": f.split, "class": label, "subtype": name.subtype or label, "series": name.series,
             "patient": patient or f.rel, "patient_known": bool(patient), "key_number": name.key_number,
-            "width": columns["width"][i], "height": columns["height"][i], "extension": f.extension, "bytes": f.size,
-            "digest": digests[f.rel], "note": columns["note"][i], "burned_in": burned_in[i],
+            "width": about["width"], "height": about["height"], "extension": f.extension, "bytes": f.size,
+            "digest": digests[f.rel], "note": about["note"], "burned_in": about.get("burned_in"),
         })  # fmt: skip
     table = pd.DataFrame(rows)
     skipped = pd.DataFrame(sorted(skipped), columns=["file", "reason"])
     _refuse_unusable(root, layout, table, skipped)
     if find_patient is not None or not table["key_number"].any():
         table = table.drop(columns=["series", "key_number"])
-    table = table.drop(columns=[*({"note"} if not table["note"].any() else ()), *({"burned_in"} - columns.keys())])
+    table = table.drop(columns=[*({"note"} if not table["note"].any() else ()), *({"burned_in"} - told[0].keys())])
     labels = table["class"].map({c: i for i, c in enumerate(source.classes)}).to_numpy(np.int64)
     if len(keep) != len(images):
         images = images[np.array(keep)]
     parts = [key, source.classes, labels.tolist(), table["patient"].tolist(), table["split"].tolist()]
     notes = [*layout.notes, *_one_sided(table, source.classes), *_in_two_splits(table, source)]
     drawn = {}
-    for kind, of_image in (("lungs", layout.lungs), ("masks", layout.lesions)):
+    for kind, of_image in layout.masks.items():
         if of_image:
             wanted = [of_image[file] for file in table["file"]]
             found, of_masks, mask_key = cache.decoded(root, wanted, digests, size, progress, masks=True)
             parts.append([kind, mask_key])
-            drawn[kind] = None if any(of_masks["reason"]) else found[:, 0]
+            drawn[kind] = None if any(about["reason"] for about in of_masks) else found[:, 0]
             if drawn[kind] is None:
                 notes[:] = [n for n in notes if "mask beside" not in n] + [f"Some {kind} cannot be read: none is used."]
-    patients, about = table["patient"].to_numpy(dtype=str), {"name": source.name, "skipped": skipped, **drawn}
-    data = CxrDataset(images, labels, source.classes, patients, table, fingerprint=cache.make_key(parts), **about)
+    patients, more = table["patient"].to_numpy(dtype=str), {"name": source.name, "skipped": skipped, **drawn}
+    data = CxrDataset(images, labels, source.classes, patients, table, fingerprint=cache.make_key(parts), **more)
     if contrary:
         notes.append(f"{len(contrary)} file names tell another class than the folder they are in, e.g. {contrary[0]}.")
     return data, list(_told(root, data, notes))

@@ -170,17 +170,17 @@ def digests(root: Path, files: list[File], progress: bool = True) -> dict[str, s
 
 def decoded(
     root: Path, files: list[File], hashes: dict[str, str], size: int, progress: bool = True, masks: bool = False
-) -> tuple[np.ndarray, dict[str, list], str]:
+) -> tuple[np.ndarray, list[dict[str, Any]], str]:
     """Give the pixels of the usable files, from the cache or decoded now; ``hashes`` as of ``digests``.
 
     Returns
     -------
     pixels : memmap, uint8 (M, 1, size, size)
         With ``masks`` bool, True where a picture is brighter than half of its brightest pixel.
-    columns : dict of lists
-        One value per *file*: width, height, note (what is odd about it) and reason (why it cannot be used, or "" for
-        the M usable ones, in order). With DICOM files also patient (1, 2 ... in the order of the files, 0 where the
-        file names none) and burned_in.
+    told : list of dicts
+        One per *file*: width, height, note (what is odd about it) and reason (why it cannot be used, or "" for the M
+        usable ones, in order). With DICOM files also patient (1, 2 ... in the order of the files, 0 where the file
+        names none) and burned_in.
     key : str
         Of the entry.
     """
@@ -189,14 +189,15 @@ def decoded(
         parts.append(decoders())  # a new decoder makes a skipped file readable
     key = make_key(parts)
     folder = entry(key, partial(_decode_into, root, files, hashes, size, progress, masks))
-    return np.load(folder / "images.npy", mmap_mode="c"), _read_json(folder / "files.json"), key
+    told = pd.DataFrame(_read_json(folder / "files.json")).to_dict("records")
+    return np.load(folder / "images.npy", mmap_mode="c"), told, key
 
 
 def _decode_into(
     root: Path, files: list[File], hashes: dict[str, str], size: int, progress: bool, masks: bool, work: Path
 ) -> None:
     def one(f: File) -> tuple[np.ndarray | None, dict[str, Any]]:
-        """Decode a file: its pixels, or None, and its row of the columns."""
+        """Decode a file: its pixels, or None, and what is told of it."""
         row = {"width": 0, "height": 0, "note": "", "reason": ""}
         if not hashes[f.rel]:
             return None, row | {"reason": "the file cannot be read (check its permissions)"}

@@ -91,8 +91,7 @@ class Layout:
     folders: dict[str, str]  # path of a class folder -> class
     skipped: list[tuple[str, str]]  # (file, reason)
     notes: list[str] = field(default_factory=list)  # what was understood and is not plain, in sentences for the user
-    lungs: dict[str, File] = field(default_factory=dict)  # path of an image -> its mask
-    lesions: dict[str, File] = field(default_factory=dict)
+    masks: dict[str, dict[str, File]] = field(default_factory=dict)  # "lungs", "masks": path of an image -> its mask
 
 
 def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
@@ -180,9 +179,9 @@ def split_of(name: str) -> str | None:
 
 @cache
 def _mask_of(name: str) -> str | None:
-    """Tell what a folder of masks shows: "lungs" or "lesions"; None for any other folder."""
+    """Tell what a folder of masks shows: "lungs", or "masks" of lesions; None for any other folder."""
     m = _MASKS.fullmatch(_plain(name))
-    return m and ("lesions" if (m[1] or "").startswith(("infection", "lesion")) else "lungs")
+    return m and ("masks" if (m[1] or "").startswith(("infection", "lesion")) else "lungs")
 
 
 def _is_mask(f: File) -> bool:
@@ -382,16 +381,16 @@ def _pair_key(f: File, cut: bool = False) -> str:
 def _with_masks(layout: Layout, masks: list[File]) -> Layout:
     """Give every mask to its image."""
     images = {_pair_key(f): f.rel for f in layout.files}
+    layout.masks.update(lungs={}, masks={})
     for mask in masks:
         image = images.get(_pair_key(mask)) or images.get(_pair_key(mask, cut=True))
-        kind = next(filter(None, map(_mask_of, mask.folders)), "lungs")
-        of_kind = layout.lesions if kind == "lesions" else layout.lungs
+        of_kind = layout.masks[next(filter(None, map(_mask_of, mask.folders)), "lungs")]
         if image is None or image in of_kind:
             why = "no image fits" if image is None else "the second one of its image"
             layout.skipped.append((mask.rel, f"a mask, not an X-ray; {why}"))
         else:
             of_kind[image] = mask
-    for kind, found in (("lung", layout.lungs), ("lesion", layout.lesions)):
+    for kind, found in zip(("lung", "lesion"), layout.masks.values(), strict=True):
         if found:
             layout.notes.append(f"{len(found):,} of {len(layout.files):,} images have a {kind} mask beside them.")
             if len(found) < len(layout.files):

@@ -19,7 +19,6 @@ from scipy import ndimage
 from .inputs import reader, unit
 from .models.unet import UNet
 from .progress import bar
-from .words import t
 
 if TYPE_CHECKING:
     from .data import CxrDataset
@@ -31,9 +30,9 @@ _BATCH, _PIXELS = 8, 2**22  # images and pixels of one batch, at most: what a pr
 #: What a pair of lungs is, read off phantoms and real X-rays of children and adults: its fraction of the image, least
 #: and most; the smaller lung's area over the larger one's; how far apart they lie, in widths of the image; and the mean
 #: probability inside. Nearly all chests pass; pages, noise and chests with one half painted over do not.
-AREA, OTHER, APART, SURE = (0.05, 0.70), 0.30, 0.18, 0.88
-NOTHING, ONE, UNSURE = t("no lungs seen"), t("not two lungs side by side"), t("unsure")
-SMALL = t("smaller than {0} px", SMALLEST)
+AREA_RANGE, MIN_AREA_RATIO, MIN_DISTANCE, MIN_CONFIDENCE = (0.05, 0.70), 0.30, 0.18, 0.88
+NOTHING, ONE, UNSURE = "no lungs seen", "not two lungs side by side", "unsure"
+SMALL = f"smaller than {SMALLEST} px"
 
 
 def lungs(
@@ -108,12 +107,12 @@ def _pair(p: np.ndarray) -> tuple[np.ndarray, str]:
     inside = p > 0.5
     pieces = _largest_two(inside)
     kept = np.logical_or.reduce(pieces) if pieces else inside
-    if inside.mean() < AREA[0]:
+    if inside.mean() < AREA_RANGE[0]:
         reason = NOTHING
-    elif not pieces or kept.mean() > AREA[1] or not _side_by_side(*pieces):
+    elif not pieces or kept.mean() > AREA_RANGE[1] or not _side_by_side(*pieces):
         reason = ONE
     else:
-        reason = "" if p[kept].mean() >= SURE else UNSURE
+        reason = "" if p[kept].mean() >= MIN_CONFIDENCE else UNSURE
     if reason:
         return np.zeros_like(p), reason
     holes = ndimage.binary_fill_holes(kept) & ~kept
@@ -140,7 +139,7 @@ def _largest_two(mask: np.ndarray) -> list[np.ndarray]:
         label, count = ndimage.label(ndimage.binary_erosion(mask, iterations=cut) if cut else mask)
         area = np.bincount(label.ravel())[1:]
         first, second = (np.argsort(-area)[:2] + 1) if count > 1 else (0, 0)
-        if count > 1 and area[second - 1] >= OTHER * area[first - 1]:
+        if count > 1 and area[second - 1] >= MIN_AREA_RATIO * area[first - 1]:
             one, two = label == first, label == second
             if cut:
                 one, two = (ndimage.binary_dilation(piece, iterations=cut, mask=mask) for piece in (one, two))
@@ -151,7 +150,7 @@ def _largest_two(mask: np.ndarray) -> list[np.ndarray]:
 def _side_by_side(one: np.ndarray, two: np.ndarray) -> bool:
     """Tell whether two pieces lie as lungs do: apart from left to right, and more so than up and down."""
     (y0, x0), (y1, x1) = ndimage.center_of_mass(one), ndimage.center_of_mass(two)
-    return abs(x1 - x0) >= max(APART * one.shape[1], abs(y1 - y0))
+    return abs(x1 - x0) >= max(MIN_DISTANCE * one.shape[1], abs(y1 - y0))
 
 
 def load_weights(path: str | Path) -> UNet:

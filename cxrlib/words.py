@@ -1,4 +1,7 @@
-"""What the widgets say, in the language that the environment variable CXR_LANG names; without it, in English."""
+"""What the widgets say, in the language that the environment variable CXR_LANG names; without it, in English.
+
+Set it before cxrlib is imported: much of what widgets say is translated then.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """cxr.lungs: known answers on phantoms, empty masks and a count where there are no lungs, the command, the training."""
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -88,6 +91,16 @@ def test_a_mirrored_image_has_the_mirrored_mask(adults):
 def test_where_there_are_no_lungs_the_mask_is_empty_and_it_is_said(name):
     with pytest.warns(UserWarning, match="No lungs were found in 1 of 1 images"):
         assert not cxr.lungs(nothing()[name][None]).any()
+
+
+def test_the_warning_is_english_in_every_language():
+    said = (
+        "import warnings, numpy, cxrlib; warnings.simplefilter('error'); cxrlib.lungs(numpy.zeros((1, 64, 64), 'u1'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", said], env=os.environ | {"CXR_LANG": "ko"}, capture_output=True, text=True
+    )
+    assert "(no lungs seen: 1)" in done.stderr
 
 
 def test_one_warning_counts_the_images_and_the_others_are_not_touched(adults):

@@ -298,6 +298,7 @@ def test_shares():
         ("label_noise", {"label_noise": None}),
         ("label_noise.*second class", {"label_noise": 0.1, "classes": ("normal",)}),
         ("workers", {"workers": 1.5}),
+        ("classes: .*leave out it or bacterial", {"classes": ("normal", "pneumonia", "bacterial")}),
         ("confounder", {"confounder": 7}),
         ("confounder marker", {"confounder": {"marker": "often"}}),
         ("confounder blur", {"confounder": Confounder(blur={"normal": float("nan")})}),

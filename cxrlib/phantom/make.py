@@ -124,6 +124,8 @@ def _make(markers: float | None = None, **given: Any) -> Phantoms:
     classes = tuple(several("classes", given["classes"], partial(one_of, allowed=CLASSES)))
     if len(set(classes)) < len(classes):
         raise ValueError(f"classes: give each name once, got {classes}")
+    if "pneumonia" in classes and (twice := {"bacterial", "viral"} & set(classes)):
+        raise ValueError(f'classes: "pneumonia" holds bacterial and viral images already; leave out it or {min(twice)}')
     noise = number("label_noise", given["label_noise"], 0, 1)
     if noise and len(classes) < 2:
         raise ValueError(f"label_noise: a wrong label needs a second class, got the classes {classes}")

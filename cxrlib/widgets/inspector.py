@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from .. import cam
-from .._lungs import find_lungs
+from .._lungs import NOTHING, ONE, SMALL, SMALLEST, UNSURE, find_lungs
 from .._predict import predict as plain_predict
 from ..data import CxrDataset
 from ..data.decode import BadImage, read_picture
@@ -34,6 +34,11 @@ MOST = 60  # thumbnails on a page
 MAX_UPLOAD = 32 * 2**20  # bytes
 METHOD_NAMES = {method: method.title().replace("Cam", "CAM") for method in cam.METHODS}
 REGIONS = ("lesion", "lung", "marker")
+#: what `find_lungs` says of an image, for the reader
+_NO_LUNGS = {
+    NOTHING: t("no lungs seen"), ONE: t("not two lungs side by side"), UNSURE: t("unsure"),
+    SMALL: t("smaller than {0} px", SMALLEST),
+}  # fmt: skip
 
 
 class CamInspector(StaticWidget):
@@ -293,7 +298,7 @@ def _lungs_of(part: CxrDataset) -> tuple[Sequence[np.ndarray | None], list[str]]
         return part.lungs, [""] * len(part)
     masks, reasons = find_lungs(part)
     found = [None if reason else mask for mask, reason in zip(masks, reasons, strict=True)]
-    return found, [reason or "found" for reason in reasons]
+    return found, [_NO_LUNGS.get(reason, "found") for reason in reasons]
 
 
 def _describe(models: list[CxrNet], names: Sequence[str] | None, layers: Sequence[str] | None) -> list[dict]:

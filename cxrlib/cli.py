@@ -298,13 +298,13 @@ def evaluate(
         data = opened.load_data(source, root=root, progress=not quiet, **read_options(options))
         own = opened.split(data) if opened.trained_on(data) else None
         if own is None:
-            note(
-                "this is not the data set that the run was trained on, or it was changed since, so that images of its "
-                f"training may be among these: {part} is what the data set itself calls so"
+            other = (
+                "this is not the data set that the run was trained on, or it was changed since, so that images of its"
             )
+            note(f"{other} training may be among these: {part} is what the data set itself calls so")
         half, chosen = 0.5 if len(opened.classes) == 2 or opened.model.multilabel else None, opened.threshold
         images = _part(own, data, part)
-        reports = [opened.evaluate(images, mapping=mapping, threshold=half, progress=not quiet)]
+        report = opened.evaluate(images, mapping=mapping, threshold=half, progress=not quiet)
         if own is None:
             note(f"for comparison, the run's own test images: {opened.test}")
     else:
@@ -312,21 +312,16 @@ def evaluate(
         data = load(source or "phantom", model.config["size"], root=root, progress=not quiet, **read_options(options))
         images = _part(None, data, part)
         how = mapping, lambda x: score(model, x, progress=not quiet), model.multilabel
-        reports = [score_mapped(images, model.classes, *how)]
-        chosen = None
-    content = reports[0].to_dict()
-    for name, cut, source in (
-        ("at_validation_threshold", chosen, "chosen on the validation images of the run"),
-        ("at_threshold", threshold, "given"),
-    ):
-        if cut is not None:
-            reports.append(reports[0].at(cut, source))
-            content[name] = reports[-1].to_dict()
-    click.echo(reports[0].table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="–"))
-    for report in reports:
-        click.echo(report)
+        report, chosen = score_mapped(images, model.classes, *how), None
+    others = {}
+    if chosen is not None:
+        others["at_validation_threshold"] = report.at(chosen, "chosen on the validation images of the run")
+    if threshold is not None:
+        others["at_threshold"] = report.at(threshold, "given")
+    click.echo(report.table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="–"))
+    click.echo("\n".join(map(str, (report, *others.values()))))
     if out:
-        write_json(out, content)
+        write_json(out, report.to_dict() | {name: other.to_dict() for name, other in others.items()})
         click.echo(f"wrote {out}", err=True)
 
 

@@ -17,7 +17,7 @@ from ._predict import VIEWS
 from .augment import Augment
 from .models import CxrNet, build_model, freeze, leaves
 from .optimize import SCHEDULE_OPTIONS
-from .validate import number, one_of, short, whole
+from .validate import number, one_of, several, short, whole
 from .values import plain
 
 _CHECKS = {
@@ -153,13 +153,12 @@ class Recipe:
                 raise ValueError(f"recipe: {name}: give options by name, got {short(getattr(self, name))}")
         for view in self.tta:
             one_of("recipe: tta", view, VIEWS)
-        weights = self.class_weights
-        if weights is None or (isinstance(weights, str) and weights == "balanced"):
-            return
-        if not isinstance(weights, tuple) or not any(number("recipe: each of class_weights", w, 0) for w in weights):
-            allowed = 'None, "balanced" or one number (0 or more, not all 0) for each class'
-            raise ValueError(f"recipe: class_weights: give {allowed}, got {short(weights)}")
-        object.__setattr__(self, "class_weights", tuple(map(float, weights)))
+        if self.class_weights not in (None, "balanced"):
+            name = 'recipe: class_weights (None, "balanced", or one number per class)'
+            weights = tuple(several(name, self.class_weights, partial(number, low=0)))
+            if not any(weights):
+                raise ValueError(f"{name}: give at least one above 0, got {short(weights)}")
+            object.__setattr__(self, "class_weights", weights)
 
     @property
     def read_size(self) -> int:

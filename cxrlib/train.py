@@ -164,9 +164,8 @@ class _Training:
         self.schedule = make_schedule(self.optimizer, recipe, self.steps)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         self.targets = torch.from_numpy(targets(model, train.classes)).to(self.device, torch.float32)
-        self.weights = class_weights(recipe.class_weights, train)
-        if self.weights is not None:
-            self.weights = self.weights.to(self.device)
+        weights = class_weights(recipe.class_weights, train)
+        self.weights = None if weights is None else weights.to(self.device)
         self.averaged = moving_average(model, recipe.ema_decay)
         self.judged = model if self.averaged is None else self.averaged.module  # what is validated and kept
         self.history = History(recipe, hardware=describe(self.device) | {"processes": self.processes}, head=head)
@@ -178,18 +177,16 @@ class _Training:
         recipe, history, accelerator = self.recipe, self.history, self.accelerator
         if checkpoint is not None and checkpoint.exists():
             self.load(checkpoint)
-        first = _same_everywhere(accelerator, len(history.epochs))
+        done = _same_everywhere(accelerator, len(history.epochs)) * self.steps
         self.net = accelerator.prepare(self.model)
         show = progress and accelerator.is_main_process
-        total, done = (n * self.steps for n in (recipe.epochs, first))
-        bar = progress_bar(total=total, initial=done, desc=recipe.model, unit="step", show=show)
+        bar = progress_bar(total=recipe.epochs * self.steps, initial=done, desc=recipe.model, unit="step", show=show)
         live = LiveCurve(enabled=show)
         try:
             if self.attention is not None:
                 self.attention.open()
-            for epoch in range(first + 1, recipe.epochs + 1):
-                if self.finished:
-                    break
+            while not self.finished:
+                epoch = len(history.epochs) + 1
                 start, cpu_start = time.perf_counter(), time.process_time()
                 row, speed = self.train_epoch(epoch, bar)
                 if self.val is not None:

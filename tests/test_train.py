@@ -394,6 +394,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         ("class_weights", {}),
         ("class_weights", ["a", "b"]),
         ("class_weights", [0, 0]),
+        ("class_weights", [1, -5]),
+        ("class_weights", [1, "a"]),
         ("augment", {"flip": 1}),
         ("tta", 3),
         ("tta", [1]),

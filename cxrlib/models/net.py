@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterator, Sequence
+from functools import partial
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -152,7 +154,10 @@ def build_model(
         if seed is not None:
             torch.random.default_generator.manual_seed(whole("seed", seed, -(2**63), 2**64 - 1))
         if layers is not None:
-            given["filters"] = _check_filters(filters, default=(32, 64, 128) if name == "cnn5" else (64, 128))
+            if filters is None:
+                filters = (32, 64, 128) if name == "cnn5" else (64, 128)
+            each = [filters] if isinstance(filters, Integral) else filters
+            given["filters"] = several("filters", each, partial(whole, low=1))
             options = {key: given[key] for key in _LAYER_DEFAULTS}
             body, head = build_layers(layers, len(classes), size=size, **options)
         else:
@@ -226,13 +231,6 @@ def _check_options(given: dict, is_layers: bool) -> None:
     for key in ("hidden", "kernel", "head_hidden"):
         if given[key] is not None or key != "head_hidden":
             whole(key, given[key], 1)
-
-
-def _check_filters(filters: int | Sequence[int] | None, default: tuple[int, ...]) -> list[int]:
-    if filters is None:
-        return list(default)
-    values = filters if isinstance(filters, Sequence) and filters else [filters]
-    return [whole("filters: each", value, 1) for value in values]
 
 
 @contextlib.contextmanager

@@ -93,10 +93,7 @@ class StaticWidget(anywidget.AnyWidget):
 
 
 class PageWidget(StaticWidget):
-    """A widget whose script is told everything at once, in ``page``; Jupyter shows that page, without a kernel.
-
-    In Colab the kernel sends TensorFlow.js to a script that asks for it.
-    """
+    """A widget whose script is told everything at once, in ``page``; Jupyter shows that page, without a kernel."""
 
     page = traitlets.Dict().tag(sync=True)
 
@@ -105,7 +102,7 @@ class PageWidget(StaticWidget):
         self.on_msg(self._receive)
 
     def _receive(self, _widget: PageWidget, content: dict, buffers: list) -> None:
-        if content == {"type": "tfjs"}:
+        if content == {"type": "tfjs"}:  # in Colab: a script that runs a network asks for it
             self.send({"type": "tfjs", "script": tfjs()})
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:

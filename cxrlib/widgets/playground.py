@@ -21,9 +21,8 @@ CHANGES = ("flip", "rotate", "shift", "zoom", "brightness", "contrast", "gamma",
 class AugmentationPlayground(PageWidget):
     """One X-ray beside its augmented version: a slider for each operation of :class:`Augment`, but crop and mixup.
 
-    "Draw at random" draws from the ranges of the recipe ``augmented``.
-
-    The page computes what ``Augment`` computes, in the same order, so it needs no kernel.
+    The page computes what ``Augment`` computes, in the same order, so it needs no kernel. "Draw at random" draws from
+    the ranges of the recipe ``augmented``.
 
     Parameters
     ----------

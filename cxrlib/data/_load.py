@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import re
@@ -150,7 +149,7 @@ def _load_phantom(size: int, progress: bool, options: dict) -> CxrDataset:
     described = {name: value for name, value in options.items() if name != "workers"}
     parts = ["phantom", size, described, _source_hash(Path(phantom.__file__).parent), np.__version__]
     try:
-        key = cache.make_key(parts, _plain)
+        key = cache.make_key(parts)
     except (TypeError, ValueError):  # an option that cannot be written down cannot name a cache entry
         key, (arrays, table, classes) = None, make()
     else:
@@ -163,8 +162,3 @@ def _source_hash(package: Path) -> str:
     """Hash the generator's own source: an edited generator makes new images."""
     files = {file.relative_to(package).as_posix(): file.read_bytes() for file in package.rglob("*.py")}
     return hashed(*(name.encode() + b"\0" + content for name, content in sorted(files.items())))
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy's values and dataclasses into what JSON knows; TypeError where that cannot be."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else dataclasses.asdict(value)

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -267,9 +268,13 @@ def _parallel(function: Callable, items: Sequence, progress: bool, what: str) ->
                 shown.update()
 
 
-def make_key(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Hash a JSON value; ``default`` as in ``json.dumps``."""
-    return hashed(json.dumps(value, sort_keys=True, default=default).encode())
+def make_key(value: Any) -> str:
+    """Hash a value of what JSON knows, numpy's values and dataclasses; TypeError or ValueError for any other."""
+
+    def plain(part: Any) -> Any:
+        return part.tolist() if isinstance(part, np.generic | np.ndarray) else asdict(part)
+
+    return hashed(json.dumps(value, sort_keys=True, default=plain).encode())
 
 
 def _read_json(path: Path) -> Any:

@@ -101,17 +101,16 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
     and tools (``__MACOSX``, ``._*``, ``.DS_Store``, hidden folders) are passed over.
     """
     files, folders, skipped = [], [], []
-    seen = {os.path.realpath(root): ""}
+    seen: dict[str, str] = {}  # where a folder really is -> the path by which it is read
     waiting, links = [""], []  # real folders first: a link to one of them is the copy
     while waiting or links:
         folder = waiting.pop() if waiting else links.pop(0)
-        if folder and seen.setdefault(real := os.path.realpath(root / folder), folder) != folder:
+        if seen.setdefault(real := os.path.realpath(root / folder), folder) != folder:
             skipped.append((folder, f"a link to {seen[real] or 'the whole folder'}, which is read already"))
             if not f"{folder}/".startswith(f"{seen[real]}/") and seen[real]:  # else it leads back, and is no loss
                 folders.append(folder)
             continue
-        if folder:
-            folders.append(folder)
+        folders.append(folder)
         try:
             items = sorted(os.scandir(root / folder), key=lambda item: item.name)
         except OSError as error:
@@ -129,7 +128,7 @@ def scan(root: Path) -> tuple[list[File], list[str], list[tuple[str, str]]]:
                 files.append(found)
             elif found:
                 skipped.append((rel, found))
-    return sorted(files, key=lambda f: f.rel), sorted(folders), sorted(skipped)
+    return sorted(files, key=lambda f: f.rel), sorted(filter(None, folders)), sorted(skipped)
 
 
 def _look(item: os.DirEntry, rel: str) -> File | str:

@@ -25,7 +25,6 @@ _BORDER_FRACTION, _BORDER_LEVEL = 0.95, 10
 _WHITE, _DARKER = 250, 228
 #: Fractions of the side and of the image, below which nothing is a white box.
 _THIN, _SMALL = 0.03, 0.003
-_OTHER = "across classes"
 
 
 def pixel_statistics(data: CxrDataset) -> dict[str, np.ndarray]:
@@ -122,12 +121,11 @@ def crossings(table: pd.DataFrame, split_names: list[str], classes: tuple[str, .
             a, b = known[known["split"] == first], known[known["split"] == second]
             both = set(a[key]) & set(b[key])
             images = int(a[key].isin(both).sum() + b[key].isin(both).sum())
-            row = {"key": key, "splits": f"{first} and {second}", "values": len(both), "images": images}
             same = {c: set(a.loc[a["class"] == c, key]) & set(b.loc[b["class"] == c, key]) for c in classes}
-            row.update({c: len(values) for c, values in same.items()})
             # One number may stand for one class in the first split and for another in the second.
-            rows.append({**row, _OTHER: len(both - set().union(*same.values()))})
-    return pd.DataFrame(rows, columns=["key", "splits", "values", "images", *classes, _OTHER])
+            other = both - set().union(*same.values())
+            rows.append([key, f"{first} and {second}", len(both), images, *map(len, same.values()), len(other)])
+    return pd.DataFrame(rows, columns=["key", "splits", "values", "images", *classes, "across classes"])
 
 
 def digests(table: pd.DataFrame, data: CxrDataset) -> np.ndarray:

@@ -120,30 +120,14 @@ class Course:
 
     def title_of(self, name: str) -> str:
         """Return a chapter's title."""
-        found = re.search(r"^# (.+)$", (self.root / "chapters" / f"{name}.md").read_text(encoding="utf-8"), re.M)
-        return found[1].strip() if found else name
+        return title_in((self.root / "chapters" / f"{name}.md").read_text(encoding="utf-8")) or name
 
     def refer(self, reference: str, *, begins: bool = False) -> tuple[str, str | None]:
-        """Return how to call a chapter.
+        """Return how to call a chapter, as Markdown, and the page and anchor that it leads to.
 
-        Parameters
-        ----------
-        reference : str
-            Its name, and perhaps an anchor: `07_grad_cam#how-coarse-is-it`.
-        begins : bool, optional
-            Whether a sentence begins with it.
-
-        Returns
-        -------
-        text : str
-            "chapter 7", as Markdown; in a course without it "the chapter *Grad-CAM* of the full course".
-        page : str or None
-            The page and the anchor that it leads to; none in a course without it.
-
-        Raises
-        ------
-        ValueError
-            There is no such chapter.
+        ``reference`` is its name, and perhaps an anchor: `07_grad_cam#how-coarse-is-it`; ``begins`` says whether a
+        sentence begins with it. It is "chapter 7", or in a course without it "the chapter *Grad-CAM* of the full
+        course", which leads to no page. Raises ValueError where there is no such chapter.
         """
         name = reference.partition("#")[0]
         if not self.knows(f"chapters/{name}"):
@@ -220,6 +204,12 @@ class Course:
                 elif self.chapters.index(need) > self.chapters.index(name):
                     said.append(f"{name} builds on {need}, which comes later")
         return said
+
+
+def title_in(text: str) -> str:
+    """Return the title in a text of Markdown, or nothing."""
+    found = re.search(r"^# (.+)$", text, re.M)
+    return found[1].strip() if found else ""
 
 
 def _yaml(path: Path) -> Any:

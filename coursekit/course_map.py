@@ -39,16 +39,9 @@ NOT_SHOWN = ("remove-cell", "remove-input")
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a chapter.
+    """A section of a chapter: its heading, where a link finds it, and the numbers of its code cells in the chapter.
 
-    Parameters
-    ----------
-    title, anchor
-        Its heading, and where a link finds it.
-    minutes
-        To read it, estimated.
-    cells
-        The numbers of its code cells in the chapter.
+    ``minutes`` is the time to read it, estimated.
     """
 
     title: str
@@ -155,14 +148,9 @@ def out_of_date(chapter: Path, root: Path = ROOT) -> Iterator[str]:
 
 
 def table(chapter: Path, title: str, seconds: list[float] | None, root: Path = ROOT) -> str:
-    """Return the part of the page about one chapter, as Markdown.
+    """Return the part of the page about one chapter, as Markdown, below a heading.
 
-    Parameters
-    ----------
-    title
-        The heading.
-    seconds
-        What each code cell of the chapter took; none where that was not measured.
+    ``seconds`` is what each code cell of the chapter took; None where that was not measured.
     """
     parts, elsewhere = {section.title: section for section in sections(chapter)}, appendix_sections(chapter)
     own, asked = exercise(chapter, root), questions(chapter, root)

@@ -31,10 +31,7 @@ MARKERS = ("### BEGIN SOLUTION", "### END SOLUTION")
 def to_source(source: Path, site: Site, *, root: Path = ROOT) -> nbformat.NotebookNode:
     """Return the teacher's notebook of one solution, with the metadata that nbgrader reads.
 
-    Raises
-    ------
-    ValueError
-        It names the file and the cell: an answer without markers, or a task without test or check.
+    Raises ValueError, which names the file and the cell, for an answer without markers or a task without test or check.
     """
 
     def fail(what: str) -> NoReturn:

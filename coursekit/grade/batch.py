@@ -87,11 +87,11 @@ def grade_batch(
     tries = collections.Counter()
     judge_it = functools.partial(_judge_one, exercise, seed=seed, limits=limits, unsafe=unsafe)
     shown = bar(total=len(waiting), desc="Grading", unit="submission", show=progress)
-    with shown, _executor(dask, jobs) as run:
-        prove(exercise, functools.partial(run, judge_it))
+    with shown, _executor(dask, jobs, judge_it) as run:
+        prove(exercise, run)
         while waiting:
             again = []
-            for submission, future in run(judge_it, waiting):
+            for submission, future in run(waiting):
                 tries[submission.key] += 1
                 if _broke(future) and tries[submission.key] < 3:
                     again.append(submission)  # a process of the grader's died; it may have judged somebody else
@@ -103,7 +103,7 @@ def grade_batch(
             waiting = again
         for submission in handed_in:  # what a neighbor may have spoilt is judged once more, with nobody beside it
             if _doubtful(results[submission.key]):
-                for _, future in run(judge_it, [submission]):
+                for _, future in run([submission]):
                     results[submission.key] = _result_of(future, exercise, submission)
                 _save(out, exercise, results[submission.key])
     ordered = [results[key] for key in sorted(results)]
@@ -259,10 +259,10 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _executor(dask: str | None, jobs: int):
+def _executor(dask: str | None, jobs: int, judge_it: Callable):
     """Return a function that judges submissions side by side and yields (submission, future)."""
 
-    def pair(executor: concurrent.futures.Executor, judge_it: Callable, submissions: list):
+    def pair(executor: concurrent.futures.Executor, submissions: list):
         futures = {executor.submit(judge_it, it): it for it in submissions}
         for future in concurrent.futures.as_completed(futures):
             yield futures[future], future
@@ -271,11 +271,11 @@ def _executor(dask: str | None, jobs: int):
         # processes, not threads: the checks build networks from torch's one random generator
         pools, before = [], set(multiprocessing.active_children())
 
-        def run(judge_it: Callable, submissions: list):
+        def run(submissions: list):
             if not pools:
                 spawn = multiprocessing.get_context("spawn")
                 pools.append(concurrent.futures.ProcessPoolExecutor(jobs, spawn, _die_with_parent))
-            for submission, future in pair(pools[-1], judge_it, submissions):
+            for submission, future in pair(pools[-1], submissions):
                 yield submission, future
                 if _broke(future):
                     pools.clear()  # the next call gets another one

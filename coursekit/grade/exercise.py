@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from ..course import title_in
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def load_exercise(name: str, *folders: Path) -> Exercise:
         if not path.is_file():
             raise FileNotFoundError(f"the exercise {name} has no {path}: a grader needs it")
     notebook, source, answers = (path.read_text(encoding="utf-8") for path in (released, checks, solution))
-    exercise = Exercise(name, _title(notebook), notebook, source, tuple(read_solution(answers).items()))
+    prose = ["".join(cell["source"]) for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "markdown"]
+    exercise = Exercise(name, title_in("\n".join(prose)), notebook, source, tuple(read_solution(answers).items()))
     if missing := [task for task in exercise.tasks if task not in dict(exercise.reference)]:
         raise ValueError(f"{solution} has no answer for {', '.join(missing)}: run `make generated`")
     if strange := [check.name for check in exercise.checks if check.task not in exercise.tasks]:
@@ -143,14 +145,6 @@ def read_solution(text: str) -> dict[str, str]:
 
     cells = jupytext.reads(text, fmt="md:myst").cells
     return {cell.metadata["answer"]: cell.source for cell in cells if "answer" in cell.metadata}
-
-
-def _title(notebook: str) -> str:
-    for cell in json.loads(notebook)["cells"]:
-        found = re.search(r"^# (.+)$", "".join(cell["source"]), re.M) if cell["cell_type"] == "markdown" else None
-        if found:
-            return found[1].strip()
-    return ""
 
 
 @lru_cache(maxsize=32)

@@ -109,37 +109,35 @@ class Student:
                         break
                     raise
             unused = None
-            if self._run_cells():
-                self.printed, self.begun = self.session.printed.decode("utf-8", "replace"), True
-                break
+            try:
+                self._run_cells()
+            except Stopped:  # without the cell that did it, once more
+                continue
+            self.printed, self.begun = self.session.printed.decode("utf-8", "replace"), True
+            break
         else:
             self._close()
         if said:
             self.errors, self.notes, self.printed = said
 
-    def _run_cells(self) -> bool:
+    def _run_cells(self) -> None:
+        """Run the cells that have not stopped the process. Raises Stopped."""
         early: list[tuple[int, Cell, StudentError]] = []
         for i, cell in enumerate(self.spliced.program):
             if i in self.skipped:
                 continue
             error = self._run(i, cell)
-            if error is False:
-                return False
             if error and error.kind in _LATER:
                 early.append((i, cell, error))
             elif error:
                 self._complain(cell, error)
         for i, cell, error in early:  # once more, when all the others have run
-            again = self._run(i, cell)
-            if again is False:
-                return False
-            if again:
+            if self._run(i, cell):
                 self._complain(cell, error)
         self.errors |= self.lost
-        return True
 
-    def _run(self, i: int, cell: Cell) -> StudentError | bool | None:
-        """Run a cell: None where all is well, its error, or False where the process is gone."""
+    def _run(self, i: int, cell: Cell) -> StudentError | None:
+        """Run a cell, and return its error. Raises Stopped, and notes it, where the process is gone."""
         try:
             kept = self.session.run("given" if cell.kind == "given" else f"cell {i}", cell.source)
         except StudentError as error:
@@ -154,7 +152,7 @@ class Student:
             else:
                 self.lost.update(dict.fromkeys(cell.tasks, str(stop)))
                 self.review.append(str(stop))
-            return False
+            raise
         for task in kept:
             self.notes.append(f"a cell gives the name {task} to something else; the function of this name was graded")
         return None

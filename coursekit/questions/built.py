@@ -15,14 +15,9 @@ class NotShown(LookupError):
 
 
 class Page:
-    """A chapter of the built book.
+    """A chapter of the built book, from its HTML file; ``figure`` writes into the folder ``pictures``.
 
-    Parameters
-    ----------
-    path
-        The HTML file. It is read when something is asked for; where it is absent, that raises `NotShown`.
-    pictures
-        Folder that `figure` writes into.
+    The file is read when something is asked for; where it is absent, that raises `NotShown`.
     """
 
     def __init__(self, path: Path, pictures: Path) -> None:

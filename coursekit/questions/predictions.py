@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from ..course import REFERENCE, Course
+from ..course import REFERENCE, Course, title_in
 
 #: A block ``:::{predict}``: its choices, or none, and the question.
 BLOCK = re.compile(r"^:::\{predict\}\n(?::choices:([^\n]*)\n)?(.*?)\n:::$", re.M | re.S)
@@ -58,17 +58,13 @@ def plain(text: str) -> str:
 
 def title_of(chapter: Path) -> str:
     """Return a chapter's title."""
-    found = re.search(r"^# (.+)$", CELL.sub("", chapter.read_text(encoding="utf-8")), re.M)
-    return plain(found[1]) if found else chapter.stem
+    return plain(title_in(CELL.sub("", chapter.read_text(encoding="utf-8"))) or chapter.stem)
 
 
 def of_chapter(chapter: Path, happened: dict[str, str | None] | None = None) -> list[Prediction]:
     """Read the questions of a chapter.
 
-    Parameters
-    ----------
-    happened
-        How a question begins -> the choice that came true, or None where no choice is right.
+    ``happened`` tells by how a question begins the choice that came true, or None where no choice is right.
     """
     text, found = chapter.read_text(encoding="utf-8"), []
     for match in BLOCK.finditer(text):

@@ -38,10 +38,7 @@ class DeckMarkdown(Markdown):
 def to_notebook(slides: list[Slide], foot: Sequence[str] = ()) -> nbformat.NotebookNode:
     """Return the slides as a notebook in which each cell says what it is on, as nbconvert wants it.
 
-    Parameters
-    ----------
-    foot
-        Lines below the first slide: what course it is, and whose.
+    ``foot`` are lines below the first slide: what course it is, and whose.
     """
     cells = []
 

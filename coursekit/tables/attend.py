@@ -19,18 +19,11 @@ def text(records: list[dict]) -> str:
 
 def _phantoms(r: dict) -> str:
     def found(name: str, p: float, weight: float) -> tuple:
-        return zip(*(row[name] for row in r["rows"] if (row["p"], row["weight"]) == (p, weight)), strict=True)
+        return tuple(zip(*(row[name] for row in r["rows"] if (row["p"], row["weight"]) == (p, weight)), strict=True))
 
     def cell(name: str, p: float, weight: float) -> str:
         values, lows, highs = found(name, p, weight)
         return over_seeds(values, f" ({min(lows):.3f}–{max(highs):.3f})")
-
-    def average(name: str, p: float, weight: float) -> float:
-        return mean(next(found(name, p, weight)))
-
-    def spread(name: str, p: float, weight: float) -> float:
-        values = next(found(name, p, weight))
-        return max(values) - min(values)
 
     def worst(weight: float) -> float:
         rows = [row for row in r["choosing"] if row["weight"] == weight]
@@ -48,13 +41,13 @@ def _phantoms(r: dict) -> str:
     ]
     said = []
     for p in fractions:
-        before, after = ({n: average(n, p, w) for n in names} for w in (0.0, chosen))
+        before, after = ({n: mean(found(n, p, w)[0]) for n in names} for w in (0.0, chosen))
+        spans = [max(values) - min(values) for values in (found("auc_removed", p, w)[0] for w in (chosen, 0.0))]
         said.append(
             f"At p = {p:g} the marker flips {after['flips']:.0%} of the answers with the penalty and "
             f"{before['flips']:.0%} without. With markers on the healthy the AUC is {after['auc_swapped']:.3f} against "
             f"{before['auc_swapped']:.3f}; without markers it is {after['auc_removed']:.3f} against "
-            f"{before['auc_removed']:.3f}, and the seeds span {spread('auc_removed', p, chosen):.3f} against "
-            f"{spread('auc_removed', p, 0.0):.3f}."
+            f"{before['auc_removed']:.3f}, and the seeds span {spans[0]:.3f} against {spans[1]:.3f}."
         )
     seeds, weights = ({row[key] for row in r[part]} for key, part in (("seed", "rows"), ("weight", "choosing")))
     return filled(

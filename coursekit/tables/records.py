@@ -139,14 +139,8 @@ def over_seeds(values: list[float], between: str = "") -> str:
 def scored(runs: list[dict], name: str, part: str = "test") -> str:
     """Return a value of one run with its interval, or of several seeds as the page says; a dash where it is undefined.
 
-    Parameters
-    ----------
-    runs : list of dict
-        Records of one recipe, one per seed.
-    name : str
-        The score, e.g. "accuracy".
-    part : str
-        "test", or "test_at_validation_threshold", which only runs with two classes have.
+    ``runs`` are records of one recipe, one per seed; ``name`` is a score such as "accuracy", ``part`` "test", or
+    "test_at_validation_threshold", which only runs with two classes have.
     """
     if any(part not in r or r[part]["values"][name] is None for r in runs):
         return UNDEFINED

@@ -48,18 +48,11 @@ def command(line: str) -> str:
 def look(sources: list[str], allowed: list[str]) -> dict:
     """Say what can be said about cells without running them.
 
-    Parameters
-    ----------
-    sources : list of str
-    allowed : list of str
-        Libraries that answers may use beside Python's own; an empty list allows all.
+    allowed: libraries that answers may use beside Python's own; an empty list allows all.
 
-    Returns
-    -------
-    dict
-        ``cells``: per cell ``code`` (a hash that comments and layout do not change, "" where the cell is no Python),
-        ``binds`` (names that it gives a value) and ``parts`` ([first line, last line, whether it defines something]
-        per statement). ``foreign``: [cell, line, library] per use of another library inside a function.
+    Returns ``cells``: per cell ``code`` (a hash that comments and layout do not change, "" where the cell is no
+    Python), ``binds`` (names that it gives a value) and ``parts`` ([first line, last line, whether it defines
+    something] per statement); and ``foreign``: [cell, line, library] per use of another library inside a function.
     """
     trees = [_tree(source) for source in sources]
     cells = []

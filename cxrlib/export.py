@@ -40,8 +40,7 @@ def export_onnx(run: Run, path: str | Path) -> float:
     pictures before, and with the probabilities after.
 
     The file is read again with ONNX Runtime, and compared, before it gets its name. Raises ModuleNotFoundError where
-    the packages of the extra ``onnx`` are missing, ValueError where the two disagree by more
-    than a ten-thousandth.
+    the packages of the extra ``onnx`` are missing, ValueError where the two disagree by more than a ten-thousandth.
     """
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise ModuleNotFoundError(f"to write ONNX, {', '.join(missing)} must be installed: pip install 'cxrlib[onnx]'")
@@ -61,9 +60,8 @@ def export_onnx(run: Run, path: str | Path) -> float:
         ours = model(torch.from_numpy(images).to(first.device)).cpu().numpy()
     facts = {
         "classes": list(run.classes), "size": side, "normalize": model.config["normalize"], "threshold": run.threshold,
-        "multilabel": model.multilabel,
-        "temperature": None if model.multilabel else run.temperature, "views": list(recipe.tta), "crop": recipe.crop,
-        "crop_margin": recipe.crop_margin if recipe.crop else None,
+        "multilabel": model.multilabel, "temperature": None if model.multilabel else run.temperature,
+        "views": list(recipe.tta), "crop": recipe.crop, "crop_margin": recipe.crop_margin if recipe.crop else None,
         "note": "Input in [0, 1]. The recorded scores average the probabilities of these views. Not a medical device.",
     }  # fmt: skip
     program.model.metadata_props.update({name: json.dumps(value) for name, value in facts.items()})

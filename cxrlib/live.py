@@ -14,7 +14,6 @@ from .values import packed
 
 FORMAT = 1
 EXACT = 8192  # weights: the last layer is among these, whose rounding would be seen most
-_SAME = {"relu": "relu", "silu": "silu", "sigmoid": "sigmoid", "add": "add", "mul": "mul", "cat": "concat"}
 
 
 def live_network(model: CxrNet, bits: int = 16) -> dict:
@@ -129,8 +128,8 @@ def _step(node: torch.fx.Node, value: dict, steps: list[dict], place: dict) -> d
         return step | {"do": "relu6"}
     if name == "mul" and isinstance(args[1], float):
         return step | {"do": "times", "by": args[1]}
-    if name in _SAME:
-        return step | {"do": _SAME[name]}
+    if name in ("relu", "silu", "sigmoid", "add", "mul", "cat"):
+        return step | {"do": "concat" if name == "cat" else name}
     raise ValueError(f"model: the page does not know the operation {name}")
 
 

@@ -116,7 +116,6 @@ class CamInspector(StaticWidget):
         self._decision = self._checked(decision)
         self._compare = one_of("compare", compare, ["no", "classes", "images", *["models"] * (len(self._models) > 1)])
         rows = _spread(data) if images is None else list(dict.fromkeys(positions(images, len(data), MOST)))
-        methods = [methods] if isinstance(methods, str) else methods
         self._methods = list(dict.fromkeys(several("methods", methods, partial(one_of, allowed=cam.METHODS))))
         self._described = _describe(self._models, names, layers)
         if live and not all(set(model["layers"]) & set(model["ends"]) for model in self._described):

@@ -6,6 +6,7 @@ what takes the book or its numbers to a class says so. `python -m coursekit.buil
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,5 +38,6 @@ def say_old_slides(book: Path) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     say_unusual(ROOT / "_build")
     say_old_slides(ROOT / "_build" / "html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def broken(lines: Iterable[str]) -> list[str]:
 
 def main() -> int:
     """Check the links of all pages; nothing is executed."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     course, site = Course.read(ROOT), Site.read()
     settings = course.configuration()
     settings["execute"]["execute_notebooks"] = "off"

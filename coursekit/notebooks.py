@@ -8,6 +8,7 @@ out: the same chapter always gives the same bytes.
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Collection
@@ -383,6 +384,7 @@ def refresh(site: Site, *, root: Path = ROOT) -> None:
 
 def main() -> int:
     """Make all notebooks."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     try:
         Course.read().speaking()
         site = Site.read()

@@ -5,6 +5,7 @@ Run by `make generated`. No number in either table is typed: change a record, an
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 from pathlib import Path
@@ -31,10 +32,12 @@ from .tables.records import (
     scored,
     table,
     training_minutes,
+    wrapped,
 )
 
 BEGIN, END = "<!-- results:begin (made by coursekit/results.py) -->", "<!-- results:end -->"
 
+KAGGLE = 5856  # images of the set
 ACCURACIES = ("test accuracy at 0.5", "test accuracy at the validation threshold")
 
 
@@ -135,6 +138,24 @@ def anchors() -> str:
     )
 
 
+def copy_of(records: list[dict]) -> str:
+    """Say how many images the copy of the data set has, from the first run of `cxr train`."""
+    for record in filter(is_training, records):
+        parts = [part["images"] for part in record["data"]["splits"].values()]
+        listed = " + ".join(f"{images:,}" for images in parts)
+        return (
+            f"The copy used here has {sum(parts):,} of Kaggle's {KAGGLE:,} images ({listed}: training, validation, "
+            "test); the official 16 validation images are missing in it."
+        )
+    return ""
+
+
+def on_what(records: list[dict]) -> str:
+    """Say on how many threads the runs of `cxr train` were made."""
+    threads = sorted({r["training"]["hardware"]["threads"] for r in records if is_training(r)})
+    return f"{' or '.join(map(str, threads))} thread{'s' if threads != [1] else ''}"
+
+
 def readme_block(records: list[dict]) -> str:
     """Write what the README quotes: the scores of each recipe, at both thresholds, and how to read them."""
     rows = []
@@ -144,7 +165,7 @@ def readme_block(records: list[dict]) -> str:
     scores = table(["recipe, seeds", "model", *ACCURACIES, "test AUC", "time*"], rows)
     old = OLD if any(map(dagger, filter(is_training, records))) else ""
     lines = [took.line(records, "book/what_it_took.md"), each("lungs", lungs.line)(records)]
-    return "\n\n".join(filter(None, [scores, filled("readme"), old, *lines]))
+    return wrapped("\n\n".join(filter(None, [scores, filled("readme", threads=on_what(records)), old, *lines])))
 
 
 def time_to_accuracy(records: list[dict]) -> dict | None:
@@ -198,20 +219,20 @@ def outputs() -> dict[Path, str]:
     records = load(ROOT / "results")
     readme, book = ROOT / "README.md", ROOT / "book"
     parts = {name: make(records) for name, make in PARTS.items()}
-    old = f" {OLD}" if any(dagger(r) for r in records if "training" in r) else ""
-    page = filled("results", parts, old=old, anchors=anchors())
+    old = f" {OLD}" if any(map(dagger, filter(is_training, records))) else ""
+    page = filled("results", parts, old=old, anchors=anchors(), copy=copy_of(records))
     measured = speed.read(ROOT / "benchmarks")
     if accuracy := time_to_accuracy(records):
         measured["accuracy"] = accuracy
     made = {
         readme: fill(readme.read_text(encoding="utf-8"), readme_block(records)),
-        book / "results.md": story.told(page, records),
+        book / "results.md": wrapped(story.told(page, records)),
         book / "performance.md": speed.page(measured),
     }
     extra = {lungs.PICTURE: lungs.picture, took.PICTURE: took.picture, "what_it_took.md": took.page}
     for name, make in extra.items():
         if written := make(records):
-            made[book / name] = written
+            made[book / name] = wrapped(written) if name.endswith(".md") else written
     resnet = next((r for r in records if is_training(r) and r["training"]["recipe"]["model"] == "resnet18"), None)
     if resnet and set(scaling.NEEDED) <= set(measured) and measured["grading"]["cores"] > 1:
         made[book / "scaling.md"] = scaling.page(measured, resnet)
@@ -220,6 +241,7 @@ def outputs() -> dict[Path, str]:
 
 def main() -> int:
     """Write the pages."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for path, text in outputs().items():
         path.write_text(text, encoding="utf-8", newline="\n")
         print(f"wrote {path.relative_to(ROOT)}")

@@ -5,6 +5,7 @@ python -m coursekit.social_card
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from pathlib import Path
 
@@ -47,4 +48,5 @@ def draw(target: Path) -> Path:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(draw(ROOT / "book" / "_static" / "card.png"))

@@ -1,5 +1,6 @@
 """The README: its Python runs as it stands, its links lead somewhere, its table has the book's chapters."""
 
+import json
 import re
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def test_the_table_has_the_chapters_of_the_book_in_their_order():
     rows = re.findall(r"^\| \d+ \[[^\]]+\]\(chapters/(\w+)\.md\) \| [^|]*\|$", README, re.M)
     book = [path.stem for path in chapters() if path.stem[0].isdigit()]  # an appendix has no number
     assert rows == book, "run `make generated`"
+
+
+def test_the_time_of_a_build_is_the_measured_one():
+    rows = json.loads((ROOT / "benchmarks" / "book.json").read_text(encoding="utf-8"))["rows"]
+    (cold,) = [row["seconds"] / 60 for row in rows if row["what"] == "cold"]
+    assert "about eight minutes in all on two cores" in README.replace("\n", " ") and round(cold) == 8
 
 
 def test_what_it_links_is_there():

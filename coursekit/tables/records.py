@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -81,17 +82,15 @@ def name_of(runs: list[dict]) -> str:
 
 
 def training_minutes(record: dict) -> float:
-    """Return epochs times the median epoch: other jobs on the machine slow single epochs, and the sum would hold that.
+    """Return the CPU time over the threads, where it was recorded; else the number of epochs times the median epoch.
 
-    CPU time over threads, where it was recorded: other jobs disturb it less than the clock.
+    By the clock other jobs on the machine slow single epochs, and the sum would hold that.
     """
     training = record["training"]
     phases = [phase for phase in (training["epochs"], training.get("head")) if phase]
     if all("cpu_seconds" in epoch for phase in phases for epoch in phase) and training["hardware"]["device"] == "cpu":
-        seconds = [[e["cpu_seconds"] / training["hardware"]["threads"] for e in phase] for phase in phases]
-    else:
-        seconds = [[e["seconds"] for e in phase] for phase in phases]
-    return sum(len(s) * statistics.median(s) for s in seconds) / 60
+        return sum(e["cpu_seconds"] for phase in phases for e in phase) / training["hardware"]["threads"] / 60
+    return sum(len(phase) * statistics.median(e["seconds"] for e in phase) for phase in phases) / 60
 
 
 def ranged(value: float | None, low: float | None, high: float | None, form: str = ".3f") -> str:
@@ -147,6 +146,22 @@ def scored(runs: list[dict], name: str, part: str = "test") -> str:
     ends = [end for r in runs for end in r[part]["intervals"][name]]
     between = "" if None in ends else f" ({min(ends):.3f}–{max(ends):.3f})"
     return over_seeds([r[part]["values"][name] for r in runs], between)
+
+
+def wrapped(page: str, width: int = 120) -> str:
+    """Break a page's prose into lines, after values have filled it; tables, headings, pictures and code stay."""
+    done, prose, code = [], [], False
+    for line in [*page.split("\n"), ""]:
+        fence = line.startswith("```")
+        if line and not (code or fence or line.startswith(("#", "|", "<", ":", "!"))):
+            prose.append(line)
+            continue
+        for item in re.split(r"\n(?=- )", "\n".join(prose)) if prose else ():
+            inner = "  " if item.startswith("- ") else ""
+            how = {"subsequent_indent": inner, "break_long_words": False, "break_on_hyphens": False}
+            done.append(textwrap.fill(re.sub(r"\n *", " ", item), width, **how))
+        done, prose, code = [*done, line], [], code ^ fence
+    return "\n".join(done[:-1])
 
 
 def unbroken(text: str) -> str:

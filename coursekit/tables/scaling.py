@@ -5,9 +5,7 @@ Run by coursekit/results.py. Without the records of its benchmarks there is no p
 
 from __future__ import annotations
 
-import textwrap
-
-from .records import filled, table
+from .records import filled, table, wrapped
 from .speed import machines
 
 NEEDED = ("pipeline", "processes", "large", "grading")
@@ -53,7 +51,4 @@ def page(records: dict[str, dict], training: dict) -> str:
         best=SUBMISSIONS / rates[1] / CORES, alone=SUBMISSIONS / rates[jobs] / 60, memory=3 * CORES,
         likely=SUBMISSIONS / rates[1] * (serial + (1 - serial) / CORES),
     )  # fmt: skip
-    parts = text.split("\n\n")
-    prose = {i for i, part in enumerate(parts) if not part.startswith(("#", "```", "|"))}
-    lines = [textwrap.fill(p, 118, break_on_hyphens=False) if i in prose else p for i, p in enumerate(parts)]
-    return "\n\n".join(lines) + "\n"
+    return wrapped(text) + "\n"

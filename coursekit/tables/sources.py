@@ -9,7 +9,7 @@ import statistics
 from cxrlib.source_projects import SOURCES, reported
 
 from ..reproduce import NOT_RUN, PLAN, Row, command, why
-from .records import dagger, filled, is_reproduction, over_seeds, scored, table, training_minutes
+from .records import OLD, dagger, filled, is_reproduction, over_seeds, scored, table, training_minutes
 
 figures_of = functools.cache(reported)  # making the table takes longer than everything else here
 
@@ -62,6 +62,7 @@ def source_section(letter: str, records: list[dict]) -> str:
     if rows:
         head = ["row", "experiment", "run here", "reported", "validation accuracy", "test accuracy", "test macro F1"]
         parts.append(table([*head, "test AUC", "training time"], rows))
+        parts += [OLD] if any("†" in row[0] for row in rows) else []
         of_source = [r["data"] for r in found if r["reproduction"]["source"] == letter]
         parts += [
             f"The images are {text}." for text in dict.fromkeys(d["stand_in"] for d in of_source if "stand_in" in d)

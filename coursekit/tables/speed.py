@@ -73,7 +73,8 @@ def _starting(found: dict) -> Iterator[list[str]]:
     for row in found["rows"]:
         name = f"`{row['what']}`" if row["what"].startswith("cxr") else row["what"]
         seconds = max(0.0, row["seconds"])  # noise can make a difference of two times negative
-        yield _line(name, f"{seconds:.2f} s", f"under {row['bar']:g} s", seconds < row["bar"])
+        time = f"{seconds:.2f} s" if seconds >= 0.01 else f"{1000 * seconds:.0f} ms"
+        yield _line(name, time, f"under {row['bar']:g} s", seconds < row["bar"])
 
 
 def _book(found: dict) -> Iterator[list[str]]:

@@ -323,7 +323,7 @@ NETWORK = {"parameters": 10_000_000, "training": {"recipe": {"model": "resnet18"
 
 def test_the_paper_calculation_is_right():
     text = " ".join(scaling.page(MEASURED, NETWORK).split())
-    assert "25 files a second and core" in text  # 100 files in 2 s on 2 cores
+    assert "25 files per second and core" in text  # 100 files in 2 s on 2 cores
     assert "take 11 hours of one core, or 10 minutes of 64 cores" in text  # 40,000 s
     assert "At 100 px the pixels are 10 GB" in text
     assert "read 8,000 a second: an epoch cannot take less than 125 s" in text

@@ -1,5 +1,6 @@
 """What the pages for teachers and readers say in numbers is what the full course has."""
 
+import json
 import re
 
 from coursekit.course import ROOT, Course
@@ -47,3 +48,10 @@ def test_every_program_that_is_shipped_is_named_with_its_licence():
     shipped = [*ROOT.glob("book/_static/*/LICENSE"), *ROOT.glob("cxrlib/**/*.LICENSE")]
     text = (ROOT / "LICENSE-CONTENT.md").read_text(encoding="utf-8")
     assert len(shipped) >= 3 and all((path.name if path.suffix else path.parent.name) in text for path in shipped)
+
+
+def test_a_class_is_graded_in_the_time_that_was_measured():
+    found = json.loads((ROOT / "benchmarks" / "grading.json").read_text(encoding="utf-8"))
+    minutes = [100 / run["per_minute"] for run in found["runs"] if run["jobs"] <= found["cores"]]
+    assert "A class of 100 takes a minute or two on two cores" in page("graders")
+    assert found["cores"] == 2 and all(0.5 < one < 2 for one in minutes)

@@ -177,7 +177,7 @@ class _Training:
         recipe, history, accelerator = self.recipe, self.history, self.accelerator
         if checkpoint is not None and checkpoint.exists():
             self.load(checkpoint)
-        done = _same_everywhere(accelerator, len(history.epochs)) * self.steps
+        done = _same_everywhere(len(history.epochs)) * self.steps
         self.net = accelerator.prepare(self.model)
         show = progress and accelerator.is_main_process
         bar = progress_bar(total=recipe.epochs * self.steps, initial=done, desc=recipe.model, unit="step", show=show)
@@ -392,10 +392,8 @@ def _batch_size(recipe: Recipe, images: int, processes: int) -> int:
     return min(recipe.batch_size, images - images % processes)
 
 
-def _same_everywhere(accelerator: object, epochs: int) -> int:
+def _same_everywhere(epochs: int) -> int:
     """Return the number of finished epochs, which must agree: processes would wait for each other forever."""
-    if accelerator.num_processes == 1:
-        return epochs
     from accelerate.utils import gather_object
 
     found = gather_object([epochs])

@@ -79,7 +79,7 @@ class Course:
         """Let this process, and those that it starts, speak the course's language; BOOK_LANG goes before course.yml."""
         code = os.environ.get("BOOK_LANG") or self.language or "en"
         if not LANGUAGE.fullmatch(code):
-            raise ValueError(f"BOOK_LANG: {code!r} is no code of a language, such as en, ko or pt_BR")
+            raise ValueError(f"BOOK_LANG: {code!r} is not the code of a language, such as en, ko or pt_BR")
         if code not in ("en", *translated()):
             print(f"Note: nobody has translated what widgets and buttons say into {code!r} yet: book/translate.md")
         os.environ.pop("CXR_LANG", None)
@@ -251,7 +251,7 @@ class _Reader:
         if words["logo"] and not (self.root / words["logo"]).is_file():
             self.fail(f"logo: there is no file {words['logo']}; give a path from the folder of course.yml")
         if words["language"] and not LANGUAGE.fullmatch(words["language"]):
-            self.fail(f"language: {words['language']!r} is no code of a language, such as en, ko or pt_BR")
+            self.fail(f"language: {words['language']!r} is not the code of a language, such as en, ko or pt_BR")
         chapters = self.chapters(said.get("chapters"))
         pages = tuple(self.page(page) for page in self.listed("pages", said.get("pages") or []))
         weeks = tuple(
@@ -263,7 +263,7 @@ class _Reader:
     def words(self, key: str, value: object) -> str | None:
         if value is None or (isinstance(value, str) and value.strip()):
             return value
-        self.fail(f"{key}: {value!r} is no text; put it in quotation marks, or leave the line out")
+        self.fail(f"{key}: {value!r} is not text; put it in quotation marks, or leave the line out")
 
     def listed(self, key: str, value: object) -> list:
         if not isinstance(value, list):
@@ -303,8 +303,8 @@ class _Reader:
         if type(value) is datetime.date:
             return value
         self.fail(
-            f"solutions: {value!r} is no day in the form 2027-02-15 without quotation marks; write hide, show, or the "
-            "day from which on a build has them"
+            f"solutions: {value!r} is not a day in the form 2027-02-15 without quotation marks; write hide, show, or "
+            "the day from which on a build has them"
         )
 
     def week(self, number: int, value: object, chosen: tuple[str, ...]) -> Week:

@@ -138,7 +138,7 @@ def main() -> int:
     try:
         Locale.parse(given.language)
     except (UnknownLocaleError, ValueError):
-        parser.error(f"{given.language!r} is no code of a language, such as ko, de or pt_BR")
+        parser.error(f"{given.language!r} is not the code of a language, such as ko, de or pt_BR")
     folder = given.root / "locale" / given.language / "LC_MESSAGES"
     try:
         pages = prose(given.root, given.root / "_build" / "gettext")

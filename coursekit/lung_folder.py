@@ -49,11 +49,11 @@ def write_lungs(
     ValueError
         No images, an ``out`` inside of ``path``, or two images that differ only in their extensions.
     FileNotFoundError
-        ``path`` is no folder.
+        ``path`` is not a folder.
     """
     path, out = Path(path), Path(out)
     if not path.is_dir():
-        raise FileNotFoundError(f"{path} is no folder; give one that holds images")
+        raise FileNotFoundError(f"{path} is not a folder; give one that holds images")
     if out.resolve().is_relative_to(path.resolve()):
         raise ValueError(f"out: give a folder outside of {path}, or the next run would read these masks; got {out}")
     files, _, skipped = scan(path)

@@ -66,7 +66,7 @@ class Site:
                 "(GitLab: Settings, Repository, Mirroring repositories), and give the mirror's address"
             )
         if not BRANCH.fullmatch(self.branch):
-            raise ValueError(f"{self.branch!r} is no branch that links can name: letters, digits and . _ - / + @")
+            raise ValueError(f"{self.branch!r} is not a branch that links can name: letters, digits and . _ - / + @")
 
     @classmethod
     def read(cls, config: Path = ROOT / "_config.yml") -> Site:

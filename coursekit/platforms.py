@@ -57,13 +57,13 @@ def nbgrader_course(target: Path, course: Path = ROOT, site: Site | None = None)
 def autograder_zip(exercise: str, target: Path, course: Path = ROOT) -> Path:
     """Write the zip that Gradescope takes as an autograder; it holds the course, so the checks, too.
 
-    Raises FileNotFoundError for an exercise that is not there, ValueError where the course is no git repository.
+    Raises FileNotFoundError for an exercise that is not there, ValueError where the course is not a git repository.
     """
     name = load_exercise(exercise, course).name
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=course, capture_output=True, text=True)
     files = [file for file in listed.stdout.split("\0") if file.startswith(NEEDED)]
     if listed.returncode or not files:
-        raise ValueError(f"{course} is no git repository: the zip holds the files that git knows")
+        raise ValueError(f"{course} is not a git repository: the zip holds the files that git knows")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for script in ("setup.sh", "run_autograder"):
             info = zipfile.ZipInfo(script)

@@ -56,7 +56,7 @@ def _record(path: Path) -> dict:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {str(error)[:100]}"
         raise ValueError(
-            f"{path} is no complete record ({reason}): run its command again, or remove the file"
+            f"{path} is not a complete record ({reason}): run its command again, or remove the file"
         ) from error
     return record
 

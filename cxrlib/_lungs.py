@@ -162,7 +162,7 @@ def load_weights(path: str | Path) -> UNet:
             # all but batch norm's counters
             arrays = {name: file[name] for name, value in known.items() if value.is_floating_point()}
         if not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in arrays.values()):
-            raise ValueError("they are no finite numbers")
+            raise ValueError("not all of them are finite numbers")
         found = {name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()}
         network.load_state_dict(known | found)
     except FileNotFoundError:

@@ -35,12 +35,12 @@ def explain(
 ) -> np.ndarray:  # fmt: skip
     """Compute class activation maps, float32: (N, K, h, w) for all classes, (N, h, w) with a target.
 
-    The model is left as it was found: mode, gradients, hooks. The maps have the size of the layer and keep their raw
-    values, so that maps of several images and classes can be compared. For Grad-CAM at the end of a network with global
-    average pooling and one linear layer, the maps of all classes come from one forward pass, without any gradient. For
-    other layers, only the part of the network behind the layer is differentiated. Raises ValueError for an unknown
-    layer, target or method, images of another kind or scale, no spatial maps, activations that are not finite; warns
-    where maps of the target are zero everywhere after ReLU.
+    The model is left as it was found: mode, gradients, hooks. The maps have the size of the layer. They are not
+    rescaled, so that maps of several images and classes can be compared; with ``relu`` negative values are 0. For
+    Grad-CAM at the end of a network with global average pooling and one linear layer, the maps of all classes come from
+    one forward pass, without any gradient. For other layers, only the part of the network behind the layer is
+    differentiated. Raises ValueError for an unknown layer, target or method, images of another kind or scale, no
+    spatial maps, activations that are not finite; warns where maps of the target are zero everywhere after ReLU.
 
     Parameters
     ----------

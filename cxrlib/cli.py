@@ -86,7 +86,7 @@ def read_options(text: tuple[str, ...]) -> dict:
             raise click.BadParameter(f"{item[:80]!r} is not of the form NAME=VALUE, e.g. n=600", param_hint="-o")
         if key in ("name", "size", "root", "progress"):
             others = "--size, --root and --quiet are options of the command itself"
-            raise click.BadParameter(f"{key} is no option of a data source; {others}", param_hint="-o")
+            raise click.BadParameter(f"{key} is not an option of a data source; {others}", param_hint="-o")
         try:
             found[key] = json.loads(value)
         except ValueError:
@@ -353,8 +353,8 @@ def _part(own: tuple | None, data: CxrDataset, part: str) -> CxrDataset:
 def export(run: Path, out: Path) -> None:
     """Write the network of a finished RUN as an ONNX file, OUT, for programs without PyTorch.
 
-    Classes, size, normalization, threshold, temperature, crop and views stand in the file's metadata. It is compared
-    with PyTorch before it gets its name. Needs the extra: pip install 'cxrlib[onnx]'.
+    Classes, size, normalization, threshold, temperature, crop and views are stored in the file's metadata. It is
+    compared with PyTorch before it is put in place. Needs the extra: pip install 'cxrlib[onnx]'.
     """
     from . import Run
     from .export import OPSET, export_onnx

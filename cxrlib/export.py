@@ -32,14 +32,16 @@ class _Answers(nn.Module):
 
 
 def export_onnx(run: Run, path: str | Path) -> float:
-    """Write a run's network as ONNX; return how far its logits are from PyTorch's on 8 images, of the largest logit.
+    """Write a run's network as ONNX, and compare its logits with PyTorch's.
+
+    Returns the largest difference on 8 images, divided by the largest logit (at least 1).
 
     The input ``image`` is float32 (batch, 1, H, W) from 0 to 1, before the network's own normalization, which is part
     of the file; the outputs are ``logits`` and ``probabilities``, uncalibrated. The metadata, as JSON by name, tell
     classes, size, normalize, multilabel, threshold, temperature, crop and views: what a program must do with its
     pictures before, and with the probabilities after.
 
-    The file is read again with ONNX Runtime, and compared, before it gets its name. Raises ModuleNotFoundError where
+    The file is read again with ONNX Runtime, and compared, before it is put in place. Raises ModuleNotFoundError where
     the packages of the extra ``onnx`` are missing, ValueError where the two disagree by more than a ten-thousandth.
     """
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:

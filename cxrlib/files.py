@@ -88,7 +88,7 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file. Raises ValueError that names the file and what is wrong with it, OSError as `open`."""
 
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number")
+        raise ValueError(f"{name} is not a number")
 
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse)

@@ -47,7 +47,7 @@ def one_of(name: str, value: Any, allowed: Iterable) -> Any:
 def text(name: str, value: Any) -> str:
     """Check that ``value`` is a text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name}: give a text, got {short(value)}")
+        raise ValueError(f"{name}: give a text that is not empty, got {short(value)}")
     return value
 
 

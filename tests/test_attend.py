@@ -200,7 +200,7 @@ def test_healthy_images_have_no_lesion_and_are_counted():
     data = cxr.CxrDataset(
         data.images, data.labels, data.classes, data.patients, masks=data.masks & (data.labels == 1)[:, None, None]
     )
-    with pytest.warns(UserWarning, match="24 have no lesion: nothing is penalized"):
+    with pytest.warns(UserWarning, match="24 have no lesion mask: nothing is penalized"):
         history, _ = trained(data, TINY.replace(attend="lesion"))
     assert np.isfinite(history.frame["outside"]).all()
 
@@ -212,7 +212,7 @@ def test_a_map_too_coarse_to_have_an_outside_is_told():
 
 
 def test_no_region_at_all_is_undefined_and_not_zero():
-    with pytest.warns(UserWarning, match="48 have no lung: nothing is penalized"):
+    with pytest.warns(UserWarning, match="48 have no lung mask: nothing is penalized"):
         history, _ = trained(masked(place=slice(0, 0)))
     assert history.frame["outside"].isna().all() and history.to_dict()["epochs"][0]["outside"] is None
 

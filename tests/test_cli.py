@@ -177,7 +177,7 @@ def test_the_module_runs_too():
 @pytest.mark.parametrize("option", ["size=3", "root=1", "name=x", "progress=0"])
 def test_an_option_of_the_command_is_none_of_the_source(option):
     done = CliRunner().invoke(main, ["data", "-o", "n=12", "-o", option])
-    assert done.exit_code == 2 and f"{option.partition('=')[0]} is no option of a data source" in done.output
+    assert done.exit_code == 2 and f"{option.partition('=')[0]} is not an option of a data source" in done.output
 
 
 def test_ctrl_c_in_training_scores_nothing_and_says_how_to_go_on(tmp_path, monkeypatch):

@@ -420,8 +420,8 @@ def test_a_pipe_does_not_hang(tmp_path):
         (lambda p: p / "absent", "does not exist"),
         (lambda p: make_folder(p / "empty", {"notes.txt": b"x"}), "no notebook"),
         (lambda p: make_zip(p / "x.zip", ["a/notes.txt"]), "no notebook"),
-        (lambda p: make_folder(p, {"roster.csv": b"id"}) / "roster.csv", "no folder, no zip"),
-        (lambda p: make_folder(p, {"x.zip": b"PK\x05\x06" + bytes(3)}) / "x.zip", "no folder, no zip"),
+        (lambda p: make_folder(p, {"roster.csv": b"id"}) / "roster.csv", "not a folder, a zip"),
+        (lambda p: make_folder(p, {"x.zip": b"PK\x05\x06" + bytes(3)}) / "x.zip", "not a folder, a zip"),
     ],
 )
 def test_nothing_to_grade(tmp_path, make, word):

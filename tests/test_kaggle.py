@@ -216,7 +216,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(kaggle, tmp_path):
 
 def test_what_came_before_the_network_went_is_kept(kaggle):
     kaggle.faults = ["cut and down"]
-    with pytest.raises(FileNotFoundError, match=r"503.*\n.*load it again.*where it stopped.*CXR_DATA_DIR"):
+    with pytest.raises(FileNotFoundError, match=r"503.*\n.*load it again.*resumes.*CXR_DATA_DIR"):
         get()
     kaggle.status = 200
     assert is_the_set(get()) and kaggle.starts[0] >= MEGABYTE
@@ -249,8 +249,8 @@ def test_an_archive_of_another_set(kaggle, archives):
         (404, "no such page"),
         (410, "refuses it.*in a browser"),
         (429, "asks you to wait.*minutes"),
-        (500, "out of order.*later"),
-        (503, "out of order.*later"),
+        (500, "server has a problem.*later"),
+        (503, "server has a problem.*later"),
     ],
 )
 def test_what_kaggle_answers_is_passed_on_with_what_to_do(kaggle, status, advice):

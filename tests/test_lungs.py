@@ -212,7 +212,7 @@ def test_folders_that_cannot_be_right_are_refused(folder, tmp_path):
         return done.output
 
     assert "outside of" in said(folder, "--out", folder / "out")
-    assert "no folder" in said(tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert "not a folder" in said(tmp_path / "nowhere", "--out", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     assert "holds no images" in said(tmp_path / "empty", "--out", tmp_path / "out")
     Image.open(folder / "a.png").save(folder / "a.jpeg")

@@ -103,7 +103,7 @@ def test_a_run_cuts_what_it_scores_and_explains(tmp_path, data):
     done = run("phantom", TINY, options={"n": 60}, folder=tmp_path / "run", bootstrap=0, progress=False)
     assert done.record["data"]["splits"]["test"]["not_cut"] == 0
     again = cxr.Run.open(tmp_path / "run")
-    images = again.load(progress=False)
+    images = again.load_data(progress=False)
     assert images.size == TINY.read_size and again.trained_on(images)
     test = again.split(images)[2]
     np.testing.assert_allclose(again.predict(test), again.test.probs, atol=1e-7)

@@ -219,7 +219,7 @@ def test_numbers_come_from_tables_prints_and_figures_of_the_build(page, tmp_path
             lambda p: p.printed("(images)"), lambda p: p.figure("Three curves")]
 )  # fmt: skip
 def test_what_the_page_does_not_show_is_named(page, ask):
-    with pytest.raises(LookupError, match="02_toy.html|no number"):
+    with pytest.raises(LookupError, match="02_toy.html|not a number"):
         ask(page)
 
 
@@ -448,9 +448,9 @@ def test_guesses_from_a_book_in_another_language_are_counted_by_their_number(tmp
     (b"[]", "not saved by the book"), (b'{"format": 2, "chapter": "a", "guesses": []}', "not saved by the book"),
     (b'{"format": 1, "chapter": 3, "guesses": []}', "not saved by the book"), (b"[" * 100_000, "no JSON"),
     (b"\xff\xfe", "no JSON"), (b'{"format": 1, "chapter": "a", "guesses": {}}', "list"),
-    (b'{"format": 1, "chapter": "a", "guesses": [1]}', "no text"),
-    (b'{"format": 1, "chapter": "a", "guesses": [{"id": "a", "guess": 3}]}', "no text"),
-    (b'{"format": 1, "chapter": "a", "guesses": [{"id": "a", "guess": "' + b"x" * 301 + b'"}]}', "no text"),
+    (b'{"format": 1, "chapter": "a", "guesses": [1]}', "not a text"),
+    (b'{"format": 1, "chapter": "a", "guesses": [{"id": "a", "guess": 3}]}', "not a text"),
+    (b'{"format": 1, "chapter": "a", "guesses": [{"id": "a", "guess": "' + b"x" * 301 + b'"}]}', "not a text"),
     (b'{"format": 1, "chapter": "a", "guesses": [' + b"1," * 300 + b"1]}", "at most 200"), (b" " * 200_001, "larger"),
 ])  # fmt: skip
 def test_a_file_that_is_none_of_the_books_is_refused(tmp_path, content, said):

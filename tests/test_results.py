@@ -230,12 +230,12 @@ def complete(record):
         (b"{", "cannot be read as JSON"),
         (b"\xff{}", "not UTF-8"),
         (b"[" * 100_000, "nested too deep"),
-        (b'{"a": NaN}', "NaN is no number"),
-        (b"[]", "no complete record"),
-        (b'{"training": {}, "test": 1}', "no complete record"),
-        (b'{"reproduction": {"row": "A-baseline"}, "training": {}, "test": {}}', "no complete record"),
-        (b'{"kind": "phantom transfer"}', "no complete record"),
-        (b'{"kind": "choices", "rows": 3}', "no complete record"),
+        (b'{"a": NaN}', "NaN is not a number"),
+        (b"[]", "not a complete record"),
+        (b'{"training": {}, "test": 1}', "not a complete record"),
+        (b'{"reproduction": {"row": "A-baseline"}, "training": {}, "test": {}}', "not a complete record"),
+        (b'{"kind": "phantom transfer"}', "not a complete record"),
+        (b'{"kind": "choices", "rows": 3}', "not a complete record"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, text, says):

@@ -44,7 +44,7 @@ def test_the_explorer_refuses_what_it_cannot_show():
     [
         ({"layers": "CPX"}, "unknown letter 'X'"),
         ({"layers": "CPFD", "examples": ["CPD"]}, "flatten"),
-        ({"layers": 7}, "layers: give a text, got 7"),
+        ({"layers": 7}, "layers: give a text that is not empty, got 7"),
         ({"examples": "CPFD"}, "examples: give a sequence"),
         ({"filters": 32}, "filters: give a sequence"),
         ({"filters": ()}, "filters: give at least 1"),

@@ -41,7 +41,7 @@ def of_cell(error: StudentError, source: str, python: str) -> str:
         return clean(text)
     here = platform.python_version().rpartition(".")[0]
     if any(quote in source for quote in _QUOTES) and "invalid character" in error.text:
-        return clean(f"{text}. Quotation marks from a chat or a text program are no Python: type them again")
+        return clean(f"{text}. Quotation marks from a chat or a text program are not Python: type them again")
     if python and tuple(map(int, python.split("."))) > tuple(map(int, here.split("."))):
         versions = f"The notebook is from Python {python}, and this grader runs Python {here}"
         return clean(f"{text}. {versions}: is it newer syntax?")

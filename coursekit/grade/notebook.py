@@ -55,7 +55,7 @@ def read_notebook(data: bytes) -> HandedIn:
         raise Unreadable(f"the notebook has {len(notebook['cells'])} cells; at most {MAX_CELLS} are read")
     cells = [_cell(cell) for cell in notebook["cells"] if isinstance(cell, dict) and cell.get("cell_type") == "code"]
     if sum(len(cell.source) for cell in cells) > MAX_ALL:
-        raise Unreadable(f"the notebook's code has more than {MAX_ALL:,} characters; clear what is no code of yours")
+        raise Unreadable(f"the notebook's code has more than {MAX_ALL:,} characters; clear what is not your code")
     found = notebook.get("metadata")
     for key in ("language_info", "version"):
         found = found.get(key) if isinstance(found, dict) else None

@@ -99,7 +99,7 @@ def collect(path: str | Path, exercise: str) -> list[Submission]:
         return _collect_zip(path, exercise, budget)
     elif path.exists():
         remedy = "give the folder with the submissions, or the zip that Canvas or Moodle exported"
-        raise ValueError(f"{path} is no folder, no zip and no notebook: {remedy}")
+        raise ValueError(f"{path} is not a folder, a zip or a notebook: {remedy}")
     else:
         raise ValueError(f"{path} does not exist: give the folder or the zip with the submissions")
     return _finish(found, path, exercise)

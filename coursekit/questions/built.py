@@ -69,6 +69,6 @@ def _number(text: str) -> float:
     """Read a number as tables show it: 1,600 or 74% or 0.83 (0.80–0.86)."""
     found = re.match(r"[-+−]?[\d,]*\.?\d+(?:e[-+]?\d+)?", text.strip())
     if not found:
-        raise NotShown(f"{text!r} is no number")
+        raise NotShown(f"{text!r} is not a number")
     value = float(found[0].replace(",", "").replace("−", "-"))
     return value / 100 if text.strip()[found.end() :].startswith("%") else value

@@ -22,7 +22,7 @@ def read_guesses(path: Path) -> tuple[str, dict[str, str | int]]:
     not such a file.
     """
     if path.is_symlink() or not path.is_file():
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a plain file")
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
     try:
@@ -38,7 +38,7 @@ def read_guesses(path: Path) -> tuple[str, dict[str, str | int]]:
     for one in guesses:
         texts = [one.get(key) for key in ("id", "guess")] if isinstance(one, dict) else [None]
         if not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
-            raise ValueError(f"one of its guesses is no text of at most {LONGEST} characters")
+            raise ValueError(f"one of its guesses is not a text of at most {LONGEST} characters")
         choice = one.get("choice")
         is_number = type(choice) is int and 0 <= choice < MOST_GUESSES
         found[texts[0]] = choice if is_number else visible(" ".join(texts[1].split()))

@@ -16,7 +16,7 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
     """Give the blocks of Markdown, each with its kind.
 
     Kinds: ``heading``, ``text``, ``list``, ``table``, ``math``, ``comment``, and the name of a directive; a block of
-    code that is no directive is ``code``.
+    code that is not a directive is ``code``.
     """
     lines = text.split("\n")
     at = 0

@@ -65,14 +65,14 @@ def load(
 
     DICOM files are shown as ``read_dicom`` shows them. Of their headers nothing is kept that names a person: patients
     are called patient-0001, patient-0002 ... in the order of the files, and the column ``burned_in`` tells where text
-    may stand in the picture. File names are kept as they are: rename files that are named for a person.
+    may appear in the picture. File names are kept as they are: rename files that are named for a person.
     """
     name = f"folder:{os.fspath(name)}" if isinstance(name, os.PathLike) else name
     size = whole("size", size, 8, 4096)
     is_folder = isinstance(name, str) and name.startswith("folder:")
     if is_folder or name == "phantom":
         if root is not None:
-            raise ValueError(f"root: not used with {name!r}, which is no data set of Kaggle; leave it out")
+            raise ValueError(f"root: not used with {name!r}, which is not a data set of Kaggle; leave it out")
         if name == "phantom":
             return _load_phantom(size, progress, options)
         data, notes = _load_folder(name.removeprefix("folder:"), size, progress, **_only(options, name, "patient"))

@@ -135,7 +135,7 @@ def _in_two_splits(table: pd.DataFrame, source: Source) -> Iterator[str]:
 
 
 def _told(root: Path, data: CxrDataset, notes: list[str]) -> Iterator[str]:
-    """Say what was understood, what is left out, and where a name may stand in a picture."""
+    """Say what was understood, what is left out, and where a name may appear in a picture."""
     if unknown := data.unknown_patients:
         remedy = " (patient= can find it in the file names)" if data.name.startswith("folder:") else ""
         what = f"The patient of {unknown:,} of {len(data):,} images is not known"

@@ -77,7 +77,7 @@ def is_image(path: str | os.PathLike) -> bool:
 
 
 def what_is_it(content: bytes) -> str:
-    """Say what a file is that is no image, by its first bytes."""
+    """Say what a file that is not an image is, by its first bytes."""
     head = content[:512]
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the image; run `git lfs pull`"

@@ -25,7 +25,7 @@ from .pixels import MAX_BYTES, MAX_RATIO, BadImage, is_dicom, refuse_bomb, strip
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 #: The kinds of picture that a chest X-ray can be; SC is a scan or a screenshot, OT other.
 _MODALITIES = ("CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT")
-#: What a picture says of itself when text may stand in it.
+#: What a picture says of itself when text may appear in it.
 BURNED_IN = (
     "The file says that text is burned into its picture: it may name the patient. Look before you show it to anybody."
 )
@@ -77,7 +77,7 @@ def read_dicom(source: str | os.PathLike | bytes, *, window: tuple[float, float]
     values are bright, is turned round; padding is black. No name, number or date is read. A warning tells what was
     understood when a file says that letters are burned into its picture (they stay there), when its elements
     contradict its pixels or each other (a lookup table that holds fewer bits than it declares, an impossible window, a
-    high bit that does not fit), and when it is no plain X-ray (Modality CT, MR ...).
+    high bit that does not fit), and when it is not a plain X-ray (Modality CT, MR ...).
 
     Parameters
     ----------

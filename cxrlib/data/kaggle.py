@@ -14,14 +14,14 @@ from . import cache
 from .layout import OUTSIDE, by_keyword
 from .sources import Source
 
-_NETWORK = "Check the network and load it again: a download that broke off goes on where it stopped."
+_NETWORK = "Check the network and load it again: an interrupted download resumes."
 _LOGIN = "make a token on kaggle.com (Settings, API) and save it as ~/.kaggle/kaggle.json, or run kagglehub.login()"
 _REFUSED = "Kaggle refuses it: look at the page below in a browser."
 _DISK = "Make room on this disk, or set KAGGLEHUB_CACHE to a folder that can be written, and load it again."
 #: What to do about an answer of Kaggle's.
 _ANSWERS = {
     401: f"Kaggle asks for a login: {_LOGIN}, and load it again.",
-    403: f"Kaggle does not give it to you yet: log in ({_LOGIN}), open the page below, give your consent to its terms "
+    403: f"Kaggle denies access: log in ({_LOGIN}), open the page below, give your consent to its terms "
     "there, and load it again.",
     404: "Kaggle has no such page any more.",
     408: _NETWORK,
@@ -54,10 +54,10 @@ def find(source: Source, root: str | os.PathLike | None) -> Path:
         )
     mounted = Path(os.environ.get("KAGGLE_CACHE_MOUNT_FOLDER", "/kaggle/input"))  # kagglehub's name for it
     bases = [mounted / source.slug, mounted / "datasets" / source.handle]
-    tried = [f"{bases[0]} (not there)"]
+    tried = [f"{bases[0]} (does not contain it)"]
     if named := os.environ.get("CXR_DATA_DIR"):
         bases.insert(0, Path(named).expanduser())
-        tried.insert(0, f"$CXR_DATA_DIR = {named} ({'not there' if bases[0].is_dir() else 'not a folder'})")
+        tried.insert(0, f"$CXR_DATA_DIR = {named} ({'does not contain it' if bases[0].is_dir() else 'not a folder'})")
     if place := next(filter(None, map(inside, bases)), None) or _downloaded(source):
         return place
     try:
@@ -89,7 +89,7 @@ def _explained(error: Exception) -> tuple[str, str]:
     with suppress(Exception):  # Kaggle's own reason, where it gives one
         said = str(answer.json()["message"])
     reason = " ".join([str(status), *lines])[:300] + (f" Kaggle says: {said[:200]!r}" if said else "")
-    later = f"Kaggle is out of order: load it again later. {_NETWORK}"
+    later = f"Kaggle's server has a problem: load it again later. {_NETWORK}"
     return f": {reason}", _ANSWERS.get(status, later if status >= 500 else _REFUSED)
 
 
@@ -112,7 +112,7 @@ def _download(source: Source) -> Path:
             before, fetched = fetched, sum(a.stat().st_size for a in _hub(source).glob("*.archive"))
             if fetched <= before:
                 raise
-            tqdm.write("The download broke off; it goes on where it stopped ...", file=sys.stderr)
+            tqdm.write("The download was interrupted; it resumes ...", file=sys.stderr)
         except Exception as error:
             wrong = list(_hub(source).glob("*.archive"))
             for archive in wrong:  # kagglehub would take it for a finished download the next time

@@ -45,7 +45,7 @@ class FileName(NamedTuple):
     subtype: str = ""  # of the Kermany set: normal, bacterial or viral
     series: str = ""  # its prefix: IM, bacteria ...
     key_number: str = ""  # its naive key of the patient, the number alone
-    certain: bool = True  # not for RSNA's names, random as other programs write them, too: a DICOM header goes before
+    certain: bool = True  # not RSNA's random UUIDs, which others write, too: a DICOM header goes first
 
 
 def read_name(file: str) -> FileName | None:

@@ -41,7 +41,7 @@ def load_model(path: str | os.PathLike) -> CxrNet:
     """Read a network written by ``save_model``; no code in the file is run and nothing is downloaded.
 
     It is in eval mode; ``net.extra`` holds the extra values of ``save_model``. ValueError for a file that is damaged,
-    is no checkpoint of this library, or holds another architecture.
+    is not a checkpoint of this library, or holds another architecture.
     """
     path = Path(path)
     content = _read(path)

@@ -77,7 +77,7 @@ class CxrNet(nn.Module):
         return self.head(self.body(self.input(x)))
 
     def check_input(self, x: torch.Tensor) -> None:
-        """Raise a ValueError when ``x`` is no batch of images this network can take."""
+        """Raise a ValueError when ``x`` is not a batch of images this network can take."""
         if x.ndim != 4 or x.shape[1] != 1:
             raise ValueError(f"{self.name}: images must have the shape (B, 1, H, W), got {tuple(x.shape)}")
         if not x.is_floating_point():
@@ -209,7 +209,7 @@ def _layer_string(name: str) -> str | None:
 def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     names = tuple(several("classes", classes, lambda _, name: str(name), least=2))
     if len(set(names)) < len(names):
-        raise ValueError(f"classes: every name may stand only once, got {short(names)}")
+        raise ValueError(f"classes: every name may occur only once, got {short(names)}")
     return names
 
 

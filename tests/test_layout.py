@@ -164,6 +164,15 @@ def test_masks_of_two_kinds_and_masks_named_by_their_files(folder):
     assert more.lungs.shape == more.masks.shape == (8, 16, 16)
 
 
+def test_a_mask_that_cannot_be_read_leaves_those_of_the_other_kind(folder):
+    sets = [f"train/{name}/{kind}/" for name in "ab" for kind in ("images", "lung masks", "infection masks")]
+    root = folder(*sets)
+    next((root / "train/a/lung masks").iterdir()).write_bytes(b"no picture")
+    data, notes = read(root)
+    assert data.lungs is None and data.masks is not None
+    assert "no lung mask is used" in notes and "8 of 8 images have a lesion mask" in notes
+
+
 def test_a_mask_beside_its_image_by_name(folder):
     data, _ = read(folder("a/1.png", "a/1_mask.png", "b/2.png", "b/2_mask.png", "b/face_mask.png"))
     assert data.table["file"].tolist() == ["a/1.png", "b/2.png", "b/face_mask.png"] and data.lungs is None
@@ -262,6 +271,7 @@ def test_images_are_known_by_their_content_and_nothing_vanishes(folder):
         (root / name).write_bytes(content)
     data, notes = read(root)
     assert data.counts().loc["all"].tolist() == [6, 1, 7]
+    assert set(data.table["extension"]) == {".png", ".jfif", ".jpe", "", ".img", ".bak"}  # none is DICOM
     reasons = dict(data.skipped.to_numpy().tolist())
     assert list(reasons) == ["README.md", "b/more.zip", "b/scan.heic", "b/volume.nii", "labels.csv"]
     assert reasons["README.md"] == "a document, not an image" and "unpack" in reasons["b/more.zip"]
@@ -342,7 +352,7 @@ def test_patients_are_known_file_by_file(folder):
 
 def test_a_name_that_contradicts_its_folder_is_told(folder):
     _, notes = read(folder("normal/MCUCXR_0001_0.png", "normal/MCUCXR_0104_1.png", "tuberculosis/MCUCXR_0108_1.png"))
-    assert "1 file names tell another class than the folder" in notes
+    assert "1 file name tells another class than its folder" in notes
 
 
 def test_the_stand_in_for_lung4_tells_5840_patients(real_root, tmp_path):

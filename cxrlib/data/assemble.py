@@ -72,11 +72,14 @@ def assemble(
             parts.append([kind, mask_key])
             drawn[kind] = None if any(about["reason"] for about in of_masks) else found[:, 0]
             if drawn[kind] is None:
-                notes[:] = [n for n in notes if "mask beside" not in n] + [f"Some {kind} cannot be read: none is used."]
+                name = {"lungs": "lung", "masks": "lesion"}[kind]
+                notes = [note for note in notes if f"have a {name} mask beside" not in note]
+                notes.append(f"Some {name} masks cannot be read, so no {name} mask is used.")
     patients, more = table["patient"].to_numpy(dtype=str), {"name": source.name, "skipped": skipped, **drawn}
     data = CxrDataset(images, labels, source.classes, patients, table, fingerprint=cache.make_key(parts), **more)
     if contrary:
-        notes.append(f"{len(contrary)} file names tell another class than the folder they are in, e.g. {contrary[0]}.")
+        tell = "1 file name tells" if len(contrary) == 1 else f"{len(contrary)} file names tell"
+        notes.append(f"{tell} another class than its folder, e.g. {contrary[0]}.")
     return data, list(_told(root, data, notes))
 
 
@@ -143,7 +146,8 @@ def _told(root: Path, data: CxrDataset, notes: list[str]) -> Iterator[str]:
     if "note" in data.table:
         odd = data.table[data.table["note"] != ""]
         file, note = odd[["file", "note"]].iloc[0]
-        notes.append(f"{len(odd)} files are odd (column `note`), for example {file}: {note}.")
+        are = "1 file is" if len(odd) == 1 else f"{len(odd)} files are"
+        notes.append(f"{are} odd (column `note`), for example {file}: {note}.")
     if notes:
         yield f"{root}: " + " ".join(notes)
     if told := list(data.skipped[data.skipped["reason"] != DOCUMENT].itertuples(index=False)):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from .decode import is_image, what_is_it
 from .names import read_name
-from .pixels import MAX_BYTES
+from .pixels import MAX_BYTES, is_dicom
 
 EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pgm", ".ppm"})
 DICOM_EXTENSIONS = frozenset({".dcm", ".dicom"})
@@ -57,6 +57,7 @@ class File:
 
     rel: str
     state: list[int]  # size, mtime_ns, ctime_ns, inode
+    dicom: bool = False
     split: str = "all"
     label: str = ""
     home: PurePosixPath = PurePosixPath()  # the folder of the data set that it belongs to
@@ -69,8 +70,7 @@ class File:
     @property
     def extension(self) -> str:
         """Such as ".png"; ".dcm" for every DICOM file, whatever its name."""
-        extension = os.path.splitext(self.rel)[1].lower()
-        return extension if extension in EXTENSIONS else ".dcm"
+        return ".dcm" if self.dicom else os.path.splitext(self.rel)[1].lower()
 
     @property
     def folders(self) -> list[str]:
@@ -139,19 +139,23 @@ def _look(item: os.DirEntry, rel: str) -> File | str:
         state = item.stat()
         if not stat.S_ISREG(state.st_mode):  # a pipe or a device may never end
             return "not an ordinary file" if usual else ""
-        if not usual and not is_image(item.path):
+        dicom = extension in DICOM_EXTENSIONS
+        if not usual:
             with open(item.path, "rb") as file:
-                reason = what_is_it(file.read(512))
-            if "text file" in reason or extension in _DOCUMENTS:
-                return DOCUMENT
-            return reason if ";" in reason else f"{reason}; export it as PNG or JPEG"
+                start = file.read(512)
+            dicom = is_dicom(start)
+            if not dicom and not is_image(item.path):
+                reason = what_is_it(start)
+                if "text file" in reason or extension in _DOCUMENTS:
+                    return DOCUMENT
+                return reason if ";" in reason else f"{reason}; export it as PNG or JPEG"
     except FileNotFoundError:
         return "a link to a file that does not exist"
     except OSError as error:
         return f"the file cannot be read ({error.strerror})"
     if state.st_size > MAX_BYTES:
         return f"larger than {MAX_BYTES // 1_000_000} MB"
-    return File(rel, [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino])
+    return File(rel, [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino], dicom)
 
 
 @cache

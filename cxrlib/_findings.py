@@ -104,5 +104,6 @@ class FindingsReport(WithIntervals):
         ]
         head = ["finding", "images with it", "threshold", "AUC", *(kind.replace("_", " ") for kind in KINDS[1:])]
         note = f"{str(self).partition(';')[0]}; threshold: {next(iter(self.of.values())).threshold_source}"
-        note += "; small print: 95 % intervals, bootstrap over patients" * bool(self.bootstrap)
+        if self.bootstrap:
+            note += "; small print: 95 % intervals, bootstrap over patients"
         return table(head, rows) + f"<p><small>{html.escape(note)}.</small></p>"

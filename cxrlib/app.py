@@ -146,7 +146,8 @@ def serve(folder: str | Path, *, port: int = 8866, browser: bool = True) -> None
         write_json(notebook, notebooks.new_notebook(cells=[cell], metadata=metadata))
         # In this process: what ends it ends Voilà, and Voilà ends the kernels.
         server = Voila(config=Config(_SETTINGS))
-        server.initialize([str(notebook), f"--port={port}", *["--no-browser"] * (not browser)])
+        options = [f"--port={port}"] if browser else [f"--port={port}", "--no-browser"]
+        server.initialize([str(notebook), *options])
         if hasattr(signal, "SIGHUP"):  # the terminal is closed
             signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
         server.start()

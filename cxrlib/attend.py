@@ -96,7 +96,7 @@ class Attention(Dataset):
         parts = np.split(self.masks, range(256, len(self.masks), 256))
         inside = torch.cat([touched(torch.from_numpy(part), grid).flatten(1) for part in parts])
         empty, full = int((~inside.any(1)).sum()), int(inside.all(1).sum())
-        told = [f"{empty:,} have no {region.rstrip('s')} mask"] if empty else []
+        told = [f"{empty:,} have no {'lung' if region == 'lungs' else region} mask"] if empty else []
         if full:
             finer = "larger images give finer maps"
             told.append(f"in {full:,} all cells of the {grid[0]} x {grid[1]} map are inside ({finer})")

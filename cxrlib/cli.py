@@ -229,7 +229,8 @@ def train(
     if done.history.resumed_at == len(done.history.epochs):
         note(f"the run in {out} was finished before: nothing was trained now")
     done.record["command"] = _command(source, recipe_name, {**changes, "protocol": protocol, "by": by}, options)
-    done.record["command"] += " --multilabel" * multilabel
+    if multilabel:
+        done.record["command"] += " --multilabel"
     done.save(out)
     if record:
         write_json(record, done.record)

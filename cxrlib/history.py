@@ -12,7 +12,7 @@ import pandas as pd
 
 from . import plot
 from .recipe import Recipe
-from .values import plain
+from .values import plain, text
 
 
 @dataclass
@@ -66,7 +66,7 @@ class History:
             return f"{self.recipe.model}: no finished epoch ({self.stopped or 'not started'})"
         last = self.epochs[-1]
         shown = ("loss", "accuracy", "outside", "val_loss", "val_accuracy", "val_auc")
-        values = ", ".join(f"{k} {last[k]:.3f}" if last[k] == last[k] else f"{k} –" for k in shown if k in last)
+        values = ", ".join(f"{k} {text(last[k])}" for k in shown if k in last)
         kept = self.best_epoch if self.recipe.restore_best else None
         best = f"; weights of epoch {kept} kept" if kept else ""
         return (

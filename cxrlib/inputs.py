@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable
 
@@ -53,7 +54,7 @@ def unit(x: torch.Tensor) -> torch.Tensor:
     if x.dtype == torch.uint8:
         return x.float() / 255
     low, high = (float(end) for end in x.float().aminmax()) if x.numel() else (0, 1)
-    if low != low:
+    if math.isnan(low):
         raise ValueError("images: give uint8 (0 to 255) or float (0 to 1) values, got NaN among them")
     if not x.is_floating_point() or low < -SLACK or high > 1 + SLACK:
         given = f"{x.dtype} from {low:g} to {high:g}; convert to uint8, or divide by 255"

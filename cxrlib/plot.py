@@ -1,4 +1,4 @@
-"""Every figure of the course, drawn in one style, with an alternative text that is computed from the data it shows."""
+"""The style of all figures, with an alternative text computed from the data, and the drawing that figures share."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .values import UNDEFINED, text
 
 if TYPE_CHECKING:
     from .data import CxrDataset
+    from .history import History
     from .metrics import Report
-    from .train import History
 
 # Okabe and Ito's palette (2008): distinguishable with every common form of color blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"

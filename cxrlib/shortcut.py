@@ -166,12 +166,14 @@ def _scores(maps: np.ndarray, data: CxrDataset, **options: object) -> MapScores:
 def _row(model: CxrNet, tests: dict, versions: tuple, seen: CxrDataset, layer: str | None, energies: Sequence) -> dict:
     """Measure what one network does: accuracy on the tests, flips when one thing is switched, where its maps lie."""
     found = {name: report[:3] for name, *report in accuracies(model, tests).itertuples()}
-    *found["flips"], shift = flip_rate(model, *versions).values()
+    rate = flip_rate(model, *versions)
+    found["flips"] = [rate["flips"], rate["low"], rate["high"]]
     scores = _scores(maps_of(model, seen, layer), seen)
     for name in energies:  # undefined where no image has such a region
         found[name] = scores.interval(name) if name in scores.per_image else [np.nan] * 3
     ends = ("", "_low", "_high")
-    return {name + end: v for name, of in found.items() for end, v in zip(ends, of, strict=True)} | {"shift": shift}
+    row = {name + end: v for name, of in found.items() for end, v in zip(ends, of, strict=True)}
+    return row | {"shift": rate["shift"]}
 
 
 def dose_response(

@@ -320,8 +320,9 @@ class _Training:
         """Compare the epoch that has just ended with the best. An undefined value is neither better nor worse."""
         recipe, history = self.recipe, self.history
         value = row.get(recipe.monitor, float("nan"))
-        if recipe.schedule == "plateau" and not np.isnan(plateau := row["loss"] if self.val is None else value):
-            self.schedule.step(plateau)
+        watched = row["loss"] if self.val is None else value
+        if recipe.schedule == "plateau" and not np.isnan(watched):
+            self.schedule.step(watched)
         if not np.isfinite(row["loss"]):
             history.stopped, self.finished = "diverged", True
             ended = f"the loss became {row['loss']} in epoch {row['epoch']}: training stopped"

@@ -74,11 +74,13 @@ def picture_groups(pairs: pd.DataFrame, n: int) -> np.ndarray:
 def _small(data: CxrDataset, shown: tqdm) -> Tensor:
     """Shrink every image to uint8 (N, 64, 64)."""
     out = torch.zeros(len(data), _SIDE, _SIDE, dtype=torch.uint8)
-    for part in out.split(_BLOCK):
-        rows = range(start := part.storage_offset() // _SIDE**2, start + len(part))
+    for start in range(0, len(data), _BLOCK):
+        rows = range(start, min(start + _BLOCK, len(data)))
         images = torch.from_numpy(data.batch(rows)).float()
-        part[:] = F.interpolate(images, (_SIDE, _SIDE), mode="bilinear", antialias=True).round()[:, 0]
-        shown.update(len(part))
+        out[rows.start : rows.stop] = F.interpolate(images, (_SIDE, _SIDE), mode="bilinear", antialias=True).round()[
+            :, 0
+        ]
+        shown.update(len(rows))
     return out
 
 

@@ -162,8 +162,12 @@ def _draw(sizes: np.ndarray, fraction: float, rng: np.random.Generator) -> np.nd
     # not them who are drawn too often.
     lack = round(fraction * total - lengths[inside].sum())
     ins, outs = np.flatnonzero(inside & (lengths == 1)), np.flatnonzero(~inside & (lengths == 1))
-    inside[(outs if lack > 0 else ins)[: min(abs(lack), len(ins), len(outs))]] ^= True
-    if len(sizes) > 1 and inside.all() == inside.any():  # a rare class is on both sides all the same
+    n = min(abs(lack), len(ins), len(outs))
+    if lack > 0:
+        inside[outs[:n]] = True
+    else:
+        inside[ins[:n]] = False
+    if len(sizes) > 1 and (inside.all() or not inside.any()):  # a rare class is on both sides all the same
         inside[0] ^= True
     chosen = np.zeros(len(sizes), dtype=bool)
     chosen[order] = inside

@@ -276,7 +276,10 @@ class MapScores:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = [(_label(name), tuple(r[:3]), *r[3:5], tuple(r[5:8]), r[8]) for name, *r in self.table.itertuples()]
+        rows = [
+            (_label(r.Index), (r.value, r.low, r.high), r.ceiling, r.floor, (r.gain, r.gain_low, r.gain_high), r.images)
+            for r in self.table.itertuples()
+        ]
         head = ["score", "map", "ceiling: perfect map", f"floor: {self.floor_is}", "map minus floor", "images"]
         note = [f"maps of {self.grid[0]} × {self.grid[1]} on images of {self.size[0]} × {self.size[1]} pixels"]
         note.append(f"{self.left_out} images without a lesion left out")

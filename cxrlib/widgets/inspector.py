@@ -157,8 +157,9 @@ class CamInspector(StaticWidget):
         tops: dict[str, tuple[float, float]] = {}  # of all images: the highest value, the largest with either sign
         for key, value in self._maps.items():
             m, _, rest = key.split("|", 2)
-            high, low = tops.get(f"{m}|{rest}", (-math.inf, -math.inf))
-            tops[f"{m}|{rest}"] = max(high, *value["high"]), max(low, *value["high"], *(-v for v in value["low"]))
+            highest, largest = tops.get(f"{m}|{rest}", (-math.inf, -math.inf))
+            highest = max(highest, *value["high"])
+            tops[f"{m}|{rest}"] = highest, max(largest, highest, *(-v for v in value["low"]))
         methods = dict.fromkeys([*self._methods, *cam.METHODS])  # the saved ones first
         return {
             "classes": list(self._models[0].classes), "total": len(self._data), "size": self._data.size,

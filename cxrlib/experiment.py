@@ -33,15 +33,21 @@ def run(
     Parameters
     ----------
     source : str
-        The name for ``load``, e.g. "phantom" or "folder:PATH"; ``options`` and ``root`` are passed on to it.
-    recipe, data : Recipe, CxrDataset
-        How to train; what ``load`` gave for ``source``, where it is at hand already.
-    protocol, val, by
+        The name for ``load``, e.g. "phantom" or "folder:PATH"; ``options`` (dict) and ``root`` are passed on to it.
+    recipe : Recipe
+        How to train.
+    data : CxrDataset, optional
+        What ``load`` gave for ``source``, where it is at hand already.
+    protocol, val, by : str, float, str
         How to split, see ``split``.
     folder : path, optional
         Where the run is saved, and the checkpoint; a run that was killed continues from there. None writes nothing.
-    bootstrap, name, progress
-        Resamples behind the intervals; of the record (default: model, data and seed); show progress bars.
+    bootstrap : int
+        Resamples behind the intervals.
+    name : str
+        Of the record; by default model, data and seed.
+    progress : bool
+        Show progress bars.
     """
     progress = progress and is_main_process()
     if data is None:

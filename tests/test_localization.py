@@ -395,7 +395,7 @@ def test_the_tests_without_truth_take_what_explain_takes(gap_model, kind, target
     x = np.random.default_rng(0).integers(0, 255, (4, 1, 16, 16)).astype(np.uint8)
     made = {"uint8": x, "float": x / 255, "no channel": x[:, 0], "tensor": torch.from_numpy(x)}
     made["data set"] = cxr.CxrDataset(x, np.array([0, 1, 0, 1]), ("a", "b"), ["p", "p", "q", "q"])
-    check = sanity_check(gap_model, made[kind], target, repeats=1, bootstrap=20)
+    check = sanity_check(gap_model, made[kind], target=target, repeats=1, bootstrap=20)
     assert check.table["images"].tolist() == [4] * 5
     if target is not None:
         maps = cxr.explain(gap_model, made[kind], target=target, relu=False)

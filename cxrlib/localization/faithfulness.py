@@ -169,9 +169,9 @@ class SanityCheck:
 
 
 def sanity_check(
-    model: CxrNet, images: CxrDataset | np.ndarray | torch.Tensor, target: int | str | list | None = None,
-    layer: str | None = None, method: str = "grad-cam", *, repeats: int = 3, patients: np.ndarray | None = None,
-    bootstrap: int = 1000, seed: int = 0,
+    model: CxrNet, images: CxrDataset | np.ndarray | torch.Tensor, layer: str | None = None,
+    target: int | str | list | None = None, method: str = "grad-cam", *, repeats: int = 3,
+    patients: np.ndarray | None = None, bootstrap: int = 1000, seed: int = 0,
 ) -> SanityCheck:  # fmt: skip
     """Test whether the map depends on what the network has learned; the model itself stays as it is.
 
@@ -180,7 +180,7 @@ def sanity_check(
     with the original ones by Spearman's rank correlation, without ReLU. A map that stays the same shows the picture,
     not the network.
 
-    Model, images, target, layer and method are those of ``explain``, with at least 2 images; the default target is the
+    Model, images, layer, target and method are those of ``explain``, with at least 2 images; the default target is the
     class that the model predicts for each. The correlations with ``repeats`` random networks are averaged. ``patients``
     (N,) are by default those of the data set, else every image is its own.
     """

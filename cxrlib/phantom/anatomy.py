@@ -92,7 +92,15 @@ def sample_pose(rng: np.random.Generator, build: Build, sick: bool = False) -> P
 
 
 class Chest:
-    """Geometry of one exposure: coordinate grids and lung fields."""
+    """Geometry of one exposure: coordinate grids and lung fields.
+
+    Patient coordinates run from -1 to 1 over the image of an upright patient, y downwards; all attributes below are
+    float arrays (H, W), or broadcast to that. ``x`` and ``y`` are the patient coordinates of each pixel, ``left`` says
+    whether it lies on the patient's left, ``side`` is its distance from the midline and ``t`` its height in the lung, 0
+    at the apex and 1 at the dome. ``wall`` is the half width of the inner chest, ``dome`` the height of the diaphragm.
+    ``medial`` is the distance to the border of the mediastinum and ``core`` that to the spine and great vessels, both
+    positive on the side of the lung. ``lungs`` is bool.
+    """
 
     def __init__(self, build: Build, pose: Pose, size: int):
         self.build, self.pose, self.size = build, pose, size

@@ -574,7 +574,7 @@ def test_files_that_are_no_checkpoint(tmp_path):
     text = tmp_path / "text.pt"
     for content in (b"", b"hello", b"PK\x03\x04junk"):
         text.write_bytes(content)
-        with pytest.raises(ValueError, match=r"text\.pt is no checkpoint, or it is damaged"):
+        with pytest.raises(ValueError, match=r"text\.pt is not a checkpoint of save_model, or it is damaged"):
             load_model(text)
     torch.save({"weights": torch.zeros(2)}, text)
     with pytest.raises(ValueError, match="not a checkpoint of this library"):

@@ -77,9 +77,8 @@ def _small(data: CxrDataset, shown: tqdm) -> Tensor:
     for start in range(0, len(data), _BLOCK):
         rows = range(start, min(start + _BLOCK, len(data)))
         images = torch.from_numpy(data.batch(rows)).float()
-        out[rows.start : rows.stop] = F.interpolate(images, (_SIDE, _SIDE), mode="bilinear", antialias=True).round()[
-            :, 0
-        ]
+        shrunk = F.interpolate(images, (_SIDE, _SIDE), mode="bilinear", antialias=True)
+        out[rows.start : rows.stop] = shrunk.round()[:, 0]
         shown.update(len(rows))
     return out
 

@@ -77,7 +77,8 @@ def _read(path: Path) -> dict:
         if "weights_only" in str(error) or "Unsupported" in str(error):
             why = "holds Python objects, not only weights, and is not loaded because it could run code"
             raise ValueError(f"{path} {why}; give a file that save_model wrote") from error
-        raise ValueError(f"{path} is no checkpoint, or it is damaged or incomplete; copy or save it again") from error
+        what = "is not a checkpoint of save_model, or it is damaged or incomplete"
+        raise ValueError(f"{path} {what}; copy or save it again") from error
     if not fits:
         why = f"unpacks to {size:,} bytes, more than the file has, and is not loaded"
         raise ValueError(f"{path} {why}; give a file that save_model wrote")

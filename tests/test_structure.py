@@ -78,11 +78,13 @@ def test_no_module_reaches_into_the_insides_of_another():
 
 
 def test_the_map_has_every_module_in_a_few_words():
-    """CONTRIBUTING.md: a heading for each folder, and below it rows of `| `name` | words |`."""
+    """CONTRIBUTING.md: rows of `| folder, topic | `name` words · `name` words |`."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     mapped = {}
-    for folder, rows in re.findall(r"^### `((?:cxrlib|coursekit)[\w/]*)/`\n\n((?:\|.*\n)+)", text, re.M):
-        mapped |= {f"{folder}/{name}.py": words for name, words in re.findall(r"^\| `(\w+)` \| (.+) \|$", rows, re.M)}
+    for folder, row in re.findall(r"^\| `((?:cxrlib|coursekit)[\w/]*)/`[^|]* \| ([^|]*) \|$", text, re.M):
+        for entry in row.split(" · "):
+            name, words = re.fullmatch(r"`([\w.]+)` (.+)", entry).groups()
+            mapped[f"{folder}/{name}.py"] = words
     there = {path.as_posix() for path in FILES.values() if path.name not in ("__init__.py", "__main__.py")}
     assert set(mapped) == there, f"not in the map: {there - set(mapped)}; not there: {set(mapped) - there}"
     assert all(len(words.split()) <= 7 for words in mapped.values())

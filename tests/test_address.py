@@ -134,7 +134,7 @@ def test_what_is_no_address_is_refused(tmp_path, url):
 def test_what_is_no_branch_is_refused(tmp_path, branch):
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path)
-    with pytest.raises(ValueError, match="no branch"):
+    with pytest.raises(ValueError, match="is not a branch"):
         address.set_address(tmp_path, URL, branch)
 
 

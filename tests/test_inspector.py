@@ -94,6 +94,12 @@ def test_quantized_maps_come_back_within_half_a_step(maps):
     assert (np.abs(back - maps) <= span / 510 + span * 1e-5 + rounding).all()
 
 
+def test_a_map_whose_range_is_too_small_to_divide_is_a_flat_one():
+    with np.errstate(divide="raise", invalid="raise"):
+        record = quantize(np.array([[[0, 1e-44]]], np.float32))
+    assert not dequantize(record).any()
+
+
 def test_the_page_holds_the_maps_of_explain(inspector, model, data):
     for layer in page(inspector)["models"][0]["layers"]:
         for image in page(inspector)["images"]:
